@@ -1,0 +1,36 @@
+/** Opens after so many failures in a row. */
+
+import { checkDuration } from '../../shared/acquire-options.ts';
+import { now } from '../../shared/clock.ts';
+import { type CircuitBreaker, CircuitBreakerState } from '../../shared/types.ts';
+import type { CircuitBreakerStrategy } from '../types.ts';
+import { whole } from './options.ts';
+
+/**
+ * Opens after `threshold` failures in a row (default 5); probes again after `resetTimeout` ms (default 30,000).
+ * While RECOVERING, the first success closes the breaker and the first failure opens it again.
+ * Throws TypeError or RangeError that names a wrong option. One strategy object serves one pool.
+ */
+export function consecutiveFailures(options: { threshold?: number; resetTimeout?: number } = {}): CircuitBreakerStrategy {
+  const threshold = whole('threshold', options.threshold, 5);
+  const resetTimeout = options.resetTimeout ?? 30_000;
+  checkDuration('resetTimeout', resetTimeout);
+  let inARow = 0;
+  let openedAt = Number.NEGATIVE_INFINITY;
+  return {
+    reportSuccess(source: CircuitBreaker) {
+      inARow = 0;
+      if (source.getState() === CircuitBreakerState.RECOVERING) source.activate();
+    },
+    reportFailure(source: CircuitBreaker) {
+      inARow++;
+      const state = source.getState();
+      if (state === CircuitBreakerState.RECOVERING || (state === CircuitBreakerState.ACTIVE && inARow >= threshold)) {
+        inARow = 0;
+        openedAt = now();
+        source.deactivate();
+      }
+    },
+    shouldRecover: () => now() - openedAt >= resetTimeout,
+  };
+}

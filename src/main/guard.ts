@@ -1,0 +1,115 @@
+/** The owner's side of the circuit breaker: strategy, probes, and telling everybody of changes. */
+import { asError } from '../shared/errors.ts';
+import type { PoolState } from '../shared/state.ts';
+import { breakerOf, INACTIVE, RECOVERING } from '../shared/state.ts';
+import { type CircuitBreaker, CircuitBreakerState } from '../shared/types.ts';
+import type { CircuitBreakerStrategy } from './types.ts';
+
+const ASK_EVERY = 1000;
+
+export interface GuardEvents {
+  changed(next: CircuitBreakerState, previous: CircuitBreakerState): void;
+  failed(error: Error): void;
+}
+
+export class Guard {
+  readonly #breaker: CircuitBreaker;
+  readonly #state: PoolState;
+  readonly #limit: number;
+  readonly #events: GuardEvents;
+  /** Slots that are out as probes. */
+  readonly #probes = new Set<number>();
+  #strategy: CircuitBreakerStrategy | undefined;
+  #told: CircuitBreakerState = CircuitBreakerState.ACTIVE;
+  #successes = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(breaker: CircuitBreaker, state: PoolState, limit: number, events: GuardEvents) {
+    this.#breaker = breaker;
+    this.#state = state;
+    this.#limit = limit;
+    this.#events = events;
+  }
+
+  get strategy(): CircuitBreakerStrategy | undefined {
+    return this.#strategy;
+  }
+
+  set strategy(strategy: CircuitBreakerStrategy | undefined) {
+    this.#strategy = strategy;
+    this.#watch();
+  }
+
+  /** Tells of a change, if there has been one, whoever made it. */
+  announce(): void {
+    const state = this.#breaker.getState();
+    if (state === this.#told) return;
+    const previous = this.#told;
+    this.#told = state;
+    this.#successes = 0;
+    this.#probes.clear();
+    this.#watch();
+    this.#events.changed(state, previous);
+  }
+
+  // ── probes
+
+  /** How many more hand-outs may be under way now. */
+  allowance(underWay: number): number {
+    if (breakerOf(this.#state.load()) !== RECOVERING) return Number.POSITIVE_INFINITY;
+    return this.#limit - this.#probes.size - underWay;
+  }
+
+  handedOut(slot: number): void {
+    if (breakerOf(this.#state.load()) === RECOVERING) this.#probes.add(slot);
+  }
+
+  /** Forgets probes that are not out any more: granted to a thread that died before it picked them up. */
+  recall(isOut: (slot: number) => boolean): void {
+    for (const slot of this.#probes) if (!isOut(slot)) this.#probes.delete(slot);
+  }
+
+  /** Forgets a probe that came to no verdict. True: it was one. */
+  returned(slot: number): boolean {
+    return this.#probes.delete(slot);
+  }
+
+  // ── reports
+
+  success(wasProbe: boolean): void {
+    if (this.#strategy !== undefined) return this.#tell((strategy) => strategy.reportSuccess(this.#breaker));
+    if (wasProbe && ++this.#successes >= this.#limit) this.#breaker.activate();
+  }
+
+  failure(error: Error, wasProbe: boolean): void {
+    if (this.#strategy !== undefined) return this.#tell((strategy) => strategy.reportFailure(this.#breaker, error));
+    if (wasProbe && breakerOf(this.#state.load()) === RECOVERING) this.#breaker.deactivate();
+  }
+
+  #tell(report: (strategy: CircuitBreakerStrategy) => void): void {
+    try {
+      report(this.#strategy!);
+    } catch (error) {
+      this.#events.failed(asError(error));
+    }
+  }
+
+  // ── while INACTIVE
+
+  #watch(): void {
+    const wanted = this.#strategy?.shouldRecover !== undefined && breakerOf(this.#state.load()) === INACTIVE;
+    if (wanted && this.#timer === undefined) this.#timer = setInterval(() => this.#ask(), ASK_EVERY).unref();
+    if (!wanted) this.end();
+  }
+
+  #ask(): void {
+    this.#tell((strategy) => {
+      if (breakerOf(this.#state.load()) === INACTIVE && strategy.shouldRecover?.() === true) this.#breaker.recover();
+    });
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}

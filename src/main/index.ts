@@ -1,0 +1,32 @@
+/** cenote: the pool on the thread that owns the resources. */
+import { settingsOf } from './options.ts';
+import { OwnerPool } from './pool.ts';
+import type { Pool, PoolOptions } from './types.ts';
+
+/**
+ * Creates a pool whose resources live on the calling thread.
+ * Resolves once `min` resources exist. If the factory fails on the way, what was already made is destroyed
+ * and the promise rejects with the factory's own error.
+ * Rejects with TypeError / RangeError for bad options, naming the option and the value.
+ */
+export async function createPool<T>(options: PoolOptions<T>): Promise<Pool<T>> {
+  const pool = new OwnerPool(settingsOf(options));
+  await pool.start();
+  return pool;
+}
+
+export {
+  AcquireTimeoutError,
+  CreateTimeoutError,
+  NotBorrowedError,
+  PoolClosedError,
+  PoolError,
+  QueueFullError,
+  RemoteCallError,
+  ServiceUnavailableError,
+} from '../shared/errors.ts';
+export type { AcquireOptions, CircuitBreaker, Lease, Percentiles, PoolHandle, PoolStats, ResourcePool } from '../shared/types.ts';
+export { CircuitBreakerState } from '../shared/types.ts';
+export { consecutiveFailures } from './breaker/consecutive-failures.ts';
+export { failureRate } from './breaker/failure-rate.ts';
+export type { CircuitBreakerStrategy, DestroyReason, Pool, PoolEvents, PoolOptions } from './types.ts';

@@ -1,0 +1,72 @@
+/** Factory calls under way. */
+import { asError, CreateTimeoutError, show } from '../shared/errors.ts';
+import { isThenable } from './checks.ts';
+import type { Settings } from './options.ts';
+
+export interface Outcome<T> {
+  arrived(slot: number, resource: T): void;
+  failed(slot: number, error: Error): void;
+}
+
+export class Making<T> {
+  readonly #settings: Settings<T>;
+  /** For what arrives when nobody wants it any more. */
+  readonly #late: (resource: T) => void;
+  readonly #underWay = new Map<number, (error: Error) => void>();
+
+  constructor(settings: Settings<T>, late: (resource: T) => void) {
+    this.#settings = settings;
+    this.#late = late;
+  }
+
+  /** How many are being made. */
+  get size(): number {
+    return this.#underWay.size;
+  }
+
+  /** Calls the factory for a slot that is CREATING. The outcome comes exactly once, at once if the factory is synchronous. */
+  start(slot: number, outcome: Outcome<T>): void {
+    const { factory, createTimeout, name } = this.#settings;
+    const controller = new AbortController();
+    let timer: NodeJS.Timeout | undefined;
+    let over = false;
+    const end = (): boolean => {
+      if (over) return false;
+      over = true;
+      clearTimeout(timer);
+      this.#underWay.delete(slot);
+      return true;
+    };
+    const fail = (error: unknown): void => {
+      if (end()) outcome.failed(slot, asError(error));
+    };
+    const arrive = (resource: T): void => {
+      if (resource === null || resource === undefined)
+        fail(new TypeError(`the factory of pool ${show(name)} made ${resource}: it must return a resource`));
+      else if (end()) outcome.arrived(slot, resource);
+      else this.#late(resource);
+    };
+    const giveUp = (error: Error): void => {
+      fail(error);
+      controller.abort(error);
+    };
+    this.#underWay.set(slot, giveUp);
+    if (createTimeout > 0)
+      timer = setTimeout(
+        () => giveUp(new CreateTimeoutError(`pool ${show(name)}: the factory took longer than ${createTimeout} ms`, name)),
+        createTimeout,
+      );
+    try {
+      const made = factory({ signal: controller.signal });
+      if (isThenable(made)) made.then(arrive as (made: unknown) => void, fail);
+      else arrive(made);
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  /** Waits for nobody: everything under way has failed now, and what arrives later is late. */
+  giveUpAll(error: Error): void {
+    for (const giveUp of [...this.#underWay.values()]) giveUp(error);
+  }
+}

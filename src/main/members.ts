@@ -1,0 +1,228 @@
+/** The attached threads: who comes, what they ask, and what is done when they go. */
+import type { MessagePort } from 'node:worker_threads';
+import { asError, fromWire, PoolClosedError, PoolError, RemoteCallError, show, toWire } from '../shared/errors.ts';
+import { TALLY_RECLAIMED } from '../shared/layout.ts';
+import type { Lending } from '../shared/lending.ts';
+import { NONE } from '../shared/line.ts';
+import {
+  CALL,
+  CALL_SYNC,
+  DESTROY,
+  FAILURE,
+  FAREWELL,
+  LEAVE,
+  REFUSED,
+  RELEASE,
+  type Request,
+  SHARED,
+  TRACE,
+  WELCOME,
+} from '../shared/protocol.ts';
+import { repair } from '../shared/repair.ts';
+import { LEASED, leaseOf, slotState, slotThread } from '../shared/slot.ts';
+import { isClosed } from '../shared/state.ts';
+import { OWNER } from '../shared/threads.ts';
+import { Member } from './member.ts';
+import { findMethod } from './methods.ts';
+import type { Settings } from './options.ts';
+import type { Resources } from './resources.ts';
+
+/** How long a call of a thread that has gone may still run before its resource is destroyed under it, in ms. */
+const PATIENCE = 1000;
+
+export interface MemberEvents {
+  attached(threadId: number): void;
+  detached(threadId: number, reclaimed: number): void;
+  /** The slot is in hand: given back clean, by message. */
+  returned(slot: number): void;
+  /** The slot is in hand: given up as broken. */
+  broken(slot: number, error: Error): void;
+  /** The slot is in hand: its borrower has gone, and nothing of it runs any more (or it may not be released). */
+  orphaned(slot: number, release: boolean): void;
+}
+
+export class Members<T> {
+  readonly #settings: Settings<T>;
+  readonly #lending: Lending;
+  readonly #resources: Resources<T>;
+  readonly #events: MemberEvents;
+  readonly #members = new Map<number, Member>();
+  readonly #shared = new Map<number, { generation: number; value: unknown }>();
+  readonly #traces = new Map<number, { lease: number; stack: string }>();
+
+  constructor(settings: Settings<T>, lending: Lending, resources: Resources<T>, events: MemberEvents) {
+    this.#settings = settings;
+    this.#lending = lending;
+    this.#resources = resources;
+    this.#events = events;
+  }
+
+  // ── coming
+
+  /** Somebody knocks, with our end of a channel. */
+  admit(threadId: number, port: MessagePort): void {
+    const { name, maxThreads } = this.#settings;
+    const { block } = this.#lending;
+    const refuse = (error: PoolError): void => {
+      port.postMessage([[REFUSED, toWire(error)]]);
+      port.close();
+    };
+    if (isClosed(block.state.load())) return refuse(new PoolClosedError(`pool ${show(name)} is closed`, name));
+    const thread = block.threads.admit(threadId);
+    if (thread === NONE)
+      return refuse(new PoolError(`pool ${show(name)}: ${maxThreads} threads are attached already, which is maxThreads: raise it`, name));
+    block.bells.reset(thread);
+    const member = new Member(name, thread, threadId, port, block.bells);
+    this.#members.set(thread, member);
+    port.on('message', (requests: unknown) => this.#receive(member, requests));
+    port.on('close', () => this.#gone(member));
+    port.unref();
+    port.postMessage([
+      [WELCOME, thread],
+      ...[...this.#shared].map(([slot, { generation, value }]) => [SHARED, slot, generation, value] as const),
+    ]);
+    this.#events.attached(threadId);
+  }
+
+  // ── asking
+
+  #receive(member: Member, requests: unknown): void {
+    if (!Array.isArray(requests)) return;
+    for (const request of requests as Request[]) if (Array.isArray(request)) this.#answer(member, request);
+  }
+
+  /** Whatever does not fit the lease it names is ignored: a thread can only harm what it has borrowed itself. */
+  #answer(member: Member, request: Request): void {
+    switch (request[0]) {
+      case CALL:
+      case CALL_SYNC:
+        return this.#call(member, request);
+      case RELEASE: {
+        const [, slot, lease] = request;
+        if (!this.#holds(member, slot, lease)) return;
+        return member.whenSettled(slot, lease, () => {
+          if (this.#lending.block.slots.seize(slot, lease)) this.#events.returned(slot);
+        });
+      }
+      case DESTROY: {
+        const [, slot, lease, error] = request;
+        if (this.#holds(member, slot, lease) && this.#lending.block.slots.seize(slot, lease))
+          this.#events.broken(slot, asError(fromWire(error)));
+        return;
+      }
+      case TRACE: {
+        const [, slot, lease, stack] = request;
+        if (this.#holds(member, slot, lease)) this.traced(slot, lease, String(stack));
+        return;
+      }
+      case LEAVE:
+        return this.#leave(member);
+    }
+  }
+
+  #holds(member: Member, slot: unknown, lease: unknown): boolean {
+    const { slots } = this.#lending.block;
+    if (!Number.isInteger(slot) || (slot as number) < 0 || (slot as number) >= slots.count) return false;
+    const word = slots.load(slot as number);
+    return leaseOf(word) === lease && slotState(word) === LEASED && slotThread(word) === member.thread;
+  }
+
+  #call(member: Member, request: Request & { readonly 0: typeof CALL | typeof CALL_SYNC }): void {
+    const [type, id, slot, lease, name, args] = request;
+    const pool = this.#settings.name;
+    const isSync = type === CALL_SYNC;
+    const refuse = (why: string): void =>
+      member.answer([FAILURE, id, toWire(new RemoteCallError(`pool ${show(pool)}: ${why}`, pool))], isSync, String(name));
+    if (!this.#holds(member, slot, lease)) return refuse(`${String(name)}() on a resource that this thread has not borrowed`);
+    if (typeof name !== 'string' || !Array.isArray(args)) return refuse('a call needs a method name and arguments');
+    const resource = this.#resources.get(slot);
+    member.run(id, slot, lease, `${name}()`, isSync, () => {
+      const method = findMethod(resource, name, this.#settings.expose);
+      if (method === undefined) throw new RemoteCallError(`pool ${show(pool)}: ${name}() is not a method that workers may call`, pool);
+      return Reflect.apply(method, resource, args);
+    });
+  }
+
+  // ── telling
+
+  tellFactoryFailure(thread: number, cell: number, ticket: number, error: Error): void {
+    this.#members.get(thread)?.tellFactoryFailure(cell, ticket, error);
+  }
+
+  /** Workers get this resource's value before they can get its slot. Gives what is wrong with the value, if something is. */
+  share(slot: number, generation: number, resource: T): Error | undefined {
+    const { share } = this.#settings;
+    if (share === undefined) return undefined;
+    let value: unknown;
+    try {
+      value = structuredClone(share(resource));
+    } catch (error) {
+      return asError(error);
+    }
+    this.#shared.set(slot, { generation, value });
+    for (const member of this.#members.values()) member.send([SHARED, slot, generation, value]);
+    return undefined;
+  }
+
+  // ── leak traces
+
+  traced(slot: number, lease: number, stack: string): void {
+    this.#traces.set(slot, { lease, stack });
+  }
+
+  trace(slot: number, lease: number): string | undefined {
+    const found = this.#traces.get(slot);
+    return found?.lease === lease ? found.stack : undefined;
+  }
+
+  // ── going
+
+  /** It has given everything back, as far as it can: what still has calls under way comes back with them. */
+  #leave(member: Member): void {
+    const { slots } = this.#lending.block;
+    const open: { slot: number; lease: number }[] = [];
+    for (let slot = 0; slot < slots.count; slot++) {
+      const word = slots.load(slot);
+      if (slotState(word) === LEASED && slotThread(word) === member.thread) open.push({ slot, lease: leaseOf(word) });
+    }
+    let left = open.length;
+    const done = (): void => {
+      if (left > 0 || this.#members.get(member.thread) !== member) return;
+      member.send([FAREWELL]);
+      this.#gone(member);
+    };
+    for (const { slot, lease } of open)
+      member.whenSettledOr(PATIENCE, slot, lease, () => {
+        left--;
+        done();
+      });
+    done();
+  }
+
+  /** No script of that thread runs any more, or it has said so: takes back what it left behind. */
+  #gone(member: Member): void {
+    if (this.#members.get(member.thread) !== member) return;
+    this.#members.delete(member.thread);
+    const { block } = this.#lending;
+    const leases = new Map<number, number>();
+    for (let slot = 0; slot < block.slots.count; slot++) leases.set(slot, leaseOf(block.slots.load(slot)));
+    const borrowed = repair(this.#lending, member.thread);
+    block.tallies.add(OWNER, TALLY_RECLAIMED, borrowed.length);
+    block.tallies.fold(member.thread);
+    block.threads.dismiss(member.thread);
+    member.end();
+    const release = this.#settings.orphans === 'release';
+    for (const slot of borrowed)
+      member.whenSettledOr(PATIENCE, slot, leases.get(slot)!, (settled) => this.#events.orphaned(slot, release && settled));
+    this.#events.detached(member.threadId, borrowed.length);
+  }
+
+  /** The pool has ended. */
+  dismissAll(): void {
+    for (const member of this.#members.values()) {
+      member.send([FAREWELL]);
+      member.end();
+    }
+    this.#members.clear();
+  }
+}

@@ -1,0 +1,45 @@
+/** What is in the slots: known to the owner alone. */
+export class Resources<T> {
+  readonly #bySlot: (T | undefined)[];
+  readonly #slots = new Map<T, number>();
+  readonly #retirement = new Map<number, NodeJS.Timeout>();
+
+  constructor(count: number) {
+    this.#bySlot = new Array<T | undefined>(count).fill(undefined);
+  }
+
+  put(slot: number, resource: T): void {
+    this.#bySlot[slot] = resource;
+    this.#slots.set(resource, slot);
+  }
+
+  /** The slot must have one. */
+  get(slot: number): T {
+    return this.#bySlot[slot] as T;
+  }
+
+  has(slot: number): boolean {
+    return this.#bySlot[slot] !== undefined;
+  }
+
+  delete(slot: number): T {
+    const resource = this.get(slot);
+    this.#bySlot[slot] = undefined;
+    if (this.#slots.get(resource) === slot) this.#slots.delete(resource);
+    clearTimeout(this.#retirement.get(slot));
+    this.#retirement.delete(slot);
+    return resource;
+  }
+
+  /** Calls `retire` when the resource in this slot has lived for `lifetime` ms. */
+  retireAfter(slot: number, lifetime: number, retire: () => void): void {
+    this.#retirement.set(slot, setTimeout(retire, lifetime).unref());
+  }
+
+  /** The slot of a resource that is out with the given leases, or NONE. A factory may have made the same value twice (two equal numbers): any of its slots will do. */
+  find(resource: T, held: Int32Array): number {
+    const slot = this.#slots.get(resource);
+    if (slot !== undefined && held[slot] !== 0) return slot;
+    return this.#bySlot.findIndex((candidate, other) => candidate === resource && candidate !== undefined && held[other] !== 0);
+  }
+}

@@ -1,0 +1,124 @@
+/** What the owner does on its own time: health checks, idle and old resources, borrowers that take too long. No timer of it keeps the process alive. */
+import { now, since } from '../shared/clock.ts';
+import type { ControlBlock } from '../shared/control-block.ts';
+import { IDLE, LEASED, leaseOf, slotState, slotThread } from '../shared/slot.ts';
+
+/** Shortest and longest pause between two looks at the slots, in ms. */
+const SOONEST = 5;
+const LATEST = 1000;
+
+/** In ms; 0: off. */
+export interface Periods {
+  readonly healthcheckInterval: number;
+  readonly idleTimeout: number;
+  readonly leakDetectionThreshold: number;
+  readonly min: number;
+}
+
+export interface Upkeep {
+  /** A slot that was idle is now CHECKING: ask whether it is alive. Calls back when it has been decided. */
+  examine(slot: number, done: () => void): void;
+  /** A slot that was idle is now CHECKING, and superfluous. */
+  expire(slot: number): void;
+  leaking(slot: number, lease: number, thread: number, heldFor: number): void;
+}
+
+export class Timetable {
+  readonly #block: ControlBlock;
+  readonly #upkeep: Upkeep;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #examining = false;
+
+  constructor(block: ControlBlock, periods: Periods, upkeep: Upkeep) {
+    this.#block = block;
+    this.#upkeep = upkeep;
+    const { healthcheckInterval, idleTimeout, leakDetectionThreshold, min } = periods;
+    if (healthcheckInterval > 0) this.#every(healthcheckInterval, () => this.#examineIdle());
+    if (idleTimeout > 0) this.#every(pauseFor(idleTimeout), this.#idleSweep(idleTimeout, min));
+    if (leakDetectionThreshold > 0) this.#every(pauseFor(leakDetectionThreshold), this.#leakSweep(leakDetectionThreshold));
+  }
+
+  #every(pause: number, look: () => void): void {
+    this.#timers.push(setInterval(look, pause).unref());
+  }
+
+  end(): void {
+    for (const timer of this.#timers) clearInterval(timer);
+  }
+
+  /** Half of the idle slots at a time, so that somebody who comes meanwhile finds one; then the next. A round that is not through skips the next. */
+  #examineIdle(): void {
+    if (this.#examining) return;
+    const { slots } = this.#block;
+    const idle: number[] = [];
+    for (let slot = 0; slot < slots.count; slot++) if (slotState(slots.load(slot)) === IDLE) idle.push(slot);
+    if (idle.length === 0) return;
+    this.#examining = true;
+    let atOnce = Math.ceil(idle.length / 2);
+    let open = 0;
+    const next = (): void => {
+      while (atOnce > 0 && idle.length > 0) {
+        const slot = idle.shift()!;
+        if (!slots.check(slot)) continue;
+        atOnce--;
+        open++;
+        this.#upkeep.examine(slot, () => {
+          atOnce++;
+          open--;
+          next();
+        });
+      }
+      if (open === 0 && idle.length === 0) this.#examining = false;
+    };
+    next();
+  }
+
+  /** A slot whose word is the same idle word as at the last look has not been touched: versions do not come back. */
+  #idleSweep(limit: number, min: number): () => void {
+    const { slots } = this.#block;
+    const seen = new Int32Array(slots.count);
+    const seenAt = new Float64Array(slots.count);
+    return () => {
+      const time = now();
+      let count = 0;
+      for (let slot = 0; slot < slots.count; slot++) if (slotState(slots.load(slot)) !== 0) count++;
+      for (let slot = 0; slot < slots.count; slot++) {
+        const word = slots.load(slot);
+        if (slotState(word) !== IDLE) continue;
+        if (seen[slot] !== word) {
+          seen[slot] = word;
+          seenAt[slot] = time;
+        } else if (time - seenAt[slot] >= limit && count > min && slots.check(slot)) {
+          count--;
+          this.#upkeep.expire(slot);
+        }
+      }
+    };
+  }
+
+  #leakSweep(threshold: number): () => void {
+    const { slots } = this.#block;
+    const seen = new Int32Array(slots.count);
+    const told = new Int32Array(slots.count);
+    return () => {
+      for (let slot = 0; slot < slots.count; slot++) {
+        const word = slots.load(slot);
+        const lease = leaseOf(word);
+        if (slotState(word) !== LEASED || told[slot] === lease) continue;
+        // A borrower writes the time just after the word: not believed before the second look.
+        if (seen[slot] !== lease) {
+          seen[slot] = lease;
+          continue;
+        }
+        const heldFor = since(this.#block.borrowedAt(slot));
+        if (heldFor < threshold) continue;
+        told[slot] = lease;
+        this.#upkeep.leaking(slot, lease, slotThread(word), heldFor);
+      }
+    };
+  }
+}
+
+function pauseFor(limit: number): number {
+  return Math.min(Math.max(limit / 4, SOONEST), LATEST);
+}

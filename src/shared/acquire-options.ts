@@ -1,0 +1,24 @@
+/** What acquire accepts. */
+import { LONGEST } from './clock.ts';
+import { show } from './errors.ts';
+import type { AcquireOptions } from './types.ts';
+
+/** Throws TypeError or RangeError that names the option and the value. */
+export function checkAcquireOptions(options: AcquireOptions | undefined): void {
+  if (options === undefined) return;
+  if (typeof options !== 'object' || options === null)
+    throw new TypeError(`acquire options must be an object like { timeout, signal }, not ${show(options)}`);
+  const { timeout, signal } = options;
+  if (timeout !== undefined) checkDuration('timeout', timeout);
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw new TypeError(`signal must be an AbortSignal, not ${show(signal)}`);
+}
+
+export function checkDuration(option: string, value: unknown): void {
+  if (typeof value !== 'number') throw new TypeError(`${option} must be a number of milliseconds, not ${show(value)}`);
+  if (!(value >= 0 && value <= LONGEST))
+    throw new RangeError(`${option} must be from 0 to ${LONGEST} milliseconds (0 is no limit), not ${show(value)}`);
+}
+
+export function checkBody(body: unknown): void {
+  if (typeof body !== 'function') throw new TypeError(`body must be a function of the resource, not ${show(body)}`);
+}

@@ -1,0 +1,43 @@
+/** A waiter that sleeps: blocks its thread until it is served, or until its time is over. */
+import { now } from './clock.ts';
+import { type Lending, PENDING } from './lending.ts';
+import { NONE } from './line.ts';
+
+/** The time ran out first. Distinct from every outcome of `Lending.collect`. */
+export const TIMED_OUT = -1000;
+
+/** A sleeper looks up this often whether there is still an owner, in ms: nobody rings for a thread whose owner died. */
+const SLICE = 250;
+/** How long somebody who is alone in the line spins before it sleeps, in ms. Sleeping and waking cost about as much. */
+const SPIN = 0.025;
+
+export interface Sleeper {
+  /** Called when it has slept for a while and nobody rang; may throw to give up (the caller leaves the line). */
+  assertOwnerAlive(): void;
+  /** Something else that would serve this sleeper just as well (see `Waiters.exchange`), or NONE. */
+  instead(cell: number): number;
+}
+
+/** An outcome of `collect` for the waiter in `cell`, or of `instead`, or TIMED_OUT. `timeout` in ms, 0: for ever. */
+export function sleepInLine(lending: Lending, cell: number, timeout: number, sleeper: Sleeper): number {
+  const { bells, line } = lending.block;
+  const deadline = timeout === 0 ? Number.POSITIVE_INFINITY : now() + timeout;
+  if (line.waiting() === 1) spin(lending, cell);
+  for (;;) {
+    // Read before looking: a ring after this keeps the sleep from beginning.
+    const seen = bells.read(lending.me);
+    const outcome = lending.collect(cell);
+    if (outcome !== PENDING) return outcome;
+    const instead = sleeper.instead(cell);
+    if (instead !== NONE) return instead;
+    const left = deadline - now();
+    if (left <= 0) return lending.leave(cell) ? TIMED_OUT : lending.collect(cell);
+    bells.sleep(lending.me, seen, Math.min(left, SLICE));
+    if (bells.read(lending.me) === seen) sleeper.assertOwnerAlive();
+  }
+}
+
+function spin(lending: Lending, cell: number): void {
+  const end = now() + SPIN;
+  while (lending.isWaiting(cell) && now() < end);
+}

@@ -1,0 +1,380 @@
+/** What every thread can do with a pool; the owner and the workers differ only in what they hand out. */
+import { checkAcquireOptions, checkBody } from './acquire-options.ts';
+import type { ControlBlock } from './control-block.ts';
+import { Doorbell } from './doorbell.ts';
+import {
+  AcquireTimeoutError,
+  asError,
+  NotBorrowedError,
+  PoolClosedError,
+  QueueFullError,
+  ServiceUnavailableError,
+  show,
+} from './errors.ts';
+import { KeepAlive } from './keep-alive.ts';
+import {
+  TALLY_ACQUIRED,
+  TALLY_CREATED,
+  TALLY_DESTROYED,
+  TALLY_FACTORY_FAILURES,
+  TALLY_RECLAIMED,
+  TALLY_REJECTED,
+  TALLY_RELEASED,
+  TALLY_TIMED_OUT,
+} from './layout.ts';
+import { isServed, Lending, PENDING, reasonOf } from './lending.ts';
+import { MARK_TRIES, NONE, REASON_CLOSED, REASON_FACTORY, REASON_UNAVAILABLE } from './line.ts';
+import { EMPTY, IDLE, slotState } from './slot.ts';
+import { ACTIVE, breakerOf, INACTIVE, isClosed, isDraining, isRefusing, RECOVERING } from './state.ts';
+import { type AcquireOptions, CircuitBreakerState, type Lease, type PoolStats, type ResourcePool } from './types.ts';
+import { Waiters } from './waiters.ts';
+
+export abstract class Borrower<R> implements ResourcePool<R> {
+  readonly name: string;
+  protected readonly block: ControlBlock;
+  protected readonly lending: Lending;
+  protected readonly waiters: Waiters;
+  protected readonly doorbell: Doorbell;
+  protected readonly keepAlive = new KeepAlive();
+
+  protected constructor(name: string, block: ControlBlock, me: number) {
+    this.name = name;
+    this.block = block;
+    this.lending = new Lending(block, me, { served: () => this.waiters.pollSoon(), called: () => this.called() });
+    this.waiters = new Waiters(this.lending, this.keepAlive, {
+      refusal: (reason, cell, ticket) => this.refusal(reason, cell, ticket),
+      timedOut: (timeout) => this.timedOut(timeout),
+    });
+    this.doorbell = new Doorbell(
+      block.bells,
+      me,
+      () => this.isListening(),
+      () => this.rung(),
+    );
+  }
+
+  // ── what differs
+
+  /** What this thread gives its caller for a slot that it has just borrowed. */
+  protected abstract handOut(slot: number): R;
+  /** The slot behind something handed out, or NONE if this thread has not borrowed it. */
+  protected abstract slotOf(resource: R): number;
+  /** Ends the lease of a slot, clean. */
+  protected abstract giveBack(slot: number): void;
+  /** Ends the lease of a slot whose resource is broken. */
+  protected abstract giveUp(slot: number, error: Error): void;
+  /** The factory's error for one of our waiters. */
+  protected abstract factoryError(cell: number, ticket: number): unknown;
+  /** True: this thread takes no part any more (detached, or its owner died), and giving back means nothing. */
+  protected abstract isOut(): boolean;
+  /** Why, for an error message. */
+  protected abstract whyOut(): string;
+  /** Rung, or about to wait: should this thread listen to its bell? */
+  protected isListening(): boolean {
+    return this.waiters.size > 0;
+  }
+  /** The bell rang. */
+  protected rung(): void {
+    this.waiters.poll();
+  }
+  /** On the owner: something needs it. */
+  protected called(): void {}
+
+  // ── borrowing
+
+  acquire(options?: AcquireOptions): Promise<R> {
+    if (options === undefined) {
+      const slot = this.lending.tryBorrow();
+      if (slot !== NONE) return Promise.resolve(this.handOut(slot));
+    }
+    return this.#acquire(options);
+  }
+
+  async #acquire(options: AcquireOptions | undefined): Promise<R> {
+    return this.handOut(await this.#borrow(options));
+  }
+
+  /** A slot, waiting if need be. */
+  async #borrow(options: AcquireOptions | undefined): Promise<number> {
+    checkAcquireOptions(options);
+    const signal = options?.signal;
+    if (signal?.aborted) throw signal.reason;
+    this.assertOpen();
+    const slot = this.lending.tryBorrow();
+    if (slot !== NONE) return slot;
+    const cell = this.stand(0);
+    const ticket = this.block.line.ticket(cell);
+    const outcome = this.lending.collect(cell);
+    if (isServed(outcome)) return outcome;
+    if (outcome !== PENDING) throw this.rejected(outcome, cell, ticket);
+    return this.waitFor(cell, options?.timeout ?? this.block.constants.acquireTimeout, signal);
+  }
+
+  async tryAcquire(): Promise<R | null> {
+    const slot = this.lending.tryBorrow();
+    if (slot !== NONE) return this.handOut(slot);
+    const cell = this.tryToStand();
+    if (cell === NONE) return null;
+    const ticket = this.block.line.ticket(cell);
+    const outcome = this.lending.collect(cell);
+    if (isServed(outcome)) return this.handOut(outcome);
+    if (outcome !== PENDING) return this.nothing(outcome, cell, ticket);
+    const served = await this.waitFor(cell, 0, undefined);
+    return served === NONE ? null : this.handOut(served);
+  }
+
+  protected waitFor(cell: number, timeout: number, signal: AbortSignal | undefined): Promise<number> {
+    const served = this.waiters.wait(cell, timeout, signal);
+    // Listen, then look again: it may have been served before anybody listened.
+    this.doorbell.listen();
+    this.waiters.pollSoon();
+    return served;
+  }
+
+  /** Joins the line; throws if there is no room, or nobody is let in. */
+  protected stand(mark: number): number {
+    const { block, lending } = this;
+    const waiting = block.line.waiting();
+    const cell = waiting < block.constants.maxWaiting || waiting < lending.supply() ? lending.join(mark) : NONE;
+    if (cell === NONE) {
+      this.tally(TALLY_REJECTED);
+      throw new QueueFullError(
+        `pool ${show(this.name)}: ${waiting} are waiting already, maxWaiting is ${block.constants.maxWaiting}: slow down, or raise it`,
+        this.name,
+      );
+    }
+    // Read after the cell waits. Whoever closes or deactivates moves the state and then sends everyone in line away: one of the two sees the other.
+    const state = block.state.load();
+    if (isRefusing(state) && lending.leave(cell)) {
+      this.tally(TALLY_REJECTED);
+      throw this.#refused(state);
+    }
+    lending.match();
+    return cell;
+  }
+
+  /** Joins the line with the mark that asks to be told if there is nothing; NONE: that much is clear at once. */
+  protected tryToStand(): number {
+    const { block, lending } = this;
+    if (this.isOut() || isRefusing(block.state.load())) return NONE;
+    const waiting = lending.hasWaiters() ? block.line.waiting() : 0;
+    if (waiting >= this.#unclaimed()) return NONE;
+    const cell = lending.join(MARK_TRIES);
+    if (cell === NONE) return NONE;
+    if (isRefusing(block.state.load()) && lending.leave(cell)) return NONE;
+    lending.match();
+    // The owner says no where there is nothing.
+    lending.callOwner();
+    return cell;
+  }
+
+  /** Idle slots, and places where something may be made. */
+  #unclaimed(): number {
+    const { slots } = this.block;
+    let unclaimed = 0;
+    for (let slot = 0; slot < slots.count; slot++) {
+      const state = slotState(slots.load(slot));
+      if (state === IDLE || state === EMPTY) unclaimed++;
+    }
+    return unclaimed;
+  }
+
+  /** For a try that has ended without a slot: null, or throws the factory's error. */
+  protected nothing(outcome: number, cell: number, ticket: number): null {
+    if (reasonOf(outcome) !== REASON_FACTORY) return null;
+    throw this.rejected(outcome, cell, ticket);
+  }
+
+  async use<V>(body: (resource: R) => V | PromiseLike<V>, options?: AcquireOptions): Promise<V> {
+    checkBody(body);
+    const slot = await this.#borrow(options);
+    const lease = this.lending.held[slot];
+    try {
+      return await body(this.handOut(slot));
+    } finally {
+      // The body may have given it back; and somebody on this thread may have borrowed the same slot since.
+      if (this.lending.held[slot] === lease) this.giveBack(slot);
+    }
+  }
+
+  async lease(options?: AcquireOptions): Promise<Lease<R>> {
+    const slot = await this.#borrow(options);
+    const { lending } = this;
+    const lease = lending.held[slot];
+    const resource = this.handOut(slot);
+    const over = (): boolean => lending.held[slot] !== lease;
+    const dispose = (): void => {
+      if (!over()) this.giveBack(slot);
+    };
+    return {
+      resource,
+      release: () => {
+        if (over()) this.#notBorrowed(resource);
+        else this.giveBack(slot);
+      },
+      destroy: (error?: Error) => {
+        if (over()) this.#notBorrowed(resource);
+        else this.giveUp(slot, reasonToDestroy(this.name, error));
+      },
+      [Symbol.dispose]: dispose,
+      [Symbol.asyncDispose]: async () => dispose(),
+    };
+  }
+
+  // ── giving back
+
+  release(resource: R): void {
+    const slot = this.slotOf(resource);
+    if (slot === NONE) this.#notBorrowed(resource);
+    else this.giveBack(slot);
+  }
+
+  destroy(resource: R, error?: Error): void {
+    const slot = this.slotOf(resource);
+    if (slot === NONE) this.#notBorrowed(resource);
+    else this.giveUp(slot, reasonToDestroy(this.name, error));
+  }
+
+  #notBorrowed(resource: R): void {
+    if (this.isOut()) return;
+    throw new NotBorrowedError(
+      `pool ${show(this.name)}: ${show(resource)} is not borrowed by this thread: given back already, or from somewhere else`,
+      this.name,
+    );
+  }
+
+  // ── errors
+
+  /** Throws if nobody is let in. */
+  protected assertOpen(): void {
+    if (this.isOut()) {
+      this.tally(TALLY_REJECTED);
+      throw new PoolClosedError(`pool ${show(this.name)}: ${this.whyOut()}`, this.name);
+    }
+    const state = this.block.state.load();
+    if (!isRefusing(state)) return;
+    this.tally(TALLY_REJECTED);
+    throw this.#refused(state);
+  }
+
+  #refused(state: number): unknown {
+    const isShut = isClosed(state) || isDraining(state);
+    return this.refusal(isShut ? REASON_CLOSED : REASON_UNAVAILABLE, NONE, 0);
+  }
+
+  /** `ticket` as it was before `collect` freed the cell. */
+  protected rejected(outcome: number, cell: number, ticket: number): unknown {
+    this.tally(TALLY_REJECTED);
+    return this.refusal(reasonOf(outcome), cell, ticket);
+  }
+
+  protected refusal(reason: number, cell: number, ticket: number): unknown {
+    if (reason === REASON_FACTORY) return this.factoryError(cell, ticket);
+    if (reason === REASON_UNAVAILABLE)
+      return new ServiceUnavailableError(`pool ${show(this.name)} is unavailable: its circuit breaker is open`, this.name);
+    return new PoolClosedError(`pool ${show(this.name)} is ${isClosed(this.block.state.load()) ? 'closed' : 'draining'}`, this.name);
+  }
+
+  /** Says who holds what: a thread that waits for itself should be able to read it. */
+  protected timedOut(timeout: number): Error {
+    const { count, idle } = this.lending.census();
+    const mine = this.lending.held.reduce((held, lease) => (lease === 0 ? held : held + 1), 0);
+    const out = `${count - idle} of ${this.block.constants.max} are out or being made, ${mine} of them with this thread`;
+    const hint = mine > 0 && mine === count - idle ? ': it may be waiting for itself' : '';
+    return new AcquireTimeoutError(
+      `pool ${show(this.name)}: nothing to be had within ${timeout} ms; ${out}${hint}; ${this.block.line.waiting()} more are waiting`,
+      this.name,
+    );
+  }
+
+  protected tally(counter: number): void {
+    this.block.tallies.add(this.lending.me, counter);
+  }
+
+  // ── circuit breaker
+
+  getState(): CircuitBreakerState {
+    switch (breakerOf(this.block.state.load())) {
+      case INACTIVE:
+        return CircuitBreakerState.INACTIVE;
+      case RECOVERING:
+        return CircuitBreakerState.RECOVERING;
+      default:
+        return CircuitBreakerState.ACTIVE;
+    }
+  }
+
+  activate(): void {
+    if (this.block.state.moveBreaker(ACTIVE) === ACTIVE) return;
+    this.lending.match();
+    this.lending.callOwner();
+  }
+
+  deactivate(): void {
+    if (this.block.state.moveBreaker(INACTIVE) === INACTIVE) return;
+    this.lending.evict(REASON_UNAVAILABLE);
+    this.lending.callOwner();
+  }
+
+  recover(): void {
+    if (this.block.state.moveBreaker(RECOVERING) === RECOVERING) return;
+    // Every return passes the owner from now on.
+    this.lending.flagAll();
+    this.lending.callOwner();
+  }
+
+  // ── counting
+
+  count(): number {
+    return this.lending.census().count;
+  }
+
+  idleCount(): number {
+    return this.lending.census().idle;
+  }
+
+  activeCount(): number {
+    const { count, idle } = this.lending.census();
+    return count - idle;
+  }
+
+  waitingCount(): number {
+    return this.block.line.waiting();
+  }
+
+  isClosed(): boolean {
+    return this.isOut() || isClosed(this.block.state.load());
+  }
+
+  stats(): PoolStats {
+    const { block } = this;
+    const { count, idle } = this.lending.census();
+    const sums = block.tallies.sums();
+    return {
+      name: this.name,
+      state: this.getState(),
+      closed: this.isClosed(),
+      min: block.constants.min,
+      max: block.constants.max,
+      count,
+      idle,
+      active: count - idle,
+      waiting: block.line.waiting(),
+      threads: block.threads.attached(),
+      acquired: sums[TALLY_ACQUIRED],
+      released: sums[TALLY_RELEASED],
+      created: sums[TALLY_CREATED],
+      destroyed: sums[TALLY_DESTROYED],
+      timedOut: sums[TALLY_TIMED_OUT],
+      rejected: sums[TALLY_REJECTED],
+      factoryFailures: sums[TALLY_FACTORY_FAILURES],
+      reclaimed: sums[TALLY_RECLAIMED],
+      waitTime: block.waitTimes.read(),
+      holdTime: block.holdTimes.read(),
+    };
+  }
+}
+
+function reasonToDestroy(pool: string, error: unknown): Error {
+  return error === undefined ? new Error(`pool ${show(pool)}: a borrower gave a resource up as broken`) : asError(error);
+}

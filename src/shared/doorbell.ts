@@ -1,0 +1,36 @@
+/** One standing Atomics.waitAsync for a thread with an event loop, for as long as there is something to hear. */
+import type { Bells } from './bell.ts';
+
+export class Doorbell {
+  readonly #bells: Bells;
+  readonly #me: number;
+  readonly #wanted: () => boolean;
+  readonly #heard: () => void;
+  #listening = false;
+
+  /** `heard` is called after each ring as long as `wanted()`; it must look at everything that the bell may be about. */
+  constructor(bells: Bells, me: number, wanted: () => boolean, heard: () => void) {
+    this.#bells = bells;
+    this.#me = me;
+    this.#wanted = wanted;
+    this.#heard = heard;
+  }
+
+  /** Listens from now on: look once more afterwards, or before anything can ring. */
+  listen(): void {
+    if (this.#listening) return;
+    this.#listening = true;
+    this.#bells.listen(this.#me, this.#rung);
+  }
+
+  readonly #rung = (): void => {
+    this.#listening = false;
+    if (!this.#wanted()) {
+      this.#bells.deafen(this.#me);
+      return;
+    }
+    // Listen first, then look: what happens in between rings again.
+    this.listen();
+    this.#heard();
+  };
+}

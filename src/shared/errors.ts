@@ -1,0 +1,237 @@
+/** Errors: one class and one stable code each, and a wire form, since structured clone drops codes, names and own properties. */
+
+export class PoolError extends Error {
+  /** Stable: `ERR_POOL_...`. */
+  readonly code: string;
+  /** The pool's name. */
+  readonly pool: string;
+
+  constructor(message: string, pool: string, options?: ErrorOptions & { code?: string }) {
+    super(message, options);
+    this.code = options?.code ?? 'ERR_POOL';
+    this.pool = pool;
+  }
+
+  static {
+    PoolError.prototype.name = 'PoolError';
+  }
+}
+
+/** The pool is closed or draining, its owner is gone, or this thread has detached. */
+export class PoolClosedError extends PoolError {
+  constructor(message: string, pool: string, options?: ErrorOptions) {
+    super(message, pool, { ...options, code: 'ERR_POOL_CLOSED' });
+  }
+
+  static {
+    PoolClosedError.prototype.name = 'PoolClosedError';
+  }
+}
+
+/** Nothing could be had within the time. The message says who holds what. */
+export class AcquireTimeoutError extends PoolError {
+  constructor(message: string, pool: string, options?: ErrorOptions) {
+    super(message, pool, { ...options, code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
+  }
+
+  static {
+    AcquireTimeoutError.prototype.name = 'AcquireTimeoutError';
+  }
+}
+
+/** The circuit breaker is INACTIVE. */
+export class ServiceUnavailableError extends PoolError {
+  constructor(message: string, pool: string, options?: ErrorOptions) {
+    super(message, pool, { ...options, code: 'ERR_POOL_UNAVAILABLE' });
+  }
+
+  static {
+    ServiceUnavailableError.prototype.name = 'ServiceUnavailableError';
+  }
+}
+
+/** `maxWaiting` waiters are in line already. */
+export class QueueFullError extends PoolError {
+  constructor(message: string, pool: string, options?: ErrorOptions) {
+    super(message, pool, { ...options, code: 'ERR_POOL_QUEUE_FULL' });
+  }
+
+  static {
+    QueueFullError.prototype.name = 'QueueFullError';
+  }
+}
+
+/** The factory took longer than `createTimeout`. */
+export class CreateTimeoutError extends PoolError {
+  constructor(message: string, pool: string, options?: ErrorOptions) {
+    super(message, pool, { ...options, code: 'ERR_POOL_CREATE_TIMEOUT' });
+  }
+
+  static {
+    CreateTimeoutError.prototype.name = 'CreateTimeoutError';
+  }
+}
+
+/** Given back twice, or never borrowed by this thread. */
+export class NotBorrowedError extends PoolError {
+  constructor(message: string, pool: string, options?: ErrorOptions) {
+    super(message, pool, { ...options, code: 'ERR_POOL_NOT_BORROWED' });
+  }
+
+  static {
+    NotBorrowedError.prototype.name = 'NotBorrowedError';
+  }
+}
+
+/** A remote call that could not be made: the method is not exposed, something in it cannot be cloned, or the lease is over. */
+export class RemoteCallError extends PoolError {
+  constructor(message: string, pool: string, options?: ErrorOptions) {
+    super(message, pool, { ...options, code: 'ERR_POOL_REMOTE_CALL' });
+  }
+
+  static {
+    RemoteCallError.prototype.name = 'RemoteCallError';
+  }
+}
+
+const POOL_ERRORS = {
+  ERR_POOL_CLOSED: PoolClosedError,
+  ERR_POOL_ACQUIRE_TIMEOUT: AcquireTimeoutError,
+  ERR_POOL_UNAVAILABLE: ServiceUnavailableError,
+  ERR_POOL_QUEUE_FULL: QueueFullError,
+  ERR_POOL_CREATE_TIMEOUT: CreateTimeoutError,
+  ERR_POOL_NOT_BORROWED: NotBorrowedError,
+  ERR_POOL_REMOTE_CALL: RemoteCallError,
+} as const;
+
+const BUILT_IN: Readonly<Record<string, ErrorConstructor>> = {
+  EvalError,
+  RangeError,
+  ReferenceError,
+  SyntaxError,
+  TypeError,
+  URIError,
+};
+
+/** What was thrown, as it crosses a port: an error taken apart, or any other value as it is. */
+export type WireError = { readonly value: unknown } | WireErrorParts;
+
+interface WireErrorParts {
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string | undefined;
+  /** The nearest class of the language: TypeError ... or AggregateError. */
+  readonly type: string;
+  readonly pool: string | undefined;
+  readonly cause: WireError | undefined;
+  /** Own properties but for the four above; those that cannot be cloned are left behind. */
+  readonly own: readonly (readonly [
+    key: string,
+    value: unknown | WireErrorParts,
+    enumerable: boolean,
+    kind: 'value' | 'error' | 'errors',
+  ])[];
+}
+
+/** Errors within errors, at most so deep; also what ends a cycle. */
+const DEPTH = 8;
+
+export function toWire(thrown: unknown, depth = 0): WireError {
+  if (!(thrown instanceof Error)) return { value: isCloneable(thrown) ? thrown : String(thrown) };
+  return partsOf(thrown, depth);
+}
+
+function partsOf(error: Error, depth: number): WireErrorParts {
+  const own: [string, unknown, boolean, 'value' | 'error' | 'errors'][] = [];
+  for (const key of Object.getOwnPropertyNames(error)) {
+    if (key === 'name' || key === 'message' || key === 'stack' || key === 'cause') continue;
+    const { enumerable } = Object.getOwnPropertyDescriptor(error, key)!;
+    const value = read(error, key);
+    if (value instanceof Error) {
+      if (depth < DEPTH) own.push([key, partsOf(value, depth + 1), enumerable === true, 'error']);
+    } else if (Array.isArray(value) && value.some((item) => item instanceof Error)) {
+      if (depth < DEPTH) own.push([key, value.map((item) => toWire(item, depth + 1)), enumerable === true, 'errors']);
+    } else if (isCloneable(value)) own.push([key, value, enumerable === true, 'value']);
+  }
+  const stack = read(error, 'stack');
+  return {
+    name: String(read(error, 'name')),
+    message: String(read(error, 'message')),
+    stack: typeof stack === 'string' ? stack : undefined,
+    type: languageType(error),
+    pool: error instanceof PoolError ? error.pool : undefined,
+    cause: 'cause' in error && depth < DEPTH ? toWire(error.cause, depth + 1) : undefined,
+    own,
+  };
+}
+
+function read(error: Error, key: string): unknown {
+  try {
+    return (error as unknown as Record<string, unknown>)[key];
+  } catch {
+    return undefined; // A getter that throws has nothing to say.
+  }
+}
+
+function languageType(error: Error): string {
+  if (error instanceof AggregateError) return 'AggregateError';
+  for (const [name, type] of Object.entries(BUILT_IN)) if (error instanceof type) return name;
+  return 'Error';
+}
+
+export function fromWire(wire: WireError): unknown {
+  return 'value' in wire ? wire.value : errorFrom(wire);
+}
+
+function errorFrom(wire: WireErrorParts): Error {
+  const error = blank(wire);
+  if (error.name !== wire.name) define(error, 'name', wire.name, false);
+  define(error, 'stack', wire.stack, false);
+  if (wire.cause !== undefined) define(error, 'cause', fromWire(wire.cause), false);
+  for (const [key, value, enumerable, kind] of wire.own) {
+    if (kind === 'error') define(error, key, errorFrom(value as WireErrorParts), enumerable);
+    else if (kind === 'errors') define(error, key, (value as WireError[]).map(fromWire), enumerable);
+    else define(error, key, value, enumerable);
+  }
+  return error;
+}
+
+function blank(wire: WireErrorParts): Error {
+  const code = wire.own.find(([key]) => key === 'code')?.[1] as keyof typeof POOL_ERRORS | undefined;
+  if (wire.pool !== undefined)
+    return code !== undefined && Object.hasOwn(POOL_ERRORS, code)
+      ? new POOL_ERRORS[code](wire.message, wire.pool)
+      : new PoolError(wire.message, wire.pool);
+  if (wire.type === 'AggregateError') return new AggregateError([], wire.message);
+  const Type = Object.hasOwn(BUILT_IN, wire.type) ? BUILT_IN[wire.type] : Error;
+  return new Type(wire.message);
+}
+
+function define(error: Error, key: string, value: unknown, enumerable: boolean): void {
+  Object.defineProperty(error, key, { value, enumerable, configurable: true, writable: true });
+}
+
+export function isCloneable(value: unknown): boolean {
+  if (typeof value === 'function' || typeof value === 'symbol') return false;
+  if (typeof value !== 'object' || value === null) return true;
+  try {
+    structuredClone(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Whatever was thrown, as an Error. */
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(`not an error was thrown: ${String(thrown)}`, { cause: thrown });
+}
+
+/** A value for an error message: short, and never throws. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value);
+  if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'function') return `[function ${value.name || 'anonymous'}]`;
+  if (typeof value !== 'object' || value === null) return String(value);
+  return Array.isArray(value) ? `[array of ${value.length}]` : '[object]';
+}

@@ -1,0 +1,332 @@
+/**
+ * Borrowing, giving back, and matching, as one thread does them: the only file that moves slot, line and bell together.
+ *
+ * Two promises, and who keeps them
+ *  - A slot that is idle and a waiter that waits never both persist. A joiner stores WAITING and then looks at every slot (`match`: it takes
+ *    what is idle, and flags what is out). A release makes the slot IDLE and, if it finds the flag, then looks at the line. Both are sequentially
+ *    consistent, so at least one side sees the other. A match that finds nothing idle has, before it ends, flagged every slot that is out;
+ *    every other slot is the owner's, who matches whenever it makes one IDLE.
+ *  - Nobody passes the line: `tryBorrow` takes nothing while LINE says that it is not empty, and `match` serves the oldest ticket first.
+ */
+import { now, stamp } from './clock.ts';
+import type { ControlBlock } from './control-block.ts';
+import { FEATURE_TRACE, LINE_WORD, SLOT_STATE, SLOT_STRIDE, STATE_WORD, TALLY_ACQUIRED, TALLY_RELEASED } from './layout.ts';
+import {
+  cellReason,
+  cellSlot,
+  cellState,
+  cellThread,
+  FAILED,
+  GRANTED,
+  isLineEmpty,
+  NOBODY,
+  NONE,
+  ON_THE_WAY,
+  SOMEBODY,
+  WAITING,
+} from './line.ts';
+import { EMPTY, FLAG, FOUND_IDLE, IDLE, LEASED, slotState, TAKEN } from './slot.ts';
+import { guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, RETURNS_GUARDED } from './state.ts';
+import { OWNER } from './threads.ts';
+
+/** What has become of a waiter: a slot (0 or more), PENDING, or a reason as a negative number. */
+export const PENDING = -1;
+export const isServed = (outcome: number): boolean => outcome >= 0;
+export const reasonOf = (outcome: number): number => -1 - outcome;
+const sentAway = (reason: number): number => -1 - reason;
+
+/** Every how many hand-outs one hold is timed: the clock costs more than the hand-out. */
+const SAMPLE_EVERY = 32;
+
+export interface Listener {
+  /** A waiter of this very thread was served, by this very thread. */
+  served(): void;
+  /** On the owner: what would have rung its bell. */
+  called(): void;
+}
+
+export class Lending {
+  readonly me: number;
+  readonly block: ControlBlock;
+  /** This thread's leases by slot; 0: none. A lease is never 0, as LEASED is not. */
+  readonly held: Int32Array;
+  readonly #words: Int32Array;
+  readonly #slotWords: number;
+  readonly #counters: number;
+  readonly #maxUses: number;
+  readonly #traced: boolean;
+  readonly #listener: Listener;
+  readonly #sampledAt: Float64Array;
+  #untilSample = 1;
+  /** Where to look first: what one thread used last is in its caches. */
+  #last = 0;
+
+  constructor(block: ControlBlock, me: number, listener: Listener) {
+    this.block = block;
+    this.me = me;
+    this.held = new Int32Array(block.slots.count);
+    this.#words = block.words;
+    this.#slotWords = block.layout.slots + SLOT_STATE;
+    this.#counters = block.tallies.of(me);
+    this.#maxUses = block.constants.maxUses;
+    this.#traced = (block.constants.features & FEATURE_TRACE) !== 0;
+    this.#listener = listener;
+    this.#sampledAt = new Float64Array(block.slots.count);
+  }
+
+  // ── borrowing
+
+  /**
+   * IDLE -> LEASED(me) for one slot, or NONE. The fast path: plain reads as hints, one compare-exchange that decides.
+   * NONE means nothing: whoever must know for sure joins the line.
+   */
+  tryBorrow(): number {
+    const state = this.#words[STATE_WORD];
+    if ((state & ~RETURNS_GUARDED) !== 0 || !isLineEmpty(this.#words[LINE_WORD])) return NONE;
+    const flag = state === 0 ? 0 : FLAG;
+    const { slots } = this.block;
+    let slot = this.#last;
+    for (let left = slots.count; left > 0; left--) {
+      const word = this.#words[this.#slotWords + slot * SLOT_STRIDE];
+      if (slotState(word) === IDLE) {
+        const lease = slots.borrow(slot, word, this.me, flag);
+        if (lease !== 0) {
+          this.#last = slot;
+          this.#begin(slot, lease);
+          return slot;
+        }
+      }
+      if (++slot === slots.count) slot = 0;
+    }
+    return NONE;
+  }
+
+  /** A lease of ours begins. */
+  #begin(slot: number, lease: number): void {
+    this.held[slot] = lease;
+    this.block.floats[this.#counters + TALLY_ACQUIRED]++;
+    // The last hand-out of a resource: its return has to be seen.
+    if (this.block.countUse(slot) >= this.#maxUses && this.#maxUses !== 0) this.block.slots.flag(slot);
+    if (--this.#untilSample === 0) {
+      this.#untilSample = SAMPLE_EVERY;
+      this.#sampledAt[slot] = now();
+    }
+    if (this.#traced) this.block.setBorrowedAt(slot, stamp());
+  }
+
+  // ── giving back
+
+  /** Ends our lease of a slot: it becomes idle, goes to the oldest waiter, or to the owner to be looked at. */
+  giveBack(slot: number): void {
+    const lease = this.forget(slot);
+    if (!this.block.slots.giveBack(slot, lease)) this.#giveBackFlagged(slot, lease);
+  }
+
+  /** Our lease is over for this thread; somebody else moves the slot (the owner, by message). Gives the lease. */
+  forget(slot: number): number {
+    const lease = this.held[slot];
+    this.held[slot] = 0;
+    this.block.floats[this.#counters + TALLY_RELEASED]++;
+    if (this.#sampledAt[slot] !== 0) {
+      this.block.holdTimes.record(now() - this.#sampledAt[slot]);
+      this.#sampledAt[slot] = 0;
+    }
+    return lease;
+  }
+
+  #giveBackFlagged(slot: number, lease: number): void {
+    const { slots, state } = this.block;
+    if (this.mustReturn(slot)) {
+      if (slots.handIn(slot, lease)) this.callOwner();
+      return;
+    }
+    if (!slots.giveBackFlagged(slot, lease)) return;
+    this.match();
+    // Read after the slot became idle. Whoever closes sets the state and then looks at the slots: one of the two sees the other.
+    const word = state.load();
+    if (isClosed(word) || isDraining(word)) this.callOwner();
+  }
+
+  /** Has the owner to look at this slot before anybody else gets it? */
+  mustReturn(slot: number): boolean {
+    return (
+      guardsReturns(this.block.state.load()) ||
+      this.block.isRetired(slot) ||
+      (this.#maxUses !== 0 && this.block.uses(slot) >= this.#maxUses)
+    );
+  }
+
+  // ── waiting
+
+  /** Stands in line: a cell that is WAITING, or NONE when there is no cell. Follow with `match`. */
+  join(mark: number): number {
+    const cell = this.block.line.claim(this.me);
+    if (cell !== NONE) this.block.line.enter(cell, mark, stamp());
+    return cell;
+  }
+
+  /** Picks up what a waiter of ours was given. The slot first, then the cell: in between, the slot says whose it is. */
+  collect(cell: number): number {
+    const { line, slots } = this.block;
+    const word = line.load(cell);
+    switch (cellState(word)) {
+      case GRANTED: {
+        const slot = cellSlot(word);
+        const lease = slots.pickUp(slot, this.me);
+        line.free(cell, word);
+        this.#last = slot;
+        this.#begin(slot, lease);
+        return slot;
+      }
+      case FAILED:
+        line.free(cell, word);
+        return sentAway(cellReason(word));
+      default:
+        return PENDING;
+    }
+  }
+
+  /** Out of the line. False: it was served first, `collect` it. */
+  leave(cell: number): boolean {
+    if (!this.block.line.leave(cell)) return false;
+    // What it might have got is passed on; and somebody has to notice that the line is empty.
+    this.match();
+    return true;
+  }
+
+  // ── matching
+
+  /** Serves the line, and calls the owner where only it can go on. Anyone, after anything that may have brought a slot and a waiter together. */
+  match(): void {
+    if (this.serve()) this.callOwner();
+  }
+
+  /**
+   * Gives idle slots to the oldest waiters until one or the other runs out.
+   * Ends when nobody waits (who joins later matches), when somebody is only on the way in (it will match), or when nothing is idle and
+   * every slot that is out is flagged. True: the owner is needed, as more may be made, or it alone may match, or everybody is to be sent away.
+   */
+  serve(): boolean {
+    while (this.hasWaiters()) {
+      const state = this.block.state.load();
+      if (isEvicting(state) || guardsHandOuts(state)) return true;
+      const slot = this.#takeIdle();
+      if (slot !== NONE) this.grant(slot);
+      else if (!this.flagAll()) return this.#mayGrow();
+    }
+    return false;
+  }
+
+  /** Does anybody wait? LINE is emptied if not. */
+  hasWaiters(): boolean {
+    const { line } = this.block;
+    for (;;) {
+      const word = line.loadLine();
+      if (isLineEmpty(word)) return false;
+      switch (line.look(word)) {
+        case SOMEBODY:
+          return true;
+        case ON_THE_WAY:
+          return false;
+        case NOBODY:
+          if (line.empty(word)) return false;
+      }
+    }
+  }
+
+  /** IDLE -> TAKEN(me), or NONE. */
+  #takeIdle(): number {
+    const { slots } = this.block;
+    let slot = this.#last;
+    for (let left = slots.count; left > 0; left--) {
+      const word = this.#words[this.#slotWords + slot * SLOT_STRIDE];
+      if (slotState(word) === IDLE && slots.take(slot, word, this.me)) return slot;
+      if (++slot === slots.count) slot = 0;
+    }
+    return NONE;
+  }
+
+  /**
+   * Gives a slot that we have TAKEN to whoever is first, or puts it back when nobody is there. False: put back; look at the line again.
+   * If the waiter we saw has moved meanwhile, we keep the slot and look for the next.
+   */
+  grant(slot: number): boolean {
+    const { line, slots } = this.block;
+    for (;;) {
+      const first = line.oldest(line.loadLine());
+      if (first === undefined) {
+        slots.putBack(slot, this.me);
+        return false;
+      }
+      if (line.grant(first.cell, first.word, slot)) {
+        this.wake(cellThread(first.word));
+        return true;
+      }
+    }
+  }
+
+  /** F on every slot that is out. True: one is idle after all. */
+  flagAll(): boolean {
+    const { slots } = this.block;
+    let idle = false;
+    for (let slot = 0; slot < slots.count; slot++) if (slots.flag(slot) === FOUND_IDLE) idle = true;
+    return idle;
+  }
+
+  #mayGrow(): boolean {
+    const { slots } = this.block;
+    for (let slot = 0; slot < slots.count; slot++) if (slotState(slots.load(slot)) === EMPTY) return true;
+    return false;
+  }
+
+  /** Sends everybody who waits away. For a state that lets nobody in: a joiner reads the state after it has entered. */
+  evict(reason: number): void {
+    const { line } = this.block;
+    while (this.hasWaiters()) {
+      const first = line.oldest(line.loadLine());
+      if (first !== undefined && line.fail(first.cell, first.word, reason)) this.wake(cellThread(first.word));
+    }
+  }
+
+  /** To whoever was granted or refused something. */
+  wake(thread: number): void {
+    if (thread === this.me) this.#listener.served();
+    else this.block.bells.ring(thread);
+  }
+
+  callOwner(): void {
+    if (this.me === OWNER) this.#listener.called();
+    else this.block.bells.ring(OWNER);
+  }
+
+  // ── counting
+
+  /** One look at every slot: idle and everything else that is there. */
+  census(): { count: number; idle: number } {
+    const { slots } = this.block;
+    let count = 0;
+    let idle = 0;
+    for (let slot = 0; slot < slots.count; slot++) {
+      const state = slotState(slots.load(slot));
+      if (state !== EMPTY) count++;
+      if (state === IDLE) idle++;
+    }
+    return { count, idle };
+  }
+
+  /** Places that may yet serve somebody without anybody giving back: idle, empty, or in the owner's hands. */
+  supply(): number {
+    const { slots } = this.block;
+    let supply = 0;
+    for (let slot = 0; slot < slots.count; slot++) {
+      const state = slotState(slots.load(slot));
+      if (state !== LEASED && state !== TAKEN) supply++;
+    }
+    return supply;
+  }
+
+  /** A waiter more or less (see `Line.waiting`). */
+  isWaiting(cell: number): boolean {
+    return cellState(this.block.line.load(cell)) === WAITING;
+  }
+}

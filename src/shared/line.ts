@@ -1,0 +1,294 @@
+/**
+ * The line: one FIFO queue of waiters over all threads. Cells in any order; the ticket is the order.
+ *
+ * A cell:
+ *
+ *     31      23 22      13 12       3 2     0
+ *     +---------+----------+----------+-------+
+ *     | version |   slot   |  thread  | state |     FAILED keeps its reason where GRANTED keeps the slot
+ *     +---------+----------+----------+-------+
+ *
+ *     FREE ──claim──> JOINING ──enter──> WAITING ──grant──> GRANTED ──free──> FREE
+ *      ^                                  │   └───fail───> FAILED ──free──> FREE
+ *      └─────────────leave────────────────┘
+ *
+ * Rules
+ *  1. FREE is claimed by whoever joins. JOINING(t) is left by t only, GRANTED(t) and FAILED(t) too; by the owner when t is dead.
+ *  2. WAITING is left by whoever's compare-exchange comes first: a match, the waiter itself, or whoever fails the line.
+ *     If the waiter loses, it has a resource (or its reason).
+ *  3. ticket, mark and time of a cell are written in JOINING, before the store of WAITING; whoever reads WAITING reads them whole.
+ *  4. The version goes up at `free` and `leave`. 9 bits: a match that sleeps through exactly 512 rounds of one cell on the same thread
+ *     grants a real waiter, only not the oldest.
+ *
+ * The LINE word:
+ *
+ *     31        17 16             1  0
+ *     +-----------+----------------+---+
+ *     |   epoch   |   high water   | N |     N: not empty. High water: nobody waits at or above it
+ *     +-----------+----------------+---+
+ *
+ * Every joiner raises the epoch, so that "I saw no one, empty it" fails if somebody came meanwhile.
+ */
+import { LINE_WORD, TICKET_WORD } from './layout.ts';
+
+export const FREE = 0;
+export const JOINING = 1;
+export const WAITING = 2;
+export const GRANTED = 3;
+export const FAILED = 4;
+
+export const CELL_STATES = ['FREE', 'JOINING', 'WAITING', 'GRANTED', 'FAILED'] as const;
+
+/** Legal transitions: state -> the states it leaves to. A test holds this, the code and docs/state-machines.md together. */
+export const CELL_TRANSITIONS: Readonly<Record<(typeof CELL_STATES)[number], readonly (typeof CELL_STATES)[number][]>> = {
+  FREE: ['JOINING'],
+  JOINING: ['WAITING', 'FREE'],
+  WAITING: ['GRANTED', 'FAILED', 'FREE'],
+  GRANTED: ['FREE'],
+  FAILED: ['FREE'],
+};
+
+// Why a waiter was sent away.
+export const REASON_CLOSED = 1;
+export const REASON_UNAVAILABLE = 2;
+/** The factory failed; the error itself comes by the port, or is kept by the owner. */
+export const REASON_FACTORY = 3;
+/** It only tried, and there is nothing for it. */
+export const REASON_NOTHING = 4;
+
+/** A waiter's mark: it only tries, and is to be told when there is nothing for it. */
+export const MARK_TRIES = 1;
+/** A waiter's mark: its thread is asleep on it. */
+export const MARK_SYNC = 2;
+
+const STATE_MASK = 0b111;
+const THREAD_SHIFT = 3;
+const THREAD_MASK = 0x3ff << THREAD_SHIFT;
+const SLOT_SHIFT = 13;
+const SLOT_MASK = 0x3ff << SLOT_SHIFT;
+const VERSION_SHIFT = 23;
+const VERSION_MASK = -1 << VERSION_SHIFT;
+const VERSION_ONE = 1 << VERSION_SHIFT;
+
+export const cellState = (word: number): number => word & STATE_MASK;
+export const cellThread = (word: number): number => (word & THREAD_MASK) >>> THREAD_SHIFT;
+/** The slot of a GRANTED cell. */
+export const cellSlot = (word: number): number => (word & SLOT_MASK) >>> SLOT_SHIFT;
+/** The reason of a FAILED cell. */
+export const cellReason = cellSlot;
+
+const inState = (word: number, state: number): number => (word & (VERSION_MASK | THREAD_MASK)) | state;
+const withSlot = (word: number, state: number, slot: number): number => inState(word, state) | (slot << SLOT_SHIFT);
+const nextRound = (word: number): number => ((word & VERSION_MASK) + VERSION_ONE) | 0;
+
+const NOT_EMPTY = 1;
+const HIGH_WATER_SHIFT = 1;
+const HIGH_WATER_MASK = 0xffff;
+const EPOCH_MASK = -1 << 17;
+const EPOCH_ONE = 1 << 17;
+
+export const isLineEmpty = (line: number): boolean => (line & NOT_EMPTY) === 0;
+const highWaterOf = (line: number): number => (line >>> HIGH_WATER_SHIFT) & HIGH_WATER_MASK;
+const nextEpoch = (line: number): number => ((line & EPOCH_MASK) + EPOCH_ONE) | 0;
+
+/** No such cell, slot or waiter. */
+export const NONE = -1;
+
+/** What a look at every cell found. */
+export const NOBODY = 0;
+/** Somebody is on the way in, and will match when there. */
+export const ON_THE_WAY = 1;
+export const SOMEBODY = 2;
+
+/** A waiter as a scan saw it: `word` is what a grant must still find. */
+export interface Waiting {
+  readonly cell: number;
+  readonly word: number;
+}
+
+export interface Cells {
+  readonly cells: number;
+  readonly tickets: number;
+  readonly marks: number;
+  readonly joined: number;
+  readonly cellCount: number;
+}
+
+export class Line {
+  readonly count: number;
+  readonly #words: Int32Array;
+  readonly #at: Cells;
+  /** The cell this thread used last: very likely free again. */
+  #recent = 0;
+
+  constructor(words: Int32Array, at: Cells) {
+    this.#words = words;
+    this.#at = at;
+    this.count = at.cellCount;
+  }
+
+  load(cell: number): number {
+    return Atomics.load(this.#words, this.#at.cells + cell);
+  }
+
+  /** Plain reads: the cell must be known not to be FREE or JOINING. */
+  ticket(cell: number): number {
+    return this.#words[this.#at.tickets + cell];
+  }
+
+  mark(cell: number): number {
+    return this.#words[this.#at.marks + cell];
+  }
+
+  joinedAt(cell: number): number {
+    return this.#words[this.#at.joined + cell];
+  }
+
+  #swap(cell: number, from: number, to: number): boolean {
+    return Atomics.compareExchange(this.#words, this.#at.cells + cell, from, to) === from;
+  }
+
+  // ── joining
+
+  /** FREE -> JOINING(me). NONE: every cell is in use. */
+  claim(me: number): number {
+    if (this.#claim(this.#recent, me)) return this.#recent;
+    for (let cell = 0; cell < this.count; cell++) if (this.#claim(cell, me)) return (this.#recent = cell);
+    return NONE;
+  }
+
+  #claim(cell: number, me: number): boolean {
+    // A plain read as a hint; the compare-exchange decides.
+    const word = this.#words[this.#at.cells + cell];
+    return cellState(word) === FREE && this.#swap(cell, word, (word & VERSION_MASK) | (me << THREAD_SHIFT) | JOINING);
+  }
+
+  /**
+   * JOINING -> WAITING, with a ticket, in a line that says it is not empty. Whoever enters must then read the state again and match:
+   * what became idle before the store of WAITING was not for it.
+   */
+  enter(cell: number, mark: number, stamped: number): void {
+    this.#words[this.#at.marks + cell] = mark;
+    this.#words[this.#at.joined + cell] = stamped;
+    this.#words[this.#at.tickets + cell] = Atomics.add(this.#words, TICKET_WORD, 1);
+    this.#publish(cell);
+    Atomics.store(this.#words, this.#at.cells + cell, inState(this.load(cell), WAITING));
+  }
+
+  /** LINE: not empty, up to this cell, next epoch. Pairs with the compare-exchange in `empty`. */
+  #publish(cell: number): void {
+    for (;;) {
+      const line = this.loadLine();
+      const high = Math.max(isLineEmpty(line) ? 0 : highWaterOf(line), cell + 1);
+      const next = nextEpoch(line) | (high << HIGH_WATER_SHIFT) | NOT_EMPTY;
+      if (Atomics.compareExchange(this.#words, LINE_WORD, line, next) === line) return;
+    }
+  }
+
+  // ── serving
+
+  /** WAITING -> GRANTED(slot), by a match that has the slot TAKEN. Whoever does this must wake the waiter. */
+  grant(cell: number, waiting: number, slot: number): boolean {
+    return this.#swap(cell, waiting, withSlot(waiting, GRANTED, slot));
+  }
+
+  /** WAITING -> FAILED(reason). Whoever does this must wake the waiter. */
+  fail(cell: number, waiting: number, reason: number): boolean {
+    return this.#swap(cell, waiting, withSlot(waiting, FAILED, reason));
+  }
+
+  // ── going
+
+  /** WAITING -> FREE, by the waiter. False: it was granted or failed first. Whoever leaves must match. */
+  leave(cell: number): boolean {
+    const word = this.load(cell);
+    return cellState(word) === WAITING && this.#swap(cell, word, nextRound(word));
+  }
+
+  /** GRANTED or FAILED -> FREE, by the waiter once it has what it was given; any state -> FREE by the owner for a dead thread. */
+  free(cell: number, word: number): boolean {
+    return this.#swap(cell, word, nextRound(word));
+  }
+
+  // ── looking
+
+  loadLine(): number {
+    return Atomics.load(this.#words, LINE_WORD);
+  }
+
+  /**
+   * The waiter with the oldest ticket, or NONE. Only tickets drawn before the scan began count: somebody who joins behind the scan
+   * could otherwise be passed by a later one who joins ahead of it.
+   *
+   * Plain reads. They see everybody who joined before a waiter that the counter covers (that waiter drew its ticket after them,
+   * and we have read the counter after that). What they miss is confirmed by `grant`, or by `look` before anybody stops looking.
+   */
+  oldest(line: number): Waiting | undefined {
+    const next = Atomics.load(this.#words, TICKET_WORD);
+    const { cells, tickets } = this.#at;
+    const high = highWaterOf(line);
+    let oldest: number = NONE;
+    let seen = 0;
+    let age = 0;
+    for (let cell = 0; cell < high; cell++) {
+      const word = this.#words[cells + cell];
+      if (cellState(word) !== WAITING) continue;
+      // Tickets wrap: only differences mean something, and fewer than 2^31 are out at a time.
+      const before = (next - this.#words[tickets + cell]) | 0;
+      if (before > age) {
+        age = before;
+        oldest = cell;
+        seen = word;
+      }
+    }
+    return oldest === NONE ? undefined : { cell: oldest, word: seen };
+  }
+
+  /** Is anybody there? With atomic loads: this may decide that a match is over. */
+  look(line: number): typeof NOBODY | typeof ON_THE_WAY | typeof SOMEBODY {
+    const high = highWaterOf(line);
+    let found: typeof NOBODY | typeof ON_THE_WAY | typeof SOMEBODY = NOBODY;
+    for (let cell = 0; cell < high; cell++) {
+      const state = cellState(this.load(cell));
+      if (state === WAITING) return SOMEBODY;
+      if (state === JOINING) found = ON_THE_WAY;
+    }
+    return found;
+  }
+
+  /**
+   * LINE -> empty, from the very word under which `look` found nobody. A joiner publishes after it has claimed, so either `look` saw its claim
+   * or this compare-exchange fails. The second look is for an epoch that came round (15 bits) while we slept in between.
+   */
+  empty(line: number): boolean {
+    const emptied = nextEpoch(line);
+    if (Atomics.compareExchange(this.#words, LINE_WORD, line, emptied) !== line) return false;
+    if (this.look(line) === NOBODY) return true;
+    this.reopen();
+    return false;
+  }
+
+  /** LINE: not empty, up to the last cell. Always safe: the next match empties it again if nobody is there. */
+  reopen(): void {
+    this.#publish(this.count - 1);
+  }
+
+  /** Everybody who waits, oldest first. */
+  waiters(): Waiting[] {
+    const high = highWaterOf(this.loadLine());
+    const waiting: Waiting[] = [];
+    for (let cell = 0; cell < high; cell++) {
+      const word = this.load(cell);
+      if (cellState(word) === WAITING) waiting.push({ cell, word });
+    }
+    return waiting.sort((a, b) => (this.ticket(a.cell) - this.ticket(b.cell)) | 0);
+  }
+
+  /** Waiters in line. Exact only while nobody comes or goes. */
+  waiting(): number {
+    const high = highWaterOf(this.loadLine());
+    let waiting = 0;
+    for (let cell = 0; cell < high; cell++) if (cellState(this.#words[this.#at.cells + cell]) === WAITING) waiting++;
+    return waiting;
+  }
+}

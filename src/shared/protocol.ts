@@ -1,0 +1,56 @@
+/**
+ * What owner and workers say to each other. Plain tuples: cheap to clone. Only remote calls, and what is rare, go by message; hand-outs never do.
+ */
+import type { WireError } from './errors.ts';
+
+// ── worker -> owner, by postMessageToThread: the one message that is not on a port of our own
+export const KNOCK = 'cenote:knock';
+export interface Knock {
+  readonly type: typeof KNOCK;
+  readonly poolId: number;
+  readonly threadId: number;
+  /** The owner's end. Its 'close' says that the thread is gone, however it went. */
+  readonly port: import('node:worker_threads').MessagePort;
+}
+
+// ── worker -> owner, in batches, in order
+export const CALL = 1;
+export const CALL_SYNC = 2;
+export const RELEASE = 3;
+export const DESTROY = 4;
+export const TRACE = 5;
+export const LEAVE = 6;
+
+export type Request =
+  /** Run a method of what this lease has borrowed. Answered by id; for CALL_SYNC the caller's bell is rung, too. */
+  | readonly [type: typeof CALL | typeof CALL_SYNC, id: number, slot: number, lease: number, method: string, args: readonly unknown[]]
+  /** Give it back once the calls made before this have settled. */
+  | readonly [type: typeof RELEASE, slot: number, lease: number]
+  /** It is broken. */
+  | readonly [type: typeof DESTROY, slot: number, lease: number, error: WireError]
+  /** Where it was borrowed, for leak warnings. */
+  | readonly [type: typeof TRACE, slot: number, lease: number, stack: string]
+  /** Detach: the thread has given everything back. */
+  | readonly [type: typeof LEAVE];
+
+// ── owner -> worker, in batches
+export const WELCOME = 1;
+export const REFUSED = 2;
+export const ANSWER = 3;
+export const FAILURE = 4;
+export const FACTORY_FAILURE = 5;
+export const SHARED = 6;
+export const FAREWELL = 7;
+
+export type Response =
+  /** Attached, as this thread record. What has been shared so far follows as SHARED. */
+  | readonly [type: typeof WELCOME, me: number]
+  | readonly [type: typeof REFUSED, error: WireError]
+  | readonly [type: typeof ANSWER, id: number, value: unknown]
+  | readonly [type: typeof FAILURE, id: number, error: WireError]
+  /** What the factory failed with, for the waiter with this ticket. Posted before the cell says so. */
+  | readonly [type: typeof FACTORY_FAILURE, cell: number, ticket: number, error: WireError]
+  /** What workers get for this resource. Posted before it can be had. */
+  | readonly [type: typeof SHARED, slot: number, generation: number, value: unknown]
+  /** Detached, or the pool is no more. */
+  | readonly [type: typeof FAREWELL];

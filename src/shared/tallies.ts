@@ -1,0 +1,63 @@
+/**
+ * Counters. Each thread counts in words of its own, with plain writes (1 ns; an atomic add would cost more than the hand-out it counts);
+ * whoever reads adds them up. 64-bit floats: aligned, so no platform that Node runs on tears them.
+ */
+import { FOLD_WORD, TALLY, TALLY_ACQUIRED, TALLY_COUNTERS, TALLY_RELEASED, THREAD_STRIDE, THREAD_TALLY } from './layout.ts';
+
+/** A reader gives up on a consistent sum after so many tries: the owner may have died in the middle of a fold. */
+const TRIES = 1000;
+
+export class Tallies {
+  readonly #words: Int32Array;
+  readonly #floats: Float64Array;
+  readonly #base: number;
+  readonly #threads: number;
+
+  constructor(words: Int32Array, floats: Float64Array, base: number, threads: number) {
+    this.#words = words;
+    this.#floats = floats;
+    this.#base = base;
+    this.#threads = threads;
+  }
+
+  /** Where a thread's counters begin, in 64-bit floats. */
+  of(thread: number): number {
+    return (this.#base + thread * THREAD_STRIDE + THREAD_TALLY) / 2;
+  }
+
+  /** By the thread itself. */
+  add(thread: number, counter: number, by = 1): void {
+    this.#floats[this.of(thread) + counter] += by;
+  }
+
+  /** One counter over all threads, those that have left included. */
+  sums(): Float64Array {
+    const sums = new Float64Array(TALLY_COUNTERS);
+    for (let tries = 0; tries < TRIES; tries++) {
+      const before = Atomics.load(this.#words, FOLD_WORD);
+      if (before & 1) continue;
+      for (let counter = 0; counter < TALLY_COUNTERS; counter++) {
+        let sum = this.#floats[TALLY / 2 + counter];
+        for (let thread = 0; thread < this.#threads; thread++) sum += this.#floats[this.of(thread) + counter];
+        sums[counter] = sum;
+      }
+      if (Atomics.load(this.#words, FOLD_WORD) === before) break;
+    }
+    return sums;
+  }
+
+  /**
+   * Owner: a thread is gone and holds nothing any more. Whatever it acquired counts as released, whether it managed to say so or not:
+   * it may have died between a hand-out and the line that counts it.
+   */
+  fold(thread: number): void {
+    Atomics.add(this.#words, FOLD_WORD, 1);
+    const from = this.of(thread);
+    this.#floats[from + TALLY_RELEASED] = this.#floats[from + TALLY_ACQUIRED];
+    for (let counter = 0; counter < TALLY_COUNTERS; counter++) {
+      this.#floats[TALLY / 2 + counter] += this.#floats[from + counter];
+      this.#floats[from + counter] = 0;
+    }
+    Atomics.add(this.#words, FOLD_WORD, 1);
+  }
+}

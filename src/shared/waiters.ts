@@ -1,0 +1,163 @@
+/** The waiters of one thread that do not block it: a promise for each cell. */
+import { now } from './clock.ts';
+import type { KeepAlive } from './keep-alive.ts';
+import { TALLY_REJECTED, TALLY_TIMED_OUT } from './layout.ts';
+import { isServed, type Lending, PENDING, reasonOf } from './lending.ts';
+import { MARK_TRIES, NONE, REASON_FACTORY, REASON_NOTHING } from './line.ts';
+
+/** What to say to a waiter that gets nothing. */
+export interface Refusals {
+  /** For a REASON_ of line.ts. The cell and its ticket tell which waiter it is. */
+  refusal(reason: number, cell: number, ticket: number): unknown;
+  timedOut(timeout: number): Error;
+}
+
+interface Waiter {
+  ticket: number;
+  readonly tries: boolean;
+  readonly since: number;
+  readonly resolve: (slot: number) => void;
+  readonly reject: (error: unknown) => void;
+  timer: NodeJS.Timeout | undefined;
+  unsubscribe: (() => void) | undefined;
+}
+
+export class Waiters {
+  readonly #lending: Lending;
+  readonly #keepAlive: KeepAlive;
+  readonly #refusals: Refusals;
+  readonly #pending = new Map<number, Waiter>();
+  #pollQueued = false;
+
+  constructor(lending: Lending, keepAlive: KeepAlive, refusals: Refusals) {
+    this.#lending = lending;
+    this.#keepAlive = keepAlive;
+    this.#refusals = refusals;
+  }
+
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  /** A slot for the waiter in this cell, or NONE if it only tried. */
+  wait(cell: number, timeout: number, signal: AbortSignal | undefined): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        ticket: this.#lending.block.line.ticket(cell),
+        tries: (this.#lending.block.line.mark(cell) & MARK_TRIES) !== 0,
+        since: now(),
+        resolve,
+        reject,
+        timer: undefined,
+        unsubscribe: undefined,
+      };
+      this.#pending.set(cell, waiter);
+      this.#keepAlive.hold();
+      // The cell may change under a waiter (`exchange`), so these find it anew.
+      if (timeout > 0) waiter.timer = setTimeout(() => this.#timeOut(waiter, timeout), timeout);
+      if (signal !== undefined) {
+        const abort = (): void => this.#abort(waiter, signal.reason);
+        signal.addEventListener('abort', abort, { once: true });
+        waiter.unsubscribe = () => signal.removeEventListener('abort', abort);
+      }
+    });
+  }
+
+  /** Settles whoever was served. */
+  poll(): void {
+    for (const [cell, waiter] of this.#pending) {
+      const outcome = this.#lending.collect(cell);
+      if (outcome !== PENDING) this.#settle(cell, waiter, outcome);
+    }
+  }
+
+  /** `poll`, soon: after whatever this thread is in the middle of. */
+  pollSoon(): void {
+    if (this.#pollQueued || this.#pending.size === 0) return;
+    this.#pollQueued = true;
+    queueMicrotask(() => {
+      this.#pollQueued = false;
+      this.poll();
+    });
+  }
+
+  /**
+   * For a thread that is about to sleep in line, in `cell`: if one of its other waiters has been granted something, the sleeper takes that and the other
+   * gets the sleeper's place. A sleeping thread could not pick it up, and everybody (this thread, too) would wait for a slot that lies ready.
+   */
+  exchange(cell: number): number {
+    for (const [granted, waiter] of this.#pending) {
+      if (this.#lending.isWaiting(granted)) continue;
+      const outcome = this.#lending.collect(granted);
+      this.#pending.delete(granted);
+      if (!isServed(outcome)) {
+        this.#settle(granted, waiter, outcome);
+        continue;
+      }
+      if (waiter.tries) {
+        // It would not have waited.
+        this.#finish(granted, waiter).resolve(NONE);
+        return outcome;
+      }
+      waiter.ticket = this.#lending.block.line.ticket(cell);
+      this.#pending.set(cell, waiter);
+      return outcome;
+    }
+    return NONE;
+  }
+
+  /** Nobody is served any more: rejects everyone, and passes on what they were granted. */
+  abandon(error: () => unknown): void {
+    for (const [cell, waiter] of [...this.#pending]) {
+      if (!this.#lending.leave(cell)) this.#passOn(cell);
+      this.#finish(cell, waiter).reject(error());
+    }
+  }
+
+  #timeOut(waiter: Waiter, timeout: number): void {
+    const cell = this.#cellOf(waiter);
+    // Served first: then it has a resource, or its error.
+    if (!this.#lending.leave(cell)) return this.#settle(cell, waiter, this.#lending.collect(cell));
+    this.#count(TALLY_TIMED_OUT);
+    this.#finish(cell, waiter).reject(this.#refusals.timedOut(timeout));
+  }
+
+  #abort(waiter: Waiter, reason: unknown): void {
+    const cell = this.#cellOf(waiter);
+    if (!this.#lending.leave(cell)) this.#passOn(cell);
+    this.#finish(cell, waiter).reject(reason);
+  }
+
+  /** Whoever cancels gives back what it won meanwhile. */
+  #passOn(cell: number): void {
+    const outcome = this.#lending.collect(cell);
+    if (isServed(outcome)) this.#lending.giveBack(outcome);
+  }
+
+  #settle(cell: number, waiter: Waiter, outcome: number): void {
+    this.#finish(cell, waiter);
+    if (isServed(outcome)) return waiter.resolve(outcome);
+    const reason = reasonOf(outcome);
+    if (reason === REASON_NOTHING || (waiter.tries && reason !== REASON_FACTORY)) return waiter.resolve(NONE);
+    this.#count(TALLY_REJECTED);
+    waiter.reject(this.#refusals.refusal(reason, cell, waiter.ticket));
+  }
+
+  #finish(cell: number, waiter: Waiter): Waiter {
+    this.#pending.delete(cell);
+    clearTimeout(waiter.timer);
+    waiter.unsubscribe?.();
+    this.#keepAlive.letGo();
+    this.#lending.block.waitTimes.record(now() - waiter.since);
+    return waiter;
+  }
+
+  #cellOf(waiter: Waiter): number {
+    for (const [cell, candidate] of this.#pending) if (candidate === waiter) return cell;
+    return NONE;
+  }
+
+  #count(counter: number): void {
+    this.#lending.block.tallies.add(this.#lending.me, counter);
+  }
+}

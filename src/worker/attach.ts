@@ -1,0 +1,95 @@
+/** Joining a pool: knock at the owner with one end of a channel, and wait to be told our number. */
+import * as threads from 'node:worker_threads';
+import { isMainThread, MessageChannel, threadId } from 'node:worker_threads';
+import { ControlBlock } from '../shared/control-block.ts';
+import { fromWire, PoolClosedError, PoolError, show } from '../shared/errors.ts';
+import { KeepAlive } from '../shared/keep-alive.ts';
+import { KNOCK, type Knock, REFUSED, type Response, WELCOME } from '../shared/protocol.ts';
+import { isClosed } from '../shared/state.ts';
+import type { PoolHandle } from '../shared/types.ts';
+import { WorkerPool } from './pool.ts';
+import type { AttachedPool } from './types.ts';
+
+/** A function of the module; @types/node has put it into the wrong interface. */
+const { postMessageToThread } = threads as unknown as Pick<threads.Worker, 'postMessageToThread'>;
+
+/** This thread's attachments, by pool. */
+const attached = new Map<number, Promise<WorkerPool<unknown>>>();
+
+/**
+ * Joins a pool from any thread of the process (a Piscina worker, a Worker, a worker of a worker).
+ * Idempotent: the same handle, or a clone of it, on the same thread gives the same object.
+ * If the owner dies, everything pending and everything later on this thread is refused with PoolClosedError within about a second, sleepers included.
+ *
+ * Rejects with TypeError for something that is no handle, PoolClosedError for a pool that is closed or whose owner is gone, PoolError for
+ * another ABI version, when `maxThreads` are attached, or on the owner itself (use the pool there).
+ * An owner that is busy answers when it gets to its event loop; until then this waits, and keeps the thread alive.
+ */
+export async function attachPool<T>(handle: PoolHandle<T>): Promise<AttachedPool<T>> {
+  const block = blockOf(handle);
+  const { name, owner } = handle;
+  if (owner === threadId) throw new PoolError(`pool ${show(name)} belongs to this very thread: use the pool itself here`, name);
+  if (isClosed(block.state.load())) throw new PoolClosedError(`pool ${show(name)} is closed`, name);
+  const { poolId } = block.constants;
+  const known = attached.get(poolId);
+  if (known !== undefined) return (await known) as WorkerPool<T>;
+  const forget = (): void => {
+    if (attached.get(poolId) === joining) attached.delete(poolId);
+  };
+  const keepAlive = new KeepAlive();
+  const joining: Promise<WorkerPool<unknown>> = keepAlive.during(join(name, owner, block, forget)).finally(() => keepAlive.end());
+  attached.set(poolId, joining);
+  joining.catch(forget);
+  return (await joining) as WorkerPool<T>;
+}
+
+function blockOf(handle: PoolHandle<unknown>): ControlBlock {
+  const no = (why: string): TypeError => new TypeError(`not a pool handle: ${why}. Pass on pool.handle as it is`);
+  if (typeof handle !== 'object' || handle === null) throw no(`it is ${show(handle)}`);
+  const { name, owner, buffer } = handle;
+  if (typeof name !== 'string') throw no(`its name is ${show(name)}`);
+  if (!Number.isInteger(owner)) throw no(`its owner is ${show(owner)}`);
+  if (!(buffer instanceof SharedArrayBuffer)) throw no(`its buffer is ${show(buffer)}`);
+  const rejection = ControlBlock.reject(buffer);
+  if (rejection === undefined) return ControlBlock.attach(buffer);
+  if (rejection.foreign) throw no(rejection.why);
+  throw new PoolError(`pool ${show(name)}: ${rejection.why}`, name);
+}
+
+async function join(name: string, owner: number, block: ControlBlock, onLeave: () => void): Promise<WorkerPool<unknown>> {
+  const { port1: port, port2 } = new MessageChannel();
+  const welcomed = new Promise<WorkerPool<unknown>>((resolve, reject) => {
+    let pool: WorkerPool<unknown> | undefined;
+    port.on('message', (responses: readonly Response[]) => {
+      if (pool !== undefined) return pool.receive(responses);
+      const [first, ...rest] = responses;
+      if (first[0] === WELCOME) {
+        pool = new WorkerPool(name, block, first[1], port, onLeave);
+        port.unref();
+        resolve(pool);
+        pool.receive(rest);
+      } else if (first[0] === REFUSED) {
+        reject(fromWire(first[1]));
+        port.close();
+      }
+    });
+    port.on('close', () => {
+      if (pool !== undefined) pool.disconnected();
+      else reject(ownerGone(name));
+    });
+  });
+  welcomed.catch(() => {});
+  const knock: Knock = { type: KNOCK, poolId: block.constants.poolId, threadId, port: port2 };
+  try {
+    await postMessageToThread(owner, knock, [port2]);
+  } catch (cause) {
+    port.close();
+    throw ownerGone(name, cause);
+  }
+  return welcomed;
+}
+
+function ownerGone(name: string, cause?: unknown): PoolClosedError {
+  const where = isMainThread ? 'the worker' : 'the thread';
+  return new PoolClosedError(`pool ${show(name)}: ${where} that owned it is gone`, name, cause === undefined ? undefined : { cause });
+}

@@ -1,0 +1,15 @@
+/** cenote/worker: the pool as seen from every thread but the owner's. */
+export {
+  AcquireTimeoutError,
+  CreateTimeoutError,
+  NotBorrowedError,
+  PoolClosedError,
+  PoolError,
+  QueueFullError,
+  RemoteCallError,
+  ServiceUnavailableError,
+} from '../shared/errors.ts';
+export type { AcquireOptions, CircuitBreaker, Lease, Percentiles, PoolHandle, PoolStats, ResourcePool } from '../shared/types.ts';
+export { CircuitBreakerState } from '../shared/types.ts';
+export { attachPool } from './attach.ts';
+export type { AttachedPool, Remote, SyncRemote } from './types.ts';

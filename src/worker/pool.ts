@@ -1,0 +1,276 @@
+/** A pool seen from a worker: hand-outs through shared memory, calls through a port. */
+import type { MessagePort } from 'node:worker_threads';
+import { checkAcquireOptions, checkBody } from '../shared/acquire-options.ts';
+import { type Sleeper, sleepInLine, TIMED_OUT } from '../shared/blocking.ts';
+import { Borrower } from '../shared/borrower.ts';
+import { now } from '../shared/clock.ts';
+import type { ControlBlock } from '../shared/control-block.ts';
+import { fromWire, PoolClosedError, RemoteCallError, show, toWire } from '../shared/errors.ts';
+import { FEATURE_SHARE, FEATURE_TRACE, TALLY_TIMED_OUT } from '../shared/layout.ts';
+import { isServed } from '../shared/lending.ts';
+import { MARK_SYNC, NONE } from '../shared/line.ts';
+import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, SHARED, TRACE } from '../shared/protocol.ts';
+import { CLOSED } from '../shared/state.ts';
+import type { AcquireOptions } from '../shared/types.ts';
+import { Calls } from './calls.ts';
+import { type RemoteClass, remoteClass } from './remote.ts';
+import type { AttachedPool, Remote, SyncRemote } from './types.ts';
+
+type Out = 'no' | 'detached' | 'owner-gone';
+
+export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T> {
+  readonly #port: MessagePort;
+  readonly #calls: Calls;
+  readonly #remotes: RemoteClass<Remote<T>>;
+  readonly #syncRemotes: RemoteClass<SyncRemote<T>>;
+  readonly #shares: boolean;
+  readonly #traces: boolean;
+  /** What `share` made of each resource; and which slot a value belongs to. */
+  readonly #shared = new Map<number, { generation: number; value: unknown }>();
+  readonly #slotByValue = new Map<unknown, number>();
+  readonly #factoryErrors = new Map<number, { ticket: number; error: unknown }>();
+  readonly #sleeper: Sleeper;
+  readonly #left: Promise<void>;
+  #hasLeft: () => void = () => {};
+  readonly #onLeave: () => void;
+  #out: Out = 'no';
+
+  /** `onLeave` is called once, when this attachment is not to be given to anybody any more. */
+  constructor(name: string, block: ControlBlock, me: number, port: MessagePort, onLeave: () => void) {
+    super(name, block, me);
+    this.#port = port;
+    this.#onLeave = onLeave;
+    this.#left = new Promise((resolve) => {
+      this.#hasLeft = resolve;
+    });
+    this.#calls = new Calls(name, port, block.bells, me, this.keepAlive, (response) => this.#receive(response));
+    this.#shares = (block.constants.features & FEATURE_SHARE) !== 0;
+    this.#traces = (block.constants.features & FEATURE_TRACE) !== 0;
+    this.#remotes = remoteClass(`Remote of pool ${show(name)}`, (slot, lease, method, args) => this.#call(slot, lease, method, args));
+    this.#syncRemotes = remoteClass(`SyncRemote of pool ${show(name)}`, (slot, lease, method, args) =>
+      this.#callSync(slot, lease, method, args),
+    );
+    this.#sleeper = {
+      assertOwnerAlive: () => this.#assertOwnerAlive(),
+      instead: (cell) => (this.waiters.size > 0 ? this.waiters.exchange(cell) : NONE),
+    };
+  }
+
+  // ── borrowing synchronously
+
+  acquireSync(options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T> {
+    if (options === undefined) {
+      const slot = this.lending.tryBorrow();
+      if (slot !== NONE) return this.#handOutSync(slot);
+    }
+    return this.#handOutSync(this.#borrowSync(options));
+  }
+
+  #borrowSync(options: Pick<AcquireOptions, 'timeout'> | undefined): number {
+    checkAcquireOptions(options);
+    this.assertOpen();
+    const slot = this.lending.tryBorrow();
+    if (slot !== NONE) return slot;
+    const timeout = options?.timeout ?? this.block.constants.acquireTimeout;
+    const cell = this.stand(MARK_SYNC);
+    const ticket = this.block.line.ticket(cell);
+    const outcome = this.#sleep(cell, timeout);
+    if (isServed(outcome)) return outcome;
+    if (outcome !== TIMED_OUT) throw this.rejected(outcome, cell, ticket);
+    this.tally(TALLY_TIMED_OUT);
+    throw this.timedOut(timeout);
+  }
+
+  tryAcquireSync(): SyncRemote<T> | null {
+    const slot = this.lending.tryBorrow();
+    if (slot !== NONE) return this.#handOutSync(slot);
+    const cell = this.tryToStand();
+    if (cell === NONE) return null;
+    const ticket = this.block.line.ticket(cell);
+    const outcome = this.#sleep(cell, 0);
+    return isServed(outcome) ? this.#handOutSync(outcome) : this.nothing(outcome, cell, ticket);
+  }
+
+  #sleep(cell: number, timeout: number): number {
+    // What the owner should do before we can be served may still lie here.
+    this.#calls.flush();
+    const since = now();
+    try {
+      return sleepInLine(this.lending, cell, timeout, this.#sleeper);
+    } catch (error) {
+      if (!this.lending.leave(cell)) {
+        const outcome = this.lending.collect(cell);
+        if (isServed(outcome)) this.lending.giveBack(outcome);
+      }
+      throw error;
+    } finally {
+      this.block.waitTimes.record(now() - since);
+    }
+  }
+
+  useSync<V>(body: (resource: SyncRemote<T>) => V, options?: Pick<AcquireOptions, 'timeout'>): V {
+    checkBody(body);
+    const slot = this.#borrowSync(options);
+    const lease = this.lending.held[slot];
+    try {
+      return body(this.#handOutSync(slot));
+    } finally {
+      if (this.lending.held[slot] === lease) this.giveBack(slot);
+    }
+  }
+
+  // ── what is handed out
+
+  protected override handOut(slot: number): Remote<T> {
+    if (this.#traces) this.#trace(slot);
+    if (this.#shares) return this.#sharedValue(slot) as Remote<T>;
+    return this.#remotes.make(slot, this.lending.held[slot]);
+  }
+
+  #handOutSync(slot: number): SyncRemote<T> {
+    if (this.#traces) this.#trace(slot);
+    if (this.#shares) return this.#sharedValue(slot) as SyncRemote<T>;
+    return this.#syncRemotes.make(slot, this.lending.held[slot]);
+  }
+
+  #sharedValue(slot: number): unknown {
+    // The owner posted the value before the slot could be had, so it is here or in the port.
+    if (this.#shared.get(slot)?.generation !== this.block.generation(slot)) this.#calls.drain();
+    const value = this.#shared.get(slot)?.value;
+    this.#slotByValue.set(value, slot);
+    return value;
+  }
+
+  #trace(slot: number): void {
+    const stack = new Error('borrowed here').stack ?? '';
+    this.#calls.send([TRACE, slot, this.lending.held[slot], stack], true);
+  }
+
+  protected override slotOf(resource: Remote<T> | SyncRemote<T>): number {
+    if (this.#shares) {
+      const slot = this.#slotByValue.get(resource);
+      return slot !== undefined && this.lending.held[slot] !== 0 ? slot : NONE;
+    }
+    const of = this.#syncRemotes.owns(resource) ? this.#syncRemotes : this.#remotes;
+    if (!of.owns(resource)) return NONE;
+    const slot = of.slot(resource);
+    return this.lending.held[slot] === of.lease(resource) ? slot : NONE;
+  }
+
+  // ── giving back
+
+  protected override giveBack(slot: number): void {
+    if (this.#calls.underWay(slot, this.lending.held[slot]) === 0) this.lending.giveBack(slot);
+    // The owner does it for us when the calls have settled: this thread may be asleep by then.
+    else this.#calls.send([RELEASE, slot, this.lending.forget(slot)]);
+  }
+
+  protected override giveUp(slot: number, error: Error): void {
+    this.#calls.send([DESTROY, slot, this.lending.forget(slot), toWire(error)], true);
+  }
+
+  // ── calling
+
+  #call(slot: number, lease: number, method: string, args: readonly unknown[]): Promise<unknown> {
+    const refusal = this.#refuseCall(slot, lease, method);
+    return refusal === undefined ? this.#calls.call(slot, lease, method, args) : Promise.reject(refusal);
+  }
+
+  #callSync(slot: number, lease: number, method: string, args: readonly unknown[]): unknown {
+    const refusal = this.#refuseCall(slot, lease, method);
+    if (refusal !== undefined) throw refusal;
+    return this.#calls.callSync(slot, lease, method, args, this.#sleeper.assertOwnerAlive);
+  }
+
+  #refuseCall(slot: number, lease: number, method: string): Error | undefined {
+    if (this.#out !== 'no') return this.#closedError();
+    if (this.lending.held[slot] === lease) return undefined;
+    return new RemoteCallError(`pool ${show(this.name)}: ${method}() on a resource that has been given back`, this.name);
+  }
+
+  // ── what comes through the port
+
+  receive(responses: readonly Response[]): void {
+    this.#calls.receive(responses);
+  }
+
+  #receive(response: Response): void {
+    switch (response[0]) {
+      case SHARED: {
+        const [, slot, generation, value] = response;
+        this.#slotByValue.delete(this.#shared.get(slot)?.value);
+        this.#shared.set(slot, { generation, value });
+        break;
+      }
+      case FACTORY_FAILURE:
+        // One for each cell at most, so that those whose waiter left first do not pile up.
+        this.#factoryErrors.set(response[1], { ticket: response[2], error: fromWire(response[3]) });
+        break;
+      case FAREWELL:
+        this.#goOut('detached');
+        this.#port.close();
+        this.#hasLeft();
+        break;
+    }
+  }
+
+  protected override factoryError(cell: number, ticket: number): unknown {
+    this.#calls.drain();
+    const found = this.#factoryErrors.get(cell);
+    this.#factoryErrors.delete(cell);
+    if (found?.ticket === ticket) return found.error;
+    // Only where somebody has tampered with the block.
+    return new PoolClosedError(`pool ${show(this.name)}: the factory failed, and its error was lost`, this.name);
+  }
+
+  // ── the end
+
+  protected override isOut(): boolean {
+    return this.#out !== 'no';
+  }
+
+  protected override whyOut(): string {
+    if (this.#out === 'owner-gone') return 'the thread that owned it is gone';
+    return this.block.state.load() & CLOSED ? 'it is closed' : 'this thread has detached from it';
+  }
+
+  #closedError(): Error {
+    return new PoolClosedError(`pool ${show(this.name)}: ${this.whyOut()}`, this.name);
+  }
+
+  /** The port has closed. */
+  disconnected(): void {
+    if (this.#out === 'no') this.#ownerGone();
+    this.#calls.abandon(() => this.#closedError());
+    this.#hasLeft();
+    this.keepAlive.end();
+  }
+
+  #ownerGone(): void {
+    // Nobody will make, check or reclaim anything any more: say so to every thread.
+    this.block.state.set(CLOSED);
+    this.#goOut('owner-gone');
+    this.#calls.abandon(() => this.#closedError());
+  }
+
+  #assertOwnerAlive(): void {
+    if (this.#out === 'no' && !this.#calls.isConnected()) this.#ownerGone();
+    if (this.#out === 'owner-gone') throw this.#closedError();
+  }
+
+  #goOut(out: Out): void {
+    if (this.#out !== 'no') return;
+    this.#out = out;
+    this.#onLeave();
+    this.waiters.abandon(() => this.#closedError());
+    for (const [slot, lease] of this.lending.held.entries()) if (lease !== 0) this.giveBack(slot);
+  }
+
+  detach(): Promise<void> {
+    if (this.#out === 'no') {
+      this.#goOut('detached');
+      this.#calls.send([LEAVE], true);
+    }
+    return this.keepAlive.during(this.#left);
+  }
+}

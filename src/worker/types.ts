@@ -1,0 +1,35 @@
+import type { AcquireOptions, ResourcePool } from '../shared/types.ts';
+
+/** T with every method made asynchronous. Calls run on the owner, in the order they were made; errors keep name, message, code, stack and cause. */
+export type Remote<T> = {
+  readonly [K in keyof T as T[K] extends (...args: never[]) => unknown ? K : never]: T[K] extends (...args: infer A) => infer V
+    ? (...args: A) => Promise<Awaited<V>>
+    : never;
+};
+
+/** T with every method made synchronous: the calling thread sleeps until the owner has answered. */
+export type SyncRemote<T> = {
+  readonly [K in keyof T as T[K] extends (...args: never[]) => unknown ? K : never]: T[K] extends (...args: infer A) => infer V
+    ? (...args: A) => Awaited<V>
+    : never;
+};
+
+/** A pool seen from a thread that has attached to it. */
+export interface AttachedPool<T> extends ResourcePool<Remote<T>> {
+  /**
+   * Blocks this thread (Atomics.wait), in the same line as everyone else. Throws what acquire rejects with. `timeout` in milliseconds; default: the pool's acquireTimeout.
+   * While it sleeps, nothing else of this thread runs. If another acquire of this thread was granted meanwhile, the two change places.
+   */
+  acquireSync(options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T>;
+  /**
+   * Never blocks on other borrowers (it may on a hook, or on the factory when nothing is made yet). With no hooks set and a resource idle it is a few
+   * atomic instructions.
+   */
+  tryAcquireSync(): SyncRemote<T> | null;
+  /** acquireSync, run, release: also when `body` throws. A promise that the body returns is not waited for: use `use`. */
+  useSync<V>(body: (resource: SyncRemote<T>) => V, options?: Pick<AcquireOptions, 'timeout'>): V;
+  release(resource: Remote<T> | SyncRemote<T>): void;
+  destroy(resource: Remote<T> | SyncRemote<T>, error?: Error): void;
+  /** Gives back everything this thread holds, rejects what it still waits for with PoolClosedError, and leaves. Attaching again makes a new attachment. */
+  detach(): Promise<void>;
+}
