@@ -147,10 +147,6 @@ export class ControlBlock {
     return this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_USES];
   }
 
-  countUse(slot: number): number {
-    return ++this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_USES];
-  }
-
   generation(slot: number): number {
     return this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_GENERATION];
   }

@@ -10,7 +10,7 @@
  */
 import { now, stamp } from './clock.ts';
 import type { ControlBlock } from './control-block.ts';
-import { FEATURE_TRACE, LINE_WORD, SLOT_STATE, SLOT_STRIDE, STATE_WORD, TALLY_ACQUIRED, TALLY_RELEASED } from './layout.ts';
+import { FEATURE_TRACE, LINE_WORD, SLOT_STATE, SLOT_STRIDE, SLOT_USES, STATE_WORD, TALLY_ACQUIRED, TALLY_RELEASED } from './layout.ts';
 import {
   cellReason,
   cellSlot,
@@ -51,6 +51,7 @@ export class Lending {
   /** This thread's leases by slot; 0: none. A lease is never 0, as LEASED is not. */
   readonly held: Int32Array;
   readonly #words: Int32Array;
+  readonly #floats: Float64Array;
   readonly #slotWords: number;
   readonly #counters: number;
   readonly #maxUses: number;
@@ -66,7 +67,8 @@ export class Lending {
     this.me = me;
     this.held = new Int32Array(block.slots.count);
     this.#words = block.words;
-    this.#slotWords = block.layout.slots + SLOT_STATE;
+    this.#floats = block.floats;
+    this.#slotWords = block.layout.slots;
     this.#counters = block.tallies.of(me);
     this.#maxUses = block.constants.maxUses;
     this.#traced = (block.constants.features & FEATURE_TRACE) !== 0;
@@ -87,7 +89,7 @@ export class Lending {
     const { slots } = this.block;
     let slot = this.#last;
     for (let left = slots.count; left > 0; left--) {
-      const word = this.#words[this.#slotWords + slot * SLOT_STRIDE];
+      const word = this.#words[this.#slotWords + slot * SLOT_STRIDE + SLOT_STATE];
       if (slotState(word) === IDLE) {
         const lease = slots.borrow(slot, word, this.me, flag);
         if (lease !== 0) {
@@ -104,9 +106,10 @@ export class Lending {
   /** A lease of ours begins. */
   #begin(slot: number, lease: number): void {
     this.held[slot] = lease;
-    this.block.floats[this.#counters + TALLY_ACQUIRED]++;
+    this.#floats[this.#counters + TALLY_ACQUIRED]++;
     // The last hand-out of a resource: its return has to be seen.
-    if (this.block.countUse(slot) >= this.#maxUses && this.#maxUses !== 0) this.block.slots.flag(slot);
+    const uses = ++this.#words[this.#slotWords + slot * SLOT_STRIDE + SLOT_USES];
+    if (this.#maxUses !== 0 && uses >= this.#maxUses) this.block.slots.flag(slot);
     if (--this.#untilSample === 0) {
       this.#untilSample = SAMPLE_EVERY;
       this.#sampledAt[slot] = now();
@@ -126,7 +129,7 @@ export class Lending {
   forget(slot: number): number {
     const lease = this.held[slot];
     this.held[slot] = 0;
-    this.block.floats[this.#counters + TALLY_RELEASED]++;
+    this.#floats[this.#counters + TALLY_RELEASED]++;
     if (this.#sampledAt[slot] !== 0) {
       this.block.holdTimes.record(now() - this.#sampledAt[slot]);
       this.#sampledAt[slot] = 0;
@@ -239,7 +242,7 @@ export class Lending {
     const { slots } = this.block;
     let slot = this.#last;
     for (let left = slots.count; left > 0; left--) {
-      const word = this.#words[this.#slotWords + slot * SLOT_STRIDE];
+      const word = this.#words[this.#slotWords + slot * SLOT_STRIDE + SLOT_STATE];
       if (slotState(word) === IDLE && slots.take(slot, word, this.me)) return slot;
       if (++slot === slots.count) slot = 0;
     }

@@ -4,6 +4,7 @@ import type { Bells } from '../shared/bell.ts';
 import { now } from '../shared/clock.ts';
 import { fromWire, isCloneable, RemoteCallError, show } from '../shared/errors.ts';
 import type { KeepAlive } from '../shared/keep-alive.ts';
+import type { Lending } from '../shared/lending.ts';
 import { ANSWER, CALL, CALL_SYNC, FAILURE, type Request, type Response } from '../shared/protocol.ts';
 
 /** How long a synchronous call watches its bell before it sleeps, in ms: an owner with nothing else to do answers within that. */
@@ -29,26 +30,41 @@ export class Calls {
   /** Everything that is not an answer. */
   readonly #receive: (response: Response) => void;
   readonly #pending = new Map<number, PendingCall>();
+  /** This thread's leases, by slot (see Lending). */
+  readonly #held: Int32Array;
   /** Calls under way of the present lease, by slot. */
-  readonly #underWay = new Map<number, { lease: number; calls: number }>();
+  readonly #underWay: Int32Array;
   #outbox: Request[] = [];
   #lastId = 0;
   #awaited = 0;
   #answer: Answer | undefined;
 
-  constructor(pool: string, port: MessagePort, bells: Bells, me: number, keepAlive: KeepAlive, receive: (response: Response) => void) {
+  constructor(
+    pool: string,
+    port: MessagePort,
+    bells: Bells,
+    lending: Lending,
+    keepAlive: KeepAlive,
+    receive: (response: Response) => void,
+  ) {
     this.#pool = pool;
     this.#port = port;
     this.#bells = bells;
-    this.#me = me;
+    this.#me = lending.me;
+    this.#held = lending.held;
+    this.#underWay = new Int32Array(lending.held.length);
     this.#keepAlive = keepAlive;
     this.#receive = receive;
   }
 
-  /** Calls of this lease that have not been answered yet. */
-  underWay(slot: number, lease: number): number {
-    const found = this.#underWay.get(slot);
-    return found?.lease === lease ? found.calls : 0;
+  /** Calls of the present lease of a slot that have not been answered yet. */
+  underWay(slot: number): number {
+    return this.#underWay[slot];
+  }
+
+  /** That lease is over: what is still under way counts for nobody. */
+  forget(slot: number): void {
+    this.#underWay[slot] = 0;
   }
 
   call(slot: number, lease: number, method: string, args: readonly unknown[]): Promise<unknown> {
@@ -56,9 +72,7 @@ export class Calls {
       const id = ++this.#lastId;
       this.#pending.set(id, { slot, lease, resolve, reject });
       this.#keepAlive.hold();
-      const found = this.#underWay.get(slot);
-      if (found?.lease === lease) found.calls++;
-      else this.#underWay.set(slot, { lease, calls: 1 });
+      this.#underWay[slot]++;
       const copied = copyOf(args);
       this.send([CALL, id, slot, lease, method, copied ?? args], copied === undefined);
     });
@@ -156,8 +170,7 @@ export class Calls {
     if (call === undefined) return;
     this.#pending.delete(id);
     this.#keepAlive.letGo();
-    const found = this.#underWay.get(call.slot);
-    if (found?.lease === call.lease && --found.calls === 0) this.#underWay.delete(call.slot);
+    if (this.#held[call.slot] === call.lease) this.#underWay[call.slot]--;
     if (answer.ok) call.resolve(answer.value);
     else call.reject(answer.error);
   }

@@ -43,7 +43,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     this.#left = new Promise((resolve) => {
       this.#hasLeft = resolve;
     });
-    this.#calls = new Calls(name, port, block.bells, me, this.keepAlive, (response) => this.#receive(response));
+    this.#calls = new Calls(name, port, block.bells, this.lending, this.keepAlive, (response) => this.#receive(response));
     this.#shares = (block.constants.features & FEATURE_SHARE) !== 0;
     this.#traces = (block.constants.features & FEATURE_TRACE) !== 0;
     this.#remotes = remoteClass(`Remote of pool ${show(name)}`, (slot, lease, method, args) => this.#call(slot, lease, method, args));
@@ -160,12 +160,17 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   // ── giving back
 
   protected override giveBack(slot: number): void {
-    if (this.#calls.underWay(slot, this.lending.held[slot]) === 0) this.lending.giveBack(slot);
+    if (this.#calls.underWay(slot) === 0) {
+      this.lending.giveBack(slot);
+      return;
+    }
     // The owner does it for us when the calls have settled: this thread may be asleep by then.
-    else this.#calls.send([RELEASE, slot, this.lending.forget(slot)]);
+    this.#calls.forget(slot);
+    this.#calls.send([RELEASE, slot, this.lending.forget(slot)]);
   }
 
   protected override giveUp(slot: number, error: Error): void {
+    this.#calls.forget(slot);
     this.#calls.send([DESTROY, slot, this.lending.forget(slot), toWire(error)], true);
   }
 
