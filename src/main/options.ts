@@ -32,11 +32,14 @@ export interface Settings<T> {
   readonly share: ((resource: T) => unknown) | undefined;
 }
 
-const KNOWN = new Set([
-  ...['factory', 'destructor', 'healthcheck', 'beforeAcquire', 'beforeRelease', 'min', 'max', 'healthcheckInterval', 'name'],
-  ...['acquireTimeout', 'createTimeout', 'checkTimeout', 'idleTimeout', 'maxLifetime', 'maxUses', 'maxWaiting', 'maxThreads'],
-  ...['leakDetectionThreshold', 'orphans', 'recoveryProbes', 'circuitBreaker', 'expose', 'share'],
-]);
+/** By lower case. What we do not know is not ours to judge (options get spread and extended), but a slip of the shift key should not pass in silence. */
+const KNOWN = new Map(
+  [
+    ...['factory', 'destructor', 'healthcheck', 'beforeAcquire', 'beforeRelease', 'min', 'max', 'healthcheckInterval', 'name'],
+    ...['acquireTimeout', 'createTimeout', 'checkTimeout', 'idleTimeout', 'maxLifetime', 'maxUses', 'maxWaiting', 'maxThreads'],
+    ...['leakDetectionThreshold', 'orphans', 'recoveryProbes', 'circuitBreaker', 'expose', 'share'],
+  ].map((option) => [option.toLowerCase(), option]),
+);
 
 /** Every waiter needs a cell, and so does everybody who was granted something just now. */
 const MOST_WAITING = MAX_CELLS - MAX_SLOTS - MAX_THREADS - 1;
@@ -47,7 +50,8 @@ export function settingsOf<T>(options: PoolOptions<T>): Settings<T> {
   if (typeof options !== 'object' || options === null)
     throw new TypeError(`createPool takes an options object like { factory, max }, not ${show(options)}`);
   for (const key of Object.keys(options)) {
-    if (!KNOWN.has(key)) throw new TypeError(`unknown option ${show(key)}: createPool knows ${[...KNOWN].join(', ')}`);
+    const meant = KNOWN.get(key.toLowerCase());
+    if (meant !== undefined && meant !== key) throw new TypeError(`unknown option ${show(key)}: it is spelt ${meant}`);
   }
   if (typeof options.factory !== 'function')
     throw new TypeError(`factory must be a function that makes a resource, not ${show(options.factory)}`);
