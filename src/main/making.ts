@@ -1,11 +1,12 @@
 /** Factory calls under way. */
-import { asError, CreateTimeoutError, show } from '../shared/errors.ts';
+import { CreateTimeoutError, show } from '../shared/errors.ts';
 import { isThenable } from './checks.ts';
 import type { Settings } from './options.ts';
 
 export interface Outcome<T> {
   arrived(slot: number, resource: T): void;
-  failed(slot: number, error: Error): void;
+  /** With what the factory threw, which need not be an Error. */
+  failed(slot: number, thrown: unknown): void;
 }
 
 export class Making<T> {
@@ -37,8 +38,8 @@ export class Making<T> {
       this.#underWay.delete(slot);
       return true;
     };
-    const fail = (error: unknown): void => {
-      if (end()) outcome.failed(slot, asError(error));
+    const fail = (thrown: unknown): void => {
+      if (end()) outcome.failed(slot, thrown);
     };
     const arrive = (resource: T): void => {
       if (resource === null || resource === undefined)

@@ -20,6 +20,8 @@ export class Member {
   /** By slot: what its present lease is running. */
   readonly #underWay = new Map<number, UnderWay>();
   #outbox: Response[] = [];
+  /** Which methods the answers in the outbox are from, for error messages. */
+  #names: string[] = [];
   #isGone = false;
 
   constructor(pool: string, thread: number, threadId: number, port: MessagePort, bells: Bells) {
@@ -93,6 +95,7 @@ export class Member {
     if (this.#isGone) return;
     if (!isSync) {
       this.#outbox.push(response);
+      this.#names.push(name);
       if (this.#outbox.length === 1) queueMicrotask(() => this.flush());
       return;
     }
@@ -108,13 +111,15 @@ export class Member {
 
   flush(): void {
     const responses = this.#outbox;
+    const names = this.#names;
     if (responses.length === 0) return;
     this.#outbox = [];
+    this.#names = [];
     try {
       if (!this.#isGone) this.#port.postMessage(responses);
     } catch {
       // One of them cannot be cloned: the others must not suffer.
-      for (const response of responses) this.#post(response);
+      for (const [index, response] of responses.entries()) this.#post(response, names[index]);
     }
   }
 
@@ -131,7 +136,7 @@ export class Member {
     }
   }
 
-  tellFactoryFailure(cell: number, ticket: number, error: Error): void {
+  tellFactoryFailure(cell: number, ticket: number, error: unknown): void {
     this.send([FACTORY_FAILURE, cell, ticket, toWire(error)]);
   }
 

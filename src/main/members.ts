@@ -27,7 +27,7 @@ import { findMethod } from './methods.ts';
 import type { Settings } from './options.ts';
 import type { Resources } from './resources.ts';
 
-/** How long a call of a thread that has gone may still run before its resource is destroyed under it, in ms. */
+/** How long a call may still run before its resource is destroyed under it, in ms: one given up as broken, or whose borrower has gone. */
 const PATIENCE = 1000;
 
 export interface MemberEvents {
@@ -106,9 +106,10 @@ export class Members<T> {
       }
       case DESTROY: {
         const [, slot, lease, error] = request;
-        if (this.#holds(member, slot, lease) && this.#lending.block.slots.seize(slot, lease))
-          this.#events.broken(slot, asError(fromWire(error)));
-        return;
+        if (!this.#holds(member, slot, lease)) return;
+        return member.whenSettledOr(PATIENCE, slot, lease, () => {
+          if (this.#lending.block.slots.seize(slot, lease)) this.#events.broken(slot, asError(fromWire(error)));
+        });
       }
       case TRACE: {
         const [, slot, lease, stack] = request;
@@ -145,7 +146,7 @@ export class Members<T> {
 
   // ── telling
 
-  tellFactoryFailure(thread: number, cell: number, ticket: number, error: Error): void {
+  tellFactoryFailure(thread: number, cell: number, ticket: number, error: unknown): void {
     this.#members.get(thread)?.tellFactoryFailure(cell, ticket, error);
   }
 

@@ -7,7 +7,7 @@ import { threadId } from 'node:worker_threads';
 import { checkDuration } from '../shared/acquire-options.ts';
 import { Borrower } from '../shared/borrower.ts';
 import { ControlBlock } from '../shared/control-block.ts';
-import { PoolClosedError, show } from '../shared/errors.ts';
+import { asError, PoolClosedError, show } from '../shared/errors.ts';
 import { FEATURE_SHARE, FEATURE_TRACE, TALLY_CREATED, TALLY_DESTROYED, TALLY_FACTORY_FAILURES } from '../shared/layout.ts';
 import { cellThread, MARK_TRIES, REASON_CLOSED, REASON_FACTORY, REASON_NOTHING, REASON_UNAVAILABLE } from '../shared/line.ts';
 import { CHECKING, EMPTY, FOUND_IDLE, IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/slot.ts';
@@ -53,7 +53,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   readonly #timetable: Timetable;
   /** Slots whose beforeAcquire is running. */
   readonly #preparing = new Set<number>();
-  readonly #factoryErrors = new Map<number, { ticket: number; error: Error }>();
+  readonly #factoryErrors = new Map<number, { ticket: number; error: unknown }>();
   readonly #whenSwept: (() => void)[] = [];
   readonly #whenBack: (() => void)[] = [];
   readonly #outcome: Outcome<T>;
@@ -83,7 +83,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     this.#making = new Making(settings, (resource) => void this.#destruct(resource));
     this.#outcome = {
       arrived: (slot, resource) => this.#arrived(slot, resource),
-      failed: (slot, error) => this.#factoryFailed(slot, error),
+      failed: (slot, thrown) => this.#factoryFailed(slot, thrown),
     };
     this.#guard = new Guard(this, block.state, settings.recoveryProbes, {
       changed: (next, previous) => this.#events.emit('state', next, previous),
@@ -114,32 +114,33 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   /** Makes the first `min` resources. If one fails, ends the pool, and rejects with the factory's error. */
   async start(): Promise<void> {
-    const firsts: Promise<void>[] = [];
-    for (let slot = 0; slot < this.#settings.min; slot++) {
-      firsts.push(
-        new Promise((resolve, reject) => {
-          this.block.slots.reserve(slot);
-          this.#making.start(slot, {
-            arrived: (at, resource) => {
-              const problem = this.#arrived(at, resource);
-              if (problem === undefined) resolve();
-              else reject(problem);
-            },
-            failed: (at, error) => {
-              this.tally(TALLY_FACTORY_FAILURES);
-              this.block.slots.vacate(at);
-              reject(error);
-            },
-          });
-        }),
-      );
-    }
+    const slots = Array.from({ length: this.#settings.min }, (_, slot) => slot);
+    // All of them before the first factory call: a synchronous one leads to a turn, which would find places to fill.
+    for (const slot of slots) this.block.slots.reserve(slot);
+    const firsts = slots.map((slot) => this.#makeFirst(slot));
     try {
       await this.keepAlive.during(Promise.all(firsts));
     } catch (error) {
       await this.close();
       throw error;
     }
+  }
+
+  #makeFirst(slot: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#making.start(slot, {
+        arrived: (at, resource) => {
+          const problem = this.#arrived(at, resource);
+          if (problem === undefined) resolve();
+          else reject(problem);
+        },
+        failed: (at, error) => {
+          this.tally(TALLY_FACTORY_FAILURES);
+          this.block.slots.vacate(at);
+          reject(error);
+        },
+      });
+    });
   }
 
   // ── the turn
@@ -298,12 +299,13 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     return undefined;
   }
 
-  #factoryFailed(slot: number, error: Error): void {
+  #factoryFailed(slot: number, thrown: unknown): void {
     this.block.slots.vacate(slot);
     // On closing, that is what everything under way comes to.
     if (isClosed(this.block.state.load())) return this.called();
     this.tally(TALLY_FACTORY_FAILURES);
-    if (!this.#failFirst(error)) {
+    const error = asError(thrown);
+    if (!this.#failFirst(thrown)) {
       this.#events.emit('error', error);
       this.#backOff();
     }
@@ -312,7 +314,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   }
 
   /** The first waiter gets the factory's error. False: there is none. */
-  #failFirst(error: Error): boolean {
+  #failFirst(error: unknown): boolean {
     const { line } = this.block;
     for (;;) {
       const first = line.oldest(line.loadLine());
@@ -352,13 +354,14 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     const verdict = ask('beforeRelease', this.#settings.beforeRelease, this.#resources.get(slot), this.#settings.checkTimeout);
     whenKnown(verdict, (known) => {
       const { maxUses } = this.#settings;
-      if (!this.#passes(known)) {
-        this.#unmake(slot, 'rejected-on-release');
-        this.#guard.failure(known!.error, wasProbe);
-      } else {
+      // Reported while the slot is still in hand: if that moves the breaker, nobody gets it by the old rule.
+      if (this.#passes(known)) {
+        this.#guard.success(wasProbe);
         if (maxUses !== 0 && this.block.uses(slot) >= maxUses) this.#unmake(slot, 'max-uses');
         else this.#keep(slot);
-        this.#guard.success(wasProbe);
+      } else {
+        this.#guard.failure(known!.error, wasProbe);
+        this.#unmake(slot, 'rejected-on-release');
       }
       this.called();
     });
@@ -374,8 +377,8 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   /** A slot in hand whose borrower calls it broken. */
   #discard(slot: number, error: Error): void {
     const wasProbe = this.#guard.returned(slot);
-    this.#unmake(slot, 'destroyed');
     this.#guard.failure(error, wasProbe);
+    this.#unmake(slot, 'destroyed');
     this.called();
   }
 

@@ -7,7 +7,7 @@ export interface PoolOptions<T> {
   factory: (context: { signal: AbortSignal }) => T | PromiseLike<T>;
   /** Unmakes one; the slot is free when it has finished. Errors, and taking longer than `checkTimeout`, are reported as an 'error' event and otherwise ignored: the slot is free all the same. */
   destructor?: ((resource: T) => void | PromiseLike<void>) | undefined;
-  /** Is this idle resource alive? Only an explicit `false`, or a throw, condemns it. Never called on a borrowed one. Half of the idle ones at most (rounded up) are checked at a time, the others stay available. */
+  /** Is this idle resource alive? Only an explicit `false`, or a throw, condemns it. Never called on a borrowed one. One is checked at a time, the others stay available. */
   healthcheck?: ((resource: T) => boolean | void | PromiseLike<boolean | void>) | undefined;
   /** Before an idle resource is handed out. `false` or a throw: destroy it and take the next, or make one. Not asked about a resource made for this very acquire. */
   beforeAcquire?: ((resource: T) => boolean | void | PromiseLike<boolean | void>) | undefined;

@@ -46,29 +46,20 @@ export class Timetable {
     for (const timer of this.#timers) clearInterval(timer);
   }
 
-  /** Half of the idle slots at a time, so that somebody who comes meanwhile finds one; then the next. A round that is not through skips the next. */
+  /** One slot at a time, so that the others stay available. A round that takes longer than the period skips the next. */
   #examineIdle(): void {
     if (this.#examining) return;
+    this.#examining = true;
     const { slots } = this.#block;
     const idle: number[] = [];
     for (let slot = 0; slot < slots.count; slot++) if (slotState(slots.load(slot)) === IDLE) idle.push(slot);
-    if (idle.length === 0) return;
-    this.#examining = true;
-    let atOnce = Math.ceil(idle.length / 2);
-    let open = 0;
     const next = (): void => {
-      while (atOnce > 0 && idle.length > 0) {
+      while (idle.length > 0) {
         const slot = idle.shift()!;
-        if (!slots.check(slot)) continue;
-        atOnce--;
-        open++;
-        this.#upkeep.examine(slot, () => {
-          atOnce++;
-          open--;
-          next();
-        });
+        // Borrowed meanwhile: alive enough.
+        if (slots.check(slot)) return this.#upkeep.examine(slot, next);
       }
-      if (open === 0 && idle.length === 0) this.#examining = false;
+      this.#examining = false;
     };
     next();
   }

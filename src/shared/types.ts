@@ -97,7 +97,7 @@ export interface ResourcePool<R> extends CircuitBreaker {
    * handed is dead afterwards: using it throws RemoteCallError, even if the same thread has meanwhile borrowed the same slot again.
    */
   release(resource: R): void;
-  /** Gives a resource back as broken: destroyed, and reported to the breaker strategy. Does not wait for calls under way. */
+  /** Gives a resource back as broken: destroyed, and reported to the breaker strategy. Calls that a worker has under way get a second to finish. */
   destroy(resource: R, error?: Error): void;
   /** acquire, run, release: also when `body` throws. A body that gave the resource back itself is fine. */
   use<V>(body: (resource: R) => V | PromiseLike<V>, options?: AcquireOptions): Promise<V>;
