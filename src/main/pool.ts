@@ -10,7 +10,7 @@ import { ControlBlock } from '../shared/control-block.ts';
 import { asError, PoolClosedError, show } from '../shared/errors.ts';
 import { FEATURE_SHARE, FEATURE_TRACE, TALLY_CREATED, TALLY_DESTROYED, TALLY_FACTORY_FAILURES } from '../shared/layout.ts';
 import { cellThread, MARK_TRIES, REASON_CLOSED, REASON_FACTORY, REASON_NOTHING, REASON_UNAVAILABLE } from '../shared/line.ts';
-import { CHECKING, EMPTY, FOUND_IDLE, IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/slot.ts';
+import { EMPTY, FOUND_IDLE, IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/slot.ts';
 import {
   ACTIVE,
   breakerOf,
@@ -448,8 +448,6 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       new Promise((resolve) => {
         this.#whenSwept.push(resolve);
         this.block.state.set(CLOSED);
-        // A borrower that read the state just before may still take an idle slot: `#sweep` and `flagAll` between them leave none.
-        this.lending.flagAll();
         this.lending.evict(REASON_CLOSED);
         clearTimeout(this.#refillTimer);
         this.#making.giveUpAll(new PoolClosedError(`pool ${show(this.name)} is closed`, this.name));
@@ -464,8 +462,19 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     return this.close();
   }
 
-  /** Closed: destroys what is idle; ends when nothing is left. Every slot is left CHECKING, flagged or EMPTY. */
+  /** Closed: destroys what is idle; ends when nothing is left. */
   #sweep(): void {
+    const { out, inHand } = this.#clear();
+    if (inHand > 0) return;
+    for (const swept of this.#whenSwept.splice(0)) swept();
+    if (out === 0) this.#end();
+  }
+
+  /**
+   * Destroys what is idle, and counts the rest. Leaves no slot IDLE, and none out without its flag: somebody who read the state before it
+   * refused everybody may still borrow an idle slot, but then we see it out and flag it, and its return is seen.
+   */
+  #clear(): { out: number; inHand: number } {
     const { slots } = this.block;
     let out = 0;
     let inHand = 0;
@@ -475,9 +484,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       if (state === LEASED) out++;
       else if (state !== EMPTY) inHand++;
     }
-    if (inHand > 0) return;
-    for (const swept of this.#whenSwept.splice(0)) swept();
-    if (out === 0) this.#end();
+    return { out, inHand };
   }
 
   #end(): void {
@@ -514,23 +521,17 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       await new Promise<void>((resolve) => {
         this.#whenBack.push(resolve);
         this.block.state.set(DRAINING);
-        // Every return has to be seen from now on.
-        this.lending.flagAll();
         this.called();
       });
     }
     await this.close();
   }
 
-  /** Nobody waits, and nothing is out. */
+  /** Draining: nobody waits any more, so what is idle can go; and nothing is out. */
   #isAllBack(): boolean {
-    const { slots } = this.block;
     if (this.lending.hasWaiters()) return false;
-    for (let slot = 0; slot < slots.count; slot++) {
-      const state = slotState(slots.load(slot));
-      if (state !== EMPTY && state !== IDLE && state !== CHECKING) return false;
-    }
-    return true;
+    const { out, inHand } = this.#clear();
+    return out + inHand === 0;
   }
 
   // ── as a borrower

@@ -1,4 +1,5 @@
 /** Errors: one class and one stable code each, and a wire form, since structured clone drops codes, names and own properties. */
+import { types } from 'node:util';
 
 export class PoolError extends Error {
   /** Stable: `ERR_POOL_...`. */
@@ -137,7 +138,7 @@ interface WireErrorParts {
 const DEPTH = 8;
 
 export function toWire(thrown: unknown, depth = 0): WireError {
-  if (!(thrown instanceof Error)) return { value: isCloneable(thrown) ? thrown : String(thrown) };
+  if (!isError(thrown)) return { value: isCloneable(thrown) ? thrown : String(thrown) };
   return partsOf(thrown, depth);
 }
 
@@ -147,9 +148,9 @@ function partsOf(error: Error, depth: number): WireErrorParts {
     if (key === 'name' || key === 'message' || key === 'stack' || key === 'cause') continue;
     const { enumerable } = Object.getOwnPropertyDescriptor(error, key)!;
     const value = read(error, key);
-    if (value instanceof Error) {
+    if (isError(value)) {
       if (depth < DEPTH) own.push([key, partsOf(value, depth + 1), enumerable === true, 'error']);
-    } else if (Array.isArray(value) && value.some((item) => item instanceof Error)) {
+    } else if (Array.isArray(value) && value.some(isError)) {
       if (depth < DEPTH) own.push([key, value.map((item) => toWire(item, depth + 1)), enumerable === true, 'errors']);
     } else if (isCloneable(value)) own.push([key, value, enumerable === true, 'value']);
   }
@@ -222,9 +223,14 @@ export function isCloneable(value: unknown): boolean {
   }
 }
 
+/** Errors of other realms (vm contexts) included. */
+function isError(value: unknown): value is Error {
+  return value instanceof Error || types.isNativeError(value);
+}
+
 /** Whatever was thrown, as an Error. */
 export function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(`not an error was thrown: ${String(thrown)}`, { cause: thrown });
+  return isError(thrown) ? thrown : new Error(`not an error was thrown: ${String(thrown)}`, { cause: thrown });
 }
 
 /** A value for an error message: short, and never throws. */

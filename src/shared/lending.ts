@@ -59,6 +59,7 @@ export class Lending {
   readonly #listener: Listener;
   readonly #sampledAt: Float64Array;
   #untilSample = 1;
+  #isOver = false;
   /** Where to look first: what one thread used last is in its caches. */
   #last = 0;
 
@@ -84,7 +85,7 @@ export class Lending {
    */
   tryBorrow(): number {
     const state = this.#words[STATE_WORD];
-    if ((state & ~RETURNS_GUARDED) !== 0 || !isLineEmpty(this.#words[LINE_WORD])) return NONE;
+    if ((state & ~RETURNS_GUARDED) !== 0 || !isLineEmpty(this.#words[LINE_WORD]) || this.#isOver) return NONE;
     const flag = state === 0 ? 0 : FLAG;
     const { slots } = this.block;
     let slot = this.#last;
@@ -101,6 +102,11 @@ export class Lending {
       if (++slot === slots.count) slot = 0;
     }
     return NONE;
+  }
+
+  /** This thread leaves: its record may soon be another thread's, so nothing may be borrowed under its number any more. */
+  end(): void {
+    this.#isOver = true;
   }
 
   /** A lease of ours begins. */

@@ -187,15 +187,16 @@ export class Calls {
   isConnected(): boolean {
     this.drain();
     try {
-      PROBE.postMessage(() => {}, [this.#port]);
+      PROBE.port1.postMessage(() => {}, [this.#port]);
     } catch (error) {
       return !/detached/.test((error as Error).message);
     }
-    return false;
+    return true;
   }
 }
 
-const PROBE = new MessageChannel().port1;
+/** Both ends are kept: a channel whose other end is collected is closed. */
+const PROBE = new MessageChannel();
 
 /** A copy that later changes do not reach, or undefined if only a clone could do that: then it has to be sent before the caller goes on. */
 function copyOf(args: readonly unknown[]): readonly unknown[] | undefined {

@@ -266,6 +266,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   #goOut(out: Out): void {
     if (this.#out !== 'no') return;
     this.#out = out;
+    this.lending.end();
     this.#onLeave();
     this.waiters.abandon(() => this.#closedError());
     for (const [slot, lease] of this.lending.held.entries()) if (lease !== 0) this.giveBack(slot);
