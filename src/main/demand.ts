@@ -1,0 +1,179 @@
+/**
+ * Meeting demand: what the owner does for those who wait, beyond what a match can do. Asks hooks, makes resources, says no, and keeps up `min`.
+ *
+ * Nothing here belongs to a particular waiter. What is made or has passed its hook goes to whoever is first by then, so that somebody who is served by an early
+ * return does not leave anybody behind, and leaving the line costs nothing.
+ */
+import type { ControlBlock } from '../shared/control-block.ts';
+import { asError } from '../shared/errors.ts';
+import { TALLY_FACTORY_FAILURES } from '../shared/layout.ts';
+import type { Lending } from '../shared/lending.ts';
+import { cellThread, MARK_TRIES, REASON_FACTORY, REASON_NOTHING } from '../shared/line.ts';
+import { EMPTY, IDLE, slotState } from '../shared/slot.ts';
+import { ACTIVE, breakerOf, guardsHandOuts, INACTIVE, isClosed, isDraining } from '../shared/state.ts';
+import { OWNER } from '../shared/threads.ts';
+import { ask, whenKnown } from './checks.ts';
+import type { Guard } from './guard.ts';
+import type { Settings } from './options.ts';
+import type { Stock } from './stock.ts';
+
+/** Pause before a failed refill to `min` is tried again, in ms: doubled each time, halved at random. */
+const FIRST_BACKOFF = 100;
+const LAST_BACKOFF = 30_000;
+
+export interface DemandEvents {
+  /** The factory failed for a waiter; told before the waiter can know. */
+  refused(thread: number, cell: number, ticket: number, thrown: unknown): void;
+  /** Something went wrong, and nobody waits for it. */
+  failed(error: Error): void;
+  changed(): void;
+}
+
+export class Demand<T> {
+  readonly #settings: Settings<T>;
+  readonly #lending: Lending;
+  readonly #block: ControlBlock;
+  readonly #stock: Stock<T>;
+  readonly #guard: Guard;
+  readonly #tell: DemandEvents;
+  /** Slots whose beforeAcquire is running. */
+  readonly #preparing = new Set<number>();
+  #refillTimer: NodeJS.Timeout | undefined;
+  #refillsFailed = 0;
+
+  constructor(settings: Settings<T>, lending: Lending, stock: Stock<T>, guard: Guard, tell: DemandEvents) {
+    this.#settings = settings;
+    this.#lending = lending;
+    this.#block = lending.block;
+    this.#stock = stock;
+    this.#guard = guard;
+    this.#tell = tell;
+  }
+
+  /** For everybody in line, as far as the state allows hand-outs at all. */
+  meet(): void {
+    if (guardsHandOuts(this.#block.state.load())) this.#prepare();
+    else this.#lending.serve();
+    this.#grow();
+    this.#refuseTries();
+  }
+
+  end(): void {
+    clearTimeout(this.#refillTimer);
+  }
+
+  /** Hand-outs under way that will each serve one waiter. */
+  #underWay(): number {
+    return this.#preparing.size + this.#stock.making;
+  }
+
+  /** Guarded: asks beforeAcquire about as many idle slots as there are waiters for. Each goes to whoever is first when it has passed. */
+  #prepare(): void {
+    const { slots, line } = this.#block;
+    for (let slot = 0; slot < slots.count && this.#lending.hasWaiters(); slot++) {
+      if (line.waiting() <= this.#preparing.size || this.#guard.allowance(this.#underWay()) <= 0) return;
+      if (slotState(slots.load(slot)) !== IDLE || !slots.check(slot)) continue;
+      this.#preparing.add(slot);
+      const verdict = ask('beforeAcquire', this.#settings.beforeAcquire, this.#stock.resources.get(slot), this.#settings.checkTimeout);
+      whenKnown(verdict, (known) => {
+        this.#preparing.delete(slot);
+        if (known !== undefined && !known.silent) this.#tell.failed(known.error);
+        if (known === undefined) this.#offer(slot);
+        else this.#stock.unmake(slot, 'rejected-on-acquire');
+        this.#tell.changed();
+      });
+    }
+  }
+
+  /** A slot that we have in hand goes to whoever is first, or becomes idle. */
+  #offer(slot: number): void {
+    const { slots, state } = this.#block;
+    if (this.#stock.isDoomed(slot)) this.#stock.keep(slot);
+    else if (breakerOf(state.load()) === INACTIVE || this.#guard.allowance(0) <= 0) slots.shelve(slot);
+    else if (slots.offer(slot) && this.#lending.grant(slot)) this.#guard.handedOut(slot);
+  }
+
+  /** As many at once as there are waiters that nothing under way will serve. */
+  #grow(): void {
+    const { slots, line, state } = this.#block;
+    for (let slot = 0; slot < slots.count; slot++) {
+      if (line.waiting() <= this.#underWay() || this.#guard.allowance(this.#underWay()) <= 0) return;
+      if (isClosed(state.load()) || breakerOf(state.load()) === INACTIVE) return;
+      if (slotState(slots.load(slot)) === EMPTY && slots.reserve(slot)) this.#make(slot);
+    }
+  }
+
+  /** Whoever only tries, and will not be served by what is under way, is told so. */
+  #refuseTries(): void {
+    const { line } = this.#block;
+    if (!this.#lending.hasWaiters()) return;
+    for (const { cell, word } of line.waiters().slice(this.#underWay())) {
+      if ((line.mark(cell) & MARK_TRIES) === 0) continue;
+      if (line.fail(cell, word, REASON_NOTHING)) this.#lending.wake(cellThread(word));
+    }
+    this.#lending.hasWaiters();
+  }
+
+  /** Up to `min`, unless the last try failed just now. */
+  refill(): void {
+    const { slots, state } = this.#block;
+    if (this.#refillTimer !== undefined || isDraining(state.load())) return;
+    let missing = this.#settings.min - this.#lending.census().count;
+    for (let slot = 0; slot < slots.count && missing > 0; slot++) {
+      if (breakerOf(state.load()) !== ACTIVE || isClosed(state.load()) || this.#refillTimer !== undefined) return;
+      if (slotState(slots.load(slot)) !== EMPTY || !slots.reserve(slot)) continue;
+      missing--;
+      this.#make(slot);
+    }
+  }
+
+  #make(slot: number): void {
+    this.#stock.make(slot, { arrived: () => this.arrived(slot), failed: (_, thrown) => this.#factoryFailed(slot, thrown) });
+  }
+
+  /** A resource has been made, and its slot is in hand. */
+  arrived(slot: number): void {
+    this.#refillsFailed = 0;
+    this.#offer(slot);
+    this.#tell.changed();
+  }
+
+  #factoryFailed(slot: number, thrown: unknown): void {
+    this.#block.slots.vacate(slot);
+    // On closing, that is what everything under way comes to.
+    if (isClosed(this.#block.state.load())) return this.#tell.changed();
+    this.#block.tallies.add(OWNER, TALLY_FACTORY_FAILURES);
+    const error = asError(thrown);
+    if (!this.#failFirst(thrown)) {
+      this.#tell.failed(error);
+      this.#backOff();
+    }
+    this.#guard.failure(error, true);
+    this.#tell.changed();
+  }
+
+  /** The first waiter gets the factory's error. False: there is none. */
+  #failFirst(error: unknown): boolean {
+    const { line } = this.#block;
+    for (;;) {
+      const first = line.oldest(line.loadLine());
+      if (first === undefined) return false;
+      const { cell, word } = first;
+      // Told before it can know that it was failed.
+      const ticket = line.ticket(cell);
+      this.#tell.refused(cellThread(word), cell, ticket, error);
+      if (!line.fail(cell, word, REASON_FACTORY)) continue;
+      this.#lending.wake(cellThread(word));
+      return true;
+    }
+  }
+
+  #backOff(): void {
+    if (this.#refillTimer !== undefined) return;
+    const pause = Math.min(FIRST_BACKOFF * 2 ** this.#refillsFailed++, LAST_BACKOFF) * (0.5 + Math.random() / 2);
+    this.#refillTimer = setTimeout(() => {
+      this.#refillTimer = undefined;
+      this.#tell.changed();
+    }, pause).unref();
+  }
+}

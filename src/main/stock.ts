@@ -1,0 +1,135 @@
+/** What is in the slots, and how it gets in and out: factory, destructor, lifetime. Moves slots between EMPTY and "in hand", and from there to IDLE. */
+import type { ControlBlock } from '../shared/control-block.ts';
+import type { KeepAlive } from '../shared/keep-alive.ts';
+import { TALLY_CREATED, TALLY_DESTROYED } from '../shared/layout.ts';
+import { FOUND_IDLE } from '../shared/slot.ts';
+import { isClosed } from '../shared/state.ts';
+import { OWNER } from '../shared/threads.ts';
+import { ask, isThenable, whenKnown } from './checks.ts';
+import type { Events } from './events.ts';
+import { Making, type Outcome } from './making.ts';
+import type { Settings } from './options.ts';
+import { Resources } from './resources.ts';
+import type { DestroyReason } from './types.ts';
+
+/** Resources live up to this share shorter than maxLifetime, so that they do not all go at once. */
+const LIFETIME_JITTER = 0.1;
+
+export interface StockEvents<T> {
+  /** Tells the workers of a new resource; gives what is wrong with it, if something is. */
+  share(slot: number, generation: number, resource: T): Error | undefined;
+  /** A slot has become EMPTY. */
+  changed(): void;
+}
+
+export class Stock<T> {
+  readonly resources: Resources<T>;
+  readonly #settings: Settings<T>;
+  readonly #block: ControlBlock;
+  readonly #keepAlive: KeepAlive;
+  readonly #events: Events<T>;
+  readonly #tell: StockEvents<T>;
+  readonly #making: Making<T>;
+
+  constructor(settings: Settings<T>, block: ControlBlock, keepAlive: KeepAlive, events: Events<T>, tell: StockEvents<T>) {
+    this.resources = new Resources(settings.max);
+    this.#settings = settings;
+    this.#block = block;
+    this.#keepAlive = keepAlive;
+    this.#events = events;
+    this.#tell = tell;
+    this.#making = new Making(settings, (resource) => void this.#destruct(resource));
+  }
+
+  // ── in
+
+  /** How many are being made. */
+  get making(): number {
+    return this.#making.size;
+  }
+
+  /** Makes a resource for a slot that is CREATING. It is in hand when `arrived` is called. */
+  make(slot: number, outcome: Pick<Outcome<T>, 'failed'> & { arrived(slot: number): void }): void {
+    this.#making.start(slot, {
+      arrived: (_, resource) => {
+        const problem = this.#tell.share(slot, this.#block.renew(slot), resource);
+        if (problem !== undefined) {
+          void this.#destruct(resource);
+          outcome.failed(slot, problem);
+          return;
+        }
+        this.resources.put(slot, resource);
+        this.#retireInTime(slot);
+        this.#block.tallies.add(OWNER, TALLY_CREATED);
+        this.#events.emit('create', resource);
+        outcome.arrived(slot);
+      },
+      failed: outcome.failed,
+    });
+  }
+
+  /** Everything being made has failed now, with this error; what arrives later is destroyed. */
+  giveUpMaking(error: Error): void {
+    this.#making.giveUpAll(error);
+  }
+
+  // ── staying
+
+  /** In hand -> IDLE, unless its time has come meanwhile. The caller takes a turn. */
+  keep(slot: number): void {
+    const reason = this.isDoomed(slot);
+    if (reason === undefined) this.#block.slots.shelve(slot);
+    else this.unmake(slot, reason);
+  }
+
+  /** Why a slot in hand must not be had by anybody any more, if so. */
+  isDoomed(slot: number): DestroyReason | undefined {
+    if (isClosed(this.#block.state.load())) return 'closed';
+    return this.#block.isRetired(slot) ? 'max-lifetime' : undefined;
+  }
+
+  #retireInTime(slot: number): void {
+    const { maxLifetime } = this.#settings;
+    if (maxLifetime > 0) this.resources.retireAfter(slot, maxLifetime * (1 - LIFETIME_JITTER * Math.random()), () => this.#retire(slot));
+  }
+
+  /** Too old: goes now if it is idle, else as soon as it is back. */
+  #retire(slot: number): void {
+    const { slots } = this.#block;
+    this.#block.setRetired(slot, true);
+    for (;;) {
+      if (slots.check(slot)) return this.unmake(slot, 'max-lifetime');
+      if (slots.flag(slot) !== FOUND_IDLE) return;
+    }
+  }
+
+  // ── out
+
+  /** In hand -> EMPTY, by way of the destructor. */
+  unmake(slot: number, reason: DestroyReason): void {
+    const resource = this.resources.delete(slot);
+    whenKnown(this.#destruct(resource), () => {
+      this.#block.slots.vacate(slot);
+      this.#block.tallies.add(OWNER, TALLY_DESTROYED);
+      this.#events.emit('destroy', resource, reason);
+      this.#tell.changed();
+    });
+  }
+
+  /** Synchronous if the destructor is. Never fails: that is told, and otherwise ignored. */
+  #destruct(resource: T): void | Promise<void> {
+    const { destructor, checkTimeout } = this.#settings;
+    if (destructor === undefined) return;
+    // What it returns means nothing, unlike what a check does.
+    const silenced = (doomed: T): void | PromiseLike<void> => {
+      const done: unknown = destructor(doomed);
+      return isThenable(done) ? done.then(() => undefined) : undefined;
+    };
+    const verdict = ask('destructor', silenced, resource, checkTimeout);
+    if (verdict instanceof Promise)
+      return this.#keepAlive.during(verdict).then((known) => {
+        if (known !== undefined) this.#events.emit('error', known.error);
+      });
+    if (verdict !== undefined) this.#events.emit('error', verdict.error);
+  }
+}
