@@ -6,13 +6,12 @@
  *     |   version    |   thread   | F | state |
  *     +--------------+------------+---+-------+
  *
- *     EMPTY ──reserve──> CREATING ──shelve──> IDLE ──borrow──> LEASED ──giveBack──> IDLE
- *       ^                   │  └──offer──┐     │  └──take──> TAKEN ──pickUp──> LEASED
- *       └─────vacate────────┘            └─────┼────────────> ^ │ └──putBack──> IDLE
- *       └─────vacate──── CHECKING <──check─────┘              │ │
- *                         │  ^  ^────accept── RETURNED <──hand in── LEASED
- *                         │  └─────seize─────────────────────── LEASED (of a dead thread, or on its behalf)
- *                         └──shelve──> IDLE, └──offer──> TAKEN
+ *     uncontended        IDLE --borrow--> LEASED --giveBack--> IDLE
+ *     through the line   IDLE --take--> TAKEN --pickUp--> LEASED --giveBackFlagged--> IDLE, or TAKEN --putBack--> IDLE
+ *     by the owner       LEASED --handIn--> RETURNED --accept--> CHECKING, or LEASED --seize--> CHECKING
+ *     checks, and ends   IDLE --check--> CHECKING --shelve--> IDLE, or --offer--> TAKEN, or --vacate--> EMPTY
+ *     begins             EMPTY --reserve--> CREATING --shelve--> IDLE, or --offer--> TAKEN, or --vacate--> EMPTY
+ *     repairs            TAKEN --repossess--> IDLE
  *
  * Rules
  *  1. EMPTY, CREATING, RETURNED and CHECKING are left by the owner only.
