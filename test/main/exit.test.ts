@@ -1,0 +1,228 @@
+import { describe, expect, test } from 'vitest';
+import { child } from '../support/child.ts';
+
+const setUp = `
+  import { createPool } from 'cenote';
+  const later = (ms, value) => new Promise((resolve) => setTimeout(resolve, ms, value).unref());
+`;
+
+/** Ends by itself, with 0, without having been waited for. */
+const expectExit = async (script: string, lines: string[] = ['ready']) => {
+  const result = await child(setUp + script);
+  expect(result.stderr).toBe('');
+  expect(result.lines).toEqual(lines);
+  expect(result.stuck, 'still running').toBe(false);
+  expect(result.code).toBe(0);
+  return result;
+};
+
+describe('a process ends by itself', () => {
+  test('with an idle pool', async () => {
+    const { ms } = await expectExit(`
+      await createPool({ min: 2, factory: () => ({}) });
+      console.log('ready');
+    `);
+    expect(ms).toBeLessThan(3000);
+  });
+
+  test('with an idle pool and all of its timers on', async () => {
+    const { ms } = await expectExit(`
+      const pool = await createPool({
+        min: 2, factory: () => ({}), healthcheck: () => true, healthcheckInterval: 20, idleTimeout: 60_000, maxLifetime: 60_000,
+        leakDetectionThreshold: 60_000, acquireTimeout: 60_000, createTimeout: 60_000, beforeAcquire: () => true, beforeRelease: () => true,
+      });
+      pool.release(await pool.acquire());
+      console.log('ready');
+    `);
+    expect(ms).toBeLessThan(3000);
+  });
+
+  test('with a resource that is still borrowed', async () => {
+    await expectExit(`
+      const pool = await createPool({ factory: () => ({}), leakDetectionThreshold: 30 });
+      await pool.acquire();
+      console.log('ready');
+    `);
+  });
+
+  test('while a refill is being retried', async () => {
+    await expectExit(`
+      let broken = false;
+      const pool = await createPool({ min: 1, factory: () => { if (broken) throw new Error('down'); return {}; } });
+      pool.on('error', () => {});
+      broken = true;
+      pool.destroy(await pool.acquire());
+      console.log('ready');
+    `);
+  });
+
+  test('while the breaker is INACTIVE', async () => {
+    await expectExit(`
+      const pool = await createPool({ factory: () => ({}), circuitBreaker: { reportSuccess() {}, reportFailure() {}, shouldRecover: () => false } });
+      pool.deactivate();
+      console.log('ready');
+    `);
+  });
+
+  test('after close', async () => {
+    await expectExit(`
+      const pool = await createPool({ min: 2, factory: () => ({}), healthcheckInterval: 10, healthcheck: () => true });
+      await pool.close();
+      console.log('ready');
+    `);
+  });
+
+  test('after an acquire that timed out', async () => {
+    await expectExit(
+      `
+      const pool = await createPool({ max: 1, factory: () => ({}) });
+      await pool.acquire();
+      await pool.acquire({ timeout: 20 }).catch((error) => console.log(error.code));
+    `,
+      ['ERR_POOL_ACQUIRE_TIMEOUT'],
+    );
+  });
+
+  test('with hundreds of idle pools', async () => {
+    await expectExit(`
+      await Promise.all(Array.from({ length: 200 }, () => createPool({ min: 1, factory: () => ({}) })));
+      console.log('ready');
+    `);
+  });
+});
+
+describe('a process does not end', () => {
+  test('before a slow factory has served a pending acquire', async () => {
+    await expectExit(
+      `
+      const pool = await createPool({ factory: () => later(150, { id: 1 }) });
+      pool.acquire().then((resource) => console.log('got', resource.id));
+    `,
+      ['got 1'],
+    );
+  });
+
+  test('before createPool has settled', async () => {
+    await expectExit(
+      `
+      createPool({ min: 1, factory: () => later(150, {}) }).then((pool) => console.log('created', pool.count()));
+    `,
+      ['created 1'],
+    );
+  });
+
+  test('before a pending acquire has timed out', async () => {
+    await expectExit(
+      `
+      const pool = await createPool({ max: 1, factory: () => ({}) });
+      await pool.acquire();
+      pool.acquire({ timeout: 150 }).catch((error) => console.log(error.code));
+    `,
+      ['ERR_POOL_ACQUIRE_TIMEOUT'],
+    );
+  });
+
+  test('while an acquire without a timeout is pending', async () => {
+    const { stuck, lines } = await child(
+      `${setUp}
+      const pool = await createPool({ max: 1, factory: () => ({}) });
+      await pool.acquire();
+      pool.acquire().then(() => console.log('got'));
+      console.log('ready');
+    `,
+      1500,
+    );
+    expect(lines).toEqual(['ready']);
+    expect(stuck).toBe(true);
+  });
+
+  test('before a pending acquire has been served by a release', async () => {
+    await expectExit(
+      `
+      const pool = await createPool({ max: 1, factory: () => ({}) });
+      const held = await pool.acquire();
+      later(150).then(() => pool.release(held));
+      pool.acquire().then(() => console.log('got'));
+    `,
+      ['got'],
+    );
+  });
+
+  test('before a slow beforeAcquire has let a pending acquire through', async () => {
+    await expectExit(
+      `
+      const pool = await createPool({ min: 1, factory: () => ({}), beforeAcquire: () => later(150) });
+      pool.acquire().then(() => console.log('got'));
+    `,
+      ['got'],
+    );
+  });
+
+  test('before drain has reached its timeout', async () => {
+    await expectExit(
+      `
+      const pool = await createPool({ factory: () => ({}) });
+      await pool.acquire();
+      pool.drain({ timeout: 150 }).then(() => console.log('drained'));
+    `,
+      ['drained'],
+    );
+  });
+
+  test('before close has waited for a slow destructor', async () => {
+    await expectExit(
+      `
+      const pool = await createPool({ min: 1, factory: () => ({}), destructor: () => later(150) });
+      pool.close().then(() => console.log('closed'));
+    `,
+      ['closed'],
+    );
+  });
+});
+
+describe('nothing is left unhandled', () => {
+  test('when a factory fails after its waiter has left', async () => {
+    await expectExit(
+      `
+      const pool = await createPool({ factory: () => new Promise((_, reject) => setTimeout(reject, 50, new Error('late'))) });
+      pool.on('error', () => {});
+      await pool.acquire({ timeout: 10 }).catch((error) => console.log(error.code));
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      console.log('fine');
+    `,
+      ['ERR_POOL_ACQUIRE_TIMEOUT', 'fine'],
+    );
+  });
+
+  test('when a factory fails after the pool was closed', async () => {
+    await expectExit(
+      `
+      const pool = await createPool({ factory: () => new Promise((_, reject) => setTimeout(reject, 50, new Error('late'))) });
+      pool.on('error', () => {});
+      const waiting = pool.acquire().catch((error) => console.log(error.code));
+      await pool.close();
+      await waiting;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      console.log('fine');
+    `,
+      ['ERR_POOL_CLOSED', 'fine'],
+    );
+  });
+
+  test('when hooks fail after their time is up', async () => {
+    await expectExit(
+      `
+      const failLate = () => new Promise((_, reject) => setTimeout(reject, 60, new Error('late')));
+      const pool = await createPool({ max: 1, checkTimeout: 20, factory: () => ({}), destructor: failLate, beforeRelease: failLate, beforeAcquire: failLate });
+      pool.on('error', () => {});
+      pool.release(await pool.acquire());
+      pool.release(await pool.acquire());
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      await pool.close();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      console.log('fine');
+    `,
+      ['fine'],
+    );
+  });
+});

@@ -1,0 +1,169 @@
+import { describe, expect, test } from 'vitest';
+import { open } from '../support/pools.ts';
+import { type Service, service } from '../support/service.ts';
+import { thread, threads } from '../support/thread.ts';
+import { settled, sleep, until } from '../support/wait.ts';
+
+/** Keeps this thread, the owner, busy until the flag is set. True: it was set in time. */
+const spinUntil = (flags: Int32Array, index: number, bound = 3000): boolean => {
+  const end = performance.now() + bound;
+  while (Atomics.load(flags, index) === 0) if (performance.now() > end) return false;
+  return true;
+};
+
+describe('while the owner is busy', () => {
+  test('resources pass from worker to worker', async () => {
+    const pool = await open<Service>({ factory: service(), min: 1, max: 1 });
+    const [a, b] = await threads(2, pool);
+    const first = a!.run(({ pool, block }) => {
+      const resource = pool.acquireSync();
+      block(0);
+      pool.release(resource);
+    });
+    await until(() => pool.activeCount() === 1);
+    const second = b!.run(({ pool, flags }) => {
+      const resource = pool.acquireSync();
+      Atomics.store(flags, 1, 1);
+      pool.release(resource);
+    });
+    await until(() => pool.waitingCount() === 1);
+    a!.raise(0);
+    expect(spinUntil(b!.flags, 1), 'handed over while the owner was busy').toBe(true);
+    await settled(Promise.all([first, second]));
+  });
+
+  test('resources pass from worker to worker asynchronously, too', async () => {
+    const pool = await open<Service>({ factory: service(), min: 1, max: 1 });
+    const [a, b] = await threads(2, pool);
+    const first = a!.run(async ({ pool, flags, sleep }) => {
+      const resource = await pool.acquire();
+      Atomics.store(flags, 2, 1);
+      while (Atomics.load(flags, 0) === 0) await sleep(1);
+      pool.release(resource);
+    });
+    await until(() => Atomics.load(a!.flags, 2) === 1);
+    const second = b!.run(async ({ pool, flags }) => {
+      const resource = await pool.acquire();
+      Atomics.store(flags, 1, 1);
+      pool.release(resource);
+    });
+    await until(() => pool.waitingCount() === 1);
+    a!.raise(0);
+    expect(spinUntil(b!.flags, 1), 'handed over while the owner was busy').toBe(true);
+    await settled(Promise.all([first, second]));
+  });
+
+  test('a worker takes what is idle, gives it back, and reads stats, counts and the state', async () => {
+    const pool = await open<Service>({ factory: service(), min: 2, max: 2 });
+    const t = await thread(pool);
+    const done = t.run(async ({ pool, flags }) => {
+      while (Atomics.load(flags, 0) === 0);
+      const one = pool.tryAcquireSync()!;
+      const two = await pool.acquire();
+      const seen = [pool.stats().active, pool.idleCount(), pool.getState(), pool.isClosed()];
+      pool.release(one);
+      pool.release(two);
+      seen.push(pool.stats().idle);
+      Atomics.store(flags, 1, 1);
+      return seen;
+    });
+    t.raise(0);
+    expect(spinUntil(t.flags, 1), 'done while the owner was busy').toBe(true);
+    expect(await done).toEqual([2, 0, 'active', false, 2]);
+  });
+
+  test('timeouts on a worker come in time', async () => {
+    const pool = await open<Service>({ factory: service(), max: 1 });
+    await pool.acquire();
+    const t = await thread(pool);
+    const done = t.run(async ({ pool, flags, attempt }) => {
+      while (Atomics.load(flags, 0) === 0);
+      const started = performance.now();
+      const codes = [
+        (await attempt(() => void pool.acquireSync({ timeout: 30 }))).error?.code,
+        (await attempt(() => pool.acquire({ timeout: 30 }))).error?.code,
+      ];
+      Atomics.store(flags, 1, 1);
+      return { codes, took: performance.now() - started };
+    });
+    t.raise(0);
+    expect(spinUntil(t.flags, 1), 'done while the owner was busy').toBe(true);
+    const { codes, took } = await done;
+    expect(codes).toEqual(['ERR_POOL_ACQUIRE_TIMEOUT', 'ERR_POOL_ACQUIRE_TIMEOUT']);
+    expect(took).toBeLessThan(1500);
+  });
+
+  test('attachPool waits until it is free again', async () => {
+    const pool = await open<Service>({ factory: service() });
+    const t = await thread<Service>();
+    const id = t.run(async ({ attachPool, flags }, handle) => {
+      Atomics.store(flags, 1, 1);
+      return (await attachPool(handle)).use((resource) => resource.whoami());
+    }, pool.handle);
+    expect(spinUntil(t.flags, 1)).toBe(true);
+    const end = performance.now() + 1500;
+    while (performance.now() < end);
+    expect(await settled(id, 10_000)).toBe(1);
+  });
+
+  test('a worker that dies just then is found when it is free again', async () => {
+    const pool = await open<Service>({ factory: service(), max: 2 });
+    const t = await thread(pool);
+    void t.exited;
+    t.run(async ({ pool, flags }) => {
+      await pool.acquire();
+      pool.acquireSync();
+      Atomics.store(flags, 1, 1);
+      process.exit(0);
+    }).catch(() => {});
+    await until(() => Atomics.load(t.flags, 1) === 1);
+    const end = performance.now() + 300;
+    while (performance.now() < end);
+    await until(() => pool.activeCount() === 0, 2000);
+  });
+});
+
+test('those who wait do not burn the processor, and do not wake again and again', async () => {
+  const pool = await open<Service>({ factory: service(), max: 1 });
+  const mine = await pool.acquire();
+  const workers = await threads(3, pool);
+  const waiting = workers.map((t, i) =>
+    t.run(
+      ({ pool }, i) => (i ? pool.useSync(() => {}) : Promise.all(Array.from({ length: 20 }, () => pool.use(() => {}))).then(() => {})),
+      i,
+    ),
+  );
+  const own = pool.use(() => {});
+  await until(() => pool.waitingCount() === 23);
+  await sleep(50);
+  const before = process.cpuUsage();
+  await sleep(1000);
+  const { user, system } = process.cpuUsage(before);
+  pool.release(mine);
+  await settled(Promise.all([...waiting, own]));
+  expect((user + system) / 1000, 'ms of processor time in a second').toBeLessThan(200);
+});
+
+test('a line of many synchronous waiters moves without burning the processor', async () => {
+  const pool = await open<Service>({ factory: service(), max: 1 });
+  const workers = await threads(3, pool);
+  const before = process.cpuUsage();
+  const started = performance.now();
+  await settled(
+    Promise.all(
+      workers.map((t) =>
+        t.run(({ pool, flags }) => {
+          for (let i = 0; i < 10; i++) {
+            pool.useSync(() => {
+              Atomics.wait(flags, 5, 0, 20);
+            });
+          }
+        }),
+      ),
+    ),
+  );
+  const took = performance.now() - started;
+  const { user, system } = process.cpuUsage(before);
+  expect(took).toBeGreaterThan(550);
+  expect((user + system) / 1000, `ms of processor time in ${took} ms`).toBeLessThan(took / 2);
+});

@@ -1,0 +1,176 @@
+import { describe, expect, test } from 'vitest';
+import { open, record } from '../support/pools.ts';
+import { type Service, service } from '../support/service.ts';
+import { thread, threads } from '../support/thread.ts';
+import { rejection, settled, staysPending, until } from '../support/wait.ts';
+
+const closed = { name: 'PoolClosedError', code: 'ERR_POOL_CLOSED', pool: 'db' };
+
+describe('close', () => {
+  test('rejects everyone in line on every thread, sleepers included', async () => {
+    const pool = await open({ factory: service(), name: 'db', max: 1 });
+    await pool.acquire();
+    const [a, b] = await threads(2, pool);
+    const waiting = [
+      rejection(pool.acquire(), 2000),
+      rejection(a!.hold(), 2000),
+      rejection(
+        a!.run(({ pool }) => pool.use(() => {})),
+        2000,
+      ),
+      rejection(
+        b!.run(({ pool }) => void pool.acquireSync()),
+        2000,
+      ),
+    ];
+    await until(() => pool.waitingCount() === 4);
+    await settled(pool.close(), 2000);
+    for (const error of await Promise.all(waiting)) expect(error).toMatchObject(closed);
+    expect(pool.waitingCount()).toBe(0);
+  });
+
+  test('is known on every thread at once', async () => {
+    const pool = await open({ factory: service(), name: 'db', min: 1 });
+    const t = await thread(pool);
+    await pool.close();
+    const result = await t.run(async ({ pool, attempt }) => ({
+      closed: pool.isClosed(),
+      stats: pool.stats().closed,
+      acquire: await attempt(() => pool.acquire()),
+      acquireSync: await attempt(() => void pool.acquireSync()),
+      tryAcquire: (await pool.tryAcquire()) === null,
+      tryAcquireSync: pool.tryAcquireSync() === null,
+    }));
+    expect(result).toMatchObject({
+      closed: true,
+      stats: true,
+      acquire: { error: closed },
+      acquireSync: { error: closed },
+      tryAcquire: true,
+      tryAcquireSync: true,
+    });
+  });
+
+  test('lets a worker go on using what it has borrowed; it is destroyed when it comes back', async () => {
+    const gone: number[] = [];
+    const pool = await open<Service>({ factory: service(), name: 'db', destructor: (resource) => void gone.push(resource.id) });
+    const log = record(pool);
+    const t = await thread(pool);
+    await t.hold();
+    await settled(pool.close(), 2000);
+    expect(await t.run(({ held: [remote] }) => remote!.add(1, 2))).toBe(3);
+    expect(gone).toEqual([]);
+    expect(log.closed).toBe(0);
+    await t.giveBack();
+    await until(() => gone.length === 1 && log.closed === 1);
+    expect(log.reasons()).toEqual(['closed']);
+  });
+
+  test('lets a synchronous borrower go on, too', async () => {
+    const pool = await open({ factory: service(), name: 'db' });
+    const log = record(pool);
+    const t = await thread(pool);
+    await t.run(({ pool, syncHeld }) => void syncHeld.push(pool.acquireSync()));
+    await settled(pool.close(), 2000);
+    expect(await t.run(({ syncHeld: [remote] }) => remote!.add(1, 2))).toBe(3);
+    await t.run(({ pool, syncHeld }) => pool.release(syncHeld.pop()!));
+    await until(() => log.closed === 1);
+  });
+
+  test('with a call in flight: the call is answered', async () => {
+    const pool = await open({ factory: service(), name: 'db' });
+    const t = await thread(pool);
+    const call = t.run(({ pool }) => pool.use((resource) => resource.slow(60, 'finished')));
+    await until(() => pool.activeCount() === 1);
+    await settled(pool.close(), 2000);
+    expect(await settled(call)).toBe('finished');
+    await until(() => pool.count() === 0);
+  });
+
+  test("with a borrower that dies: 'close' comes all the same", async () => {
+    const pool = await open({ factory: service(), name: 'db' });
+    const log = record(pool);
+    const t = await thread(pool);
+    await t.hold();
+    await settled(pool.close(), 2000);
+    await t.terminate();
+    await until(() => log.closed === 1, 2000);
+    expect(pool.count()).toBe(0);
+  });
+
+  test('releasing on a worker after that throws nothing', async () => {
+    const pool = await open({ factory: service(), name: 'db', max: 2 });
+    const t = await thread(pool);
+    await t.hold(2);
+    await pool.close();
+    await t.giveBack();
+    await t.run(({ pool, held }) => pool.destroy(held.pop()!));
+    await until(() => pool.count() === 0);
+  });
+});
+
+describe('drain', () => {
+  test('waits for borrowers on every thread', async () => {
+    const pool = await open({ factory: service(), max: 2 });
+    const [a, b] = await threads(2, pool);
+    await Promise.all([a!.hold(), b!.hold()]);
+    const draining = pool.drain();
+    await staysPending(draining, 20);
+    await a!.giveBack();
+    await staysPending(draining, 20);
+    await b!.giveBack();
+    await settled(draining, 2000);
+    expect(pool.isClosed()).toBe(true);
+  });
+
+  test('serves those in line on every thread, sleepers included', async () => {
+    const pool = await open({ factory: service(), max: 1 });
+    const mine = await pool.acquire();
+    const [a, b] = await threads(2, pool);
+    const waiting = [
+      a!.run(({ pool }) => pool.use((resource) => resource.whoami())),
+      b!.run(({ pool }) => pool.useSync((resource) => resource.whoami())),
+    ];
+    await until(() => pool.waitingCount() === 2);
+    const draining = pool.drain();
+    pool.release(mine);
+    expect(await settled(Promise.all(waiting))).toEqual([1, 1]);
+    await settled(draining, 2000);
+  });
+
+  test('refuses new acquires on every thread', async () => {
+    const pool = await open({ factory: service(), name: 'db', max: 2 });
+    const mine = await pool.acquire();
+    const t = await thread(pool);
+    const draining = pool.drain();
+    expect(await rejection(t.hold(), 2000)).toMatchObject(closed);
+    expect(
+      await rejection(
+        t.run(({ pool }) => void pool.acquireSync()),
+        2000,
+      ),
+    ).toMatchObject(closed);
+    pool.release(mine);
+    await settled(draining, 2000);
+  });
+
+  test('is finished by the death of the last borrower', async () => {
+    const pool = await open({ factory: service() });
+    const t = await thread(pool);
+    await t.hold();
+    const draining = pool.drain();
+    await t.terminate();
+    await settled(draining, 2000);
+  });
+
+  test('waits no longer than timeout for a worker', async () => {
+    const pool = await open({ factory: service(), name: 'db', max: 1 });
+    const [a, b] = await threads(2, pool);
+    await a!.hold();
+    const waiting = rejection(b!.hold(), 3000);
+    await until(() => pool.waitingCount() === 1);
+    await settled(pool.drain({ timeout: 40 }), 2000);
+    expect(await waiting).toMatchObject(closed);
+    expect(await a!.run(({ held: [remote] }) => remote!.add(1, 2))).toBe(3);
+  });
+});

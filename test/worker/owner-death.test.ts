@@ -1,0 +1,259 @@
+import { type AttachedPool, attachPool } from 'cenote/worker';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { type Thread, thread, threads } from '../support/thread.ts';
+import { failureOf, outcome, rejection, settled, sleep, until } from '../support/wait.ts';
+
+const closed = { name: 'PoolClosedError', code: 'ERR_POOL_CLOSED', pool: 'elsewhere' };
+/** "Within about a second", and some scheduling. */
+const SOON = 2500;
+
+interface Machine {
+  whoami(): number;
+  slow(ms: number): Promise<string>;
+  hang(): Promise<never>;
+}
+
+/** A pool that lives on a thread of its own; its owner holds `held` of them. */
+const elsewhere = async ({ max = 2, held = 0 } = {}) => {
+  const owner = await thread<Machine>();
+  const handle = await owner.run(
+    async ({ cenote, keep }, max, held) => {
+      const { createPool } = await cenote();
+      let id = 0;
+      const pool = await createPool<Machine>({
+        name: 'elsewhere',
+        max,
+        factory: () => {
+          const mine = ++id;
+          return {
+            whoami: () => mine,
+            slow: (ms) => new Promise((resolve) => setTimeout(resolve, ms, 'slow')),
+            hang: () => new Promise(() => {}),
+          };
+        },
+      });
+      keep('pool', pool);
+      for (let i = 0; i < held; i++) await pool.acquire();
+      return pool.handle;
+    },
+    max,
+    held,
+  );
+  return { owner, handle };
+};
+/** Attaches the main thread, and detaches it after the test. */
+const attachHere = async (handle: Parameters<typeof attachPool<Machine>>[0]): Promise<AttachedPool<Machine>> => {
+  const pool = await attachPool(handle);
+  onTestFinished(async () => {
+    await outcome(pool.detach(), 2000).catch(() => {});
+  });
+  return pool;
+};
+
+const deaths: [string, (t: Thread<Machine>) => unknown][] = [
+  ['terminate', (t) => t.terminate()],
+  [
+    'process.exit',
+    (t) => {
+      void t.exited;
+      t.run(() => process.exit(3)).catch(() => {});
+    },
+  ],
+  [
+    'an uncaught error',
+    (t) => {
+      void t.exited;
+      t.run(() => {
+        setImmediate(() => {
+          throw new Error('uncaught on purpose');
+        });
+        return new Promise<void>(() => {});
+      }).catch(() => {});
+    },
+  ],
+];
+
+describe.each(deaths)('an owner that dies by %s', (_, kill) => {
+  test('everyone in line is refused, on main thread and siblings, sleepers included', async () => {
+    const { owner, handle } = await elsewhere({ max: 1, held: 1 });
+    const pool = await attachHere(handle);
+    const [a, b] = await threads(2, handle);
+    const waiting = [
+      rejection(pool.acquire(), SOON + 2000),
+      rejection(a!.hold(), SOON + 2000),
+      rejection(
+        b!.run(({ pool }) => void pool.acquireSync()),
+        SOON + 2000,
+      ),
+    ];
+    await until(() => pool.waitingCount() === 3);
+    const started = performance.now();
+    kill(owner);
+    for (const error of await Promise.all(waiting)) expect(error).toMatchObject(closed);
+    expect(performance.now() - started).toBeLessThan(SOON);
+  });
+
+  test('calls in flight are refused, asynchronous and synchronous', async () => {
+    const { owner, handle } = await elsewhere();
+    const pool = await attachHere(handle);
+    const t = await thread(handle);
+    const calls = [
+      rejection(
+        pool.use((resource) => resource.hang()),
+        SOON + 2000,
+      ),
+      rejection(
+        t.run(({ pool }) => pool.useSync((resource) => resource.hang())),
+        SOON + 2000,
+      ),
+    ];
+    await until(() => pool.activeCount() === 2);
+    await sleep(20);
+    const started = performance.now();
+    kill(owner);
+    for (const error of await Promise.all(calls)) expect(error).toMatchObject(closed);
+    expect(performance.now() - started).toBeLessThan(SOON);
+  });
+
+  test('everything later is refused', async () => {
+    const { owner, handle } = await elsewhere();
+    const pool = await attachHere(handle);
+    const t = await thread(handle);
+    const mine = await pool.acquire();
+    await t.hold();
+    kill(owner);
+    await owner.exited;
+    await until(() => pool.isClosed(), SOON);
+    expect(await rejection(pool.acquire(), SOON)).toMatchObject(closed);
+    expect(await failureOf(() => pool.acquireSync(), SOON)).toMatchObject(closed);
+    expect(await settled(pool.tryAcquire(), SOON)).toBeNull();
+    expect(pool.tryAcquireSync()).toBeNull();
+    expect(await failureOf(() => mine.whoami(), SOON)).toMatchObject(closed);
+    await until(() => t.run(({ pool }) => pool.isClosed()), SOON);
+    const result = await settled(
+      t.run(async ({ pool, held, attempt }) => ({
+        acquire: await attempt(() => pool.acquire()),
+        acquireSync: await attempt(() => void pool.acquireSync()),
+        tryAcquire: (await pool.tryAcquire()) === null,
+        tryAcquireSync: pool.tryAcquireSync() === null,
+        call: await attempt(() => held[0]!.whoami()),
+      })),
+      SOON,
+    );
+    expect(result).toMatchObject({
+      acquire: { error: closed },
+      acquireSync: { error: closed },
+      tryAcquire: true,
+      tryAcquireSync: true,
+      call: { error: closed },
+    });
+  });
+});
+
+describe('after the death of the owner', () => {
+  test('release and destroy do nothing, however often', async () => {
+    const { owner, handle } = await elsewhere();
+    const pool = await attachHere(handle);
+    const [one, two] = [await pool.acquire(), await pool.acquire()];
+    await owner.terminate();
+    await until(() => pool.isClosed(), SOON);
+    for (let i = 0; i < 2; i++) {
+      expect(() => pool.release(one)).not.toThrow();
+      expect(() => pool.destroy(two)).not.toThrow();
+    }
+  });
+
+  test('attachPool is refused, on a new thread as well as on one that was attached', async () => {
+    const { owner, handle } = await elsewhere();
+    const t = await thread(handle);
+    await owner.terminate();
+    expect(await rejection(thread(handle), 8000)).toMatchObject(closed);
+    await until(() => t.run(({ pool }) => pool.isClosed()), SOON);
+    expect(
+      await rejection(
+        t.run(async ({ attachPool, handle }) => void (await attachPool(handle))),
+        8000,
+      ),
+    ).toMatchObject(closed);
+    expect(await rejection(attachPool(handle), 8000)).toMatchObject(closed);
+  });
+
+  test('detach resolves', async () => {
+    const { owner, handle } = await elsewhere();
+    const pool = await attachPool(handle);
+    await pool.acquire();
+    await owner.terminate();
+    await settled(pool.detach(), SOON);
+  });
+
+  test('stats and counts can still be read', async () => {
+    const { owner, handle } = await elsewhere();
+    const pool = await attachHere(handle);
+    await pool.acquire();
+    await owner.terminate();
+    await until(() => pool.isClosed(), SOON);
+    expect(pool.stats()).toMatchObject({ name: 'elsewhere', closed: true, max: 2 });
+  });
+
+  test('an acquireSync that begins just then does not sleep for ever', async () => {
+    const { owner, handle } = await elsewhere({ max: 1, held: 1 });
+    const workers = await threads(3, handle);
+    const ended = owner.terminate();
+    const late = workers.map((t) =>
+      outcome(
+        t.run(({ pool }) => void pool.acquireSync()),
+        SOON + 2000,
+      ),
+    );
+    await ended;
+    for (const { error } of await Promise.all(late)) expect(error).toMatchObject(closed);
+  });
+
+  test('a timeout that is shorter still comes as a timeout or as a closed pool, in time', async () => {
+    const { owner, handle } = await elsewhere({ max: 1, held: 1 });
+    const pool = await attachHere(handle);
+    await owner.terminate();
+    const started = performance.now();
+    const error = await rejection(pool.acquire({ timeout: 100 }), SOON);
+    expect(['ERR_POOL_CLOSED', 'ERR_POOL_ACQUIRE_TIMEOUT']).toContain((error as { code?: unknown }).code);
+    expect(performance.now() - started).toBeLessThan(1500);
+  });
+});
+
+test('an owner that closes its pool before it ends: the others are refused, and calls of borrowers are answered until then', async () => {
+  const { owner, handle } = await elsewhere();
+  const pool = await attachHere(handle);
+  const mine = await pool.acquire();
+  await owner.run(({ kept }) => kept<import('cenote').Pool<Machine>>('pool').close());
+  expect(await settled(mine.whoami())).toBe(1);
+  expect(await rejection(pool.acquire())).toMatchObject(closed);
+  pool.release(mine);
+  await until(() => pool.count() === 0);
+});
+
+test('an owner that is merely busy for a while is not taken for dead', async () => {
+  const { owner, handle } = await elsewhere({ max: 1 });
+  const t = await thread(handle);
+  await t.hold();
+  const sleeper = await thread(handle);
+  const waiting = sleeper.run(({ pool }) => pool.useSync((resource) => resource.whoami()));
+  const busy = owner.run(() => {
+    const end = performance.now() + 2500;
+    while (performance.now() < end);
+  });
+  await t.run(({ held: [remote], pending }) => void (pending.call = remote!.whoami()));
+  await busy;
+  expect(await settled(t.run(({ pending }) => pending.call))).toBe(1);
+  await t.giveBack();
+  expect(await settled(waiting)).toBe(1);
+});
+
+test('a pool whose owner lives is not affected by the death of another owner', async () => {
+  const [dead, alive] = [await elsewhere(), await elsewhere()];
+  const t = await thread(alive.handle);
+  await t.run(async ({ attachPool }, handle) => void (await attachPool(handle)), dead.handle);
+  await dead.owner.terminate();
+  await sleep(100);
+  expect(await settled(t.run(({ pool }) => pool.use((resource) => resource.whoami())))).toBe(1);
+  expect(await t.run(({ pool }) => pool.isClosed())).toBe(false);
+});

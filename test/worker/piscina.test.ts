@@ -1,0 +1,57 @@
+import { Piscina } from 'piscina';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { expectWhole, open, record } from '../support/pools.ts';
+import { type Service, service } from '../support/service.ts';
+import { outcome, settled, until } from '../support/wait.ts';
+
+/** A Piscina whose workers know the pool. */
+const piscina = (handle: unknown, options: object = {}) => {
+  const jobs = new Piscina({
+    filename: new URL('../support/piscina-task.js', import.meta.url).href,
+    workerData: { handle },
+    minThreads: 2,
+    maxThreads: 2,
+    execArgv: [],
+    ...options,
+  });
+  onTestFinished(async () => {
+    await outcome(jobs.destroy(), 5000).catch(() => {});
+  });
+  return jobs;
+};
+
+describe.each(['sync', 'async', 'disabled'] as const)('in Piscina with atomics: %s', (atomics) => {
+  test('many tasks on few resources', async () => {
+    const pool = await open<Service>({ factory: service(), max: 1 });
+    const log = record(pool);
+    const jobs = piscina(pool.handle, { atomics });
+    const results = await settled(
+      Promise.all(Array.from({ length: 40 }, (_, n) => jobs.run({ kind: n % 3 ? 'use' : 'useSync', n }))) as Promise<
+        { threadId: number; value: number }[]
+      >,
+      15_000,
+    );
+    expect(results.map(({ value }) => value)).toEqual(Array.from({ length: 40 }, (_, n) => n + 1));
+    expect(log.attached.length).toBe(new Set(log.attached).size);
+    expect(pool.stats()).toMatchObject({ count: 1, active: 0, waiting: 0, acquired: 40 });
+  });
+
+  test('what a task forgot comes back when Piscina is destroyed', async () => {
+    const pool = await open<Service>({ factory: service(), max: 2 });
+    const jobs = piscina(pool.handle, { atomics });
+    await settled(jobs.run({ kind: 'hold' }));
+    expect(pool.activeCount()).toBe(1);
+    await settled(jobs.destroy());
+    await until(() => pool.activeCount() === 0, 2000);
+    await expectWhole(pool);
+  });
+});
+
+test('a worker that dies in a task gives back what it held, and its successor can attach', async () => {
+  const pool = await open<Service>({ factory: service(), max: 1 });
+  const jobs = piscina(pool.handle, { minThreads: 1, maxThreads: 1 });
+  jobs.on('error', () => {});
+  expect((await outcome(jobs.run({ kind: 'die' }) as Promise<unknown>)).error).toBeDefined();
+  await until(() => pool.activeCount() === 0, 2000);
+  expect(await settled(jobs.run({ kind: 'use', n: 41 }) as Promise<unknown>, 10_000)).toMatchObject({ value: 42 });
+});
