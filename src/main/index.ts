@@ -25,7 +25,8 @@ export {
   RemoteCallError,
   ServiceUnavailableError,
 } from '../shared/errors.ts';
-export type { AcquireOptions, CircuitBreaker, Lease, Percentiles, PoolHandle, PoolStats, ResourcePool } from '../shared/types.ts';
+export type { Percentiles } from '../shared/histogram.ts';
+export type { AcquireOptions, CircuitBreaker, Lease, PoolHandle, PoolStats, ResourcePool } from '../shared/types.ts';
 export { CircuitBreakerState } from '../shared/types.ts';
 export { consecutiveFailures } from './breaker/consecutive-failures.ts';
 export { failureRate } from './breaker/failure-rate.ts';

@@ -106,10 +106,9 @@ export class Members<T> {
       }
       case DESTROY: {
         const [, slot, lease, error] = request;
-        if (!this.#holds(member, slot, lease)) return;
-        return member.whenSettledOr(PATIENCE, slot, lease, () => {
-          if (this.#lending.block.slots.seize(slot, lease)) this.#events.broken(slot, asError(fromWire(error)));
-        });
+        // Ours from here on: if its thread dies meanwhile, it must not pass for an orphan that may be kept.
+        if (!this.#holds(member, slot, lease) || !this.#lending.block.slots.seize(slot, lease)) return;
+        return member.whenSettledOr(PATIENCE, slot, lease, () => this.#events.broken(slot, asError(fromWire(error))));
       }
       case TRACE: {
         const [, slot, lease, stack] = request;

@@ -25,7 +25,7 @@ import {
   SOMEBODY,
   WAITING,
 } from './line.ts';
-import { EMPTY, FLAG, FOUND_IDLE, IDLE, LEASED, slotState, TAKEN } from './slot.ts';
+import { EMPTY, FLAG, FOUND_IDLE, IDLE, LEASED, type Slots, slotState, TAKEN } from './slot.ts';
 import { guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, RETURNS_GUARDED } from './state.ts';
 import { OWNER } from './threads.ts';
 
@@ -51,6 +51,7 @@ export class Lending {
   /** This thread's leases by slot; 0: none. A lease is never 0, as LEASED is not. */
   readonly held: Int32Array;
   readonly #words: Int32Array;
+  readonly #slots: Slots;
   readonly #floats: Float64Array;
   readonly #slotWords: number;
   readonly #counters: number;
@@ -59,7 +60,8 @@ export class Lending {
   readonly #listener: Listener;
   readonly #sampledAt: Float64Array;
   #untilSample = 1;
-  #isOver = false;
+  /** How many slots may be borrowed from: all, or none any more. */
+  #reach: number;
   /** Where to look first: what one thread used last is in its caches. */
   #last = 0;
 
@@ -68,6 +70,8 @@ export class Lending {
     this.me = me;
     this.held = new Int32Array(block.slots.count);
     this.#words = block.words;
+    this.#slots = block.slots;
+    this.#reach = block.slots.count;
     this.#floats = block.floats;
     this.#slotWords = block.layout.slots;
     this.#counters = block.tallies.of(me);
@@ -84,13 +88,14 @@ export class Lending {
    * NONE means nothing: whoever must know for sure joins the line.
    */
   tryBorrow(): number {
-    const state = this.#words[STATE_WORD];
-    if ((state & ~RETURNS_GUARDED) !== 0 || !isLineEmpty(this.#words[LINE_WORD]) || this.#isOver) return NONE;
+    const words = this.#words;
+    const state = words[STATE_WORD];
+    if ((state & ~RETURNS_GUARDED) !== 0 || !isLineEmpty(words[LINE_WORD])) return NONE;
     const flag = state === 0 ? 0 : FLAG;
-    const { slots } = this.block;
+    const slots = this.#slots;
     let slot = this.#last;
-    for (let left = slots.count; left > 0; left--) {
-      const word = this.#words[this.#slotWords + slot * SLOT_STRIDE + SLOT_STATE];
+    for (let left = this.#reach; left > 0; left--) {
+      const word = words[this.#slotWords + slot * SLOT_STRIDE + SLOT_STATE];
       if (slotState(word) === IDLE) {
         const lease = slots.borrow(slot, word, this.me, flag);
         if (lease !== 0) {
@@ -106,7 +111,7 @@ export class Lending {
 
   /** This thread leaves: its record may soon be another thread's, so nothing may be borrowed under its number any more. */
   end(): void {
-    this.#isOver = true;
+    this.#reach = 0;
   }
 
   /** A lease of ours begins. */
@@ -115,7 +120,7 @@ export class Lending {
     this.#floats[this.#counters + TALLY_ACQUIRED]++;
     // The last hand-out of a resource: its return has to be seen.
     const uses = ++this.#words[this.#slotWords + slot * SLOT_STRIDE + SLOT_USES];
-    if (this.#maxUses !== 0 && uses >= this.#maxUses) this.block.slots.flag(slot);
+    if (this.#maxUses !== 0 && uses >= this.#maxUses) this.#slots.flag(slot);
     if (--this.#untilSample === 0) {
       this.#untilSample = SAMPLE_EVERY;
       this.#sampledAt[slot] = now();
@@ -128,7 +133,7 @@ export class Lending {
   /** Ends our lease of a slot: it becomes idle, goes to the oldest waiter, or to the owner to be looked at. */
   giveBack(slot: number): void {
     const lease = this.forget(slot);
-    if (!this.block.slots.giveBack(slot, lease)) this.#giveBackFlagged(slot, lease);
+    if (!this.#slots.giveBack(slot, lease)) this.#giveBackFlagged(slot, lease);
   }
 
   /** Our lease is over for this thread; somebody else moves the slot (the owner, by message). Gives the lease. */

@@ -1,8 +1,6 @@
 /** The public types that both sides share. */
 import type { Percentiles } from './histogram.ts';
 
-export type { Percentiles } from './histogram.ts';
-
 export const CircuitBreakerState = { ACTIVE: 'active', INACTIVE: 'inactive', RECOVERING: 'recovering' } as const;
 export type CircuitBreakerState = (typeof CircuitBreakerState)[keyof typeof CircuitBreakerState];
 

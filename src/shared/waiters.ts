@@ -86,6 +86,8 @@ export class Waiters {
    * gets the sleeper's place. A sleeping thread could not pick it up, and everybody (this thread, too) would wait for a slot that lies ready.
    */
   exchange(cell: number): number {
+    // Somebody who only tries has no place to give: whoever got it would be told that there is nothing.
+    if ((this.#lending.block.line.mark(cell) & MARK_TRIES) !== 0) return NONE;
     for (const [granted, waiter] of this.#pending) {
       if (this.#lending.isWaiting(granted)) continue;
       const outcome = this.#lending.collect(granted);

@@ -13,7 +13,7 @@ import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, SHAR
 import { CLOSED } from '../shared/state.ts';
 import type { AcquireOptions } from '../shared/types.ts';
 import { Calls } from './calls.ts';
-import { type RemoteClass, remoteClass } from './remote.ts';
+import { type Caller, callerOf, makeRemote, remoteLease, remoteSlot } from './remote.ts';
 import type { AttachedPool, Remote, SyncRemote } from './types.ts';
 
 type Out = 'no' | 'detached' | 'owner-gone';
@@ -21,8 +21,8 @@ type Out = 'no' | 'detached' | 'owner-gone';
 export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T> {
   readonly #port: MessagePort;
   readonly #calls: Calls;
-  readonly #remotes: RemoteClass<Remote<T>>;
-  readonly #syncRemotes: RemoteClass<SyncRemote<T>>;
+  readonly #caller: Caller;
+  readonly #syncCaller: Caller;
   readonly #shares: boolean;
   readonly #traces: boolean;
   /** What `share` made of each resource; and which slot a value belongs to. */
@@ -46,10 +46,14 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     this.#calls = new Calls(name, port, block.bells, this.lending, this.keepAlive, (response) => this.#receive(response));
     this.#shares = (block.constants.features & FEATURE_SHARE) !== 0;
     this.#traces = (block.constants.features & FEATURE_TRACE) !== 0;
-    this.#remotes = remoteClass(`Remote of pool ${show(name)}`, (slot, lease, method, args) => this.#call(slot, lease, method, args));
-    this.#syncRemotes = remoteClass(`SyncRemote of pool ${show(name)}`, (slot, lease, method, args) =>
-      this.#callSync(slot, lease, method, args),
-    );
+    this.#caller = {
+      label: `Remote of pool ${show(name)}`,
+      call: (slot, lease, method, args) => this.#call(slot, lease, method, args),
+    };
+    this.#syncCaller = {
+      label: `SyncRemote of pool ${show(name)}`,
+      call: (slot, lease, method, args) => this.#callSync(slot, lease, method, args),
+    };
     this.#sleeper = {
       assertOwnerAlive: () => this.#assertOwnerAlive(),
       instead: (cell) => (this.waiters.size > 0 ? this.waiters.exchange(cell) : NONE),
@@ -124,13 +128,13 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   protected override handOut(slot: number): Remote<T> {
     if (this.#traces) this.#trace(slot);
     if (this.#shares) return this.#sharedValue(slot) as Remote<T>;
-    return this.#remotes.make(slot, this.lending.held[slot]);
+    return makeRemote(this.#caller, slot, this.lending.held[slot]);
   }
 
   #handOutSync(slot: number): SyncRemote<T> {
     if (this.#traces) this.#trace(slot);
     if (this.#shares) return this.#sharedValue(slot) as SyncRemote<T>;
-    return this.#syncRemotes.make(slot, this.lending.held[slot]);
+    return makeRemote(this.#syncCaller, slot, this.lending.held[slot]);
   }
 
   #sharedValue(slot: number): unknown {
@@ -151,10 +155,10 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
       const slot = this.#slotByValue.get(resource);
       return slot !== undefined && this.lending.held[slot] !== 0 ? slot : NONE;
     }
-    const of = this.#syncRemotes.owns(resource) ? this.#syncRemotes : this.#remotes;
-    if (!of.owns(resource)) return NONE;
-    const slot = of.slot(resource);
-    return this.lending.held[slot] === of.lease(resource) ? slot : NONE;
+    const caller = callerOf(resource);
+    if (caller === undefined || (caller !== this.#syncCaller && caller !== this.#caller)) return NONE;
+    const slot = remoteSlot(resource);
+    return this.lending.held[slot] === remoteLease(resource) ? slot : NONE;
   }
 
   // ── giving back
@@ -203,7 +207,9 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     switch (response[0]) {
       case SHARED: {
         const [, slot, generation, value] = response;
-        this.#slotByValue.delete(this.#shared.get(slot)?.value);
+        // The value may have been another slot's since: a port number, say, that was free again.
+        const old = this.#shared.get(slot)?.value;
+        if (this.#slotByValue.get(old) === slot) this.#slotByValue.delete(old);
         this.#shared.set(slot, { generation, value });
         break;
       }

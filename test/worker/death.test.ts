@@ -527,3 +527,19 @@ test('killing a thread 300 times under load loses no slot and no waiter', { time
   await rejection(pool.acquire({ signal: AbortSignal.abort() }));
   await expectWhole(pool);
 });
+
+test('what a thread gave up as broken is not kept as an orphan if the thread dies before its calls have ended', async () => {
+  const pool = await open<Service>({ factory: service(), max: 1, orphans: 'release' });
+  const log = record(pool);
+  const t = await thread(pool);
+  await t.run(async ({ pool }) => {
+    const remote = await pool.acquire();
+    void remote.slow(300).catch(() => {});
+    await remote.whoami();
+    pool.destroy(remote);
+  });
+  await t.terminate();
+  await until(() => log.destroyed.length === 1);
+  expect(log.reasons()).toEqual(['destroyed']);
+  expect(pool.count()).toBe(0);
+});

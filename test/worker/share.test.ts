@@ -188,3 +188,31 @@ test('a synchronous acquire gets the value of a resource that was made while the
   pool.destroy(first);
   expect(await settled(value)).toBe(8002);
 });
+
+test('a value that another resource had before belongs to the one that has it now', async () => {
+  const values = [1, 1, 2];
+  let unmake = (): void => {};
+  const pool = await open({
+    factory: () => ({ value: values.shift()! }),
+    // The first slot is not free again before the second has a resource with the same value.
+    destructor: () => new Promise<void>((resolve) => void (unmake = resolve)),
+    max: 2,
+    share: ({ value }) => value,
+  });
+  const t = await thread(pool);
+  await t.run(async ({ pool, keep }) => {
+    pool.destroy(await pool.acquire());
+    await keep('second', pool.acquire());
+  });
+  unmake();
+  await until(() => pool.count() === 1);
+  const released = t.run(async ({ pool, kept }) => {
+    const third = await pool.acquire();
+    const second = await kept<Promise<typeof third>>('second');
+    pool.release(second);
+    pool.release(third);
+    return [second, third];
+  });
+  expect(await settled(released)).toEqual([1, 2]);
+  unmake();
+});

@@ -1,0 +1,117 @@
+/** The documentation leaves nothing out, and its links lead somewhere. */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import * as cenote from 'cenote';
+import { describe, expect, test } from 'vitest';
+import { anchorOf, page, pages, proseOf, root, tableOf } from './markdown.ts';
+
+const everything = pages.map(({ text }) => text).join('\n');
+const readme = page('README.md');
+const mentions = (name: string): boolean => new RegExp(`(?<![\\w-])${name}(?![\\w-])`).test(everything);
+
+/** The names of an interface's members, as its declaration has them. */
+function membersOf(file: string, name: string): string[] {
+  const text = readFileSync(`${root}dist/${file}`, 'utf8');
+  const body = new RegExp(`interface ${name}\\b[^{]*\\{\\n(.*?)^\\}`, 'ms').exec(text)?.[1];
+  if (body === undefined) throw new Error(`${file} declares no ${name}`);
+  const members = [...body.matchAll(/^ {4}(?:readonly )?(\w+)\??[(<:]/gm)].map((match) => match[1]);
+  return [...new Set(members)].filter((member) => !member.startsWith('__'));
+}
+
+describe('the documentation', () => {
+  test('has every option of createPool', async () => {
+    const names = membersOf('main/types.d.ts', 'PoolOptions').sort();
+    const documented = tableOf(readme, 'Options').flatMap(({ option }) => [...option.matchAll(/`(\w+)`/g)].map((match) => match[1]));
+    expect(documented.sort()).toEqual(names);
+    // The code knows the same: it corrects whoever gets the capitals wrong.
+    for (const name of names)
+      await expect(cenote.createPool({ factory: () => 1, [name.toUpperCase()]: 1 }), name).rejects.toThrow(`it is spelt ${name}`);
+  });
+
+  test('gives the defaults that a pool really has', async () => {
+    const defaults = Object.fromEntries(
+      tableOf(readme, 'Options').map((row) => [row.option.replaceAll('`', ''), row.default.replaceAll('`', '')]),
+    );
+    const pool = await cenote.createPool({ factory: () => 1 });
+    const stats = pool.stats();
+    expect({ min: String(stats.min), max: String(stats.max), name: `'${stats.name}'` }).toEqual({
+      min: defaults.min,
+      max: defaults.max,
+      name: defaults.name,
+    });
+    await pool.close();
+  });
+
+  test.each([
+    ['main/types.d.ts', 'Pool'],
+    ['main/types.d.ts', 'PoolEvents'],
+    ['main/types.d.ts', 'CircuitBreakerStrategy'],
+    ['worker/types.d.ts', 'AttachedPool'],
+    ['shared/types.d.ts', 'ResourcePool'],
+    ['shared/types.d.ts', 'CircuitBreaker'],
+    ['shared/types.d.ts', 'AcquireOptions'],
+    ['shared/types.d.ts', 'Lease'],
+    ['shared/types.d.ts', 'PoolStats'],
+    ['shared/types.d.ts', 'Percentiles'],
+  ])('mentions every member of %s, %s', (file, name) => {
+    const declaring =
+      name === 'Percentiles' && !readFileSync(`${root}dist/${file}`, 'utf8').includes('interface Percentiles')
+        ? 'shared/histogram.d.ts'
+        : file;
+    const members = membersOf(declaring, name);
+    expect(members.length).toBeGreaterThan(1);
+    expect(members.filter((member) => !mentions(member))).toEqual([]);
+  });
+
+  test('has a row for every error, with its code, and no other', () => {
+    const errors: Record<string, string> = {};
+    for (const [name, value] of Object.entries(cenote))
+      if (typeof value === 'function' && (value as unknown) !== cenote.createPool && /Error$/.test(name))
+        errors[name] = new (value as unknown as typeof cenote.PoolError)('message', 'pool').code;
+    expect(Object.keys(errors)).toHaveLength(8);
+    const rows = tableOf(readme, 'Errors').map((row) => [row.class.replaceAll('`', ''), row.code.replaceAll('`', '')]);
+    expect(Object.fromEntries(rows)).toEqual(errors);
+  });
+
+  test('mentions every reason of a destroy event', () => {
+    const text = readFileSync(`${root}dist/main/types.d.ts`, 'utf8');
+    const reasons = [.../type DestroyReason = (.*);/.exec(text)![1].matchAll(/'([\w-]+)'/g)].map((match) => match[1]);
+    expect(reasons.length).toBeGreaterThan(8);
+    expect(reasons.filter((reason) => !readme.text.includes(`\`${reason}\``))).toEqual([]);
+  });
+
+  test('mentions everything that is exported', async () => {
+    const worker = await import('cenote/worker');
+    const names = [...Object.keys(cenote), ...Object.keys(worker)];
+    expect(names.filter((name) => !mentions(name))).toEqual([]);
+  });
+
+  test('names commands that exist', () => {
+    const { scripts } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { scripts: Record<string, string> };
+    for (const [, command] of everything.matchAll(/npm run (\w+)/g)) expect(scripts).toHaveProperty(command);
+  });
+});
+
+describe('links', () => {
+  const links = pages.flatMap(({ path, text }) => [...text.matchAll(/\]\(([^)\s]+)\)/g)].map((match) => ({ path, target: match[1] })));
+
+  test('there are some', () => expect(links.length).toBeGreaterThan(5));
+
+  test.each(links)('$path: $target', ({ path, target }) => {
+    expect(target).not.toMatch(/^\w+:/);
+    const [file, anchor] = target.split('#');
+    const to = file === '' ? path : normalize(join(dirname(path), file));
+    expect(existsSync(root + to), `${to} exists`).toBe(true);
+    if (anchor === undefined) return;
+    const headings = [...page(to).text.matchAll(/^#+ (.*)$/gm)].map((match) => anchorOf(match[1]));
+    expect(headings).toContain(anchor);
+  });
+});
+
+describe('prose', () => {
+  test.each(pages)('of $path has no machine paths and no figures of speed', (each) => {
+    expect(each.text).not.toMatch(/(?<![\w.`])\/(?:work|home|tmp|root|usr)\//);
+    expect(each.text).not.toMatch(/https?:/);
+    expect(proseOf(each)).not.toMatch(/\d (?:ns|ops|times (?:faster|slower))\b/);
+  });
+});

@@ -1,0 +1,52 @@
+/** Runs a program of the documentation in a folder of its own, in a Node process of its own. */
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll } from 'vitest';
+import { root } from './markdown.ts';
+
+export interface Result {
+  code: number;
+  lines: string[];
+  stderr: string;
+}
+
+const folders: string[] = [];
+afterAll(() => {
+  for (const path of folders) rmSync(path, { recursive: true, force: true });
+});
+
+/** An empty folder, gone when the tests of the file that imports this have finished. */
+export function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), 'cenote-docs-'));
+  folders.push(path);
+  return path;
+}
+
+/** A folder in which `cenote` is this project, and other packages are those of its own node_modules. */
+export function project(files: ReadonlyMap<string, string>, packages: readonly string[] = ['piscina', '@types']): string {
+  const path = folder();
+  mkdirSync(join(path, 'node_modules'));
+  symlinkSync(root, join(path, 'node_modules/cenote'), 'dir');
+  for (const name of packages) symlinkSync(`${root}node_modules/${name}`, join(path, 'node_modules', name), 'dir');
+  for (const [name, code] of files) writeFileSync(join(path, name), code);
+  return path;
+}
+
+/** `node args...`, at most 15 s. */
+export function node(cwd: string, ...args: string[]): Promise<Result> {
+  const { NODE_OPTIONS: _, ...env } = process.env;
+  return new Promise((resolve) => {
+    execFile(process.execPath, args, { cwd, timeout: 15_000, killSignal: 'SIGKILL', env }, (error, stdout, stderr) => {
+      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
+      resolve({ code, lines: stdout.split('\n').filter(Boolean), stderr });
+    });
+  });
+}
+
+export const runProgram = (cwd: string, main: string): Promise<Result> =>
+  main.endsWith('.mts') ? node(cwd, '--import', pathToFileURL(`${root}scripts/typescript.js`).href, main) : node(cwd, main);
+
+export const tsc = (cwd: string, ...args: string[]): Promise<Result> => node(cwd, `${root}node_modules/typescript/bin/tsc`, ...args);

@@ -1,0 +1,139 @@
+/**
+ * Who may import whom. src/shared is what all threads share and knows neither side; src/main and src/worker know src/shared and not each other, so that a
+ * worker never loads the owner's code. Any further folder stands on the public entry points alone. No packages, no cycles, and only index.ts re-exports.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { posix } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+const src = fileURLToPath(new URL('../src/', import.meta.url));
+const CORE = ['shared', 'main', 'worker'];
+const ENTRIES = ['main/index.ts', 'worker/index.ts'];
+
+interface Import {
+  /** Path from src. */
+  readonly from: string;
+  /** As it is written. */
+  readonly specifier: string;
+  /** Path from src; undefined for what is not a file of ours. */
+  readonly to: string | undefined;
+  readonly isReExport: boolean;
+}
+
+/** Whatever a file imports or re-exports, types included. Comments do not count; what they hold is blanked out first. */
+function importsOf(from: string, text: string): Import[] {
+  const code = text.replaceAll(/\/\*.*?\*\/|(?<=^|\s)\/\/[^\n]*/gs, (comment) => comment.replaceAll(/[^\n]/g, ' '));
+  const found: Import[] = [];
+  const add = (specifier: string, isReExport: boolean): void => {
+    const to = specifier.startsWith('.') ? posix.normalize(posix.join(posix.dirname(from), specifier)) : undefined;
+    found.push({ from, specifier, to, isReExport });
+  };
+  for (const [, keyword, specifier] of code.matchAll(/^(import|export)\b(?:[^;'"]*?\bfrom)?\s*['"]([^'"]+)['"]/gm))
+    add(specifier, keyword === 'export');
+  // import('...'), as an expression or as a type, and require.
+  for (const [, specifier] of code.matchAll(/\b(?:import|require)\(\s*['"]([^'"]+)['"]/g)) add(specifier, false);
+  return found;
+}
+
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
+  .map((path) => path.replaceAll('\\', '/'))
+  .filter((path) => path.endsWith('.ts'))
+  .sort();
+const imports = files.flatMap((file) => importsOf(file, readFileSync(src + file, 'utf8')));
+const folderOf = (file: string): string => file.split('/')[0];
+const show = ({ from, specifier }: Import): string => `${from} imports ${specifier}`;
+
+/** An empty list, or what is wrong, each in a line. */
+const expectNone = (wrong: Import[]): void => expect(wrong.map(show)).toEqual([]);
+
+test('there are files, and this test can read them', () => {
+  expect(files.length).toBeGreaterThan(30);
+  expect(imports.length).toBeGreaterThan(100);
+  expect(
+    importsOf(
+      'main/a.ts',
+      `import './side.ts';
+import type {
+  A,
+} from '../shared/a.ts'; // import 'no'
+/* import 'no'; */
+export * from "./b.ts";
+export type { C } from './c.ts';
+type D = import('./d.ts').D;
+export const e = 'from "no"';
+const f = await import('./f.ts');`,
+    ).map(({ to, isReExport }) => [to, isReExport]),
+  ).toEqual([
+    ['main/side.ts', false],
+    ['shared/a.ts', false],
+    ['main/b.ts', true],
+    ['main/c.ts', true],
+    ['main/d.ts', false],
+    ['main/f.ts', false],
+  ]);
+});
+
+test('relative imports name a file that is there, with its ending', () => {
+  expectNone(imports.filter(({ to }) => to !== undefined && !files.includes(to)));
+});
+
+test('the core imports no packages, and builtins as node:', () => {
+  const core = imports.filter(({ from }) => CORE.includes(folderOf(from)));
+  expectNone(core.filter(({ to, specifier }) => to === undefined && !(specifier.startsWith('node:') && isBuiltin(specifier))));
+});
+
+test('shared knows neither main nor worker', () => {
+  expectNone(imports.filter(({ from, to }) => folderOf(from) === 'shared' && to !== undefined && folderOf(to) !== 'shared'));
+});
+
+test.each(['main', 'worker'])('%s imports itself and shared', (folder) => {
+  expectNone(imports.filter(({ from, to }) => folderOf(from) === folder && to !== undefined && ![folder, 'shared'].includes(folderOf(to))));
+});
+
+test('other folders import the entry points only', () => {
+  const others = imports.filter(({ from, to }) => !CORE.includes(folderOf(from)) && to !== undefined && folderOf(to) !== folderOf(from));
+  expectNone(others.filter(({ to }) => !ENTRIES.includes(to!)));
+});
+
+test('within another folder, nothing of the worker’s side meets the main side', () => {
+  expectNone(
+    imports.filter(({ from, to }) => {
+      if (CORE.includes(folderOf(from)) || to === undefined) return false;
+      const names = [posix.basename(from), posix.basename(to)];
+      return names.includes('main.ts') && names.includes('worker.ts');
+    }),
+  );
+});
+
+test('inside shared, each word has a file of its own that knows only the layout', () => {
+  const words = ['slot', 'line', 'bell', 'state', 'tallies', 'histogram'].map((name) => `shared/${name}.ts`);
+  expectNone(imports.filter(({ from, to }) => words.includes(from) && to !== 'shared/layout.ts'));
+  for (const file of ['shared/layout.ts', 'shared/clock.ts'])
+    expectNone(imports.filter(({ from, to }) => from === file && to !== undefined));
+});
+
+test('there are no cycles, type imports included', () => {
+  const cycles: string[] = [];
+  const done = new Set<string>();
+  const visit = (file: string, path: string[]): void => {
+    if (path.includes(file)) {
+      cycles.push([...path.slice(path.indexOf(file)), file].join(' -> '));
+      return;
+    }
+    if (done.has(file)) return;
+    for (const { from, to } of imports) if (from === file && to !== undefined) visit(to, [...path, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+  expect(cycles).toEqual([]);
+});
+
+test('only index.ts re-exports', () => {
+  expectNone(imports.filter(({ from, isReExport }) => isReExport && posix.basename(from) !== 'index.ts'));
+});
+
+test('nobody imports an index.ts from within its folder', () => {
+  expectNone(imports.filter(({ from, to }) => to !== undefined && posix.basename(to) === 'index.ts' && folderOf(to) === folderOf(from)));
+});
