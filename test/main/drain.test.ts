@@ -142,6 +142,22 @@ describe('drain', () => {
     await settled(draining, 1000);
   });
 
+  test('does not wait for a creation that nobody waits for any more', async () => {
+    const pool = await open({ factory: () => new Promise<object>(() => {}) });
+    await rejection(pool.acquire({ timeout: 10 }));
+    await settled(pool.drain(), 1000);
+    expect(pool.isClosed()).toBe(true);
+  });
+
+  test('does not wait for a refill to min that hangs', async () => {
+    const shop = workshop();
+    let calls = 0;
+    const pool = await open({ ...shop, min: 1, factory: () => (++calls === 1 ? shop.factory() : new Promise<never>(() => {})) });
+    pool.destroy(await pool.acquire());
+    await until(() => calls === 2);
+    await settled(pool.drain(), 1000);
+  });
+
   test('in line with a failing factory: everyone is told, and it resolves', async () => {
     const shop = workshop();
     let broken = false;

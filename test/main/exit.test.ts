@@ -56,6 +56,27 @@ describe('a process ends by itself', () => {
     `);
   });
 
+  test('while a factory that nobody waits for any more still has time left', async () => {
+    const { ms } = await expectExit(
+      `
+      const pool = await createPool({ max: 1, createTimeout: 5000, factory: () => new Promise(() => {}) });
+      await pool.acquire({ timeout: 20 }).catch((error) => console.log(error.code));
+    `,
+      ['ERR_POOL_ACQUIRE_TIMEOUT'],
+    );
+    expect(ms).toBeLessThan(3000);
+  });
+
+  test('while a refill hangs that still has time left', async () => {
+    const { ms } = await expectExit(`
+      let calls = 0;
+      const pool = await createPool({ min: 1, createTimeout: 5000, factory: () => (++calls === 1 ? {} : new Promise(() => {})) });
+      pool.destroy(await pool.acquire());
+      console.log('ready');
+    `);
+    expect(ms).toBeLessThan(3000);
+  });
+
   test('while the breaker is INACTIVE', async () => {
     await expectExit(`
       const pool = await createPool({ factory: () => ({}), circuitBreaker: { reportSuccess() {}, reportFailure() {}, shouldRecover: () => false } });

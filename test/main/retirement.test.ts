@@ -45,6 +45,14 @@ describe('idleTimeout', () => {
     await until(() => pool.count() === 0);
   });
 
+  test('is not put off by health checks', async () => {
+    let checks = 0;
+    const pool = await open({ ...workshop(), idleTimeout: 100, healthcheckInterval: 10, healthcheck: () => void checks++ });
+    pool.release(await pool.acquire());
+    await until(() => pool.count() === 0, 3000);
+    expect(checks).toBeGreaterThan(0);
+  });
+
   test('0 means never', async () => {
     const shop = workshop();
     const pool = await open({ ...shop });

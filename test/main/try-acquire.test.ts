@@ -16,6 +16,19 @@ describe('tryAcquire', () => {
     expect(await settled(pool.tryAcquire())).toBe(shop.made[1]);
   });
 
+  test('makes one when there is room, also while others are being made for those in line', async () => {
+    const made: ((thing: Thing) => void)[] = [];
+    const pool = await open({ max: 2, factory: () => new Promise<Thing>((resolve) => made.push(resolve)) });
+    const waiting = pool.acquire();
+    await until(() => made.length === 1);
+    const trying = pool.tryAcquire();
+    await until(() => made.length === 2, 1000);
+    made[0]!({ id: 1 });
+    made[1]!({ id: 2 });
+    expect(await settled(waiting)).not.toBeNull();
+    expect(await settled(trying)).not.toBeNull();
+  });
+
   test('waits for a slow factory', async () => {
     const pool = await open({
       ...workshop(),

@@ -341,6 +341,18 @@ describe("'leak' on a worker", () => {
     expect(log.leaks[0]!.heldFor).toBeGreaterThanOrEqual(39);
   });
 
+  test('has the stack of the acquire', async () => {
+    const pool = await open({ factory: service(), leakDetectionThreshold: 40 });
+    const log = record(pool);
+    const t = await thread(pool);
+    await t.run(async ({ pool }) => {
+      const theFunctionThatForgets = () => pool.acquireSync();
+      theFunctionThatForgets();
+    });
+    await until(() => log.leaks.length > 0);
+    expect(log.leaks[0]!.stack).toContain('theFunctionThatForgets');
+  });
+
   test('is noticed also when the thread is blocked', async () => {
     const pool = await open({ factory: service(), leakDetectionThreshold: 40 });
     const log = record(pool);

@@ -83,6 +83,16 @@ describe('a remote call', () => {
     expect(same.back[15]).toMatchObject({ message: 'as a value' });
   });
 
+  test('passes arrays as structured clone does: with their holes and properties', async () => {
+    const { t } = await borrowed();
+    const result = await t.run(async ({ held: [remote] }) => {
+      const match = (await remote!.echo('abc'.match(/b/))) as RegExpMatchArray;
+      const holes = (await remote!.echo(new Array(3))) as unknown[];
+      return [match[0], match.index, match.input, holes.length, 1 in holes];
+    });
+    expect(result).toEqual(['b', 1, 'abc', 3, false]);
+  });
+
   test('passes shared memory as shared', async () => {
     const { t } = await borrowed();
     const seen = await t.run(async ({ held: [remote] }) => {
@@ -413,6 +423,68 @@ describe.each(ways)('an error thrown by the method, %s,', (_, failing) => {
   });
 });
 
+describe('a method that answers with something hard to say anything about', () => {
+  /** All by themselves: none of them may take the resource or the thread along. */
+  const odd: Record<string, () => unknown> = {
+    'throws an object without a prototype that cannot be cloned': () => {
+      throw Object.assign(Object.create(null), { callback() {} });
+    },
+    'rejects with an object without a prototype that cannot be cloned': async () => {
+      throw Object.assign(Object.create(null), { callback() {} });
+    },
+    'throws an object whose toString throws': () => {
+      throw {
+        toString() {
+          throw new Error('not even that');
+        },
+      };
+    },
+    'throws an error whose message throws': () => {
+      throw Object.defineProperty(new Error('odd'), 'message', {
+        get() {
+          throw new Error('no message');
+        },
+      });
+    },
+    'throws an error whose message is a symbol': () => {
+      throw Object.assign(new Error('odd'), { message: Symbol('message'), name: Object.create(null) });
+    },
+    'returns an object with a getter that throws': () => ({
+      get boom() {
+        throw new Error('boom');
+      },
+    }),
+    'returns a thenable whose then throws': () => ({
+      // biome-ignore lint/suspicious/noThenProperty: a PromiseLike is what this is about
+      then() {
+        throw new Error('then throws');
+      },
+    }),
+    'returns a thenable that rejects twice': () => ({
+      // biome-ignore lint/suspicious/noThenProperty: a PromiseLike is what this is about
+      then(_: unknown, reject: (error: Error) => void) {
+        reject(new Error('once'));
+        reject(new Error('twice'));
+      },
+    }),
+  };
+
+  test.each(Object.entries(odd))('%s: the call is rejected, and the resource is usable', async (_, method) => {
+    const pool = await open({ factory: () => ({ method, fine: () => 'fine' }), max: 1 });
+    const t = await thread(pool);
+    const { call, sync, fine } = await settled(
+      t.run(async ({ pool, attempt }) => {
+        const call = await attempt(() => pool.use((resource) => resource.method()));
+        const sync = await attempt(() => pool.useSync((resource) => resource.method()));
+        return { call: call.ok, sync: sync.ok, fine: pool.useSync((resource) => resource.fine()) };
+      }),
+      3000,
+    );
+    expect({ call, sync, fine }).toEqual({ call: false, sync: false, fine: 'fine' });
+    expect(pool.stats()).toMatchObject({ idle: 1, active: 0 });
+  });
+});
+
 describe('what cannot be cloned', () => {
   test.each(['echo', 'add'] as const)('as an argument of %s: RemoteCallError that says so', async (method) => {
     const { t } = await borrowed();
@@ -499,6 +571,28 @@ describe('a remote after release', () => {
       return result;
     });
     expect(error).toMatchObject(stale);
+  });
+
+  test('is dead however often the slot was borrowed since', async () => {
+    const { t } = await borrowedSync({ max: 1 });
+    const alive = await t.run(({ pool, syncHeld }) => {
+      const old = syncHeld.pop()!;
+      pool.release(old);
+      const alive: number[] = [];
+      // Counters in a few bits come round at some power of two.
+      for (let i = 1; i <= 2 ** 19; i++) {
+        const fresh = pool.acquireSync();
+        if ((i & 1023) < 2) {
+          try {
+            old.whoami();
+            alive.push(i);
+          } catch {}
+        }
+        pool.release(fresh);
+      }
+      return alive;
+    });
+    expect(alive).toEqual([]);
   });
 
   test('is dead after destroy, too', async () => {

@@ -98,6 +98,24 @@ describe('close', () => {
     expect(pool.count()).toBe(0);
   });
 
+  test('does not wait for a worker that is blocked and cannot pick up what it was granted', async () => {
+    const pool = await open({ factory: service(), name: 'db', max: 1 });
+    const mine = await pool.acquire();
+    const t = await thread(pool);
+    const blocked = t.run(({ pool, pending, outcome, tell, block }) => {
+      pending.late = outcome(pool.acquire().then((resource) => pool.release(resource)));
+      tell('blocked');
+      block(0);
+    });
+    await until(() => t.told.length > 0 && pool.waitingCount() === 1);
+    pool.release(mine);
+    await settled(pool.close(), 1000);
+    t.raise(0);
+    await blocked;
+    await settled(t.run(({ pending }) => pending.late));
+    await until(() => pool.count() === 0);
+  });
+
   test('releasing on a worker after that throws nothing', async () => {
     const pool = await open({ factory: service(), name: 'db', max: 2 });
     const t = await thread(pool);
@@ -161,6 +179,22 @@ describe('drain', () => {
     const draining = pool.drain();
     await t.terminate();
     await settled(draining, 2000);
+  });
+
+  test('waits no longer than timeout for a worker that is blocked and cannot pick up what it was granted', async () => {
+    const pool = await open({ factory: service(), name: 'db', max: 1 });
+    const mine = await pool.acquire();
+    const t = await thread(pool);
+    const blocked = t.run(({ pool, pending, outcome, tell, block }) => {
+      pending.late = outcome(pool.acquire().then((resource) => pool.release(resource)));
+      tell('blocked');
+      block(0);
+    });
+    await until(() => t.told.length > 0 && pool.waitingCount() === 1);
+    pool.release(mine);
+    await settled(pool.drain({ timeout: 50 }), 1000);
+    t.raise(0);
+    await blocked;
   });
 
   test('waits no longer than timeout for a worker', async () => {

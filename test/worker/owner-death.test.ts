@@ -150,6 +150,38 @@ describe.each(deaths)('an owner that dies by %s', (_, kill) => {
   });
 });
 
+test('a thread that never comes to its event loop learns of the death of the owner, too', async () => {
+  const owner = await thread<{ port: number }>();
+  const handle = await owner.run(async ({ cenote, keep }) => {
+    const { createPool } = await cenote();
+    let port = 0;
+    const make = () => ({ port: ++port });
+    return keep('pool', await createPool({ name: 'elsewhere', min: 3, max: 3, factory: make, share: (resource) => resource.port })).handle;
+  });
+  const workers = await threads(3, handle);
+  const loops = workers.map((t, i) =>
+    t.run(async ({ pool, tell }, i) => {
+      tell('off');
+      const end = performance.now() + 5000;
+      try {
+        while (performance.now() < end) {
+          const resource = i === 0 ? pool.acquireSync() : i === 1 ? pool.tryAcquireSync() : await pool.acquire();
+          if (resource === null) return 'null';
+          pool.release(resource);
+        }
+        return 'never noticed';
+      } catch (error) {
+        return (error as { code?: unknown }).code;
+      }
+    }, i),
+  );
+  await until(() => workers.every(({ told }) => told.length > 0));
+  await owner.terminate();
+  const ended = performance.now();
+  expect(await settled(Promise.all(loops), 8000)).toEqual(['ERR_POOL_CLOSED', 'null', 'ERR_POOL_CLOSED']);
+  expect(performance.now() - ended).toBeLessThan(SOON);
+});
+
 describe('after the death of the owner', () => {
   test('release and destroy do nothing, however often', async () => {
     const { owner, handle } = await elsewhere();
