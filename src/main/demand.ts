@@ -52,8 +52,12 @@ export class Demand<T> {
 
   /** For everybody in line, as far as the state allows hand-outs at all. */
   meet(): void {
-    if (guardsHandOuts(this.#block.state.load())) this.#prepare();
-    else this.#lending.serve();
+    if (!guardsHandOuts(this.#block.state.load())) this.#lending.serve();
+    else {
+      // As a match does: it does not end before everything that is out is flagged. Somebody may have borrowed by the old rule just now.
+      do this.#prepare();
+      while (this.#lending.hasWaiters() && this.#lending.flagAll() && this.#wantsMore());
+    }
     this.#grow();
     this.#refuseTries();
   }
@@ -67,11 +71,16 @@ export class Demand<T> {
     return this.#preparing.size + this.#stock.making;
   }
 
+  /** Guarded: is there a waiter whom nothing being prepared will serve, and may it be served? */
+  #wantsMore(): boolean {
+    return this.#block.line.waiting() > this.#preparing.size && this.#guard.allowance(this.#underWay()) > 0;
+  }
+
   /** Guarded: asks beforeAcquire about as many idle slots as there are waiters for. Each goes to whoever is first when it has passed. */
   #prepare(): void {
-    const { slots, line } = this.#block;
+    const { slots } = this.#block;
     for (let slot = 0; slot < slots.count && this.#lending.hasWaiters(); slot++) {
-      if (line.waiting() <= this.#preparing.size || this.#guard.allowance(this.#underWay()) <= 0) return;
+      if (!this.#wantsMore()) return;
       if (slotState(slots.load(slot)) !== IDLE || !slots.check(slot)) continue;
       this.#preparing.add(slot);
       const verdict = ask('beforeAcquire', this.#settings.beforeAcquire, this.#stock.resources.get(slot), this.#settings.checkTimeout);

@@ -149,16 +149,12 @@ export class Lending {
   }
 
   #giveBackFlagged(slot: number, lease: number): void {
-    const { slots, state } = this.block;
+    const { slots } = this.block;
     if (this.mustReturn(slot)) {
       if (slots.handIn(slot, lease)) this.callOwner();
       return;
     }
-    if (!slots.giveBackFlagged(slot, lease)) return;
-    this.match();
-    // Read after the slot became idle. Whoever closes sets the state and then looks at the slots: one of the two sees the other.
-    const word = state.load();
-    if (isClosed(word) || isDraining(word)) this.callOwner();
+    if (slots.giveBackFlagged(slot, lease)) this.match();
   }
 
   /** Has the owner to look at this slot before anybody else gets it? */
@@ -210,9 +206,16 @@ export class Lending {
 
   // ── matching
 
-  /** Serves the line, and calls the owner where only it can go on. Anyone, after anything that may have brought a slot and a waiter together. */
+  /**
+   * Serves the line, and calls the owner where only it can go on. Anyone, after anything that may have brought a slot and a waiter together.
+   *
+   * Where the pool is being closed or drained the owner is called in any case, and the state is read last: it waits for slots to come to rest and for waiters
+   * to go, and may have looked while we had a slot TAKEN, or were on our way out. It sets the state and then looks; we move and then read it.
+   */
   match(): void {
-    if (this.serve()) this.callOwner();
+    const needed = this.serve();
+    const state = this.block.state.load();
+    if (needed || isClosed(state) || isDraining(state)) this.callOwner();
   }
 
   /**

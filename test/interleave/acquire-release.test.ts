@@ -1,0 +1,40 @@
+import { rounds } from './actor.ts';
+import { breaks, describe, everyAccess, exhaustive, expect, holds, mutant, random, test } from './explorer/testing.ts';
+import { poolRace } from './pool.ts';
+
+const race = poolRace(import.meta.url, 'two threads, one slot', {}, { threads: { a: rounds(2), b: rounds(2) } });
+
+describe('acquire and release: two threads, one slot', () => {
+  test('every schedule with two preemptions', async () => {
+    const { complete } = await holds(race, exhaustive());
+    expect(complete).toBe(true);
+  });
+
+  test('random schedules', async () => {
+    await holds(race, random({ schedules: 2000 }));
+  });
+
+  test('random schedules in which plain reads are steps', async () => {
+    await holds(race, random({ schedules: 1500 }), everyAccess(['shared/line.ts', 'shared/lending.ts']));
+  });
+
+  test('caught: a borrower that looks, then takes', async () => {
+    const bad = mutant(
+      'borrow stores',
+      'shared/slot.ts',
+      'return this.#swap(slot, idle, lease | flag) ? lease : 0;',
+      'Atomics.store(this.#words, this.at(slot), lease | flag);\n    return lease;',
+    );
+    expect((await breaks(race, exhaustive(), bad)).kind).toBe('invariant');
+  });
+
+  test('caught: a release that overwrites the flag', async () => {
+    const bad = mutant(
+      'giveBack stores',
+      'shared/slot.ts',
+      'return this.#swap(slot, lease, nextRound(lease, IDLE));\n  }\n\n  /** LEASED(me)|F',
+      'Atomics.store(this.#words, this.at(slot), nextRound(lease, IDLE));\n    return true;\n  }\n\n  /** LEASED(me)|F',
+    );
+    expect((await breaks(race, exhaustive(), bad)).kind).toBe('deadlock');
+  });
+});

@@ -1,0 +1,79 @@
+import type { PoolContext } from './actor.ts';
+import { borrowerOf } from './borrower.ts';
+import { emptyWhenClosed } from './closing.ts';
+import { breaks, caught, describe, exhaustive, expect, holds, mutant, random, test } from './explorer/testing.ts';
+import { Owner } from './owner.ts';
+import { poolRace } from './pool.ts';
+
+const borrows = (context: PoolContext): void => {
+  const pool = borrowerOf(context);
+  pool.spend(pool.acquireSync());
+};
+const gives = (context: PoolContext): void => borrowerOf(context).spend(0);
+const owner = (context: PoolContext): void => new Owner(context).close();
+
+const idle = poolRace(import.meta.url, 'closing against a borrower', {}, { threads: { borrows, owner }, after: emptyWhenClosed });
+const held = poolRace(
+  import.meta.url,
+  'closing against a release and a joiner',
+  { held: [1] },
+  { threads: { gives, borrows, owner }, after: emptyWhenClosed },
+);
+
+/** Looks at every slot, and flags what it has seen to be out afterwards: what is borrowed in between comes back unseen. */
+class LooksOnce extends Owner {
+  protected override sweep(): void {
+    const { slotState, IDLE } = this.context.code.slots;
+    const { slots } = this.lending.block;
+    if (slotState(slots.load(0)) === IDLE) this.context.step('sees that it is idle');
+    else super.sweep();
+    if (!this.ended && slots.check(0)) {
+      slots.vacate(0);
+      this.ended = true;
+    }
+  }
+}
+const once = poolRace(
+  import.meta.url,
+  'closing with one look',
+  {},
+  { threads: { borrows, owner: (context) => new LooksOnce(context).close() }, after: emptyWhenClosed, bad: true },
+);
+
+describe('close', () => {
+  test('against a borrower: every schedule with three preemptions', async () => {
+    expect((await holds(idle, exhaustive({ preemptions: 3 }))).complete).toBe(true);
+  });
+
+  test('against a release and a joiner: two preemptions, and random schedules', async () => {
+    expect((await holds(held, exhaustive())).complete).toBe(true);
+    await holds(held, random({ schedules: 800 }));
+  });
+
+  test('caught: an owner that looks at a slot once', async () => {
+    expect((await breaks(once, exhaustive())).kind).toBe('deadlock');
+  });
+
+  caught(
+    held,
+    exhaustive(),
+    mutant(
+      'a release that does not see that the pool is closed',
+      'shared/state.ts',
+      '(state & (CLOSED | RETURNS_GUARDED)) !== 0 || breakerOf',
+      '(state & RETURNS_GUARDED) !== 0 || breakerOf',
+    ),
+    mutant(
+      'a joiner that does not read the state again',
+      'shared/borrower.ts',
+      'if (isRefusing(state) && lending.leave(cell)) {',
+      'if (isRefusing(state) && lending.leave(cell) && cell < 0) {',
+    ),
+    mutant(
+      'a release that does not call the owner',
+      'shared/lending.ts',
+      'if (isClosed(word) || isDraining(word)) this.callOwner();',
+      'void word;',
+    ),
+  );
+});

@@ -1,0 +1,65 @@
+import { type PoolContext, release, wait } from './actor.ts';
+import { borrowerOf } from './borrower.ts';
+import { emptyWhenClosed } from './closing.ts';
+import { breaks, caught, describe, exhaustive, expect, holds, mutant, random, test } from './explorer/testing.ts';
+import { Owner } from './owner.ts';
+import { poolRace } from './pool.ts';
+
+const owner = (context: PoolContext): void => new Owner(context).drain();
+const borrows = (context: PoolContext): void => {
+  const pool = borrowerOf(context);
+  pool.spend(pool.acquireSync());
+};
+
+/** Who is in line is served yet. */
+const line = poolRace(
+  import.meta.url,
+  'draining against a release to a waiter',
+  { held: [1], waiting: [2] },
+  { threads: { holder: release(0), waiter: wait(0), owner }, after: emptyWhenClosed },
+);
+const late = poolRace(
+  import.meta.url,
+  'draining against borrowers on their way in',
+  { held: [1] },
+  { threads: { holder: release(0), borrows, owner }, after: emptyWhenClosed },
+);
+
+/** Looks at what is out and does not flag it: who read the state before it changed gives back unseen. */
+class FlagsNothing extends Owner {
+  protected override areAllBack(): boolean {
+    const { IDLE, slotState } = this.context.code.slots;
+    return !this.lending.hasWaiters() && slotState(this.lending.block.slots.load(0)) === IDLE;
+  }
+}
+const unseen = poolRace(
+  import.meta.url,
+  'draining without a flag',
+  {},
+  { threads: { borrows, owner: (context) => new FlagsNothing(context).drain() }, after: emptyWhenClosed, bad: true },
+);
+
+describe('drain', () => {
+  test.each([line, late])('$name: every schedule with one preemption', async (of) => {
+    expect((await holds(of, exhaustive({ preemptions: 1 }))).complete).toBe(true);
+  });
+
+  test('random schedules', async () => {
+    await holds(late, random({ schedules: 800 }));
+  });
+
+  test('caught: an owner that flags nothing', async () => {
+    expect((await breaks(unseen, exhaustive({ preemptions: 3 }))).kind).toBe('deadlock');
+  });
+
+  caught(
+    late,
+    exhaustive(),
+    mutant(
+      'a release that does not call the owner',
+      'shared/lending.ts',
+      'if (isClosed(word) || isDraining(word)) this.callOwner();',
+      'if (isClosed(word)) this.callOwner();',
+    ),
+  );
+});

@@ -1,0 +1,52 @@
+// A thread sleeps in line while another waiter of its own, an asynchronous one, is first.
+import { type PoolContext, release, rounds } from './actor.ts';
+import { borrowerOf } from './borrower.ts';
+import { caught, describe, exhaustive, expect, holds, mutant, random, test } from './explorer/testing.ts';
+import { poolRace } from './pool.ts';
+
+const both = async (context: PoolContext): Promise<void> => {
+  const pool = borrowerOf(context);
+  try {
+    const later = pool.acquireAsync();
+    // Served at once: it would wait for itself.
+    if (!pool.holds(0)) pool.spend(pool.acquireSync());
+    pool.spend(await later);
+  } finally {
+    pool.end();
+  }
+};
+
+const race = poolRace(import.meta.url, 'a sleeper exchanges with its own waiter', { held: [1] }, { threads: { holder: release(0), both } });
+const busy = poolRace(
+  import.meta.url,
+  'a sleeper exchanges with its own waiter, and another waits',
+  { held: [1], maxWaiting: 4 },
+  { threads: { holder: release(0), both, other: rounds(1) } },
+);
+
+describe('a sleeper and an asynchronous waiter on one thread', () => {
+  test('alone: every schedule with two preemptions', async () => {
+    expect((await holds(race, exhaustive())).complete).toBe(true);
+  });
+
+  test('with another thread: random schedules', async () => {
+    await holds(busy, random({ schedules: 400 }));
+  });
+
+  caught(
+    race,
+    exhaustive(),
+    mutant(
+      'the sleeper takes only its own',
+      'shared/blocking.ts',
+      'const instead = sleeper.instead(cell);',
+      'const instead = NONE as number;',
+    ),
+    mutant(
+      'the other does not get its place',
+      'shared/waiters.ts',
+      'this.#pending.set(cell, waiter);\n      return outcome;',
+      'return outcome;',
+    ),
+  );
+});

@@ -1,0 +1,45 @@
+// What test files import. In the explorer's threads the same files are loaded for their scenarios only; there, tests are nothing.
+
+import { type AnyScenario, type Explored, explore, type Failure } from './explore.ts';
+import type { Mutant } from './mutant.ts';
+import type { Plan } from './strategies/index.ts';
+
+type Vitest = Pick<typeof import('vitest'), 'describe' | 'expect' | 'test'>;
+
+const nothing: never = new Proxy(() => nothing, { get: () => nothing }) as never;
+const inThread = process.env.CENOTE_INTERLEAVE_THREAD === '1';
+export const { describe, expect, test }: Vitest = inThread ? { describe: nothing, expect: nothing, test: nothing } : await import('vitest');
+
+export { explore, replay } from './explore.ts';
+export { everyAccess, type Mutant, mutant, together } from './mutant.ts';
+export { scenario } from './scenario.ts';
+export { exhaustive, random } from './strategies/index.ts';
+
+/** No schedule of the plan fails. `variant`: of code that is equivalent. */
+export async function holds(race: AnyScenario, plan: Plan, variant?: Mutant): Promise<Explored> {
+  const explored = await explore(race, plan, variant);
+  say(variant ? `${race.name} [${variant.name}]` : race.name, plan, explored);
+  if (explored.failure) throw new Error(explored.failure.report);
+  return explored;
+}
+
+/** Some schedule of the plan fails: with this mutant, or because the scenario itself is a bad one. */
+export async function breaks(race: AnyScenario, plan: Plan, mutant?: Mutant): Promise<Failure> {
+  const explored = await explore(race, plan, mutant);
+  const name = mutant ? `${race.name} [${mutant.name}]` : race.name;
+  say(name, plan, explored);
+  if (!explored.failure) throw new Error(`${name}: not found in ${explored.schedules} schedules`);
+  return explored.failure;
+}
+
+function say(name: string, plan: Plan, { schedules, distinct, steps, milliseconds, complete, failure }: Explored): void {
+  const which = plan.kind === 'exhaustive' ? (complete ? ', all there are' : failure ? '' : ', not all') : '';
+  const end = failure ? `: ${failure.kind} after` : ':';
+  const rate = Math.round((schedules / milliseconds) * 1000);
+  console.log(`${name}, ${plan.kind}${end} ${schedules} schedules${which} (${distinct} differ, ${steps} operations, ${rate}/s)`);
+}
+
+/** The method bites: a test for each mutant, which this plan must find. */
+export function caught(race: AnyScenario, plan: Plan, ...mutants: readonly Mutant[]): void {
+  for (const bad of mutants) test(`caught: ${bad.name}`, async () => void (await breaks(race, plan, bad)));
+}

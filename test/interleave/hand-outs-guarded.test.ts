@@ -1,0 +1,49 @@
+// With beforeAcquire only the owner matches, and only what it has looked at.
+import { Actor, type PoolContext } from './actor.ts';
+import { caught, describe, exhaustive, expect, holds, mutant, random, test } from './explorer/testing.ts';
+import { CHECKED, serve } from './owner.ts';
+import { poolRace } from './pool.ts';
+
+const round = (context: PoolContext): void => {
+  const actor = new Actor(context);
+  const slot = actor.acquire();
+  const { notes } = context.shared;
+  context.assert(notes[CHECKED + slot] === 1, `slot ${slot} was handed out unchecked`);
+  notes[CHECKED + slot] = 0;
+  actor.spend(slot);
+};
+
+const race = poolRace(
+  import.meta.url,
+  'every hand-out passes the owner',
+  { state: ({ state }) => state.HAND_OUTS_GUARDED },
+  { threads: { a: round, b: round }, daemons: { owner: serve } },
+);
+
+describe('guarded hand-outs', () => {
+  test('every schedule with one preemption', async () => {
+    expect((await holds(race, exhaustive({ preemptions: 1 }))).complete).toBe(true);
+  });
+
+  test('random schedules', async () => {
+    await holds(race, random({ schedules: 1000 }));
+  });
+
+  caught(
+    race,
+    exhaustive(),
+    mutant(
+      'anybody matches',
+      'shared/lending.ts',
+      'if (isEvicting(state) || guardsHandOuts(state)) return true;',
+      'if (isEvicting(state)) return true;',
+    ),
+    mutant('the fast path is open', 'shared/lending.ts', 'if ((state & ~RETURNS_GUARDED) !== 0 || ', 'if ('),
+    mutant(
+      'nobody calls the owner',
+      'shared/lending.ts',
+      'if (isEvicting(state) || guardsHandOuts(state)) return true;',
+      'if (isEvicting(state) || guardsHandOuts(state)) return false;',
+    ),
+  );
+});

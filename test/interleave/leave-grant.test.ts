@@ -1,0 +1,49 @@
+import { Actor, type PoolContext, release, wait } from './actor.ts';
+import { caught, describe, everyAccess, exhaustive, expect, holds, mutant, random, test } from './explorer/testing.ts';
+import { poolRace } from './pool.ts';
+
+/** Times out, or is served after all. */
+const impatient = (context: PoolContext): void => {
+  const actor = new Actor(context);
+  actor.spend(actor.wait(0, 100));
+};
+
+const race = poolRace(
+  import.meta.url,
+  'a waiter gives up while it is granted',
+  { held: [1], waiting: [2, 3] },
+  { threads: { holder: release(0), impatient, patient: wait(1) }, timeouts: ['impatient'] },
+);
+const alone = poolRace(
+  import.meta.url,
+  'the only waiter gives up while it is granted',
+  { held: [1], waiting: [2] },
+  { threads: { holder: release(0), impatient }, timeouts: ['impatient'] },
+);
+
+describe('a waiter gives up while it is granted', () => {
+  test.each([race, alone])('$name: every schedule with two preemptions', async (of) => {
+    expect((await holds(of, exhaustive())).complete).toBe(true);
+  });
+
+  test('random schedules in which plain reads are steps', async () => {
+    await holds(race, random({ schedules: 1000, style: 'uniform' }), everyAccess(['shared/line.ts', 'shared/lending.ts']));
+  });
+
+  caught(
+    alone,
+    exhaustive({ preemptions: 3 }),
+    mutant(
+      'a leaver that does not see that it was granted',
+      'shared/line.ts',
+      'return cellState(word) === WAITING && this.#swap(cell, word, nextRound(word));',
+      'Atomics.store(this.#words, this.#at.cells + cell, nextRound(word));\n    return true;',
+    ),
+    mutant(
+      'a leaver that is granted and walks off',
+      'shared/blocking.ts',
+      'return lending.leave(cell) ? TIMED_OUT : lending.collect(cell);',
+      'return lending.leave(cell) ? TIMED_OUT : TIMED_OUT;',
+    ),
+  );
+});

@@ -1,0 +1,33 @@
+// A joiner that finds the only slot TAKEN relies on its flag: whoever puts it back has to look at the line again.
+import { join, leave, release } from './actor.ts';
+import { caught, describe, everyAccess, exhaustive, expect, holds, mutant, random, test } from './explorer/testing.ts';
+import { poolRace } from './pool.ts';
+
+const race = poolRace(
+  import.meta.url,
+  'a slot is put back while somebody joins',
+  { held: [1], waiting: [2] },
+  { threads: { holder: release(0), leaver: leave(0), joiner: join } },
+);
+
+describe('a slot is put back while somebody joins', () => {
+  test('every schedule with two preemptions', async () => {
+    expect((await holds(race, exhaustive())).complete).toBe(true);
+  });
+
+  test('random schedules in which plain reads are steps', async () => {
+    await holds(race, random({ schedules: 1000 }), everyAccess(['shared/line.ts', 'shared/lending.ts']));
+  });
+
+  caught(
+    race,
+    exhaustive(),
+    mutant(
+      'who puts back does not look again',
+      'shared/lending.ts',
+      'if (slot !== NONE) this.grant(slot);',
+      'if (slot !== NONE) {\n        if (!this.grant(slot)) return false;\n      }',
+    ),
+    mutant('nobody puts back', 'shared/lending.ts', 'slots.putBack(slot, this.me);\n        return false;', 'return false;'),
+  );
+});

@@ -1,0 +1,39 @@
+// With beforeRelease every return is handed in to the owner.
+import { rounds } from './actor.ts';
+import { caught, describe, exhaustive, expect, holds, mutant, random, test } from './explorer/testing.ts';
+import { serve } from './owner.ts';
+import { poolRace } from './pool.ts';
+
+const race = poolRace(
+  import.meta.url,
+  'every return is handed in',
+  { state: ({ state }) => state.RETURNS_GUARDED },
+  { threads: { a: rounds(1), b: rounds(1) }, daemons: { owner: serve } },
+);
+
+describe('guarded returns', () => {
+  test('every schedule with two preemptions', async () => {
+    expect((await holds(race, exhaustive())).complete).toBe(true);
+  });
+
+  test('random schedules', async () => {
+    await holds(race, random({ schedules: 1000 }));
+  });
+
+  caught(
+    race,
+    exhaustive(),
+    mutant(
+      'handed in without a ring',
+      'shared/lending.ts',
+      'if (slots.handIn(slot, lease)) this.callOwner();',
+      'slots.handIn(slot, lease);',
+    ),
+    mutant(
+      'a bell that rings for sleepers only',
+      'shared/bell.ts',
+      'if ((Atomics.add(this.#words, at, RING) & (SLEEPING | LISTENING)) !== 0) Atomics.notify(this.#words, at);',
+      'if ((Atomics.load(this.#words, at) & SLEEPING) !== 0) {\n      Atomics.add(this.#words, at, RING);\n      Atomics.notify(this.#words, at);\n    }',
+    ),
+  );
+});

@@ -1,0 +1,54 @@
+// Slot versions: who moves a slot for somebody else (the owner, asked by message) names the lease, and may come too late.
+import { Actor, type PoolContext } from './actor.ts';
+import { caught, describe, exhaustive, expect, holds, mutant, random, test } from './explorer/testing.ts';
+import { poolRace } from './pool.ts';
+
+const LEASE = 0;
+
+const borrowsTwice = (context: PoolContext): void => {
+  const actor = new Actor(context);
+  const { held } = actor.lending;
+  const slot = actor.acquire();
+  context.shared.notes[LEASE] = held[slot];
+  actor.release(slot);
+  actor.round();
+};
+
+/** Takes the first lease away, if it still is one. */
+const owner = (context: PoolContext): void => {
+  const actor = new Actor(context);
+  context.step('a message has come');
+  const lease = context.shared.notes[LEASE];
+  if (lease === 0 || !actor.lending.block.slots.seize(0, lease)) return;
+  actor.use(0);
+  actor.lending.block.slots.shelve(0);
+  actor.lending.match();
+};
+
+const threads = { borrowsTwice, owner };
+const race = poolRace(import.meta.url, 'a lease is seized late', {}, { threads });
+const wrapping = poolRace(import.meta.url, 'a lease is seized late, as versions wrap', { nearEnd: true }, { threads });
+
+describe('a lease is seized late', () => {
+  test.each([race, wrapping])('$name: every schedule with three preemptions', async (of) => {
+    expect((await holds(of, exhaustive({ preemptions: 3 }))).complete).toBe(true);
+  });
+
+  test('random schedules', async () => {
+    await holds(race, random({ schedules: 1000 }));
+  });
+
+  const same = 'const nextRound = (word: number, state: number): number => ((word & VERSION_MASK) + VERSION_ONE) | 0 | state;';
+  const kept = 'const nextRound = (word: number, state: number): number => (word & VERSION_MASK) | state;';
+  caught(race, exhaustive(), mutant('a slot without versions', 'shared/slot.ts', same, kept));
+  caught(
+    race,
+    exhaustive(),
+    mutant(
+      'any lease is seized',
+      'shared/slot.ts',
+      'return this.#swap(slot, lease, inState(lease, CHECKING, 0)) || this.#swap(slot, lease | FLAG, inState(lease, CHECKING, 0));',
+      'Atomics.store(this.#words, this.at(slot), inState(lease, CHECKING, 0));\n    return true;',
+    ),
+  );
+});

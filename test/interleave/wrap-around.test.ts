@@ -1,0 +1,51 @@
+import { rounds } from './actor.ts';
+import { caught, describe, everyAccess, exhaustive, expect, holds, mutant, random, test, together } from './explorer/testing.ts';
+import { poolRace } from './pool.ts';
+
+const round = rounds(1);
+const threads = { a: round, b: round, c: round };
+const race = poolRace(import.meta.url, 'three threads as everything wraps', { nearEnd: true }, { threads });
+const fresh = poolRace(import.meta.url, 'three threads, an epoch that stands still', {}, { threads });
+
+describe('versions, tickets and epochs wrap around', () => {
+  test('every schedule with two preemptions', async () => {
+    expect((await holds(race, exhaustive())).complete).toBe(true);
+  });
+
+  test('random schedules in which plain reads are steps', async () => {
+    await holds(race, random({ schedules: 1500 }), everyAccess(['shared/line.ts', 'shared/lending.ts']));
+  });
+
+  caught(
+    race,
+    exhaustive(),
+    mutant(
+      'tickets are compared as numbers',
+      'shared/line.ts',
+      'const before = (next - this.#words[tickets + cell]) | 0;',
+      'const before = next - this.#words[tickets + cell];',
+    ),
+  );
+
+  // An epoch that came round while somebody slept: the second look in `empty` is for that.
+  const still = mutant(
+    'the epoch stands still',
+    'shared/line.ts',
+    'const nextEpoch = (line: number): number => ((line & EPOCH_MASK) + EPOCH_ONE) | 0;',
+    'const nextEpoch = (line: number): number => line & EPOCH_MASK;',
+  );
+  test('the epoch comes round while the line is emptied: the second look sees it', async () => {
+    await holds(fresh, exhaustive(), still);
+  });
+  const noSecondLook = mutant(
+    'and there is no second look',
+    'shared/line.ts',
+    'if (this.look(line) === NOBODY) return true;',
+    'return true;',
+  );
+  caught(
+    fresh,
+    exhaustive({ preemptions: 3, atMost: 60_000 }),
+    together('the epoch came round, and nobody looks twice', still, noSecondLook),
+  );
+});
