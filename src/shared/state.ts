@@ -36,7 +36,7 @@ export const isEvicting = (state: number): boolean => isClosed(state) || breaker
 /** Does each hand-out pass the owner? */
 export const guardsHandOuts = (state: number): boolean => (state & HAND_OUTS_GUARDED) !== 0 || breakerOf(state) === RECOVERING;
 /** Does each return? */
-export const guardsReturns = (state: number): boolean => (state & (CLOSED | RETURNS_GUARDED)) !== 0 || breakerOf(state) === RECOVERING;
+export const guardsReturns = (state: number): boolean => (state & RETURNS_GUARDED) !== 0 || breakerOf(state) === RECOVERING;
 
 export class PoolState {
   readonly #words: Int32Array;

@@ -58,22 +58,16 @@ describe('close', () => {
     held,
     exhaustive(),
     mutant(
-      'a release that does not see that the pool is closed',
-      'shared/state.ts',
-      '(state & (CLOSED | RETURNS_GUARDED)) !== 0 || breakerOf',
-      '(state & RETURNS_GUARDED) !== 0 || breakerOf',
-    ),
-    mutant(
       'a joiner that does not read the state again',
       'shared/borrower.ts',
       'if (isRefusing(state) && lending.leave(cell)) {',
       'if (isRefusing(state) && lending.leave(cell) && cell < 0) {',
     ),
     mutant(
-      'a release that does not call the owner',
+      'a match that does not tell the owner of the end',
       'shared/lending.ts',
-      'if (isClosed(word) || isDraining(word)) this.callOwner();',
-      'void word;',
+      'if (needed || isClosed(state) || isDraining(state)) this.callOwner();',
+      'if (needed && state >= 0) this.callOwner();',
     ),
   );
 });

@@ -56,10 +56,10 @@ describe('drain', () => {
     late,
     exhaustive(),
     mutant(
-      'a release that does not call the owner',
+      'a match that does not tell the owner of the end',
       'shared/lending.ts',
-      'if (isClosed(word) || isDraining(word)) this.callOwner();',
-      'if (isClosed(word)) this.callOwner();',
+      'if (needed || isClosed(state) || isDraining(state)) this.callOwner();',
+      'if (needed || isClosed(state)) this.callOwner();',
     ),
   );
 });
