@@ -9,13 +9,12 @@ type Hook<T> = (resource: T) => boolean | void | PromiseLike<boolean | void>;
 /** Only an explicit `false`, a throw, or taking longer than `limit` ms (0: none) condemns. Synchronous if the hook is. */
 export function ask<T>(what: string, hook: Hook<T> | undefined, resource: T, limit: number): Verdict | Promise<Verdict> {
   if (hook === undefined) return undefined;
-  let said: boolean | void | PromiseLike<boolean | void>;
   try {
-    said = hook(resource);
+    const said = hook(resource);
+    return isThenable(said) ? inTime(what, said, limit) : judge(what, said);
   } catch (error) {
     return { error: asError(error), silent: false };
   }
-  return isThenable(said) ? inTime(what, said, limit) : judge(what, said);
 }
 
 function judge(what: string, said: unknown): Verdict {
@@ -29,7 +28,8 @@ function inTime(what: string, said: PromiseLike<unknown>, limit: number): Promis
         ? undefined
         : setTimeout(() => resolve({ error: new Error(`${what} took longer than ${limit} ms`), silent: false }), limit);
     timer?.unref();
-    said.then(
+    // Resolved by the language, which takes care of a thenable that throws, or answers twice.
+    Promise.resolve(said).then(
       (value) => {
         clearTimeout(timer);
         resolve(judge(what, value));

@@ -149,11 +149,13 @@ export class Demand<T> {
 
   #factoryFailed(slot: number, thrown: unknown): void {
     this.#block.slots.vacate(slot);
-    // On closing, that is what everything under way comes to.
-    if (isClosed(this.#block.state.load())) return this.#tell.changed();
+    const isTold = this.#failFirst(thrown);
+    const state = this.#block.state.load();
+    // At the end, that is what everything under way comes to.
+    if (!isTold && (isClosed(state) || isDraining(state))) return this.#tell.changed();
     this.#block.tallies.add(OWNER, TALLY_FACTORY_FAILURES);
     const error = asError(thrown);
-    if (!this.#failFirst(thrown)) {
+    if (!isTold) {
       this.#tell.failed(error);
       this.#backOff();
     }

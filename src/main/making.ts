@@ -56,10 +56,10 @@ export class Making<T> {
       timer = setTimeout(
         () => giveUp(new CreateTimeoutError(`pool ${show(name)}: the factory took longer than ${createTimeout} ms`, name)),
         createTimeout,
-      );
+      ).unref();
     try {
       const made = factory({ signal: controller.signal });
-      if (isThenable(made)) made.then(arrive as (made: unknown) => void, fail);
+      if (isThenable(made)) Promise.resolve(made).then(arrive as (made: unknown) => void, fail);
       else arrive(made);
     } catch (error) {
       fail(error);

@@ -49,7 +49,7 @@ export class Member {
     try {
       const result = method();
       if (isThenable(result))
-        result.then(
+        Promise.resolve(result).then(
           (value) => settle([ANSWER, id, value]),
           (error: unknown) => settle([FAILURE, id, toWire(error)]),
         );

@@ -10,6 +10,7 @@ import { ControlBlock } from '../shared/control-block.ts';
 import { PoolClosedError, show } from '../shared/errors.ts';
 import { FEATURE_SHARE, FEATURE_TRACE, TALLY_FACTORY_FAILURES } from '../shared/layout.ts';
 import { REASON_CLOSED, REASON_UNAVAILABLE } from '../shared/line.ts';
+import { isGranted } from '../shared/repair.ts';
 import { EMPTY, FOUND_IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/slot.ts';
 import { breakerOf, CLOSED, DRAINING, HAND_OUTS_GUARDED, INACTIVE, isClosed, isDraining, RETURNS_GUARDED } from '../shared/state.ts';
 import { OWNER } from '../shared/threads.ts';
@@ -249,7 +250,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
         this.block.state.set(CLOSED);
         this.lending.evict(REASON_CLOSED);
         this.#demand.end();
-        this.#stock.giveUpMaking(new PoolClosedError(`pool ${show(this.name)} is closed`, this.name));
+        this.#giveUpMaking();
         for (const back of this.#whenBack.splice(0)) back();
         this.called();
       }),
@@ -259,6 +260,10 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #giveUpMaking(): void {
+    this.#stock.giveUpMaking(new PoolClosedError(`pool ${show(this.name)} is closed`, this.name));
   }
 
   /** Closed: destroys what is idle; ends when nothing is left. */
@@ -280,7 +285,8 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     for (let slot = 0; slot < slots.count; slot++) {
       while (slots.flag(slot) === FOUND_IDLE) if (slots.check(slot)) this.#stock.unmake(slot, 'closed');
       const state = slotState(slots.load(slot));
-      if (state === LEASED) out++;
+      // Granted counts as out, picked up or not: a thread that is blocked may take its time.
+      if (state === LEASED || (state === TAKEN && isGranted(this.lending, slot))) out++;
       else if (state !== EMPTY) inHand++;
     }
     return { out, inHand };
@@ -329,6 +335,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   /** Draining: nobody waits any more, so what is idle can go; and nothing is out. */
   #isAllBack(): boolean {
     if (this.lending.hasWaiters()) return false;
+    this.#giveUpMaking();
     const { out, inHand } = this.#clear();
     return out + inHand === 0;
   }

@@ -1,7 +1,7 @@
 /** What the owner does on its own time: health checks, idle and old resources, borrowers that take too long. No timer of it keeps the process alive. */
 import { now, since } from '../shared/clock.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
-import { IDLE, LEASED, leaseOf, slotState, slotThread } from '../shared/slot.ts';
+import { CHECKING, EMPTY, IDLE, LEASED, leaseOf, slotState, slotThread } from '../shared/slot.ts';
 
 /** Shortest and longest pause between two looks at the slots, in ms. */
 const SOONEST = 5;
@@ -64,22 +64,24 @@ export class Timetable {
     next();
   }
 
-  /** A slot whose word is the same idle word as at the last look has not been touched: versions do not come back. */
+  /** Idle since the last look, if it was idle then, too, and has not been handed out since. A health check in between does not count. */
   #idleSweep(limit: number, min: number): () => void {
     const { slots } = this.#block;
-    const seen = new Int32Array(slots.count);
-    const seenAt = new Float64Array(slots.count);
+    const sightings: ({ generation: number; uses: number; at: number } | undefined)[] = [];
     return () => {
       const time = now();
       let count = 0;
-      for (let slot = 0; slot < slots.count; slot++) if (slotState(slots.load(slot)) !== 0) count++;
+      for (let slot = 0; slot < slots.count; slot++) if (slotState(slots.load(slot)) !== EMPTY) count++;
       for (let slot = 0; slot < slots.count; slot++) {
-        const word = slots.load(slot);
-        if (slotState(word) !== IDLE) continue;
-        if (seen[slot] !== word) {
-          seen[slot] = word;
-          seenAt[slot] = time;
-        } else if (time - seenAt[slot] >= limit && count > min && slots.check(slot)) {
+        const state = slotState(slots.load(slot));
+        if (state === CHECKING) continue;
+        const generation = this.#block.generation(slot);
+        const uses = this.#block.uses(slot);
+        const seen = sightings[slot];
+        if (state !== IDLE) sightings[slot] = undefined;
+        else if (seen === undefined || seen.generation !== generation || seen.uses !== uses)
+          sightings[slot] = { generation, uses, at: time };
+        else if (time - seen.at >= limit && count > min && slots.check(slot)) {
           count--;
           this.#upkeep.expire(slot);
         }

@@ -24,7 +24,7 @@ import {
 } from './layout.ts';
 import { isServed, Lending, PENDING, reasonOf } from './lending.ts';
 import { MARK_TRIES, NONE, REASON_CLOSED, REASON_FACTORY, REASON_UNAVAILABLE } from './line.ts';
-import { EMPTY, IDLE, slotState } from './slot.ts';
+import { CREATING, EMPTY, IDLE, slotState } from './slot.ts';
 import { ACTIVE, breakerOf, INACTIVE, isClosed, isDraining, isRefusing, RECOVERING } from './state.ts';
 import { type AcquireOptions, CircuitBreakerState, type Lease, type PoolStats, type ResourcePool } from './types.ts';
 import { Waiters } from './waiters.ts';
@@ -40,7 +40,11 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   protected constructor(name: string, block: ControlBlock, me: number) {
     this.name = name;
     this.block = block;
-    this.lending = new Lending(block, me, { served: () => this.waiters.pollSoon(), called: () => this.called() });
+    this.lending = new Lending(block, me, {
+      served: () => this.waiters.pollSoon(),
+      called: () => this.called(),
+      lookUp: () => this.lookUp(),
+    });
     this.waiters = new Waiters(this.lending, this.keepAlive, {
       refusal: (reason, cell, ticket) => this.refusal(reason, cell, ticket),
       timedOut: (timeout) => this.timedOut(timeout),
@@ -79,6 +83,8 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   }
   /** On the owner: something needs it. */
   protected called(): void {}
+  /** On a worker: is the owner still there? Asked now and then while borrowing. */
+  protected lookUp(): void {}
 
   // ── borrowing
 
@@ -91,7 +97,13 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   }
 
   async #acquire(options: AcquireOptions | undefined): Promise<R> {
-    return this.handOut(await this.#borrow(options));
+    return this.handOut(this.#stillOurs(await this.#borrow(options)));
+  }
+
+  /** After an await: this thread may have left the pool meanwhile, and then the slot has been given back. */
+  #stillOurs(slot: number): number {
+    if (this.lending.serials[slot] === 0) this.assertOpen();
+    return slot;
   }
 
   /** A slot, waiting if need be. */
@@ -120,7 +132,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     if (isServed(outcome)) return this.handOut(outcome);
     if (outcome !== PENDING) return this.nothing(outcome, cell, ticket);
     const served = await this.waitFor(cell, 0, undefined);
-    return served === NONE ? null : this.handOut(served);
+    return served === NONE ? null : this.handOut(this.#stillOurs(served));
   }
 
   protected waitFor(cell: number, timeout: number, signal: AbortSignal | undefined): Promise<number> {
@@ -168,13 +180,13 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     return cell;
   }
 
-  /** Idle slots, and places where something may be made. */
+  /** Idle slots, and places where something is or may be made: those under way serve somebody in line. */
   #unclaimed(): number {
     const { slots } = this.block;
     let unclaimed = 0;
     for (let slot = 0; slot < slots.count; slot++) {
       const state = slotState(slots.load(slot));
-      if (state === IDLE || state === EMPTY) unclaimed++;
+      if (state === IDLE || state === EMPTY || state === CREATING) unclaimed++;
     }
     return unclaimed;
   }
@@ -187,22 +199,22 @@ export abstract class Borrower<R> implements ResourcePool<R> {
 
   async use<V>(body: (resource: R) => V | PromiseLike<V>, options?: AcquireOptions): Promise<V> {
     checkBody(body);
-    const slot = await this.#borrow(options);
-    const lease = this.lending.held[slot];
+    const slot = this.#stillOurs(await this.#borrow(options));
+    const serial = this.lending.serials[slot];
     try {
       return await body(this.handOut(slot));
     } finally {
       // The body may have given it back; and somebody on this thread may have borrowed the same slot since.
-      if (this.lending.held[slot] === lease) this.giveBack(slot);
+      if (this.lending.serials[slot] === serial) this.giveBack(slot);
     }
   }
 
   async lease(options?: AcquireOptions): Promise<Lease<R>> {
-    const slot = await this.#borrow(options);
+    const slot = this.#stillOurs(await this.#borrow(options));
     const { lending } = this;
-    const lease = lending.held[slot];
+    const serial = lending.serials[slot];
     const resource = this.handOut(slot);
-    const over = (): boolean => lending.held[slot] !== lease;
+    const over = (): boolean => lending.serials[slot] !== serial;
     const dispose = (): void => {
       if (!over()) this.giveBack(slot);
     };

@@ -7,6 +7,7 @@ export class Doorbell {
   readonly #wanted: () => boolean;
   readonly #heard: () => void;
   #listening = false;
+  #isOver = false;
 
   /** `heard` is called after each ring as long as `wanted()`; it must look at everything that the bell may be about. */
   constructor(bells: Bells, me: number, wanted: () => boolean, heard: () => void) {
@@ -18,13 +19,21 @@ export class Doorbell {
 
   /** Listens from now on: look once more afterwards, or before anything can ring. */
   listen(): void {
-    if (this.#listening) return;
+    if (this.#listening || this.#isOver) return;
     this.#listening = true;
     this.#bells.listen(this.#me, this.#rung);
   }
 
+  /** Before the thread's record becomes anybody else's: the standing wait may yet be woken, and must not touch a bell that is no longer ours. */
+  end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#bells.deafen(this.#me);
+  }
+
   readonly #rung = (): void => {
     this.#listening = false;
+    if (this.#isOver) return;
     if (!this.#wanted()) {
       this.#bells.deafen(this.#me);
       return;

@@ -138,7 +138,7 @@ interface WireErrorParts {
 const DEPTH = 8;
 
 export function toWire(thrown: unknown, depth = 0): WireError {
-  if (!isError(thrown)) return { value: isCloneable(thrown) ? thrown : String(thrown) };
+  if (!isError(thrown)) return { value: isCloneable(thrown) ? thrown : show(thrown) };
   return partsOf(thrown, depth);
 }
 
@@ -156,8 +156,8 @@ function partsOf(error: Error, depth: number): WireErrorParts {
   }
   const stack = read(error, 'stack');
   return {
-    name: String(read(error, 'name')),
-    message: String(read(error, 'message')),
+    name: text(read(error, 'name')),
+    message: text(read(error, 'message')),
     stack: typeof stack === 'string' ? stack : undefined,
     type: languageType(error),
     pool: error instanceof PoolError ? error.pool : undefined,
@@ -172,6 +172,11 @@ function read(error: Error, key: string): unknown {
   } catch {
     return undefined; // A getter that throws has nothing to say.
   }
+}
+
+/** Somebody may have put anything there. */
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : show(value);
 }
 
 function languageType(error: Error): string {
@@ -230,7 +235,7 @@ function isError(value: unknown): value is Error {
 
 /** Whatever was thrown, as an Error. */
 export function asError(thrown: unknown): Error {
-  return isError(thrown) ? thrown : new Error(`not an error was thrown: ${String(thrown)}`, { cause: thrown });
+  return isError(thrown) ? thrown : new Error(`not an error was thrown: ${show(thrown)}`, { cause: thrown });
 }
 
 /** A value for an error message: short, and never throws. */

@@ -38,7 +38,12 @@ const sentAway = (reason: number): number => -1 - reason;
 /** Every how many hand-outs one hold is timed: the clock costs more than the hand-out. */
 const SAMPLE_EVERY = 32;
 
+/** How often a thread that only ever borrows and gives back looks up from it, in ms: it may never get to its event loop. */
+const LOOK_EVERY = 250;
+
 export interface Listener {
+  /** Now and then, between hand-outs. */
+  lookUp(): void;
   /** A waiter of this very thread was served, by this very thread. */
   served(): void;
   /** On the owner: what would have rung its bell. */
@@ -48,8 +53,10 @@ export interface Listener {
 export class Lending {
   readonly me: number;
   readonly block: ControlBlock;
-  /** This thread's leases by slot; 0: none. A lease is never 0, as LEASED is not. */
+  /** This thread's leases by slot: the slot word without its flag. 0: none; a lease is never 0, as LEASED is not. */
   readonly held: Int32Array;
+  /** The same, numbered: unlike the version in a lease, a number does not come round. 0: none. What is handed out remembers it. */
+  readonly serials: Float64Array;
   readonly #words: Int32Array;
   readonly #slots: Slots;
   readonly #floats: Float64Array;
@@ -59,7 +66,9 @@ export class Lending {
   readonly #traced: boolean;
   readonly #listener: Listener;
   readonly #sampledAt: Float64Array;
+  #begun = 0;
   #untilSample = 1;
+  #lookedAt = 0;
   /** How many slots may be borrowed from: all, or none any more. */
   #reach: number;
   /** Where to look first: what one thread used last is in its caches. */
@@ -69,6 +78,7 @@ export class Lending {
     this.block = block;
     this.me = me;
     this.held = new Int32Array(block.slots.count);
+    this.serials = new Float64Array(block.slots.count);
     this.#words = block.words;
     this.#slots = block.slots;
     this.#reach = block.slots.count;
@@ -117,6 +127,7 @@ export class Lending {
   /** A lease of ours begins. */
   #begin(slot: number, lease: number): void {
     this.held[slot] = lease;
+    this.serials[slot] = ++this.#begun;
     this.#floats[this.#counters + TALLY_ACQUIRED]++;
     // The last hand-out of a resource: its return has to be seen.
     const uses = ++this.#words[this.#slotWords + slot * SLOT_STRIDE + SLOT_USES];
@@ -140,10 +151,16 @@ export class Lending {
   forget(slot: number): number {
     const lease = this.held[slot];
     this.held[slot] = 0;
+    this.serials[slot] = 0;
     this.#floats[this.#counters + TALLY_RELEASED]++;
     if (this.#sampledAt[slot] !== 0) {
-      this.block.holdTimes.record(now() - this.#sampledAt[slot]);
+      const time = now();
+      this.block.holdTimes.record(time - this.#sampledAt[slot]);
       this.#sampledAt[slot] = 0;
+      if (time - this.#lookedAt > LOOK_EVERY) {
+        this.#lookedAt = time;
+        this.#listener.lookUp();
+      }
     }
     return lease;
   }

@@ -56,7 +56,8 @@ export function repair(owner: Lending, dead: number): number[] {
   return borrowed;
 }
 
-function isGranted({ block: { line } }: Lending, slot: number): boolean {
+/** Has a waiter been given this slot, and not picked it up yet? */
+export function isGranted({ block: { line } }: Lending, slot: number): boolean {
   for (let cell = 0; cell < line.count; cell++) {
     const word = line.load(cell);
     if (cellState(word) === GRANTED && cellSlot(word) === slot) return true;

@@ -80,11 +80,14 @@ async function join(name: string, owner: number, block: ControlBlock, onLeave: (
   });
   welcomed.catch(() => {});
   const knock: Knock = { type: KNOCK, poolId: block.constants.poolId, threadId, port: port2 };
+  const heard = postMessageToThread(owner, knock, [port2]);
+  heard.catch(() => {});
   try {
-    await postMessageToThread(owner, knock, [port2]);
+    // If the owner dies before it hears, the promise of the message never settles; the channel closes, though.
+    await Promise.race([heard, welcomed]);
   } catch (cause) {
     port.close();
-    throw ownerGone(name, cause);
+    throw cause instanceof PoolError ? cause : ownerGone(name, cause);
   }
   return welcomed;
 }

@@ -14,7 +14,7 @@ const SLICE = 250;
 
 interface PendingCall {
   readonly slot: number;
-  readonly lease: number;
+  readonly serial: number;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -30,8 +30,7 @@ export class Calls {
   /** Everything that is not an answer. */
   readonly #receive: (response: Response) => void;
   readonly #pending = new Map<number, PendingCall>();
-  /** This thread's leases, by slot (see Lending). */
-  readonly #held: Int32Array;
+  readonly #lending: Lending;
   /** Calls under way of the present lease, by slot. */
   readonly #underWay: Int32Array;
   #outbox: Request[] = [];
@@ -51,7 +50,7 @@ export class Calls {
     this.#port = port;
     this.#bells = bells;
     this.#me = lending.me;
-    this.#held = lending.held;
+    this.#lending = lending;
     this.#underWay = new Int32Array(lending.held.length);
     this.#keepAlive = keepAlive;
     this.#receive = receive;
@@ -67,23 +66,24 @@ export class Calls {
     this.#underWay[slot] = 0;
   }
 
-  call(slot: number, lease: number, method: string, args: readonly unknown[]): Promise<unknown> {
+  /** On what this thread has borrowed in that slot. */
+  call(slot: number, method: string, args: readonly unknown[]): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
-      this.#pending.set(id, { slot, lease, resolve, reject });
+      this.#pending.set(id, { slot, serial: this.#lending.serials[slot], resolve, reject });
       this.#keepAlive.hold();
       this.#underWay[slot]++;
       const copied = copyOf(args);
-      this.send([CALL, id, slot, lease, method, copied ?? args], copied === undefined);
+      this.send([CALL, id, slot, this.#lending.held[slot], method, copied ?? args], copied === undefined);
     });
   }
 
   /** Blocks this thread until the owner has answered. `assertOwnerAlive` is asked now and then, and may throw. */
-  callSync(slot: number, lease: number, method: string, args: readonly unknown[], assertOwnerAlive: () => void): unknown {
+  callSync(slot: number, method: string, args: readonly unknown[], assertOwnerAlive: () => void): unknown {
     const id = ++this.#lastId;
     this.#awaited = id;
     this.#answer = undefined;
-    this.send([CALL_SYNC, id, slot, lease, method, args], true);
+    this.send([CALL_SYNC, id, slot, this.#lending.held[slot], method, args], true);
     for (;;) {
       const seen = this.#bells.read(this.#me);
       this.drain();
@@ -170,7 +170,7 @@ export class Calls {
     if (call === undefined) return;
     this.#pending.delete(id);
     this.#keepAlive.letGo();
-    if (this.#held[call.slot] === call.lease) this.#underWay[call.slot]--;
+    if (this.#lending.serials[call.slot] === call.serial) this.#underWay[call.slot]--;
     if (answer.ok) call.resolve(answer.value);
     else call.reject(answer.error);
   }
@@ -203,10 +203,15 @@ function copyOf(args: readonly unknown[]): readonly unknown[] | undefined {
   const copy: unknown[] = [];
   for (const argument of args) {
     if (isImmutable(argument)) copy.push(argument);
-    else if (Array.isArray(argument) && argument.every(isImmutable)) copy.push([...argument]);
+    else if (isPlainList(argument)) copy.push([...argument]);
     else return undefined;
   }
   return copy;
+}
+
+/** An array of immutable things, of which a shallow copy is all that a clone would be: no holes, no properties besides. */
+function isPlainList(value: unknown): value is unknown[] {
+  return Array.isArray(value) && value.every(isImmutable) && Object.keys(value).length === value.length;
 }
 
 function isImmutable(value: unknown): boolean {

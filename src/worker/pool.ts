@@ -13,7 +13,7 @@ import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, SHAR
 import { CLOSED } from '../shared/state.ts';
 import type { AcquireOptions } from '../shared/types.ts';
 import { Calls } from './calls.ts';
-import { type Caller, callerOf, makeRemote, remoteLease, remoteSlot } from './remote.ts';
+import { type Caller, callerOf, makeRemote, remoteSerial, remoteSlot } from './remote.ts';
 import type { AttachedPool, Remote, SyncRemote } from './types.ts';
 
 type Out = 'no' | 'detached' | 'owner-gone';
@@ -48,11 +48,11 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     this.#traces = (block.constants.features & FEATURE_TRACE) !== 0;
     this.#caller = {
       label: `Remote of pool ${show(name)}`,
-      call: (slot, lease, method, args) => this.#call(slot, lease, method, args),
+      call: (slot, serial, method, args) => this.#call(slot, serial, method, args),
     };
     this.#syncCaller = {
       label: `SyncRemote of pool ${show(name)}`,
-      call: (slot, lease, method, args) => this.#callSync(slot, lease, method, args),
+      call: (slot, serial, method, args) => this.#callSync(slot, serial, method, args),
     };
     this.#sleeper = {
       assertOwnerAlive: () => this.#assertOwnerAlive(),
@@ -115,11 +115,11 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   useSync<V>(body: (resource: SyncRemote<T>) => V, options?: Pick<AcquireOptions, 'timeout'>): V {
     checkBody(body);
     const slot = this.#borrowSync(options);
-    const lease = this.lending.held[slot];
+    const serial = this.lending.serials[slot];
     try {
       return body(this.#handOutSync(slot));
     } finally {
-      if (this.lending.held[slot] === lease) this.giveBack(slot);
+      if (this.lending.serials[slot] === serial) this.giveBack(slot);
     }
   }
 
@@ -128,13 +128,13 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   protected override handOut(slot: number): Remote<T> {
     if (this.#traces) this.#trace(slot);
     if (this.#shares) return this.#sharedValue(slot) as Remote<T>;
-    return makeRemote(this.#caller, slot, this.lending.held[slot]);
+    return makeRemote(this.#caller, slot, this.lending.serials[slot]);
   }
 
   #handOutSync(slot: number): SyncRemote<T> {
     if (this.#traces) this.#trace(slot);
     if (this.#shares) return this.#sharedValue(slot) as SyncRemote<T>;
-    return makeRemote(this.#syncCaller, slot, this.lending.held[slot]);
+    return makeRemote(this.#syncCaller, slot, this.lending.serials[slot]);
   }
 
   #sharedValue(slot: number): unknown {
@@ -158,7 +158,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     const caller = callerOf(resource);
     if (caller === undefined || (caller !== this.#syncCaller && caller !== this.#caller)) return NONE;
     const slot = remoteSlot(resource);
-    return this.lending.held[slot] === remoteLease(resource) ? slot : NONE;
+    return this.lending.serials[slot] === remoteSerial(resource) ? slot : NONE;
   }
 
   // ── giving back
@@ -180,20 +180,20 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   // ── calling
 
-  #call(slot: number, lease: number, method: string, args: readonly unknown[]): Promise<unknown> {
-    const refusal = this.#refuseCall(slot, lease, method);
-    return refusal === undefined ? this.#calls.call(slot, lease, method, args) : Promise.reject(refusal);
+  #call(slot: number, serial: number, method: string, args: readonly unknown[]): Promise<unknown> {
+    const refusal = this.#refuseCall(slot, serial, method);
+    return refusal === undefined ? this.#calls.call(slot, method, args) : Promise.reject(refusal);
   }
 
-  #callSync(slot: number, lease: number, method: string, args: readonly unknown[]): unknown {
-    const refusal = this.#refuseCall(slot, lease, method);
+  #callSync(slot: number, serial: number, method: string, args: readonly unknown[]): unknown {
+    const refusal = this.#refuseCall(slot, serial, method);
     if (refusal !== undefined) throw refusal;
-    return this.#calls.callSync(slot, lease, method, args, this.#sleeper.assertOwnerAlive);
+    return this.#calls.callSync(slot, method, args, this.#sleeper.assertOwnerAlive);
   }
 
-  #refuseCall(slot: number, lease: number, method: string): Error | undefined {
+  #refuseCall(slot: number, serial: number, method: string): Error | undefined {
     if (this.#out !== 'no') return this.#closedError();
-    if (this.lending.held[slot] === lease) return undefined;
+    if (this.lending.serials[slot] === serial) return undefined;
     return new RemoteCallError(`pool ${show(this.name)}: ${method}() on a resource that has been given back`, this.name);
   }
 
@@ -264,8 +264,12 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     this.#calls.abandon(() => this.#closedError());
   }
 
-  #assertOwnerAlive(): void {
+  protected override lookUp(): void {
     if (this.#out === 'no' && !this.#calls.isConnected()) this.#ownerGone();
+  }
+
+  #assertOwnerAlive(): void {
+    this.lookUp();
     if (this.#out === 'owner-gone') throw this.#closedError();
   }
 
@@ -273,6 +277,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     if (this.#out !== 'no') return;
     this.#out = out;
     this.lending.end();
+    this.doorbell.end();
     this.#onLeave();
     this.waiters.abandon(() => this.#closedError());
     for (const [slot, lease] of this.lending.held.entries()) if (lease !== 0) this.giveBack(slot);

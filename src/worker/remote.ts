@@ -11,7 +11,7 @@ import type { Remote, SyncRemote } from './types.ts';
 export interface Caller {
   /** What inspecting an object says. */
   readonly label: string;
-  call(slot: number, lease: number, method: string, args: readonly unknown[]): unknown;
+  call(slot: number, serial: number, method: string, args: readonly unknown[]): unknown;
 }
 
 /**
@@ -21,12 +21,12 @@ export interface Caller {
 class Leased {
   readonly #caller: Caller;
   readonly #slot: number;
-  readonly #lease: number;
+  readonly #serial: number;
 
-  constructor(caller: Caller, slot: number, lease: number) {
+  constructor(caller: Caller, slot: number, serial: number) {
     this.#caller = caller;
     this.#slot = slot;
-    this.#lease = lease;
+    this.#serial = serial;
   }
 
   static caller(value: unknown): Caller | undefined {
@@ -37,16 +37,16 @@ class Leased {
     return value.#slot;
   }
 
-  static lease(value: Leased): number {
-    return value.#lease;
+  static serial(value: Leased): number {
+    return value.#serial;
   }
 
   /** A function that may be passed around: it remembers its lease. */
   static method(value: Leased, name: string): (...args: unknown[]) => unknown {
     const caller = value.#caller;
     const slot = value.#slot;
-    const lease = value.#lease;
-    return (...args) => caller.call(slot, lease, name, args);
+    const serial = value.#serial;
+    return (...args) => caller.call(slot, serial, name, args);
   }
 
   /** The prototype has no caller, and may be printed, too. */
@@ -81,10 +81,10 @@ const missing = new Proxy(Object.create(null), {
 });
 Object.setPrototypeOf(prototype, missing);
 
-export const makeRemote = <R extends Remote<unknown> | SyncRemote<unknown>>(caller: Caller, slot: number, lease: number): R =>
-  new Leased(caller, slot, lease) as unknown as R;
+export const makeRemote = <R extends Remote<unknown> | SyncRemote<unknown>>(caller: Caller, slot: number, serial: number): R =>
+  new Leased(caller, slot, serial) as unknown as R;
 
-/** Who made this object, or undefined if it is none of ours. Only then ask for its slot and lease, over or not. */
+/** Who made this object, or undefined if it is none of ours. Only then ask for its slot and the serial number of its lease, over or not. */
 export const callerOf = (value: unknown): Caller | undefined => Leased.caller(value);
 export const remoteSlot = (value: unknown): number => Leased.slot(value as Leased);
-export const remoteLease = (value: unknown): number => Leased.lease(value as Leased);
+export const remoteSerial = (value: unknown): number => Leased.serial(value as Leased);

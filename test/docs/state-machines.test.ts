@@ -52,7 +52,7 @@ const B = 2;
 
 /** What the owner does when the threads that did it have gone, and then serves the line. Gives the slots that they had borrowed. */
 function bury(block: ControlBlock): number[] {
-  const owner = new Lending(block, 0, { served() {}, called() {} });
+  const owner = new Lending(block, 0, { served() {}, called() {}, lookUp() {} });
   const borrowed = [A, B].flatMap((dead) => repair(owner, dead));
   for (const slot of borrowed) block.slots.shelve(slot);
   owner.match();

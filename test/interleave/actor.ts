@@ -13,7 +13,7 @@ export class Actor {
   readonly me: number;
   protected readonly context: PoolContext;
 
-  constructor(context: PoolContext, listener = { served() {}, called() {} }) {
+  constructor(context: PoolContext, listener = { served() {}, called() {}, lookUp() {} }) {
     const { code, shared } = context;
     this.context = context;
     this.me = numberOf(context);

@@ -16,6 +16,7 @@ export class Owner extends Actor {
   constructor(context: PoolContext) {
     super(context, {
       served() {},
+      lookUp() {},
       called: () => {
         this.#again = true;
       },

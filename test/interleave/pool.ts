@@ -59,7 +59,7 @@ export interface PoolSize {
   state?: (code: PoolCode) => number;
 }
 
-const quiet = { served() {}, called() {} };
+const quiet = { served() {}, called() {}, lookUp() {} };
 const shared = (length: number): Int32Array => new Int32Array(new SharedArrayBuffer(4 * length));
 
 const poolOf =

@@ -84,20 +84,6 @@ describe('a signal that is aborted while waiting', () => {
     expect(pool.waitingCount()).toBe(0);
   });
 
-  test('may be shared by very many waiters without a warning', async () => {
-    const warnings: Error[] = [];
-    const listener = (warning: Error) => warnings.push(warning);
-    process.on('warning', listener);
-    const { pool } = await exhausted();
-    const controller = new AbortController();
-    const waiting = Array.from({ length: 100 }, () => rejection(pool.acquire({ signal: controller.signal })));
-    await sleep(5);
-    controller.abort('all of you');
-    await Promise.all(waiting);
-    process.off('warning', listener);
-    expect(warnings).toEqual([]);
-  });
-
   test('while a resource is being made: the waiter leaves at once, the creation goes on', async () => {
     const shop = workshop();
     const slow = gate();

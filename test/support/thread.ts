@@ -94,7 +94,7 @@ export async function thread<T>(target?: PoolHandle<T> | Pool<T>, options: { res
   const flags = new Int32Array(new SharedArrayBuffer(64));
   const worker = new Worker(new URL('./thread-entry.js', import.meta.url), { workerData: { handle, flags }, execArgv: [], ...options });
   const told: unknown[] = [];
-  const calls = new Map<number, { resolve(value: never): void; reject(error: unknown): void }>();
+  const calls = new Map<number, { resolve(value: never): void; reject(error: unknown): void; promise: Promise<unknown> }>();
   let lastCall = 0;
   let fatal: unknown;
   let expected = false;
@@ -109,7 +109,11 @@ export async function thread<T>(target?: PoolHandle<T> | Pool<T>, options: { res
     worker.on('exit', (code) => {
       const error = new ThreadEnded(`the thread has ended with code ${code}`, { cause: fatal });
       refuse(error);
-      for (const { reject } of calls.values()) reject(error);
+      for (const { reject, promise } of calls.values()) {
+        // A test need not wait for what it has killed.
+        promise.catch(() => {});
+        reject(error);
+      }
       calls.clear();
       resolve(code);
     });
@@ -140,10 +144,14 @@ export async function thread<T>(target?: PoolHandle<T> | Pool<T>, options: { res
     flags,
     told,
     run(body, ...args) {
-      return new Promise((resolve, reject) => {
-        calls.set(++lastCall, { resolve, reject });
-        worker.postMessage({ id: lastCall, code: String(body), args });
+      const id = ++lastCall;
+      let call: { resolve(value: never): void; reject(error: unknown): void } | undefined;
+      const promise = new Promise<never>((resolve, reject) => {
+        call = { resolve, reject };
       });
+      calls.set(id, { ...call!, promise });
+      worker.postMessage({ id, code: String(body), args });
+      return promise;
     },
     hold: (n = 1) =>
       self.run(async ({ pool, held }, count) => {

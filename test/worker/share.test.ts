@@ -121,7 +121,7 @@ describe('release on a worker finds the resource', () => {
   });
 
   test('again and again, over several threads', async () => {
-    const pool = await open({ factory: servers(), max: 2, share: ({ port }) => ({ port }) });
+    const pool = await open({ factory: servers(), min: 2, max: 2, share: ({ port }) => ({ port }) });
     const workers = await threads(3, pool);
     await settled(
       Promise.all(
