@@ -19,7 +19,7 @@ export class Events<T> {
 
   emit<E extends keyof PoolEvents<T>>(event: E, ...args: PoolEvents<T>[E]): void {
     if (event === 'error' && this.#emitter.listenerCount('error') === 0) {
-      process.emitWarning(args[0] as Error);
+      warn(args[0] as Error);
       return;
     }
     try {
@@ -30,4 +30,9 @@ export class Events<T> {
       });
     }
   }
+}
+
+/** An error of another realm (a vm context) is none for emitWarning. */
+function warn(error: Error): void {
+  process.emitWarning(error instanceof Error ? error : new Error((error as Error).message, { cause: error }));
 }
