@@ -405,6 +405,17 @@ describe('acquireSync', () => {
     ).toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
   });
 
+  test('a timeout of 0 sleeps for ever, whatever acquireTimeout says', async () => {
+    const pool = await open({ factory: service(), max: 1, acquireTimeout: 20 });
+    const mine = await pool.acquire();
+    const t = await thread(pool);
+    const waiting = t.run(({ pool }) => pool.useSync((resource) => resource.whoami(), { timeout: 0 }));
+    await until(() => pool.waitingCount() === 1);
+    await staysPending(waiting, 60);
+    pool.release(mine);
+    expect(await settled(waiting, 2000)).toBe(1);
+  });
+
   test('throws PoolClosedError, also out of its sleep', async () => {
     const pool = await open({ factory: service(), name: 'db', max: 1 });
     await pool.acquire();

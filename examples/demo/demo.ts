@@ -1,0 +1,158 @@
+// npm run demo [folder]: indexes a folder of source files into PostgreSQL on eight threads which share four connections,
+// answers a few searches, and does the same the usual way for comparison.
+import { constants } from 'node:os';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { Connection } from './connection.ts';
+import { type Database, openDatabase } from './database.ts';
+import { findFiles } from './files.ts';
+import { TOO_MANY_CONNECTIONS } from './job.ts';
+import { Monitor } from './monitor.ts';
+import { showAnswers, showTable } from './report.ts';
+import { count, counted, megabytes, say } from './say.ts';
+import { search } from './table.ts';
+import { CONNECTIONS, type Outcome, onePool, poolInEveryThread, type Setting, THREADS } from './ways.ts';
+
+const DEFAULT_FILES = 2_000;
+const ANSWERS = 3;
+const SEARCHES = ['connection pool', 'worker thread', 'parse unicode string'];
+
+const USAGE = `Usage: npm run demo -- [folder] [--files N] [--search "words"]...
+
+Indexes the source and text files below a folder (this project's node_modules unless you name one) into PostgreSQL:
+${THREADS} threads read, tokenise, hash and compress them and store them through one pool of ${CONNECTIONS} connections.
+Then come a few searches, and the same job again with a pool of ${CONNECTIONS} in every thread.
+
+  --files N          at most so many files, spread over the whole folder (default ${DEFAULT_FILES})
+  --search "words"   what to search for; may be given more than once
+  --help             this text
+
+The server is a throw-away PostgreSQL which the demo starts itself, or the one that DATABASE_URL names.
+Ctrl-C leaves nothing behind.`;
+
+interface Options {
+  folder: string;
+  limit: number;
+  searches: string[];
+}
+
+async function demo({ folder, limit, searches }: Options, signal: AbortSignal): Promise<void> {
+  say(`Looking for source files in ${folder} ...`);
+  const { files, found, bytes, skipped } = await findFiles(folder, limit, signal);
+  if (files.length === 0) throw new Error(`There are no source or text files to index in ${folder}`);
+  const part =
+    found > limit
+      ? `${count(files.length)} of ${count(found)} files (--files ${limit}), spread over the folder`
+      : `${counted(files.length, 'file')}`;
+  say(`  ${part}, ${megabytes(bytes)}`);
+  tellSkipped(skipped);
+
+  const database = await openDatabase(say, signal);
+  try {
+    await bothWays({ database, files, signal }, searches);
+  } catch (error) {
+    if (!signal.aborted) await reachable(database);
+    throw error;
+  } finally {
+    await database.close();
+  }
+}
+
+/** Work that broke off because the server went says "read ECONNRESET", or worse: then this says what has happened. */
+async function reachable({ url, schema }: Database): Promise<void> {
+  try {
+    await (await Connection.open(url, `${schema} check`)).end();
+  } catch (error) {
+    throw new Error(`The PostgreSQL server takes no connections any more: ${oneLine(error as Error)}`);
+  }
+}
+
+async function bothWays({ database, files, signal }: Omit<Setting, 'monitor'>, searches: string[]): Promise<void> {
+  const monitor = await Monitor.open(database.url, `${database.schema} monitor`);
+  const setting = { database, monitor, files, signal };
+  try {
+    say(`\nOne pool: ${THREADS} threads share ${CONNECTIONS} connections ...`);
+    const one = await onePool(setting, async (pool, table, outcome) => {
+      tellOutcome(outcome);
+      say('\nSearching, through the same pool ...');
+      for (const words of searches) {
+        showAnswers(words, await pool.use((connection) => search((...query) => connection.query(...query), table, words, ANSWERS)));
+      }
+    });
+
+    signal.throwIfAborted();
+    say(`\nThe usual way: ${THREADS} threads with a pool of ${CONNECTIONS} connections each ...`);
+    const each = await unlessRefused(poolInEveryThread(setting));
+    if (each) tellOutcome(each);
+
+    say(`\nBoth ways, side by side`);
+    showTable(one, each);
+  } finally {
+    await monitor.close();
+  }
+}
+
+/** A server that will not have so many connections refuses the usual way only: that is a result, not an accident. */
+async function unlessRefused(outcome: Promise<Outcome>): Promise<Outcome | undefined> {
+  try {
+    return await outcome;
+  } catch (error) {
+    const { code, message } = error as Error & { code?: string };
+    if (code !== TOO_MANY_CONNECTIONS && !message.startsWith(TOO_MANY_CONNECTIONS)) throw error;
+    say(`  the server refuses: ${message.replace(TOO_MANY_CONNECTIONS, '').trim()}`);
+    return undefined;
+  }
+}
+
+function tellOutcome({ files, bytes, seconds, skipped }: Outcome): void {
+  say(`  ${counted(files, 'file')}, ${megabytes(bytes)} in ${seconds.toFixed(2)} s`);
+  tellSkipped(skipped);
+}
+
+function tellSkipped(skipped: number): void {
+  if (skipped > 0) say(`  ${count(skipped)} skipped: vanished, or not to be read`);
+}
+
+function readOptions(): Options | 'help' {
+  const { values, positionals } = parseArgs({
+    options: { files: { type: 'string' }, search: { type: 'string', multiple: true }, help: { type: 'boolean', short: 'h' } },
+    allowPositionals: true,
+  });
+  if (values.help) return 'help';
+  if (positionals.length > 1) throw new Error(`One folder, please, not ${positionals.length}: ${positionals.join(', ')}`);
+  const limit = Number(values.files ?? DEFAULT_FILES);
+  if (!Number.isInteger(limit) || limit < 1) throw new RangeError(`--files wants a number of at least 1, not ${values.files}`);
+  // npm changes to the project's folder; what its user typed is meant from where they are.
+  const here = (process.env.npm_lifecycle_event === 'demo' && process.env.INIT_CWD) || process.cwd();
+  const folder =
+    positionals[0] === undefined ? fileURLToPath(new URL('../../node_modules', import.meta.url)) : resolve(here, positionals[0]);
+  return { folder, limit, searches: values.search ?? SEARCHES };
+}
+
+const interrupt = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    process.exitCode = 128 + constants.signals[signal];
+    // Whoever asks twice does not wait: the keepers clean up without us.
+    if (interrupt.signal.aborted) process.exit();
+    process.stderr.write(`\n${signal}: cleaning up ...\n`);
+    interrupt.abort(new Error(signal));
+  });
+}
+// `npm run demo | head`, or a terminal that was closed.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => interrupt.abort(new Error('nobody listens')));
+
+try {
+  const options = readOptions();
+  if (options === 'help') say(USAGE);
+  else await demo(options, interrupt.signal);
+} catch (error) {
+  if (!interrupt.signal.aborted) process.stderr.write(`${oneLine(error as Error)}\n`);
+  process.exitCode ??= 1;
+}
+
+function oneLine(error: Error & { code?: string; errors?: Error[] }): string {
+  const [first] = error.errors ?? [];
+  return (error.message || first?.message || error.code || String(error)).split('\n')[0];
+}
