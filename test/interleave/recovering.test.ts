@@ -67,8 +67,8 @@ describe('RECOVERING', () => {
     mutant(
       'the return of a probe is not guarded',
       'shared/state.ts',
-      'export const guardsReturns = (state: number): boolean => (state & (CLOSED | RETURNS_GUARDED)) !== 0 || breakerOf(state) === RECOVERING;',
-      'export const guardsReturns = (state: number): boolean => (state & (CLOSED | RETURNS_GUARDED)) !== 0;',
+      'export const guardsReturns = (state: number): boolean => (state & RETURNS_GUARDED) !== 0 || breakerOf(state) === RECOVERING;',
+      'export const guardsReturns = (state: number): boolean => (state & RETURNS_GUARDED) !== 0;',
     ),
   );
 });

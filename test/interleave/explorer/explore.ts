@@ -164,7 +164,9 @@ function guarded(control: Control, names: readonly string[], stuckAfter: number,
       if (same < stuckAfter) return;
       const schedule = scheduleText(control.segments, control.words[C.segments], names);
       clearInterval(timer);
-      dismiss().then(() => reject(new Error(`Stuck: a thread runs without any atomic operation. Schedule so far: ${schedule}`)));
+      // Said before the threads end, which would be said otherwise.
+      reject(new Error(`Stuck: a thread runs without any atomic operation. Schedule so far: ${schedule}`));
+      void dismiss();
     }, 1000);
     Promise.all(replies)
       .then(resolve, (error) => dismiss().then(() => reject(error)))
