@@ -157,19 +157,23 @@ function guarded(control: Control, names: readonly string[], stuckAfter: number,
   return new Promise((resolve, reject) => {
     let last = '';
     let same = 0;
+    let isOver = false;
+    /** Once: the threads of the next exploration are not ours to dismiss. */
+    const giveUp = (error: unknown): void => {
+      if (isOver) return;
+      isOver = true;
+      dismiss().then(() => reject(error));
+    };
     const timer = setInterval(() => {
       const now = [C.step, C.schedules, C.segments].map((word) => control.words[word]).join();
       same = now === last ? same + 1 : 0;
       last = now;
       if (same < stuckAfter) return;
       const schedule = scheduleText(control.segments, control.words[C.segments], names);
-      clearInterval(timer);
-      // Said before the threads end, which would be said otherwise.
-      reject(new Error(`Stuck: a thread runs without any atomic operation. Schedule so far: ${schedule}`));
-      void dismiss();
+      giveUp(new Error(`Stuck: a thread runs without any atomic operation. Schedule so far: ${schedule}`));
     }, 1000);
     Promise.all(replies)
-      .then(resolve, (error) => dismiss().then(() => reject(error)))
+      .then(resolve, giveUp)
       .finally(() => clearInterval(timer));
   });
 }
