@@ -3,6 +3,7 @@ import { asError } from '../shared/errors.ts';
 import type { PoolState } from '../shared/state.ts';
 import { breakerOf, INACTIVE, RECOVERING } from '../shared/state.ts';
 import { type CircuitBreaker, CircuitBreakerState } from '../shared/types.ts';
+import { isThenable } from './checks.ts';
 import type { CircuitBreakerStrategy } from './types.ts';
 
 const ASK_EVERY = 1000;
@@ -86,11 +87,14 @@ export class Guard {
     if (wasProbe && breakerOf(this.#state.load()) === RECOVERING) this.#breaker.deactivate();
   }
 
-  #tell(report: (strategy: CircuitBreakerStrategy) => void): void {
+  /** A strategy that is asynchronous against its contract may fail later, but no less quietly. */
+  #tell(report: (strategy: CircuitBreakerStrategy) => unknown): void {
+    const failed = (error: unknown): void => this.#events.failed(asError(error));
     try {
-      report(this.#strategy!);
+      const done = report(this.#strategy!);
+      if (isThenable(done)) Promise.resolve(done).catch(failed);
     } catch (error) {
-      this.#events.failed(asError(error));
+      failed(error);
     }
   }
 

@@ -19,7 +19,7 @@ interface Waiter {
   readonly resolve: (slot: number) => void;
   readonly reject: (error: unknown) => void;
   timer: NodeJS.Timeout | undefined;
-  unsubscribe: (() => void) | undefined;
+  readonly signal: AbortSignal | undefined;
 }
 
 export class Waiters {
@@ -27,6 +27,7 @@ export class Waiters {
   readonly #keepAlive: KeepAlive;
   readonly #refusals: Refusals;
   readonly #pending = new Map<number, Waiter>();
+  readonly #signals = new Map<AbortSignal, { waiters: number; readonly stop: () => void }>();
   #pollQueued = false;
 
   constructor(lending: Lending, keepAlive: KeepAlive, refusals: Refusals) {
@@ -49,17 +50,13 @@ export class Waiters {
         resolve,
         reject,
         timer: undefined,
-        unsubscribe: undefined,
+        signal,
       };
       this.#pending.set(cell, waiter);
       this.#keepAlive.hold();
       // The cell may change under a waiter (`exchange`), so these find it anew.
       if (timeout > 0) waiter.timer = setTimeout(() => this.#timeOut(waiter, timeout), timeout);
-      if (signal !== undefined) {
-        const abort = (): void => this.#abort(waiter, signal.reason);
-        signal.addEventListener('abort', abort, { once: true });
-        waiter.unsubscribe = () => signal.removeEventListener('abort', abort);
-      }
+      if (signal !== undefined) this.#listenTo(signal);
     });
   }
 
@@ -124,10 +121,24 @@ export class Waiters {
     this.#finish(cell, waiter).reject(this.#refusals.timedOut(timeout));
   }
 
-  #abort(waiter: Waiter, reason: unknown): void {
-    const cell = this.#cellOf(waiter);
-    if (!this.#lending.leave(cell)) this.#passOn(cell);
-    this.#finish(cell, waiter).reject(reason);
+  /** One listener for all waiters with this signal: many may share it, and Node warns of many listeners. */
+  #listenTo(signal: AbortSignal): void {
+    const known = this.#signals.get(signal);
+    if (known !== undefined) {
+      known.waiters++;
+      return;
+    }
+    const abort = (): void => this.#abort(signal);
+    signal.addEventListener('abort', abort, { once: true });
+    this.#signals.set(signal, { waiters: 1, stop: () => signal.removeEventListener('abort', abort) });
+  }
+
+  #abort(signal: AbortSignal): void {
+    for (const [cell, waiter] of [...this.#pending]) {
+      if (waiter.signal !== signal) continue;
+      if (!this.#lending.leave(cell)) this.#passOn(cell);
+      this.#finish(cell, waiter).reject(signal.reason);
+    }
   }
 
   /** Whoever cancels gives back what it won meanwhile. */
@@ -148,10 +159,17 @@ export class Waiters {
   #finish(cell: number, waiter: Waiter): Waiter {
     this.#pending.delete(cell);
     clearTimeout(waiter.timer);
-    waiter.unsubscribe?.();
+    if (waiter.signal !== undefined) this.#stopListeningTo(waiter.signal);
     this.#keepAlive.letGo();
     this.#lending.block.waitTimes.record(now() - waiter.since);
     return waiter;
+  }
+
+  #stopListeningTo(signal: AbortSignal): void {
+    const known = this.#signals.get(signal);
+    if (known === undefined || --known.waiters > 0) return;
+    known.stop();
+    this.#signals.delete(signal);
   }
 
   #cellOf(waiter: Waiter): number {

@@ -218,3 +218,18 @@ test('timeout and signal together: whichever comes first', async () => {
   controller.abort('first');
   expect(await waiting).toBe('first');
 });
+
+test('many acquires may share a signal: one listener for all of them, none when they have been served', async () => {
+  const { pool, held } = await exhausted();
+  const controller = new AbortController();
+  const waiting = Array.from({ length: 30 }, () => pool.acquire({ signal: controller.signal }));
+  const rejections = waiting.slice(1).map((each) => rejection(each));
+  expect(listeners(controller.signal)).toBe(1);
+  pool.release(held);
+  const first = await settled(waiting[0]!);
+  controller.abort(new Error('enough'));
+  expect(new Set(await Promise.all(rejections))).toEqual(new Set([controller.signal.reason]));
+  expect(listeners(controller.signal)).toBe(0);
+  pool.release(first);
+  await expectWhole(pool);
+});

@@ -118,3 +118,13 @@ test('a thenable whose then throws is a hook that failed', async () => {
   expect((await settled(pool.acquire(), 1000)).id).toBe(2);
   expect(log.errors).toEqual([error]);
 });
+
+test('a strategy that is asynchronous, and rejects, is reported as an error', async () => {
+  const error = new Error('later');
+  const later = (): void => Promise.reject(error) as unknown as void;
+  const pool = await open({ ...workshop(), max: 1, circuitBreaker: { reportSuccess: later, reportFailure: later } });
+  const log = record(pool);
+  pool.release(await pool.acquire());
+  await until(() => log.errors.length === 1);
+  expect(log.errors).toEqual([error]);
+});
