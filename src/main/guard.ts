@@ -23,6 +23,7 @@ export class Guard {
   #strategy: CircuitBreakerStrategy | undefined;
   #told: CircuitBreakerState = CircuitBreakerState.ACTIVE;
   #successes = 0;
+  #isOver = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(breaker: CircuitBreaker, state: PoolState, limit: number, events: GuardEvents) {
@@ -48,7 +49,7 @@ export class Guard {
     const previous = this.#told;
     this.#told = state;
     this.#successes = 0;
-    this.#probes.clear();
+    if (state !== CircuitBreakerState.RECOVERING) this.#probes.clear();
     this.#watch();
     this.#events.changed(state, previous);
   }
@@ -101,9 +102,9 @@ export class Guard {
   // ── while INACTIVE
 
   #watch(): void {
-    const wanted = this.#strategy?.shouldRecover !== undefined && breakerOf(this.#state.load()) === INACTIVE;
+    const wanted = !this.#isOver && this.#strategy?.shouldRecover !== undefined && breakerOf(this.#state.load()) === INACTIVE;
     if (wanted && this.#timer === undefined) this.#timer = setInterval(() => this.#ask(), ASK_EVERY).unref();
-    if (!wanted) this.end();
+    if (!wanted) this.#stopAsking();
   }
 
   #ask(): void {
@@ -112,7 +113,13 @@ export class Guard {
     });
   }
 
+  /** The pool has ended: nobody is asked any more. */
   end(): void {
+    this.#isOver = true;
+    this.#stopAsking();
+  }
+
+  #stopAsking(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
   }

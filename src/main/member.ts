@@ -85,10 +85,6 @@ export class Member {
     this.whenSettled(slot, lease, () => end(true));
   }
 
-  get isCalling(): boolean {
-    return this.#underWay.size > 0;
-  }
-
   // ── answers
 
   answer(response: Response, isSync: boolean, name: string): void {

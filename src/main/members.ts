@@ -192,7 +192,7 @@ export class Members<T> {
       this.#gone(member);
     };
     for (const { slot, lease } of open)
-      member.whenSettledOr(PATIENCE, slot, lease, () => {
+      member.whenSettled(slot, lease, () => {
         left--;
         done();
       });

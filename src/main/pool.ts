@@ -7,11 +7,11 @@ import { threadId } from 'node:worker_threads';
 import { checkDuration } from '../shared/acquire-options.ts';
 import { Borrower } from '../shared/borrower.ts';
 import { ControlBlock } from '../shared/control-block.ts';
-import { PoolClosedError, show } from '../shared/errors.ts';
+import { asError, PoolClosedError, show } from '../shared/errors.ts';
 import { FEATURE_SHARE, FEATURE_TRACE, TALLY_FACTORY_FAILURES } from '../shared/layout.ts';
 import { REASON_CLOSED, REASON_UNAVAILABLE } from '../shared/line.ts';
 import { isGranted } from '../shared/repair.ts';
-import { EMPTY, FOUND_IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/slot.ts';
+import { CREATING, EMPTY, FOUND_IDLE, IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/slot.ts';
 import { breakerOf, CLOSED, DRAINING, HAND_OUTS_GUARDED, INACTIVE, isClosed, isDraining, RETURNS_GUARDED } from '../shared/state.ts';
 import { OWNER } from '../shared/threads.ts';
 import type { PoolHandle } from '../shared/types.ts';
@@ -87,6 +87,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     this.#timetable = new Timetable(block, settings, {
       examine: (slot, done) => this.#examine(slot, done),
       expire: (slot) => this.#stock.unmake(slot, 'idle-timeout'),
+      isAlive: (slot) => this.#stock.resources.has(slot),
       leaking: (slot, lease, thread, heldFor) => this.#leaking(slot, lease, thread, heldFor),
     });
     block.threads.occupy(OWNER, threadId);
@@ -121,6 +122,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
         failed: (_, thrown) => {
           this.tally(TALLY_FACTORY_FAILURES);
           this.block.slots.vacate(slot);
+          this.#guard.failure(asError(thrown), false);
           reject(thrown);
         },
       });
@@ -174,12 +176,16 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   #acceptReturned(): void {
     const { slots } = this.block;
-    for (let slot = 0; slot < slots.count; slot++) if (slotState(slots.load(slot)) === RETURNED && slots.accept(slot)) this.#takeBack(slot);
+    for (let slot = 0; slot < slots.count; slot++) {
+      const state = slotState(slots.load(slot));
+      if (state === RETURNED && slots.accept(slot)) this.#takeBack(slot);
+      else if (state === IDLE && this.block.isRetired(slot) && slots.check(slot)) this.#stock.unmake(slot, 'max-lifetime');
+    }
   }
 
   #isOutOrBack(slot: number): boolean {
     const state = slotState(this.block.slots.load(slot));
-    return state === TAKEN || state === LEASED || state === RETURNED;
+    return state !== IDLE && state !== EMPTY && state !== CREATING;
   }
 
   #passes(verdict: Verdict): boolean {
@@ -244,17 +250,15 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   // ── the end
 
   close(): Promise<void> {
-    this.#closing ??= this.keepAlive.during(
-      new Promise((resolve) => {
-        this.#whenSwept.push(resolve);
-        this.block.state.set(CLOSED);
-        this.lending.evict(REASON_CLOSED);
-        this.#demand.end();
-        this.#giveUpMaking();
-        for (const back of this.#whenBack.splice(0)) back();
-        this.called();
-      }),
-    );
+    if (this.#closing !== undefined) return this.#closing;
+    // Known before anything else happens: what follows calls out, and may be asked to close again.
+    this.#closing = this.keepAlive.during(new Promise<void>((resolve) => this.#whenSwept.push(resolve)));
+    this.block.state.set(CLOSED);
+    this.lending.evict(REASON_CLOSED);
+    this.#demand.end();
+    this.#giveUpMaking();
+    for (const back of this.#whenBack.splice(0)) back();
+    this.called();
     return this.#closing;
   }
 
@@ -297,7 +301,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     this.#ended = true;
     this.#timetable.end();
     this.#guard.end();
-    closeDoor(this.block.constants.poolId);
+    closeDoor(this.block.constants.poolId, this.name);
     this.#members.dismissAll();
     this.waiters.poll();
     this.keepAlive.end();

@@ -3,29 +3,29 @@
  * It stays when the last pool has ended, so that a late knock is answered and not left waiting.
  */
 import type { MessagePort } from 'node:worker_threads';
-import { PoolClosedError, toWire } from '../shared/errors.ts';
+import { PoolClosedError, show, toWire } from '../shared/errors.ts';
 import { KNOCK, type Knock, REFUSED } from '../shared/protocol.ts';
 
 type Door = (threadId: number, port: MessagePort) => void;
 
-/** null: that pool was ours, and has ended. Ids that are not here belong to another copy of this module. */
-const doors = new Map<number, Door | null>();
+/** A name: that pool was ours, and has ended. Ids that are not here belong to another copy of this module. */
+const doors = new Map<number, Door | string>();
 
 export function openDoor(poolId: number, door: Door): void {
   if (doors.size === 0) process.on('workerMessage', heard);
   doors.set(poolId, door);
 }
 
-export function closeDoor(poolId: number): void {
-  doors.set(poolId, null);
+export function closeDoor(poolId: number, name: string): void {
+  doors.set(poolId, name);
 }
 
 function heard(message: unknown): void {
   if (!isKnock(message)) return;
   const door = doors.get(message.poolId);
   if (door === undefined) return;
-  if (door !== null) return door(message.threadId, message.port);
-  message.port.postMessage([[REFUSED, toWire(new PoolClosedError('the pool is closed', ''))]]);
+  if (typeof door !== 'string') return door(message.threadId, message.port);
+  message.port.postMessage([[REFUSED, toWire(new PoolClosedError(`pool ${show(door)} is closed`, door))]]);
   message.port.close();
 }
 

@@ -54,9 +54,8 @@ export class Stock<T> {
       arrived: (_, resource) => {
         const problem = this.#tell.share(slot, this.#block.renew(slot), resource);
         if (problem !== undefined) {
-          void this.#destruct(resource);
-          outcome.failed(slot, problem);
-          return;
+          // It exists until the destructor is through: its place is not free before.
+          return whenKnown(this.#destruct(resource), () => outcome.failed(slot, problem));
         }
         this.resources.put(slot, resource);
         this.#retireInTime(slot);

@@ -1,7 +1,7 @@
 /** What the owner does on its own time: health checks, idle and old resources, borrowers that take too long. No timer of it keeps the process alive. */
 import { now, since } from '../shared/clock.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
-import { CHECKING, EMPTY, IDLE, LEASED, leaseOf, slotState, slotThread } from '../shared/slot.ts';
+import { CHECKING, IDLE, LEASED, leaseOf, slotState, slotThread } from '../shared/slot.ts';
 
 /** Shortest and longest pause between two looks at the slots, in ms. */
 const SOONEST = 5;
@@ -20,6 +20,8 @@ export interface Upkeep {
   examine(slot: number, done: () => void): void;
   /** A slot that was idle is now CHECKING, and superfluous. */
   expire(slot: number): void;
+  /** Has the slot a resource that is not on its way out? */
+  isAlive(slot: number): boolean;
   leaking(slot: number, lease: number, thread: number, heldFor: number): void;
 }
 
@@ -71,7 +73,7 @@ export class Timetable {
     return () => {
       const time = now();
       let count = 0;
-      for (let slot = 0; slot < slots.count; slot++) if (slotState(slots.load(slot)) !== EMPTY) count++;
+      for (let slot = 0; slot < slots.count; slot++) if (this.#upkeep.isAlive(slot)) count++;
       for (let slot = 0; slot < slots.count; slot++) {
         const state = slotState(slots.load(slot));
         if (state === CHECKING) continue;

@@ -62,6 +62,8 @@ export class Bells {
   /** Nobody listens any more: rings cost no notify. */
   deafen(me: number): void {
     Atomics.and(this.#words, this.#at(me), ~LISTENING);
+    // A standing wait ends, or it would keep everything behind it for as long as the thread lives.
+    Atomics.notify(this.#words, this.#at(me));
   }
 
   /** Owner: a record begins its next life. */

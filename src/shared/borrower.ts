@@ -24,7 +24,6 @@ import {
 } from './layout.ts';
 import { isServed, Lending, PENDING, reasonOf } from './lending.ts';
 import { MARK_TRIES, NONE, REASON_CLOSED, REASON_FACTORY, REASON_UNAVAILABLE } from './line.ts';
-import { CREATING, EMPTY, IDLE, slotState } from './slot.ts';
 import { ACTIVE, breakerOf, INACTIVE, isClosed, isDraining, isRefusing, RECOVERING } from './state.ts';
 import { type AcquireOptions, CircuitBreakerState, type Lease, type PoolStats, type ResourcePool } from './types.ts';
 import { Waiters } from './waiters.ts';
@@ -170,7 +169,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     const { block, lending } = this;
     if (this.isOut() || isRefusing(block.state.load())) return NONE;
     const waiting = lending.hasWaiters() ? block.line.waiting() : 0;
-    if (waiting >= this.#unclaimed()) return NONE;
+    if (waiting >= lending.supply()) return NONE;
     const cell = lending.join(MARK_TRIES);
     if (cell === NONE) return NONE;
     if (isRefusing(block.state.load()) && lending.leave(cell)) return NONE;
@@ -178,17 +177,6 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     // The owner says no where there is nothing.
     lending.callOwner();
     return cell;
-  }
-
-  /** Idle slots, and places where something is or may be made: those under way serve somebody in line. */
-  #unclaimed(): number {
-    const { slots } = this.block;
-    let unclaimed = 0;
-    for (let slot = 0; slot < slots.count; slot++) {
-      const state = slotState(slots.load(slot));
-      if (state === IDLE || state === EMPTY || state === CREATING) unclaimed++;
-    }
-    return unclaimed;
   }
 
   /** For a try that has ended without a slot: null, or throws the factory's error. */
@@ -318,13 +306,13 @@ export abstract class Borrower<R> implements ResourcePool<R> {
 
   activate(): void {
     if (this.block.state.moveBreaker(ACTIVE) === ACTIVE) return;
-    this.lending.match();
+    if (!this.isOut()) this.lending.match();
     this.lending.callOwner();
   }
 
   deactivate(): void {
     if (this.block.state.moveBreaker(INACTIVE) === INACTIVE) return;
-    this.lending.evict(REASON_UNAVAILABLE);
+    if (!this.isOut()) this.lending.evict(REASON_UNAVAILABLE);
     this.lending.callOwner();
   }
 

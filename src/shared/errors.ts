@@ -230,7 +230,11 @@ export function isCloneable(value: unknown): boolean {
 
 /** Errors of other realms (vm contexts) included. */
 function isError(value: unknown): value is Error {
-  return value instanceof Error || types.isNativeError(value);
+  try {
+    return value instanceof Error || types.isNativeError(value);
+  } catch {
+    return false; // A revoked proxy cannot even be asked.
+  }
 }
 
 /** Whatever was thrown, as an Error. */
@@ -242,7 +246,12 @@ export function asError(thrown: unknown): Error {
 export function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value);
   if (typeof value === 'bigint') return `${value}n`;
-  if (typeof value === 'function') return `[function ${value.name || 'anonymous'}]`;
-  if (typeof value !== 'object' || value === null) return String(value);
-  return Array.isArray(value) ? `[array of ${value.length}]` : '[object]';
+  if (typeof value !== 'object' && typeof value !== 'function') return String(value);
+  if (value === null) return 'null';
+  try {
+    if (typeof value === 'function') return `[function ${String(value.name) || 'anonymous'}]`;
+    return Array.isArray(value) ? `[array of ${value.length}]` : '[object]';
+  } catch {
+    return `[${typeof value}]`;
+  }
 }

@@ -171,7 +171,9 @@ export class Lending {
       if (slots.handIn(slot, lease)) this.callOwner();
       return;
     }
-    if (slots.giveBackFlagged(slot, lease)) this.match();
+    if (!slots.giveBackFlagged(slot, lease)) return;
+    this.match();
+    if (this.block.isRetired(slot)) this.callOwner();
   }
 
   /** Has the owner to look at this slot before anybody else gets it? */
@@ -290,6 +292,7 @@ export class Lending {
       const first = line.oldest(line.loadLine());
       if (first === undefined) {
         slots.putBack(slot, this.me);
+        if (this.block.isRetired(slot)) this.callOwner();
         return false;
       }
       if (line.grant(first.cell, first.word, slot)) {
@@ -359,7 +362,7 @@ export class Lending {
     return supply;
   }
 
-  /** A waiter more or less (see `Line.waiting`). */
+  /** Has this cell of ours still to be served? */
   isWaiting(cell: number): boolean {
     return cellState(this.block.line.load(cell)) === WAITING;
   }

@@ -108,17 +108,19 @@ export class Waiters {
   /** Nobody is served any more: rejects everyone, and passes on what they were granted. */
   abandon(error: () => unknown): void {
     for (const [cell, waiter] of [...this.#pending]) {
+      this.#finish(cell, waiter);
       if (!this.#lending.leave(cell)) this.#passOn(cell);
-      this.#finish(cell, waiter).reject(error());
+      waiter.reject(error());
     }
   }
 
   #timeOut(waiter: Waiter, timeout: number): void {
     const cell = this.#cellOf(waiter);
     // Served first: then it has a resource, or its error.
-    if (!this.#lending.leave(cell)) return this.#settle(cell, waiter, this.#lending.collect(cell));
+    this.#finish(cell, waiter);
+    if (!this.#lending.leave(cell)) return this.#conclude(cell, waiter, this.#lending.collect(cell));
     this.#count(TALLY_TIMED_OUT);
-    this.#finish(cell, waiter).reject(this.#refusals.timedOut(timeout));
+    waiter.reject(this.#refusals.timedOut(timeout));
   }
 
   /** One listener for all waiters with this signal: many may share it, and Node warns of many listeners. */
@@ -135,9 +137,11 @@ export class Waiters {
 
   #abort(signal: AbortSignal): void {
     for (const [cell, waiter] of [...this.#pending]) {
-      if (waiter.signal !== signal) continue;
+      if (waiter.signal !== signal || this.#pending.get(cell) !== waiter) continue;
+      // First: leaving calls out on the owner, and whoever joins from there may get this very cell.
+      this.#finish(cell, waiter);
       if (!this.#lending.leave(cell)) this.#passOn(cell);
-      this.#finish(cell, waiter).reject(signal.reason);
+      waiter.reject(signal.reason);
     }
   }
 
@@ -148,7 +152,10 @@ export class Waiters {
   }
 
   #settle(cell: number, waiter: Waiter, outcome: number): void {
-    this.#finish(cell, waiter);
+    this.#conclude(cell, this.#finish(cell, waiter), outcome);
+  }
+
+  #conclude(cell: number, waiter: Waiter, outcome: number): void {
     if (isServed(outcome)) return waiter.resolve(outcome);
     const reason = reasonOf(outcome);
     if (reason === REASON_NOTHING || (waiter.tries && reason !== REASON_FACTORY)) return waiter.resolve(NONE);

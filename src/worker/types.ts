@@ -30,6 +30,6 @@ export interface AttachedPool<T> extends ResourcePool<Remote<T>> {
   useSync<V>(body: (resource: SyncRemote<T>) => V, options?: Pick<AcquireOptions, 'timeout'>): V;
   release(resource: Remote<T> | SyncRemote<T>): void;
   destroy(resource: Remote<T> | SyncRemote<T>, error?: Error): void;
-  /** Gives back everything this thread holds, rejects what it still waits for with PoolClosedError, and leaves. Attaching again makes a new attachment. */
+  /** Gives back everything this thread holds, rejects what it still waits for with PoolClosedError, and leaves. Resolves when calls under way have settled. Attaching again makes a new attachment. */
   detach(): Promise<void>;
 }

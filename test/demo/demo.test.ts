@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { CORPUS_FILES, closedPort, corpus, isRoot, leftovers, mayRead, NOBODY, ROOT, startDemo, temporaryFolder } from './support.ts';
 
 describe('indexing a folder', () => {
@@ -43,6 +43,8 @@ describe('what it cannot do, it says in one line', () => {
       mkdirSync(join(folder, 'locked'));
       writeFileSync(join(folder, 'locked', 'file.ts'), 'secret');
       chmodSync(join(folder, 'locked'), 0);
+      // Or whoever is not root could not remove it. Runs before the removal, which was registered earlier.
+      onTestFinished(() => chmodSync(join(folder, 'locked'), 0o700));
       return [join(folder, 'locked')];
     };
     await refuses(locked, /^The folder .*locked cannot be read \(EACCES\)\n$/, {}, isRoot ? NOBODY : undefined);

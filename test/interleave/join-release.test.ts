@@ -28,8 +28,8 @@ describe('joiners against a release: three threads, one slot', () => {
     const bad = mutant(
       'no match on return',
       'shared/lending.ts',
-      'if (slots.giveBackFlagged(slot, lease)) this.match();',
-      'slots.giveBackFlagged(slot, lease);',
+      'if (!slots.giveBackFlagged(slot, lease)) return;\n    this.match();',
+      'if (!slots.giveBackFlagged(slot, lease)) return;',
     );
     expect((await breaks(race, exhaustive(), bad)).kind).toBe('deadlock');
   });

@@ -27,12 +27,7 @@ describe('two matchers, one waiter', () => {
       'return this.#swap(cell, waiting, withSlot(waiting, GRANTED, slot));',
       'Atomics.store(this.#words, this.#at.cells + cell, withSlot(waiting, GRANTED, slot));\n    return true;',
     ),
-    mutant(
-      'a matcher that keeps what nobody wants',
-      'shared/lending.ts',
-      'slots.putBack(slot, this.me);\n        return false;',
-      'return false;',
-    ),
+    mutant('a matcher that keeps what nobody wants', 'shared/lending.ts', 'slots.putBack(slot, this.me);', ';'),
     mutant(
       'a take that stores',
       'shared/slot.ts',

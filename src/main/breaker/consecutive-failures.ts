@@ -16,7 +16,8 @@ export function consecutiveFailures(options: { threshold?: number; resetTimeout?
   const resetTimeout = options.resetTimeout ?? 30_000;
   checkDuration('resetTimeout', resetTimeout);
   let inARow = 0;
-  let openedAt = Number.NEGATIVE_INFINITY;
+  /** Undefined: not by us. Then the time runs from the first time we are asked. */
+  let openedAt: number | undefined;
   return {
     reportSuccess(source: CircuitBreaker) {
       inARow = 0;
@@ -31,6 +32,11 @@ export function consecutiveFailures(options: { threshold?: number; resetTimeout?
         source.deactivate();
       }
     },
-    shouldRecover: () => now() - openedAt >= resetTimeout,
+    shouldRecover() {
+      openedAt ??= now();
+      if (now() - openedAt < resetTimeout) return false;
+      openedAt = undefined;
+      return true;
+    },
   };
 }

@@ -26,7 +26,8 @@ export function failureRate(
   checkDuration('resetTimeout', resetTimeout);
 
   const parts = Array.from({ length: PARTS }, () => ({ period: -1, reports: 0, failures: 0 }));
-  let openedAt = Number.NEGATIVE_INFINITY;
+  /** Undefined: not by us. Then the time runs from the first time we are asked. */
+  let openedAt: number | undefined;
 
   const report = (failures: 0 | 1): void => {
     const period = Math.floor((now() * PARTS) / window);
@@ -67,6 +68,11 @@ export function failureRate(
         source.deactivate();
       }
     },
-    shouldRecover: () => now() - openedAt >= resetTimeout,
+    shouldRecover() {
+      openedAt ??= now();
+      if (now() - openedAt < resetTimeout) return false;
+      openedAt = undefined;
+      return true;
+    },
   };
 }
