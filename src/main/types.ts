@@ -36,7 +36,7 @@ export interface PoolOptions<T> {
   /** Retired when returned from its last hand-out. Default 0: never. */
   maxUses?: number | undefined;
   /**
-   * Most waiters at once, over all threads; whoever a free place will serve does not count. The next acquire is refused with QueueFullError
+   * Most waiters at once, over all threads; but as many may always wait as there are free places to serve them. The next acquire is refused with QueueFullError
    * (a burst on several threads at once may pass it by a few). 0: nobody waits, but for a resource being made. Default 1024, at most 63,489.
    */
   maxWaiting?: number | undefined;

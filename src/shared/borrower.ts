@@ -146,7 +146,9 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   protected stand(mark: number): number {
     const { block, lending } = this;
     const waiting = block.line.waiting();
-    const cell = waiting < block.constants.maxWaiting || waiting < lending.supply() ? lending.join(mark) : NONE;
+    // Places serve as many as there are, unless only so many probes are let out.
+    const isRoom = waiting < block.constants.maxWaiting || (breakerOf(block.state.load()) !== RECOVERING && waiting < lending.supply());
+    const cell = isRoom ? lending.join(mark) : NONE;
     if (cell === NONE) {
       this.tally(TALLY_REJECTED);
       throw new QueueFullError(

@@ -79,7 +79,7 @@ export class ControlBlock {
   static create(constants: Constants): ControlBlock {
     const threads = constants.maxThreads + 1;
     // A cell for each waiter, and one for each thread that was granted something and has not picked it up, or passed the limit in a burst.
-    // A waiter that is covered by a free place does not count against maxWaiting, hence the slots.
+    // As many as there are places may wait in any case, hence the slots.
     const layout = layoutOf(constants.max, threads, Math.min(constants.maxWaiting + threads + constants.max, MAX_CELLS));
     const buffer = new SharedArrayBuffer(layout.bytes);
     const words = new Int32Array(buffer);
