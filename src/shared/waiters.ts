@@ -94,8 +94,9 @@ export class Waiters {
         continue;
       }
       if (waiter.tries) {
-        // It would not have waited.
+        // It would not have waited, so it does not take the sleeper's place either: the sleeper leaves it, or a later grant would lie there for ever.
         this.#finish(granted, waiter).resolve(NONE);
+        if (!this.#lending.leave(cell)) this.#passOn(cell);
         return outcome;
       }
       waiter.ticket = this.#lending.block.line.ticket(cell);

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { expectWhole, open } from '../support/pools.ts';
 import { type Service, service } from '../support/service.ts';
 import { thread } from '../support/thread.ts';
-import { settled, until } from '../support/wait.ts';
+import { gate, settled, until } from '../support/wait.ts';
 
 test('a sleeper takes what another acquire of its thread was granted, which gets its place: nobody waits for a slot that lies ready', async () => {
   const pool = await open<Service>({ factory: service(), max: 1 });
@@ -44,5 +44,23 @@ test('somebody who only tries has no place to give: the acquire in line is not t
   Atomics.store(t.flags, 0, 1);
   Atomics.notify(t.flags, 0);
   expect(await settled(served)).toBeGreaterThan(0);
+  await expectWhole(pool);
+});
+
+test('a sleeper that takes what a try of its thread was granted leaves its own place: nothing is granted to nobody', async () => {
+  const made = gate<Service>();
+  const make = service();
+  const pool = await open<Service>({ factory: () => made.promise, max: 1 });
+  const t = await thread(pool);
+  await t.run(({ pool, keep }) => void keep('tried', pool.tryAcquire()));
+  await until(() => pool.waitingCount() === 1);
+  const slept = t.run(async ({ pool, kept }) => {
+    const remote = pool.acquireSync({ timeout: 5000 });
+    pool.release(remote);
+    return kept('tried');
+  });
+  await until(() => pool.waitingCount() === 2);
+  made.open(make());
+  expect(await settled(slept)).toBeNull();
   await expectWhole(pool);
 });
