@@ -1,16 +1,25 @@
 // What every keeper process shares: it makes something, says so on stdout, holds it for as long as the other end of its stdin
 // is open, and then unmakes it. The pipe closes however the parent ends, kill -9 included, which no exit handler survives.
 
+import { createInterface } from 'node:readline';
+
 /**
  * @param {(ended: AbortSignal) => Promise<object>} make  `ended` aborts when the parent is gone, or wants no more
  * @param {() => Promise<void>} unmake  called once, and also when `make` failed half-way
+ * @param {Record<string, () => Promise<void>>} orders  what the parent may ask for meanwhile, one line of stdin each
  */
-export async function keep(make, unmake) {
+export async function keep(make, unmake, orders = {}) {
   const end = new AbortController();
   const ended = new Promise((resolve) => end.signal.addEventListener('abort', resolve));
   for (const event of ['end', 'close', 'error']) process.stdin.on(event, () => end.abort());
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => end.abort());
-  process.stdin.resume();
+  let last = Promise.resolve();
+  createInterface({ input: process.stdin }).on('line', (order) => {
+    last = last.then(orders[order]).then(
+      () => tell({ done: order }),
+      (error) => tell({ done: order, failed: oneLine(error) }),
+    );
+  });
   // A parent that was killed reads nothing any more.
   process.stdout.on('error', () => {});
 
@@ -21,6 +30,7 @@ export async function keep(make, unmake) {
     if (!end.signal.aborted) tell({ error: oneLine(error) });
   }
   try {
+    await last;
     await unmake();
   } catch (error) {
     tell({ error: oneLine(error) });

@@ -9,6 +9,8 @@ export interface Kept<T> {
   readonly value: T;
   /** Has it taken away, and resolves when it is. The end of this process, of whatever kind, does the same. */
   stop(): Promise<void>;
+  /** Has it do one of its orders. */
+  order(name: string): Promise<void>;
 }
 
 export interface KeeperOptions {
@@ -29,9 +31,11 @@ export async function startKeeper<T>(script: URL, { args = [], env, signal }: Ke
   });
   const closed = once(child, 'close').catch(() => {});
   let complaint: string | undefined;
+  const orders: ((failed: string | undefined) => void)[] = [];
   const ready = new Promise<T>((resolve, reject) => {
     createInterface({ input: child.stdout }).on('line', (line) => {
       const message = JSON.parse(line);
+      if (message.done) return void orders.shift()?.(message.failed);
       complaint = message.error;
       if (!complaint) resolve(message.ready);
     });
@@ -49,12 +53,19 @@ export async function startKeeper<T>(script: URL, { args = [], env, signal }: Ke
     await closed;
     if (complaint) throw new Error(complaint);
   };
+  const order = (name: string) =>
+    new Promise<void>((resolve, reject) => {
+      orders.push((failed) => (failed === undefined ? resolve() : reject(new Error(failed))));
+      child.stdin.write(`${name}\n`);
+      // It may be killed meanwhile.
+      closed.then(() => reject(new Error('the keeper has ended')));
+    });
   const abort = () => child.stdin.end();
   signal?.addEventListener('abort', abort);
   try {
     const value = await ready;
     for (const handle of handles) handle.unref();
-    return { value, stop };
+    return { value, stop, order };
   } catch (error) {
     throw signal?.aborted ? signal.reason : error;
   } finally {

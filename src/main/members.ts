@@ -8,6 +8,7 @@ import {
   CALL,
   CALL_SYNC,
   DESTROY,
+  ERRAND,
   FAILURE,
   FAREWELL,
   LEAVE,
@@ -17,18 +18,23 @@ import {
   SHARED,
   TRACE,
   WELCOME,
+  WITHDRAW,
 } from '../shared/protocol.ts';
 import { repair } from '../shared/repair.ts';
 import { LEASED, leaseOf, slotState, slotThread } from '../shared/slot.ts';
 import { isClosed } from '../shared/state.ts';
 import { OWNER } from '../shared/threads.ts';
+import type { AcquireOptions } from '../shared/types.ts';
+import { Errands } from './errands.ts';
 import { Member } from './member.ts';
-import { findMethod } from './methods.ts';
+import { findMethod, isCall, NO_CALL } from './methods.ts';
 import type { Settings } from './options.ts';
 import type { Resources } from './resources.ts';
 
 /** How long a call may still run before its resource is destroyed under it, in ms: one given up as broken, or whose borrower has gone. */
 const PATIENCE = 1000;
+/** How often one thread may be attached: each copy of this module does so for itself, but no thread needs all the records there are. */
+const MOST_COPIES = 8;
 
 export interface MemberEvents {
   attached(threadId: number): void;
@@ -39,6 +45,11 @@ export interface MemberEvents {
   broken(slot: number, error: Error): void;
   /** The slot is in hand: its borrower has gone, and nothing of it runs any more (or it may not be released). */
   orphaned(slot: number, release: boolean): void;
+  /** A slot for an errand: borrowed by the owner. */
+  borrow(options: AcquireOptions): Promise<number>;
+  /** An errand has ended: by the method, or (its thread having died) before it. */
+  back(slot: number): void;
+  lost(slot: number): void;
 }
 
 export class Members<T> {
@@ -46,6 +57,7 @@ export class Members<T> {
   readonly #lending: Lending;
   readonly #resources: Resources<T>;
   readonly #events: MemberEvents;
+  readonly #errands: Errands;
   readonly #members = new Map<number, Member>();
   readonly #shared = new Map<number, { generation: number; value: unknown }>();
   readonly #traces = new Map<number, { lease: number; stack: string }>();
@@ -55,6 +67,17 @@ export class Members<T> {
     this.#lending = lending;
     this.#resources = resources;
     this.#events = events;
+    this.#errands = new Errands(settings.name, lending, {
+      borrow: (options) => events.borrow(options),
+      find: (slot, method) => this.#methodOf(slot, method),
+      giveBack: (slot) => events.back(slot),
+      orphan: (slot) => events.lost(slot),
+    });
+  }
+
+  /** Is this slot the owner's only for the sake of a thread? */
+  isOnErrand(slot: number): boolean {
+    return this.#errands.has(slot);
   }
 
   // ── coming
@@ -68,7 +91,11 @@ export class Members<T> {
       port.close();
     };
     if (isClosed(block.state.load())) return refuse(new PoolClosedError(`pool ${show(name)} is closed`, name));
-    const thread = block.threads.admit(threadId);
+    let copies = 0;
+    for (const member of this.#members.values()) if (member.threadId === threadId) copies++;
+    if (copies >= MOST_COPIES)
+      return refuse(new PoolError(`pool ${show(name)}: thread ${threadId} is attached ${copies} times already`, name));
+    const thread = block.threads.admit(threadId, (thread) => this.#members.has(thread));
     if (thread === NONE)
       return refuse(new PoolError(`pool ${show(name)}: ${maxThreads} threads are attached already, which is maxThreads: raise it`, name));
     block.bells.reset(thread);
@@ -86,17 +113,31 @@ export class Members<T> {
 
   // ── asking
 
+  /**
+   * Whatever a thread may send, it can only harm what it has borrowed itself. What does not fit the lease it names is refused or ignored; what is no request
+   * ends its message, or a list with a billion holes would keep us busy; and once the thread has left, its number may be another's.
+   */
   #receive(member: Member, requests: unknown): void {
     if (!Array.isArray(requests)) return;
-    for (const request of requests as Request[]) if (Array.isArray(request)) this.#answer(member, request);
+    for (const request of requests as Request[]) {
+      if (!Array.isArray(request) || this.#members.get(member.thread) !== member) return;
+      this.#answer(member, request);
+    }
   }
 
-  /** Whatever does not fit the lease it names is ignored: a thread can only harm what it has borrowed itself. */
   #answer(member: Member, request: Request): void {
     switch (request[0]) {
-      case CALL:
-      case CALL_SYNC:
-        return this.#call(member, request);
+      case CALL: {
+        const [, first, slot, lease, name, calls] = request;
+        if (!Array.isArray(calls) || !isId(first)) return;
+        for (const [index, args] of calls.entries()) if (!this.#call(member, first + index, slot, lease, name, args, false)) return;
+        return;
+      }
+      case CALL_SYNC: {
+        const [, id, slot, lease, name, args] = request;
+        if (isId(id)) this.#call(member, id, slot, lease, name, args, true);
+        return;
+      }
       case RELEASE: {
         const [, slot, lease] = request;
         if (!this.#holds(member, slot, lease)) return;
@@ -112,11 +153,18 @@ export class Members<T> {
       }
       case TRACE: {
         const [, slot, lease, stack] = request;
-        if (this.#holds(member, slot, lease)) this.traced(slot, lease, String(stack));
+        if (typeof stack === 'string' && this.#holds(member, slot, lease)) this.traced(slot, lease, stack);
         return;
       }
       case LEAVE:
         return this.#leave(member);
+      case ERRAND: {
+        const [, id, timeout, method, args] = request;
+        if (isId(id)) this.#errands.send(member, id, timeout, method, args);
+        return;
+      }
+      case WITHDRAW:
+        return this.#errands.withdraw(member, request[1]);
     }
   }
 
@@ -127,20 +175,26 @@ export class Members<T> {
     return leaseOf(word) === lease && slotState(word) === LEASED && slotThread(word) === member.thread;
   }
 
-  #call(member: Member, request: Request & { readonly 0: typeof CALL | typeof CALL_SYNC }): void {
-    const [type, id, slot, lease, name, args] = request;
+  /** False: that is no call, and what follows it need not be looked at. */
+  #call(member: Member, id: number, slot: number, lease: number, name: string, args: readonly unknown[], isSync: boolean): boolean {
     const pool = this.#settings.name;
-    const isSync = type === CALL_SYNC;
     const refuse = (why: string): void =>
-      member.answer([FAILURE, id, toWire(new RemoteCallError(`pool ${show(pool)}: ${why}`, pool))], isSync, String(name));
-    if (!this.#holds(member, slot, lease)) return refuse(`${String(name)}() on a resource that this thread has not borrowed`);
-    if (typeof name !== 'string' || !Array.isArray(args)) return refuse('a call needs a method name and arguments');
+      member.answer([FAILURE, id, toWire(new RemoteCallError(`pool ${show(pool)}: ${why}`, pool))], isSync, show(name));
+    if (!isCall(name, args)) {
+      refuse(NO_CALL);
+      return false;
+    }
+    if (!this.#holds(member, slot, lease)) refuse(`${name}() on a resource that this thread has not borrowed`);
+    else member.run(id, slot, lease, `${name}()`, isSync, () => this.#methodOf(slot, name)(args));
+    return true;
+  }
+
+  #methodOf(slot: number, name: string): (args: readonly unknown[]) => unknown {
     const resource = this.#resources.get(slot);
-    member.run(id, slot, lease, `${name}()`, isSync, () => {
-      const method = findMethod(resource, name, this.#settings.expose);
-      if (method === undefined) throw new RemoteCallError(`pool ${show(pool)}: ${name}() is not a method that workers may call`, pool);
-      return Reflect.apply(method, resource, args);
-    });
+    const method = findMethod(resource, name, this.#settings.expose);
+    if (method !== undefined) return (args) => Reflect.apply(method, resource, args);
+    const pool = this.#settings.name;
+    throw new RemoteCallError(`pool ${show(pool)}: ${name}() is not a method that workers may call`, pool);
   }
 
   // ── telling
@@ -180,7 +234,7 @@ export class Members<T> {
   /** It has given everything back, as far as it can: what still has calls under way comes back with them. */
   #leave(member: Member): void {
     const { slots } = this.#lending.block;
-    const open: { slot: number; lease: number }[] = [];
+    const open = this.#errands.withdrawAll(member);
     for (let slot = 0; slot < slots.count; slot++) {
       const word = slots.load(slot);
       if (slotState(word) === LEASED && slotThread(word) === member.thread) open.push({ slot, lease: leaseOf(word) });
@@ -206,6 +260,7 @@ export class Members<T> {
     const { block } = this.#lending;
     const leases = new Map<number, number>();
     for (let slot = 0; slot < block.slots.count; slot++) leases.set(slot, leaseOf(block.slots.load(slot)));
+    this.#errands.abandon(member, PATIENCE);
     const borrowed = repair(this.#lending, member.thread);
     block.tallies.add(OWNER, TALLY_RECLAIMED, borrowed.length);
     block.tallies.fold(member.thread);
@@ -226,3 +281,6 @@ export class Members<T> {
     this.#members.clear();
   }
 }
+
+/** Answers are numbered; we count on with the numbers of a run. */
+const isId = (id: unknown): id is number => Number.isSafeInteger(id);

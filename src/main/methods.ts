@@ -1,5 +1,14 @@
 /** Which of a resource's methods a worker may call. */
 
+/** Far more than any function takes (the stack ends before), and few enough to be spread out without harm: a list of holes costs its sender nothing. */
+const MOST_ARGUMENTS = 1_000_000;
+
+export const NO_CALL = `a call needs a method name and a list of at most ${MOST_ARGUMENTS} arguments`;
+
+export function isCall(method: unknown, args: unknown): boolean {
+  return typeof method === 'string' && Array.isArray(args) && args.length <= MOST_ARGUMENTS;
+}
+
 /** The method, or undefined: not there, not exposed, or nobody's business. */
 export function findMethod(
   resource: unknown,

@@ -4,22 +4,22 @@
  */
 import { randomInt } from 'node:crypto';
 import { threadId } from 'node:worker_threads';
-import { checkDuration } from '../shared/acquire-options.ts';
-import { Borrower } from '../shared/borrower.ts';
+import { checkCall, checkDuration } from '../shared/acquire-options.ts';
+import { Borrower, reasonToDestroy } from '../shared/borrower.ts';
 import { ControlBlock } from '../shared/control-block.ts';
-import { asError, PoolClosedError, show } from '../shared/errors.ts';
+import { asError, PoolClosedError, RemoteCallError, show } from '../shared/errors.ts';
 import { FEATURE_SHARE, FEATURE_TRACE, TALLY_FACTORY_FAILURES } from '../shared/layout.ts';
-import { REASON_CLOSED, REASON_UNAVAILABLE } from '../shared/line.ts';
-import { isGranted } from '../shared/repair.ts';
+import { NONE, REASON_CLOSED, REASON_UNAVAILABLE } from '../shared/line.ts';
 import { CREATING, EMPTY, FOUND_IDLE, IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/slot.ts';
 import { breakerOf, CLOSED, DRAINING, HAND_OUTS_GUARDED, INACTIVE, isClosed, isDraining, RETURNS_GUARDED } from '../shared/state.ts';
 import { OWNER } from '../shared/threads.ts';
-import type { PoolHandle } from '../shared/types.ts';
+import type { AcquireOptions, Arguments, MethodName, PoolHandle, Result } from '../shared/types.ts';
 import { ask, type Verdict, whenKnown } from './checks.ts';
 import { Demand } from './demand.ts';
 import { Events } from './events.ts';
 import { Guard } from './guard.ts';
 import { Members } from './members.ts';
+import { findMethod } from './methods.ts';
 import { checkStrategy, type Settings } from './options.ts';
 import { closeDoor, openDoor } from './registry.ts';
 import { Stock } from './stock.ts';
@@ -38,6 +38,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   readonly #factoryErrors = new Map<number, { ticket: number; error: unknown }>();
   readonly #whenSwept: (() => void)[] = [];
   readonly #whenBack: (() => void)[] = [];
+  #imposed = 0;
   #turning = false;
   #again = false;
   #closing: Promise<void> | undefined;
@@ -75,6 +76,11 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       returned: (slot) => this.#takeBack(slot),
       broken: (slot, error) => this.#discard(slot, error),
       orphaned: (slot, release) => this.#orphaned(slot, release),
+      borrow: (options) => this.borrow(options),
+      back: (slot) => this.giveBack(slot),
+      lost: (slot) => {
+        if (this.block.slots.seize(slot, this.lending.forget(slot))) this.#orphaned(slot, false);
+      },
     });
     this.#demand = new Demand(settings, this.lending, this.#stock, this.#guard, {
       refused: (thread, cell, ticket, error) => {
@@ -91,7 +97,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       leaking: (slot, lease, thread, heldFor) => this.#leaking(slot, lease, thread, heldFor),
     });
     block.threads.occupy(OWNER, threadId);
-    if (settings.beforeAcquire !== undefined) block.state.set(HAND_OUTS_GUARDED);
+    if (settings.beforeAcquire !== undefined) this.#impose(HAND_OUTS_GUARDED);
     if (settings.circuitBreaker !== undefined) this.#guard.strategy = settings.circuitBreaker;
     this.#guardReturns();
     openDoor(block.constants.poolId, (id, port) => this.#members.admit(id, port));
@@ -131,6 +137,12 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   // ── the turn
 
+  /** Sets bits of the state that are never cleared again: each turn sees to that, whatever else may write there. */
+  #impose(bits: number): void {
+    this.#imposed |= bits;
+    this.block.state.set(bits);
+  }
+
   protected override isListening(): boolean {
     return !this.#ended;
   }
@@ -157,6 +169,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   #turn(): void {
     if (this.#ended) return;
+    this.block.state.set(this.#imposed);
     this.#guard.announce();
     this.#acceptReturned();
     const state = this.block.state.load();
@@ -177,9 +190,13 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   #acceptReturned(): void {
     const { slots } = this.block;
     for (let slot = 0; slot < slots.count; slot++) {
+      if (this.#stock.mend(slot)) {
+        this.#guard.returned(slot);
+        this.#events.emit('error', this.damaged(`the word of slot ${slot} cannot be what it says`));
+      }
       const state = slotState(slots.load(slot));
       if (state === RETURNED && slots.accept(slot)) this.#takeBack(slot);
-      else if (state === IDLE && this.block.isRetired(slot) && slots.check(slot)) this.#stock.unmake(slot, 'max-lifetime');
+      else if (state === IDLE && this.block.isRetired(slot) && slots.check(slot)) this.#stock.keep(slot);
     }
   }
 
@@ -204,7 +221,11 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   /** A slot in hand that came back clean, as far as its borrower knows. */
   #takeBack(slot: number): void {
     const wasProbe = this.#guard.returned(slot);
+    // Only where the block was damaged: there is nothing to ask a hook about.
+    if (!this.#stock.resources.has(slot)) return this.#stock.unmake(slot, 'unhealthy');
     if (isClosed(this.block.state.load())) return this.#stock.unmake(slot, 'closed');
+    // Its failure has been reported.
+    if (this.#stock.isCondemned(slot)) return this.#stock.keep(slot);
     const verdict = ask('beforeRelease', this.#settings.beforeRelease, this.#stock.resources.get(slot), this.#settings.checkTimeout);
     whenKnown(verdict, (known) => {
       const { maxUses } = this.#settings;
@@ -224,7 +245,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   /** A slot in hand whose borrower calls it broken. */
   #discard(slot: number, error: Error): void {
     const wasProbe = this.#guard.returned(slot);
-    this.#guard.failure(error, wasProbe);
+    if (!this.#stock.isCondemned(slot)) this.#guard.failure(error, wasProbe);
     this.#stock.unmake(slot, 'destroyed');
     this.called();
   }
@@ -253,7 +274,9 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     if (this.#closing !== undefined) return this.#closing;
     // Known before anything else happens: what follows calls out, and may be asked to close again.
     this.#closing = this.keepAlive.during(new Promise<void>((resolve) => this.#whenSwept.push(resolve)));
-    this.block.state.set(CLOSED);
+    this.#impose(CLOSED);
+    // LINE may be damaged, and nobody is to be left behind.
+    this.block.line.reopen();
     this.lending.evict(REASON_CLOSED);
     this.#demand.end();
     this.#giveUpMaking();
@@ -290,7 +313,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       while (slots.flag(slot) === FOUND_IDLE) if (slots.check(slot)) this.#stock.unmake(slot, 'closed');
       const state = slotState(slots.load(slot));
       // Granted counts as out, picked up or not: a thread that is blocked may take its time.
-      if (state === LEASED || (state === TAKEN && isGranted(this.lending, slot))) out++;
+      if (state === LEASED || (state === TAKEN && this.lending.isGranted(slot))) out++;
       else if (state !== EMPTY) inHand++;
     }
     return { out, inHand };
@@ -301,7 +324,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     this.#ended = true;
     this.#timetable.end();
     this.#guard.end();
-    closeDoor(this.block.constants.poolId, this.name);
+    closeDoor(this.block.constants.poolId);
     this.#members.dismissAll();
     this.waiters.poll();
     this.keepAlive.end();
@@ -329,7 +352,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     if (this.#closing === undefined) {
       await new Promise<void>((resolve) => {
         this.#whenBack.push(resolve);
-        this.block.state.set(DRAINING);
+        this.#impose(DRAINING);
         this.called();
       });
     }
@@ -349,11 +372,19 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   protected override handOut(slot: number): T {
     if (this.#settings.leakDetectionThreshold > 0)
       this.#members.traced(slot, this.lending.held[slot], new Error('borrowed here').stack ?? '');
-    return this.#stock.resources.get(slot);
+    const resource = this.#stock.resources.get(slot);
+    if (resource === undefined) throw this.#nothingIn(slot);
+    return resource;
+  }
+
+  #nothingIn(slot: number): Error {
+    if (this.block.slots.seize(slot, this.lending.forget(slot))) this.#stock.unmake(slot, 'unhealthy');
+    return this.damaged(`slot ${slot} has no resource`);
   }
 
   protected override slotOf(resource: T): number {
-    return this.#stock.resources.find(resource, this.lending.held);
+    const slot = this.#stock.resources.find(resource, this.lending.held, this.lending.last);
+    return slot !== NONE && this.#members.isOnErrand(slot) ? NONE : slot;
   }
 
   protected override giveBack(slot: number): void {
@@ -370,6 +401,24 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   protected override whyOut(): string {
     return 'it is closed';
+  }
+
+  condemn(resource: T, error?: Error): boolean {
+    const slot = this.#stock.resources.slotOf(resource);
+    if (slot === NONE || !this.#stock.condemn(slot)) return false;
+    this.#guard.failure(reasonToDestroy(this.name, error), this.#guard.returned(slot));
+    this.called();
+    return true;
+  }
+
+  override async call<K extends MethodName<T>>(method: K, args: Arguments<T, K>, options?: AcquireOptions): Promise<Result<T, K>> {
+    checkCall(method, args);
+    return this.use((resource) => {
+      const found = findMethod(resource, method, undefined);
+      if (found === undefined)
+        throw new RemoteCallError(`pool ${show(this.name)}: ${method}() is not a method of ${show(resource)}`, this.name);
+      return Reflect.apply(found, resource, args) as Result<T, K>;
+    }, options);
   }
 
   #leaking(slot: number, lease: number, thread: number, heldFor: number): void {

@@ -1,4 +1,6 @@
 /** What is in the slots: known to the owner alone. */
+import { NONE } from '../shared/line.ts';
+
 export class Resources<T> {
   readonly #bySlot: (T | undefined)[];
   readonly #slots = new Map<T, number>();
@@ -36,8 +38,15 @@ export class Resources<T> {
     this.#retirement.set(slot, setTimeout(retire, lifetime).unref());
   }
 
+  /** The slot of a resource, wherever it is, or NONE. */
+  slotOf(resource: T): number {
+    return this.#slots.get(resource) ?? NONE;
+  }
+
   /** The slot of a resource that is out with the given leases, or NONE. A factory may have made the same value twice (two equal numbers): any of its slots will do. */
-  find(resource: T, held: Int32Array): number {
+  find(resource: T, held: Int32Array, likely: number): number {
+    // Most give back what was lent last.
+    if (this.#bySlot[likely] === resource && resource !== undefined && held[likely] !== 0) return likely;
     const slot = this.#slots.get(resource);
     if (slot !== undefined && held[slot] !== 0) return slot;
     return this.#bySlot.findIndex((candidate, other) => candidate === resource && candidate !== undefined && held[other] !== 0);

@@ -2,7 +2,7 @@
 import type { ControlBlock } from '../shared/control-block.ts';
 import type { KeepAlive } from '../shared/keep-alive.ts';
 import { TALLY_CREATED, TALLY_DESTROYED } from '../shared/layout.ts';
-import { FOUND_IDLE } from '../shared/slot.ts';
+import { EMPTY, FOUND_IDLE, IDLE, slotState } from '../shared/slot.ts';
 import { isClosed } from '../shared/state.ts';
 import { OWNER } from '../shared/threads.ts';
 import { ask, isThenable, whenKnown } from './checks.ts';
@@ -30,6 +30,8 @@ export class Stock<T> {
   readonly #events: Events<T>;
   readonly #tell: StockEvents<T>;
   readonly #making: Making<T>;
+  /** Known to be broken, by slot. */
+  readonly #condemned = new Set<number>();
 
   constructor(settings: Settings<T>, block: ControlBlock, keepAlive: KeepAlive, events: Events<T>, tell: StockEvents<T>) {
     this.resources = new Resources(settings.max);
@@ -52,6 +54,12 @@ export class Stock<T> {
   make(slot: number, outcome: Pick<Outcome<T>, 'failed'> & { arrived(slot: number): void }): void {
     this.#making.start(slot, {
       arrived: (_, resource) => {
+        // Only where the word was damaged: the place is taken.
+        if (this.resources.has(slot)) {
+          void this.#destruct(resource);
+          this.#block.slots.vacate(slot);
+          return this.#tell.changed();
+        }
         const problem = this.#tell.share(slot, this.#block.renew(slot), resource);
         if (problem !== undefined) {
           // It exists until the destructor is through: its place is not free before.
@@ -76,37 +84,72 @@ export class Stock<T> {
 
   /** In hand -> IDLE, unless its time has come meanwhile. The caller takes a turn. */
   keep(slot: number): void {
-    const reason = this.isDoomed(slot);
+    const reason = this.doom(slot);
     if (reason === undefined) this.#block.slots.shelve(slot);
     else this.unmake(slot, reason);
   }
 
   /** Why a slot in hand must not be had by anybody any more, if so. */
-  isDoomed(slot: number): DestroyReason | undefined {
+  doom(slot: number): DestroyReason | undefined {
     if (isClosed(this.#block.state.load())) return 'closed';
-    return this.#block.isRetired(slot) ? 'max-lifetime' : undefined;
+    if (!this.#block.isRetired(slot)) return undefined;
+    return this.#condemned.has(slot) ? 'unhealthy' : 'max-lifetime';
   }
 
   #retireInTime(slot: number): void {
     const { maxLifetime } = this.#settings;
-    if (maxLifetime > 0) this.resources.retireAfter(slot, maxLifetime * (1 - LIFETIME_JITTER * Math.random()), () => this.#retire(slot));
+    if (maxLifetime > 0)
+      this.resources.retireAfter(slot, maxLifetime * (1 - LIFETIME_JITTER * Math.random()), () => this.#retire(slot, 'max-lifetime'));
   }
 
-  /** Too old: goes now if it is idle, else as soon as it is back. */
-  #retire(slot: number): void {
+  /** It is broken, wherever it is. False: that was known. */
+  condemn(slot: number): boolean {
+    if (this.#condemned.has(slot)) return false;
+    this.#condemned.add(slot);
+    this.#retire(slot, 'unhealthy');
+    return true;
+  }
+
+  isCondemned(slot: number): boolean {
+    return this.#condemned.has(slot);
+  }
+
+  /** Goes now if it is idle, else as soon as it is back. */
+  #retire(slot: number, reason: DestroyReason): void {
     const { slots } = this.#block;
     this.#block.setRetired(slot, true);
     for (;;) {
-      if (slots.check(slot)) return this.unmake(slot, 'max-lifetime');
+      if (slots.check(slot)) return this.unmake(slot, reason);
       if (slots.flag(slot) !== FOUND_IDLE) return;
     }
+  }
+
+  // ── mending
+
+  /**
+   * A slot whose word cannot be true, because something else has written into the block: it ends, and may begin anew. Its resource, if there is one, is
+   * destroyed, as nobody can say who has it. False: nothing is wrong, as far as that can be seen.
+   */
+  mend(slot: number): boolean {
+    const { slots } = this.#block;
+    const state = slotState(slots.load(slot));
+    const has = this.resources.has(slot);
+    const taken = (state === EMPTY && has && slots.reserve(slot)) || (state === IDLE && !has && slots.check(slot)) || slots.salvage(slot);
+    if (taken) this.unmake(slot, 'unhealthy');
+    return taken;
   }
 
   // ── out
 
   /** In hand -> EMPTY, by way of the destructor. */
   unmake(slot: number, reason: DestroyReason): void {
+    if (!this.resources.has(slot)) {
+      // Only where the word was damaged: see `mend`.
+      this.#block.slots.vacate(slot);
+      return this.#tell.changed();
+    }
     const resource = this.resources.delete(slot);
+    this.#condemned.delete(slot);
     whenKnown(this.#destruct(resource), () => {
       this.#block.slots.vacate(slot);
       this.#block.tallies.add(OWNER, TALLY_DESTROYED);

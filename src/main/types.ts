@@ -63,6 +63,11 @@ export interface PoolOptions<T> {
 export interface Pool<T> extends ResourcePool<T>, AsyncDisposable {
   /** Plain cloneable data for workerData or postMessage; give the same one to any number of threads. */
   readonly handle: PoolHandle<T>;
+  /**
+   * This resource is known to be broken: its connection was cut, say. Nobody gets it any more: it is destroyed at once if it is idle, otherwise when it comes back, whatever
+   * its borrower says then. Reason 'unhealthy'; one failure for the breaker's strategy. False, and nothing happens, if it is not (any more) one of this pool's.
+   */
+  condemn(resource: T, error?: Error): boolean;
   /** null: none. Throws TypeError for what is no strategy. */
   setCircuitBreakerStrategy(strategy: CircuitBreakerStrategy | null): void;
   /**

@@ -19,6 +19,11 @@ export function checkDuration(option: string, value: unknown): void {
     throw new RangeError(`${option} must be from 0 to ${LONGEST} milliseconds (0 is no limit), not ${show(value)}`);
 }
 
+export function checkCall(method: unknown, args: unknown): void {
+  if (typeof method !== 'string') throw new TypeError(`method must be the name of one, not ${show(method)}`);
+  if (!Array.isArray(args)) throw new TypeError(`the arguments of ${method}() must be an array, not ${show(args)}`);
+}
+
 export function checkBody(body: unknown): void {
   if (typeof body !== 'function') throw new TypeError(`body must be a function of the resource, not ${show(body)}`);
 }

@@ -21,10 +21,12 @@ const RING = 4;
 export class Bells {
   readonly #words: Int32Array;
   readonly #base: number;
+  readonly #count: number;
 
-  constructor(words: Int32Array, base: number) {
+  constructor(words: Int32Array, base: number, count: number) {
     this.#words = words;
     this.#base = base;
+    this.#count = count;
   }
 
   #at(thread: number): number {
@@ -33,6 +35,8 @@ export class Bells {
 
   /** Anyone. The notify costs more than the rest, so only if somebody is there to hear it. */
   ring(thread: number): void {
+    // A number out of a damaged cell: what lies there is no bell.
+    if (thread >= this.#count) return;
     const at = this.#at(thread);
     if ((Atomics.add(this.#words, at, RING) & (SLEEPING | LISTENING)) !== 0) Atomics.notify(this.#words, at);
   }

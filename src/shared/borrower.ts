@@ -7,12 +7,14 @@ import {
   asError,
   NotBorrowedError,
   PoolClosedError,
+  PoolError,
   QueueFullError,
   ServiceUnavailableError,
   show,
 } from './errors.ts';
 import { KeepAlive } from './keep-alive.ts';
 import {
+  FEATURE_TRACE,
   TALLY_ACQUIRED,
   TALLY_CREATED,
   TALLY_DESTROYED,
@@ -25,7 +27,16 @@ import {
 import { isServed, Lending, PENDING, reasonOf } from './lending.ts';
 import { MARK_TRIES, NONE, REASON_CLOSED, REASON_FACTORY, REASON_UNAVAILABLE } from './line.ts';
 import { ACTIVE, breakerOf, INACTIVE, isClosed, isDraining, isRefusing, RECOVERING } from './state.ts';
-import { type AcquireOptions, CircuitBreakerState, type Lease, type PoolStats, type ResourcePool } from './types.ts';
+import {
+  type AcquireOptions,
+  type Arguments,
+  CircuitBreakerState,
+  type Lease,
+  type MethodName,
+  type PoolStats,
+  type ResourcePool,
+  type Result,
+} from './types.ts';
 import { Waiters } from './waiters.ts';
 
 export abstract class Borrower<R> implements ResourcePool<R> {
@@ -35,10 +46,12 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   protected readonly waiters: Waiters;
   protected readonly doorbell: Doorbell;
   protected readonly keepAlive = new KeepAlive();
+  readonly #traced: boolean;
 
   protected constructor(name: string, block: ControlBlock, me: number) {
     this.name = name;
     this.block = block;
+    this.#traced = (block.constants.features & FEATURE_TRACE) !== 0;
     this.lending = new Lending(block, me, {
       served: () => this.waiters.pollSoon(),
       called: () => this.called(),
@@ -57,6 +70,8 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   }
 
   // ── what differs
+
+  abstract call<K extends MethodName<R>>(method: K, args: Arguments<R, K>, options?: AcquireOptions): Promise<Result<R, K>>;
 
   /** What this thread gives its caller for a slot that it has just borrowed. */
   protected abstract handOut(slot: number): R;
@@ -90,35 +105,47 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   acquire(options?: AcquireOptions): Promise<R> {
     if (options === undefined) {
       const slot = this.lending.tryBorrow();
-      if (slot !== NONE) return Promise.resolve(this.handOut(slot));
+      if (slot !== NONE) {
+        try {
+          return Promise.resolve(this.handOut(slot));
+        } catch (error) {
+          return Promise.reject(error);
+        }
+      }
     }
-    return this.#acquire(options);
+    return this.#traced ? this.#acquireTraced(options) : this.#obtain(options, this.#deliver);
   }
 
-  async #acquire(options: AcquireOptions | undefined): Promise<R> {
-    return this.handOut(this.#stillOurs(await this.#borrow(options)));
-  }
+  readonly #deliver = (slot: number): R => this.handOut(slot);
 
-  /** After an await: this thread may have left the pool meanwhile, and then the slot has been given back. */
-  #stillOurs(slot: number): number {
-    if (this.lending.serials[slot] === 0) this.assertOpen();
-    return slot;
+  /** Handed out in a function that is awaited: the trace shows who has asked for it. */
+  async #acquireTraced(options: AcquireOptions | undefined): Promise<R> {
+    return this.handOut(this.#stillOurs(await this.borrow(options)));
   }
 
   /** A slot, waiting if need be. */
-  async #borrow(options: AcquireOptions | undefined): Promise<number> {
-    checkAcquireOptions(options);
-    const signal = options?.signal;
-    if (signal?.aborted) throw signal.reason;
-    this.assertOpen();
-    const slot = this.lending.tryBorrow();
-    if (slot !== NONE) return slot;
-    const cell = this.stand(0);
-    const ticket = this.block.line.ticket(cell);
-    const outcome = this.lending.collect(cell);
-    if (isServed(outcome)) return outcome;
-    if (outcome !== PENDING) throw this.rejected(outcome, cell, ticket);
-    return this.waitFor(cell, options?.timeout ?? this.block.constants.acquireTimeout, signal);
+  protected borrow(options: AcquireOptions | undefined): Promise<number> {
+    return this.#obtain(options, itself);
+  }
+
+  /** What `deliver` makes of a slot, in the moment in which it is ours. One promise, as there may be thousands waiting. */
+  #obtain<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V): Promise<V> {
+    try {
+      checkAcquireOptions(options);
+      const signal = options?.signal;
+      signal?.throwIfAborted();
+      this.assertOpen();
+      const slot = this.lending.tryBorrow();
+      if (slot !== NONE) return Promise.resolve(deliver(slot));
+      const cell = this.stand(0);
+      const ticket = this.block.line.ticket(cell);
+      const outcome = this.lending.collect(cell);
+      if (isServed(outcome)) return Promise.resolve(deliver(outcome));
+      if (outcome !== PENDING) throw this.rejected(outcome, cell, ticket);
+      return this.#waitFor(cell, options?.timeout ?? this.block.constants.acquireTimeout, signal, deliver) as Promise<V>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async tryAcquire(): Promise<R | null> {
@@ -130,29 +157,40 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     const outcome = this.lending.collect(cell);
     if (isServed(outcome)) return this.handOut(outcome);
     if (outcome !== PENDING) return this.nothing(outcome, cell, ticket);
-    const served = await this.waitFor(cell, 0, undefined);
-    return served === NONE ? null : this.handOut(this.#stillOurs(served));
+    return this.#waitFor(cell, 0, undefined, this.#deliver, true);
   }
 
-  protected waitFor(cell: number, timeout: number, signal: AbortSignal | undefined): Promise<number> {
-    const served = this.waiters.wait(cell, timeout, signal);
+  #waitFor<V>(
+    cell: number,
+    timeout: number,
+    signal: AbortSignal | undefined,
+    deliver: (slot: number) => V,
+    tries = false,
+  ): Promise<V | null> {
+    const served = this.waiters.wait(cell, timeout, signal, deliver, tries);
     // Listen, then look again: it may have been served before anybody listened.
     this.doorbell.listen();
     this.waiters.pollSoon();
     return served;
   }
 
+  /** After an await: this thread may have left the pool meanwhile, and then the slot has been given back. */
+  #stillOurs(slot: number): number {
+    if (this.lending.serials[slot] === 0) this.assertOpen();
+    return slot;
+  }
+
   /** Joins the line; throws if there is no room, or nobody is let in. */
   protected stand(mark: number): number {
     const { block, lending } = this;
-    const waiting = block.line.waiting();
+    const { line, constants } = block;
     // Places serve as many as there are, unless only so many probes are let out.
-    const isRoom = waiting < block.constants.maxWaiting || (breakerOf(block.state.load()) !== RECOVERING && waiting < lending.supply());
+    const isRoom = line.isShorterThan(constants.maxWaiting) || (breakerOf(block.state.load()) !== RECOVERING && !lending.isSpokenFor());
     const cell = isRoom ? lending.join(mark) : NONE;
     if (cell === NONE) {
       this.tally(TALLY_REJECTED);
       throw new QueueFullError(
-        `pool ${show(this.name)}: ${waiting} are waiting already, maxWaiting is ${block.constants.maxWaiting}: slow down, or raise it`,
+        `pool ${show(this.name)}: ${line.waiting()} are waiting already, maxWaiting is ${constants.maxWaiting}: slow down, or raise it`,
         this.name,
       );
     }
@@ -170,8 +208,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   protected tryToStand(): number {
     const { block, lending } = this;
     if (this.isOut() || isRefusing(block.state.load())) return NONE;
-    const waiting = lending.hasWaiters() ? block.line.waiting() : 0;
-    if (waiting >= lending.supply()) return NONE;
+    if (lending.isSpokenFor()) return NONE;
     const cell = lending.join(MARK_TRIES);
     if (cell === NONE) return NONE;
     if (isRefusing(block.state.load()) && lending.leave(cell)) return NONE;
@@ -189,7 +226,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
 
   async use<V>(body: (resource: R) => V | PromiseLike<V>, options?: AcquireOptions): Promise<V> {
     checkBody(body);
-    const slot = this.#stillOurs(await this.#borrow(options));
+    const slot = this.#stillOurs(await this.borrow(options));
     const serial = this.lending.serials[slot];
     try {
       return await body(this.handOut(slot));
@@ -200,7 +237,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   }
 
   async lease(options?: AcquireOptions): Promise<Lease<R>> {
-    const slot = this.#stillOurs(await this.#borrow(options));
+    const slot = this.#stillOurs(await this.borrow(options));
     const { lending } = this;
     const serial = lending.serials[slot];
     const resource = this.handOut(slot);
@@ -274,7 +311,16 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     if (reason === REASON_FACTORY) return this.factoryError(cell, ticket);
     if (reason === REASON_UNAVAILABLE)
       return new ServiceUnavailableError(`pool ${show(this.name)} is unavailable: its circuit breaker is open`, this.name);
+    if (reason !== REASON_CLOSED) return this.damaged('the place of this waiter in line cannot be what it says');
     return new PoolClosedError(`pool ${show(this.name)} is ${isClosed(this.block.state.load()) ? 'closed' : 'draining'}`, this.name);
+  }
+
+  /** Only where something else has written into the control block. */
+  protected damaged(why: string): PoolError {
+    return new PoolError(
+      `pool ${show(this.name)}: its control block is damaged: ${why}. Something has written into pool.handle.buffer`,
+      this.name,
+    );
   }
 
   /** Says who holds what: a thread that waits for itself should be able to read it. */
@@ -377,6 +423,8 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   }
 }
 
-function reasonToDestroy(pool: string, error: unknown): Error {
+const itself = (slot: number): number => slot;
+
+export function reasonToDestroy(pool: string, error: unknown): Error {
   return error === undefined ? new Error(`pool ${show(pool)}: a borrower gave a resource up as broken`) : asError(error);
 }

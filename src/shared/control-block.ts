@@ -6,6 +6,8 @@ import {
   ABI_WORD,
   ACQUIRE_TIMEOUT_WORD,
   CELLS_WORD,
+  FEATURE_SHARE,
+  FEATURE_TRACE,
   FEATURES_WORD,
   type Layout,
   LENGTH_WORD,
@@ -47,6 +49,12 @@ export interface Constants {
   readonly features: number;
 }
 
+/** Why a buffer is no control block that we can use. `foreign`: it is none at all. */
+export interface Rejection {
+  readonly foreign: boolean;
+  readonly why: string;
+}
+
 export class ControlBlock {
   readonly constants: Constants;
   readonly layout: Layout;
@@ -68,7 +76,7 @@ export class ControlBlock {
     this.floats = new Float64Array(buffer);
     this.slots = new Slots(this.words, layout.slots, layout.slotCount);
     this.line = new Line(this.words, layout);
-    this.bells = new Bells(this.words, layout.threads);
+    this.bells = new Bells(this.words, layout.threads, layout.threadCount);
     this.state = new PoolState(this.words);
     this.threads = new Threads(this.words, layout.threads, layout.threadCount);
     this.tallies = new Tallies(this.words, this.floats, layout.threads, layout.threadCount);
@@ -99,42 +107,43 @@ export class ControlBlock {
     return new ControlBlock(buffer, constants, layout);
   }
 
-  /** A sentence that says why this is no control block we can use; undefined if it is one. */
-  static reject(buffer: SharedArrayBuffer): { foreign: boolean; why: string } | undefined {
+  /**
+   * On a buffer from anywhere; or what speaks against it. Every constant is read once, and then judged: the block may be damaged at any time, and then what
+   * was judged must be what is used.
+   */
+  static open(buffer: SharedArrayBuffer): ControlBlock | Rejection {
+    const foreign = (why: string): Rejection => ({ foreign: true, why });
     if (buffer.byteLength < layoutOf(1, 1, 1).bytes || buffer.byteLength % (2 * WORD_BYTES) !== 0)
-      return { foreign: true, why: `its buffer has ${buffer.byteLength} bytes, which no control block has` };
+      return foreign(`its buffer has ${buffer.byteLength} bytes, which no control block has`);
     const words = new Int32Array(buffer);
     const abi = Atomics.load(words, ABI_WORD);
-    if (words[MAGIC_WORD] !== MAGIC) return { foreign: true, why: 'its buffer does not begin like a control block' };
+    if (words[MAGIC_WORD] !== MAGIC) return foreign('its buffer does not begin like a control block');
     if (abi !== ABI_VERSION)
       return {
         foreign: false,
         why: `its control block has version ${abi}, this copy of cenote reads version ${ABI_VERSION}: use one version of cenote in the process`,
       };
-    const slots = words[SLOTS_WORD];
-    const threads = words[THREADS_WORD];
+    const length = words[LENGTH_WORD];
     const cells = words[CELLS_WORD];
-    const sane = slots > 0 && slots <= MAX_SLOTS && threads > 0 && threads <= MAX_THREADS + 1 && cells > 0 && cells <= MAX_CELLS;
-    if (!sane || words[LENGTH_WORD] !== buffer.byteLength || layoutOf(slots, threads, cells).bytes !== buffer.byteLength)
-      return { foreign: true, why: 'its control block is damaged: sizes do not agree' };
-    return undefined;
+    const constants = constantsOf(words);
+    const { max, maxThreads } = constants;
+    if (!isWithin(max, 1, MAX_SLOTS) || !isWithin(maxThreads, 0, MAX_THREADS) || !isWithin(cells, 1, MAX_CELLS))
+      return foreign('its control block is damaged: there is no pool of such a size');
+    const layout = layoutOf(max, maxThreads + 1, cells);
+    if (length !== buffer.byteLength || layout.bytes !== buffer.byteLength)
+      return foreign('its control block is damaged: sizes do not agree');
+    const { poolId, min, maxWaiting, acquireTimeout, maxUses, features } = constants;
+    const sane = poolId > 0 && isWithin(min, 0, max) && isWithin(maxWaiting, 0, MAX_CELLS) && acquireTimeout >= 0 && maxUses >= 0;
+    if (!sane || (features & ~(FEATURE_TRACE | FEATURE_SHARE)) !== 0)
+      return foreign('its control block is damaged: no pool has such settings');
+    return new ControlBlock(buffer, constants, layout);
   }
 
-  /** On a buffer that `reject` found nothing against. */
+  /** On a buffer that `create` has made. */
   static attach(buffer: SharedArrayBuffer): ControlBlock {
-    const words = new Int32Array(buffer);
-    const layout = layoutOf(words[SLOTS_WORD], words[THREADS_WORD], words[CELLS_WORD]);
-    const constants: Constants = {
-      poolId: words[POOL_ID_WORD],
-      min: words[MIN_WORD],
-      max: words[SLOTS_WORD],
-      maxThreads: words[THREADS_WORD] - 1,
-      maxWaiting: words[MAX_WAITING_WORD],
-      acquireTimeout: words[ACQUIRE_TIMEOUT_WORD],
-      maxUses: words[MAX_USES_WORD],
-      features: words[FEATURES_WORD],
-    };
-    return new ControlBlock(buffer, constants, layout);
+    const block = ControlBlock.open(buffer);
+    if (block instanceof ControlBlock) return block;
+    throw new TypeError(`not a control block: ${block.why}`);
   }
 
   get buffer(): SharedArrayBuffer {
@@ -175,3 +184,19 @@ export class ControlBlock {
     Atomics.store(this.words, this.layout.slots + slot * SLOT_STRIDE + SLOT_RETIRED, retired ? 1 : 0);
   }
 }
+
+/** One read of each. */
+function constantsOf(words: Int32Array): Constants {
+  return {
+    poolId: words[POOL_ID_WORD],
+    min: words[MIN_WORD],
+    max: words[SLOTS_WORD],
+    maxThreads: words[THREADS_WORD] - 1,
+    maxWaiting: words[MAX_WAITING_WORD],
+    acquireTimeout: words[ACQUIRE_TIMEOUT_WORD],
+    maxUses: words[MAX_USES_WORD],
+    features: words[FEATURES_WORD],
+  };
+}
+
+const isWithin = (value: number, least: number, most: number): boolean => value >= least && value <= most;

@@ -134,6 +134,9 @@ interface WireErrorParts {
   ])[];
 }
 
+/** Properties that have a field of their own in the wire form. */
+const TAKEN_APART: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'cause']);
+
 /** Errors within errors, at most so deep; also what ends a cycle. */
 const DEPTH = 8;
 
@@ -145,7 +148,7 @@ export function toWire(thrown: unknown, depth = 0): WireError {
 function partsOf(error: Error, depth: number): WireErrorParts {
   const own: [string, unknown, boolean, 'value' | 'error' | 'errors'][] = [];
   for (const key of Object.getOwnPropertyNames(error)) {
-    if (key === 'name' || key === 'message' || key === 'stack' || key === 'cause') continue;
+    if (TAKEN_APART.has(key)) continue;
     const { enumerable } = Object.getOwnPropertyDescriptor(error, key)!;
     const value = read(error, key);
     if (isError(value)) {
@@ -185,18 +188,45 @@ function languageType(error: Error): string {
   return 'Error';
 }
 
+/** Errors in one wire form, at most: it may hold itself, or the same one many times over, and would then unfold for ever. */
+const MOST_ERRORS = 10_000;
+
+/** Whatever came by the port: what is no wire form becomes an error that says so. */
 export function fromWire(wire: WireError): unknown {
-  return 'value' in wire ? wire.value : errorFrom(wire);
+  try {
+    return valueFrom(wire, { left: MOST_ERRORS });
+  } catch (cause) {
+    return new Error('an error came from another thread that cannot be read', { cause });
+  }
 }
 
-function errorFrom(wire: WireErrorParts): Error {
+/** How many more errors may be made. */
+interface Budget {
+  left: number;
+}
+
+function valueFrom(wire: WireError, budget: Budget): unknown {
+  return 'value' in wire ? wire.value : errorFrom(wire, budget);
+}
+
+function errorFrom(wire: WireErrorParts, budget: Budget): Error {
+  if (budget.left-- === 0) throw new RangeError(`more than ${MOST_ERRORS} errors in one`);
+  if (typeof wire.name !== 'string' || typeof wire.message !== 'string') throw new TypeError('an error needs a name and a message');
+  if (wire.stack !== undefined && typeof wire.stack !== 'string') throw new TypeError('a stack is text');
   const error = blank(wire);
   if (error.name !== wire.name) define(error, 'name', wire.name, false);
   define(error, 'stack', wire.stack, false);
-  if (wire.cause !== undefined) define(error, 'cause', fromWire(wire.cause), false);
+  if (wire.cause !== undefined) define(error, 'cause', valueFrom(wire.cause, budget), false);
   for (const [key, value, enumerable, kind] of wire.own) {
-    if (kind === 'error') define(error, key, errorFrom(value as WireErrorParts), enumerable);
-    else if (kind === 'errors') define(error, key, (value as WireError[]).map(fromWire), enumerable);
+    if (typeof key !== 'string' || TAKEN_APART.has(key)) throw new TypeError(`no property of an error: ${show(key)}`);
+    if (kind === 'error') define(error, key, errorFrom(value as WireErrorParts, budget), enumerable);
+    else if (kind === 'errors')
+      define(
+        error,
+        key,
+        (value as WireError[]).map((each) => valueFrom(each, budget)),
+        enumerable,
+      );
     else define(error, key, value, enumerable);
   }
   return error;
@@ -204,12 +234,12 @@ function errorFrom(wire: WireErrorParts): Error {
 
 function blank(wire: WireErrorParts): Error {
   const code = wire.own.find(([key]) => key === 'code')?.[1] as keyof typeof POOL_ERRORS | undefined;
-  if (wire.pool !== undefined)
-    return code !== undefined && Object.hasOwn(POOL_ERRORS, code)
+  if (typeof wire.pool === 'string')
+    return typeof code === 'string' && Object.hasOwn(POOL_ERRORS, code)
       ? new POOL_ERRORS[code](wire.message, wire.pool)
       : new PoolError(wire.message, wire.pool);
   if (wire.type === 'AggregateError') return new AggregateError([], wire.message);
-  const Type = Object.hasOwn(BUILT_IN, wire.type) ? BUILT_IN[wire.type] : Error;
+  const Type = typeof wire.type === 'string' && Object.hasOwn(BUILT_IN, wire.type) ? BUILT_IN[wire.type] : Error;
   return new Type(wire.message);
 }
 

@@ -17,16 +17,20 @@ import {
   cellState,
   cellThread,
   FAILED,
+  FREE,
   GRANTED,
   isLineEmpty,
   NOBODY,
   NONE,
   ON_THE_WAY,
+  REASON_DAMAGED,
   SOMEBODY,
   WAITING,
+  type Waiting,
 } from './line.ts';
 import { EMPTY, FLAG, FOUND_IDLE, IDLE, LEASED, type Slots, slotState, TAKEN } from './slot.ts';
 import { guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, RETURNS_GUARDED } from './state.ts';
+import { Succession } from './succession.ts';
 import { OWNER } from './threads.ts';
 
 /** What has become of a waiter: a slot (0 or more), PENDING, or a reason as a negative number. */
@@ -37,6 +41,9 @@ const sentAway = (reason: number): number => -1 - reason;
 
 /** Every how many hand-outs one hold is timed: the clock costs more than the hand-out. */
 const SAMPLE_EVERY = 32;
+
+/** How often somebody who would say no looks at all slots before leaving it to the line. */
+const LOOKS = 3;
 
 /** How often a thread that only ever borrows and gives back looks up from it, in ms: it may never get to its event loop. */
 const LOOK_EVERY = 250;
@@ -59,6 +66,7 @@ export class Lending {
   readonly serials: Float64Array;
   readonly #words: Int32Array;
   readonly #slots: Slots;
+  readonly #succession: Succession;
   readonly #floats: Float64Array;
   readonly #slotWords: number;
   readonly #counters: number;
@@ -66,6 +74,8 @@ export class Lending {
   readonly #traced: boolean;
   readonly #listener: Listener;
   readonly #sampledAt: Float64Array;
+  /** Slot words, for comparing. */
+  readonly #seen: Int32Array;
   #begun = 0;
   #untilSample = 1;
   #lookedAt = 0;
@@ -81,6 +91,7 @@ export class Lending {
     this.serials = new Float64Array(block.slots.count);
     this.#words = block.words;
     this.#slots = block.slots;
+    this.#succession = new Succession(block.line);
     this.#reach = block.slots.count;
     this.#floats = block.floats;
     this.#slotWords = block.layout.slots;
@@ -89,6 +100,12 @@ export class Lending {
     this.#traced = (block.constants.features & FEATURE_TRACE) !== 0;
     this.#listener = listener;
     this.#sampledAt = new Float64Array(block.slots.count);
+    this.#seen = new Int32Array(block.slots.count);
+  }
+
+  /** The slot that this thread has borrowed last. */
+  get last(): number {
+    return this.#last;
   }
 
   // ── borrowing
@@ -194,15 +211,22 @@ export class Lending {
     return cell;
   }
 
-  /** Picks up what a waiter of ours was given. The slot first, then the cell: in between, the slot says whose it is. */
+  /**
+   * Picks up what a waiter of ours was given. The slot first, then the cell: in between, the slot says whose it is.
+   * REASON_DAMAGED: the cell is not ours any more, or says what cannot be. Then there is nothing behind it that this thread may use.
+   */
   collect(cell: number): number {
     const { line, slots } = this.block;
     const word = line.load(cell);
+    if (cellThread(word) !== this.me) return sentAway(REASON_DAMAGED);
     switch (cellState(word)) {
+      case WAITING:
+        return PENDING;
       case GRANTED: {
         const slot = cellSlot(word);
-        const lease = slots.pickUp(slot, this.me);
+        const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;
         line.free(cell, word);
+        if (lease === 0) return sentAway(REASON_DAMAGED);
         this.#last = slot;
         this.#begin(slot, lease);
         return slot;
@@ -210,14 +234,17 @@ export class Lending {
       case FAILED:
         line.free(cell, word);
         return sentAway(cellReason(word));
+      case FREE:
+        return sentAway(REASON_DAMAGED);
       default:
-        return PENDING;
+        line.free(cell, word);
+        return sentAway(REASON_DAMAGED);
     }
   }
 
   /** Out of the line. False: it was served first, `collect` it. */
   leave(cell: number): boolean {
-    if (!this.block.line.leave(cell)) return false;
+    if (!this.block.line.leave(cell, this.me)) return false;
     // What it might have got is passed on; and somebody has to notice that the line is empty.
     this.match();
     return true;
@@ -259,6 +286,7 @@ export class Lending {
     for (;;) {
       const word = line.loadLine();
       if (isLineEmpty(word)) return false;
+      if (this.#succession.first()) return true;
       switch (line.look(word)) {
         case SOMEBODY:
           return true;
@@ -268,6 +296,11 @@ export class Lending {
           if (line.empty(word)) return false;
       }
     }
+  }
+
+  /** Who has waited longest, as far as plain reads can tell: its grant is what decides. Good until the next call. */
+  first(): Waiting | undefined {
+    return this.#succession.first() ? this.#succession : undefined;
   }
 
   /** IDLE -> TAKEN(me), or NONE. */
@@ -289,7 +322,7 @@ export class Lending {
   grant(slot: number): boolean {
     const { line, slots } = this.block;
     for (;;) {
-      const first = line.oldest(line.loadLine());
+      const first = this.first();
       if (first === undefined) {
         slots.putBack(slot, this.me);
         if (this.block.isRetired(slot)) this.callOwner();
@@ -320,7 +353,7 @@ export class Lending {
   evict(reason: number): void {
     const { line } = this.block;
     while (this.hasWaiters()) {
-      const first = line.oldest(line.loadLine());
+      const first = this.first();
       if (first !== undefined && line.fail(first.cell, first.word, reason)) this.wake(cellThread(first.word));
     }
   }
@@ -351,15 +384,54 @@ export class Lending {
     return { count, idle };
   }
 
-  /** Places that may yet serve somebody without anybody giving back: idle, empty, or in the owner's hands. */
-  supply(): number {
+  /**
+   * Is everything that might serve somebody without anybody giving back (idle, empty, in the owner's hands, or about to be granted) wanted by those in line already?
+   *
+   * True is final, so it has to have been so at one instant: every slot was the same before and after we looked at the line. A single look may see one slot before and another
+   * after something was handed on, and find nothing where something was idle all along. False may also mean that too much is going on to tell: whoever joins the line will be told.
+   */
+  isSpokenFor(): boolean {
+    for (let looks = 0; looks < LOOKS; looks++) {
+      const supply = this.#lookAtSlots();
+      if (this.block.line.isShorterThan(supply)) return false;
+      if (this.#isAsSeen()) return true;
+    }
+    return false;
+  }
+
+  #lookAtSlots(): number {
     const { slots } = this.block;
     let supply = 0;
     for (let slot = 0; slot < slots.count; slot++) {
-      const state = slotState(slots.load(slot));
-      if (state !== LEASED && state !== TAKEN) supply++;
+      const word = slots.load(slot);
+      this.#seen[slot] = word;
+      const state = slotState(word);
+      if (state === TAKEN ? !this.isGranted(slot) : state !== LEASED) supply++;
     }
     return supply;
+  }
+
+  /** Has a waiter been given this slot, and not picked it up yet? */
+  isGranted(slot: number): boolean {
+    const { line } = this.block;
+    for (let cell = 0; cell < line.count; cell++) {
+      const word = line.load(cell);
+      if (cellState(word) === GRANTED && cellSlot(word) === slot) return true;
+    }
+    return false;
+  }
+
+  /** Has some match a slot that it has not granted to anybody yet? It is about to, or to put it back. */
+  isHandingOn(): boolean {
+    const { slots } = this.block;
+    for (let slot = 0; slot < slots.count; slot++) if (slotState(slots.load(slot)) === TAKEN && !this.isGranted(slot)) return true;
+    return false;
+  }
+
+  #isAsSeen(): boolean {
+    const { slots } = this.block;
+    for (let slot = 0; slot < slots.count; slot++) if (slots.load(slot) !== this.#seen[slot]) return false;
+    return true;
   }
 
   /** Has this cell of ours still to be served? */

@@ -55,6 +55,8 @@ export const REASON_UNAVAILABLE = 2;
 export const REASON_FACTORY = 3;
 /** It only tried, and there is nothing for it. */
 export const REASON_NOTHING = 4;
+/** Not in any cell: what the cell said cannot be, because something else has written into the block. */
+export const REASON_DAMAGED = 5;
 
 /** A waiter's mark: it only tries, and is to be told when there is nothing for it. */
 export const MARK_TRIES = 1;
@@ -88,8 +90,12 @@ const EPOCH_MASK = -1 << 17;
 const EPOCH_ONE = 1 << 17;
 
 export const isLineEmpty = (line: number): boolean => (line & NOT_EMPTY) === 0;
+/** As the word says it; `Line.#high` is what may be believed. */
 const highWaterOf = (line: number): number => (line >>> HIGH_WATER_SHIFT) & HIGH_WATER_MASK;
 const nextEpoch = (line: number): number => ((line & EPOCH_MASK) + EPOCH_ONE) | 0;
+
+/** How many freed cells a thread remembers. */
+const REMEMBERED = 1024;
 
 /** No such cell, slot or waiter. */
 export const NONE = -1;
@@ -118,13 +124,15 @@ export class Line {
   readonly count: number;
   readonly #words: Int32Array;
   readonly #at: Cells;
-  /** The cell this thread used last: very likely free again. */
-  #recent = 0;
+  /** Cells that this thread has freed: very likely free, and found without a search. */
+  readonly #freed: Int32Array;
+  #freedCount = 0;
 
   constructor(words: Int32Array, at: Cells) {
     this.#words = words;
     this.#at = at;
     this.count = at.cellCount;
+    this.#freed = new Int32Array(Math.min(at.cellCount, REMEMBERED));
   }
 
   load(cell: number): number {
@@ -152,8 +160,11 @@ export class Line {
 
   /** FREE -> JOINING(me). NONE: every cell is in use. */
   claim(me: number): number {
-    if (this.#claim(this.#recent, me)) return this.#recent;
-    for (let cell = 0; cell < this.count; cell++) if (this.#claim(cell, me)) return (this.#recent = cell);
+    while (this.#freedCount > 0) {
+      const cell = this.#freed[--this.#freedCount];
+      if (this.#claim(cell, me)) return cell;
+    }
+    for (let cell = 0; cell < this.count; cell++) if (this.#claim(cell, me)) return cell;
     return NONE;
   }
 
@@ -199,54 +210,77 @@ export class Line {
 
   // ── going
 
-  /** WAITING -> FREE, by the waiter. False: it was granted or failed first. Whoever leaves must match. */
-  leave(cell: number): boolean {
+  /** WAITING(me) -> FREE, by the waiter. False: it was granted or failed first. Whoever leaves must match. */
+  leave(cell: number, me: number): boolean {
     const word = this.load(cell);
-    return cellState(word) === WAITING && this.#swap(cell, word, nextRound(word));
+    return cellState(word) === WAITING && cellThread(word) === me && this.free(cell, word);
   }
 
   /** GRANTED or FAILED -> FREE, by the waiter once it has what it was given; any state -> FREE by the owner for a dead thread. */
   free(cell: number, word: number): boolean {
-    return this.#swap(cell, word, nextRound(word));
+    if (!this.#swap(cell, word, nextRound(word))) return false;
+    if (this.#freedCount < this.#freed.length) this.#freed[this.#freedCount++] = cell;
+    return true;
   }
 
   // ── looking
+
+  /** Never beyond the cells, whatever LINE says. */
+  #high(line: number): number {
+    return Math.min(highWaterOf(line), this.count);
+  }
 
   loadLine(): number {
     return Atomics.load(this.#words, LINE_WORD);
   }
 
   /**
-   * The waiter with the oldest ticket, or NONE. Only tickets drawn before the scan began count: somebody who joins behind the scan
-   * could otherwise be passed by a later one who joins ahead of it.
-   *
-   * Plain reads. They see everybody who joined before a waiter that the counter covers (that waiter drew its ticket after them,
-   * and we have read the counter after that). What they miss is confirmed by `grant`, or by `look` before anybody stops looking.
+   * Every waiter whose ticket was drawn before this began, with its age in tickets; gives the counter that ages are from. The counter is read before the high water: who
+   * has a ticket, and was in line before another drew one, is below it. Plain reads: what they miss is confirmed by `grant`, or by `look` before anybody stops looking.
    */
-  oldest(line: number): Waiting | undefined {
-    const next = Atomics.load(this.#words, TICKET_WORD);
+  survey(visit: (cell: number, age: number) => void): number {
+    const counter = Atomics.load(this.#words, TICKET_WORD);
     const { cells, tickets } = this.#at;
-    const high = highWaterOf(line);
-    let oldest: number = NONE;
-    let seen = 0;
-    let age = 0;
+    const high = this.#high(this.loadLine());
+    let found = false;
+    let strays = false;
     for (let cell = 0; cell < high; cell++) {
-      const word = this.#words[cells + cell];
-      if (cellState(word) !== WAITING) continue;
+      if (cellState(this.#words[cells + cell]) !== WAITING) continue;
       // Tickets wrap: only differences mean something, and fewer than 2^31 are out at a time.
-      const before = (next - this.#words[tickets + cell]) | 0;
-      if (before > age) {
-        age = before;
-        oldest = cell;
-        seen = word;
-      }
+      const age = (counter - this.#words[tickets + cell]) | 0;
+      if (age > 0) {
+        found = true;
+        visit(cell, age);
+      } else strays = true;
     }
-    return oldest === NONE ? undefined : { cell: oldest, word: seen };
+    if (!found && strays) this.#surveyStrays(counter, visit);
+    return counter;
+  }
+
+  /**
+   * Waiters whose ticket has not been drawn even now: theirs is damaged, or the counter is. They come after everybody else, but they do come: `look` sees them,
+   * so a match would otherwise never end.
+   */
+  #surveyStrays(counter: number, visit: (cell: number, age: number) => void): void {
+    const { cells, tickets } = this.#at;
+    const drawn = Atomics.load(this.#words, TICKET_WORD);
+    const high = this.#high(this.loadLine());
+    for (let cell = 0; cell < high; cell++) {
+      if (cellState(this.#words[cells + cell]) !== WAITING) continue;
+      const ticket = this.#words[tickets + cell];
+      if (((drawn - ticket) | 0) <= 0) visit(cell, (counter - ticket) | 0);
+    }
+  }
+
+  /** The word of the waiter in this cell, if it is still the one with this ticket; else NONE, which no word is. */
+  standing(cell: number, ticket: number): number {
+    const word = this.load(cell);
+    return cellState(word) === WAITING && this.#words[this.#at.tickets + cell] === ticket ? word : NONE;
   }
 
   /** Is anybody there? With atomic loads: this may decide that a match is over. */
   look(line: number): typeof NOBODY | typeof ON_THE_WAY | typeof SOMEBODY {
-    const high = highWaterOf(line);
+    const high = this.#high(line);
     let found: typeof NOBODY | typeof ON_THE_WAY | typeof SOMEBODY = NOBODY;
     for (let cell = 0; cell < high; cell++) {
       const state = cellState(this.load(cell));
@@ -275,7 +309,7 @@ export class Line {
 
   /** Everybody who waits, oldest first. */
   waiters(): Waiting[] {
-    const high = highWaterOf(this.loadLine());
+    const high = this.#high(this.loadLine());
     const waiting: Waiting[] = [];
     for (let cell = 0; cell < high; cell++) {
       const word = this.load(cell);
@@ -284,9 +318,14 @@ export class Line {
     return waiting.sort((a, b) => (this.ticket(a.cell) - this.ticket(b.cell)) | 0);
   }
 
+  /** Do fewer than this many wait? Mostly without counting them. */
+  isShorterThan(limit: number): boolean {
+    return this.#high(this.loadLine()) < limit || this.waiting() < limit;
+  }
+
   /** Waiters in line. Exact only while nobody comes or goes. */
   waiting(): number {
-    const high = highWaterOf(this.loadLine());
+    const high = this.#high(this.loadLine());
     let waiting = 0;
     for (let cell = 0; cell < high; cell++) if (cellState(this.#words[this.#at.cells + cell]) === WAITING) waiting++;
     return waiting;

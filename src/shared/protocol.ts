@@ -9,6 +9,9 @@ export interface Knock {
   readonly type: typeof KNOCK;
   readonly poolId: number;
   readonly threadId: number;
+  readonly name: string;
+  /** The control block: says whether the pool has ended, when nobody knows it any more. */
+  readonly buffer: SharedArrayBuffer;
   /** The owner's end. Its 'close' says that the thread is gone, however it went. */
   readonly port: import('node:worker_threads').MessagePort;
 }
@@ -20,10 +23,14 @@ export const RELEASE = 3;
 export const DESTROY = 4;
 export const TRACE = 5;
 export const LEAVE = 6;
+export const ERRAND = 7;
+export const WITHDRAW = 8;
 
 export type Request =
-  /** Run a method of what this lease has borrowed. Answered by id; for CALL_SYNC the caller's bell is rung, too. */
-  | readonly [type: typeof CALL | typeof CALL_SYNC, id: number, slot: number, lease: number, method: string, args: readonly unknown[]]
+  /** Run a method of what this lease has borrowed, once for each list of arguments. Answered by id: this one for the first, and so on. What is cloned is what costs, so a run of calls is one. */
+  | readonly [type: typeof CALL, id: number, slot: number, lease: number, method: string, args: (readonly unknown[])[]]
+  /** The same, once, and the caller's bell is rung, too. */
+  | readonly [type: typeof CALL_SYNC, id: number, slot: number, lease: number, method: string, args: readonly unknown[]]
   /** Give it back once the calls made before this have settled. */
   | readonly [type: typeof RELEASE, slot: number, lease: number]
   /** It is broken. */
@@ -31,7 +38,11 @@ export type Request =
   /** Where it was borrowed, for leak warnings. */
   | readonly [type: typeof TRACE, slot: number, lease: number, stack: string]
   /** Detach: the thread has given everything back. */
-  | readonly [type: typeof LEAVE];
+  | readonly [type: typeof LEAVE]
+  /** Borrow something, call that method of it, give it back. No timeout: the pool's own. */
+  | readonly [type: typeof ERRAND, id: number, timeout: number | undefined, method: string, args: readonly unknown[]]
+  /** If that errand still waits in line, it need not any more. */
+  | readonly [type: typeof WITHDRAW, id: number];
 
 // ── owner -> worker, in batches
 export const WELCOME = 1;
@@ -41,16 +52,20 @@ export const FAILURE = 4;
 export const FACTORY_FAILURE = 5;
 export const SHARED = 6;
 export const FAREWELL = 7;
+export const WITHDRAWN = 8;
 
 export type Response =
   /** Attached, as this thread record. What has been shared so far follows as SHARED. */
   | readonly [type: typeof WELCOME, me: number]
   | readonly [type: typeof REFUSED, error: WireError]
-  | readonly [type: typeof ANSWER, id: number, value: unknown]
+  /** What this call has given, and those after it. */
+  | readonly [type: typeof ANSWER, id: number, values: unknown[]]
   | readonly [type: typeof FAILURE, id: number, error: WireError]
   /** What the factory failed with, for the waiter with this ticket. Posted before the cell says so. */
   | readonly [type: typeof FACTORY_FAILURE, cell: number, ticket: number, error: WireError]
   /** What workers get for this resource. Posted before it can be had. */
   | readonly [type: typeof SHARED, slot: number, generation: number, value: unknown]
   /** Detached, or the pool is no more. */
-  | readonly [type: typeof FAREWELL];
+  | readonly [type: typeof FAREWELL]
+  /** That errand has left the line, as it was asked to. */
+  | readonly [type: typeof WITHDRAWN, id: number];

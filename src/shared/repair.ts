@@ -31,8 +31,9 @@ export function repair(owner: Lending, dead: number): number[] {
       const word = line.load(cell);
       if (cellState(word) === FREE || cellThread(word) !== dead) break;
       if (cellState(word) === GRANTED) {
-        const slot = slots.load(cellSlot(word));
-        if (slotState(slot) === TAKEN) slots.repossess(cellSlot(word), slot);
+        const slot = cellSlot(word);
+        const taken = slots.has(slot) ? slots.load(slot) : 0;
+        if (slotState(taken) === TAKEN) slots.repossess(slot, taken);
       }
       // Fails if somebody has granted the cell meanwhile: look again.
       if (line.free(cell, word)) break;
@@ -45,7 +46,7 @@ export function repair(owner: Lending, dead: number): number[] {
     if (slotThread(word) !== dead) continue;
     if (slotState(word) === LEASED && slots.seize(slot, leaseOf(word))) borrowed.push(slot);
     // The word was read before the cells: if the waiter it was granted to has picked it up since, the compare-exchange fails.
-    if (slotState(word) === TAKEN && !isGranted(owner, slot)) slots.repossess(slot, word);
+    if (slotState(word) === TAKEN && !owner.isGranted(slot)) slots.repossess(slot, word);
   }
 
   for (let cell = 0; cell < line.count; cell++) {
@@ -54,13 +55,4 @@ export function repair(owner: Lending, dead: number): number[] {
   }
   line.reopen();
   return borrowed;
-}
-
-/** Has a waiter been given this slot, and not picked it up yet? */
-export function isGranted({ block: { line } }: Lending, slot: number): boolean {
-  for (let cell = 0; cell < line.count; cell++) {
-    const word = line.load(cell);
-    if (cellState(word) === GRANTED && cellSlot(word) === slot) return true;
-  }
-  return false;
 }

@@ -48,6 +48,8 @@ export const SLOT_TRANSITIONS: Readonly<Record<(typeof SLOT_STATES)[number], rea
 };
 
 const STATE_MASK = 0b111;
+/** No word ever has it, unless something else has written into the block. */
+const NO_STATE = 7;
 export const FLAG = 0b1000;
 const THREAD_SHIFT = 4;
 const THREAD_MASK = 0x3ff << THREAD_SHIFT;
@@ -80,6 +82,11 @@ export class Slots {
     this.#words = words;
     this.#base = base;
     this.count = count;
+  }
+
+  /** Is there such a slot? A number out of a cell may be a damaged one. */
+  has(slot: number): boolean {
+    return slot < this.count;
   }
 
   at(slot: number): number {
@@ -153,6 +160,12 @@ export class Slots {
   }
 
   // ── the owner only
+
+  /** The one state that does not exist -> CHECKING: the word is damaged, and the owner takes what it stands for. */
+  salvage(slot: number): boolean {
+    const word = this.load(slot);
+    return slotState(word) === NO_STATE && this.#swap(slot, word, inState(word, CHECKING, 0));
+  }
 
   /** EMPTY -> CREATING. */
   reserve(slot: number): boolean {

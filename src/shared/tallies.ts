@@ -35,7 +35,7 @@ export class Tallies {
     const sums = new Float64Array(TALLY_COUNTERS);
     for (let tries = 0; tries < TRIES; tries++) {
       const before = Atomics.load(this.#words, FOLD_WORD);
-      if (before & 1) continue;
+      if (before & 1 && tries < TRIES - 1) continue;
       for (let counter = 0; counter < TALLY_COUNTERS; counter++) {
         let sum = this.#floats[TALLY / 2 + counter];
         for (let thread = 0; thread < this.#threads; thread++) sum += this.#floats[this.of(thread) + counter];
@@ -51,7 +51,8 @@ export class Tallies {
    * it may have died between a hand-out and the line that counts it.
    */
   fold(thread: number): void {
-    Atomics.add(this.#words, FOLD_WORD, 1);
+    // Not an add: a word that was damaged into an odd one is put right by the next fold.
+    Atomics.or(this.#words, FOLD_WORD, 1);
     const from = this.of(thread);
     this.#floats[from + TALLY_RELEASED] = this.#floats[from + TALLY_ACQUIRED];
     for (let counter = 0; counter < TALLY_COUNTERS; counter++) {

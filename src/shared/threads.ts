@@ -43,10 +43,10 @@ export class Threads {
 
   // ── the owner only
 
-  /** A free record for the thread, or NONE. */
-  admit(threadId: number): number {
+  /** A free record for the thread, or NONE. The owner asks its own books which are: a status may be damaged, and two threads with one number would be one. */
+  admit(threadId: number, isTaken = (thread: number): boolean => this.isAttached(thread)): number {
     for (let thread = 1; thread < this.count; thread++) {
-      if (this.isAttached(thread)) continue;
+      if (isTaken(thread)) continue;
       this.occupy(thread, threadId);
       return thread;
     }

@@ -74,6 +74,11 @@ export interface PoolStats {
   holdTime: Percentiles;
 }
 
+/** The names of R's methods. */
+export type MethodName<R> = { [K in keyof R]: R[K] extends (...args: never[]) => unknown ? K : never }[keyof R] & string;
+export type Arguments<R, K extends keyof R> = R[K] extends (...args: infer A) => unknown ? A : never;
+export type Result<R, K extends keyof R> = R[K] extends (...args: never[]) => infer V ? Awaited<V> : never;
+
 /** What every thread can do with a pool. R is what acquire hands out on that thread. */
 export interface ResourcePool<R> extends CircuitBreaker {
   readonly name: string;
@@ -99,6 +104,14 @@ export interface ResourcePool<R> extends CircuitBreaker {
   destroy(resource: R, error?: Error): void;
   /** acquire, run, release: also when `body` throws. A body that gave the resource back itself is fine. */
   use<V>(body: (resource: R) => V | PromiseLike<V>, options?: AcquireOptions): Promise<V>;
+  /**
+   * An errand: borrows, calls one method of the resource with these arguments, and gives it back, all of it on the owner's thread. For a worker that is one message
+   * there and one back, and between its place in line and its answer nothing waits for this thread to have time. It stands
+   * in the same line as everybody else, from when the owner hears of it. Rejects with what acquire rejects with, what the method throws, or RemoteCallError (no such method, not exposed, arguments that cannot be cloned).
+   * `timeout` and `signal` are about the wait in line: once the method runs, it is waited for.
+   * A thread that dies or detaches takes its waiting errands with it; a method still running a second after its thread died costs the resource.
+   */
+  call<K extends MethodName<R>>(method: K, args: Arguments<R, K>, options?: AcquireOptions): Promise<Result<R, K>>;
   /** acquire for `using` / `await using`: the lease releases itself at the end of the block. */
   lease(options?: AcquireOptions): Promise<Lease<R>>;
 

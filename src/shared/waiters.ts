@@ -1,9 +1,10 @@
 /** The waiters of one thread that do not block it: a promise for each cell. */
+import { AbortSignals } from './abort-signals.ts';
 import { now } from './clock.ts';
 import type { KeepAlive } from './keep-alive.ts';
 import { TALLY_REJECTED, TALLY_TIMED_OUT } from './layout.ts';
 import { isServed, type Lending, PENDING, reasonOf } from './lending.ts';
-import { MARK_TRIES, NONE, REASON_FACTORY, REASON_NOTHING } from './line.ts';
+import { MARK_TRIES, NONE, REASON_FACTORY } from './line.ts';
 
 /** What to say to a waiter that gets nothing. */
 export interface Refusals {
@@ -13,21 +14,32 @@ export interface Refusals {
 }
 
 interface Waiter {
+  /** May change: see `exchange`. */
+  cell: number;
   ticket: number;
   readonly tries: boolean;
   readonly since: number;
-  readonly resolve: (slot: number) => void;
+  readonly deliver: (slot: number) => unknown;
+  readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   timer: NodeJS.Timeout | undefined;
   readonly signal: AbortSignal | undefined;
+  older: Waiter | undefined;
+  younger: Waiter | undefined;
+  isPending: boolean;
 }
 
 export class Waiters {
   readonly #lending: Lending;
   readonly #keepAlive: KeepAlive;
   readonly #refusals: Refusals;
-  readonly #pending = new Map<number, Waiter>();
-  readonly #signals = new Map<AbortSignal, { waiters: number; readonly stop: () => void }>();
+  readonly #signals = new AbortSignals((signal) => this.#abort(signal));
+  /** By ticket, as the line serves them: a list, since they go from anywhere. */
+  #oldest: Waiter | undefined;
+  #youngest: Waiter | undefined;
+  #size = 0;
+  /** Those who only try are sent away out of order. */
+  #trying = 0;
   #pollQueued = false;
 
   constructor(lending: Lending, keepAlive: KeepAlive, refusals: Refusals) {
@@ -37,40 +49,79 @@ export class Waiters {
   }
 
   get size(): number {
-    return this.#pending.size;
+    return this.#size;
   }
 
-  /** A slot for the waiter in this cell, or NONE if it only tried. */
-  wait(cell: number, timeout: number, signal: AbortSignal | undefined): Promise<number> {
-    return new Promise((resolve, reject) => {
+  /** What `deliver` makes of the slot that the waiter in this cell gets, or null if it only `tries` and there is nothing. */
+  wait<V>(cell: number, timeout: number, signal: AbortSignal | undefined, deliver: (slot: number) => V, tries: boolean): Promise<V | null> {
+    return new Promise<unknown>((resolve, reject) => {
       const waiter: Waiter = {
+        cell,
         ticket: this.#lending.block.line.ticket(cell),
-        tries: (this.#lending.block.line.mark(cell) & MARK_TRIES) !== 0,
+        tries,
         since: now(),
+        deliver,
         resolve,
         reject,
         timer: undefined,
         signal,
+        older: undefined,
+        younger: undefined,
+        isPending: true,
       };
-      this.#pending.set(cell, waiter);
+      this.#enter(waiter);
       this.#keepAlive.hold();
-      // The cell may change under a waiter (`exchange`), so these find it anew.
       if (timeout > 0) waiter.timer = setTimeout(() => this.#timeOut(waiter, timeout), timeout);
-      if (signal !== undefined) this.#listenTo(signal);
-    });
+      if (signal !== undefined) this.#signals.use(signal);
+    }) as Promise<V | null>;
   }
 
-  /** Settles whoever was served. */
+  // ── the list
+
+  #enter(waiter: Waiter): void {
+    const older = this.#youngest;
+    waiter.older = older;
+    waiter.younger = undefined;
+    if (older === undefined) this.#oldest = waiter;
+    else older.younger = waiter;
+    this.#youngest = waiter;
+    this.#size++;
+    if (waiter.tries) this.#trying++;
+  }
+
+  #remove(waiter: Waiter): void {
+    const { older, younger } = waiter;
+    if (older === undefined) this.#oldest = younger;
+    else older.younger = younger;
+    if (younger === undefined) this.#youngest = older;
+    else younger.older = older;
+    this.#size--;
+    if (waiter.tries) this.#trying--;
+  }
+
+  #everybody(): Waiter[] {
+    const all: Waiter[] = [];
+    for (let waiter = this.#oldest; waiter !== undefined; waiter = waiter.younger) all.push(waiter);
+    return all;
+  }
+
+  // ── being served
+
+  /** Settles whoever was served. The line serves the oldest first: behind one that has not been served, none has. */
   poll(): void {
-    for (const [cell, waiter] of this.#pending) {
-      const outcome = this.#lending.collect(cell);
-      if (outcome !== PENDING) this.#settle(cell, waiter, outcome);
+    for (let waiter = this.#oldest; waiter !== undefined; ) {
+      const { younger } = waiter;
+      const outcome = this.#lending.collect(waiter.cell);
+      if (outcome !== PENDING) this.#conclude(this.#finish(waiter), outcome);
+      // Unless its ticket has been damaged: then it is not first any more.
+      else if (this.#trying === 0 && this.#lending.block.line.ticket(waiter.cell) === waiter.ticket) return;
+      waiter = younger;
     }
   }
 
   /** `poll`, soon: after whatever this thread is in the middle of. */
   pollSoon(): void {
-    if (this.#pollQueued || this.#pending.size === 0) return;
+    if (this.#pollQueued || this.#size === 0) return;
     this.#pollQueued = true;
     queueMicrotask(() => {
       this.#pollQueued = false;
@@ -83,67 +134,60 @@ export class Waiters {
    * gets the sleeper's place. A sleeping thread could not pick it up, and everybody (this thread, too) would wait for a slot that lies ready.
    */
   exchange(cell: number): number {
+    const { line } = this.#lending.block;
     // Somebody who only tries has no place to give: whoever got it would be told that there is nothing.
-    if ((this.#lending.block.line.mark(cell) & MARK_TRIES) !== 0) return NONE;
-    for (const [granted, waiter] of this.#pending) {
-      if (this.#lending.isWaiting(granted)) continue;
-      const outcome = this.#lending.collect(granted);
-      this.#pending.delete(granted);
+    if ((line.mark(cell) & MARK_TRIES) !== 0) return NONE;
+    for (const waiter of this.#everybody()) {
+      if (this.#lending.isWaiting(waiter.cell)) continue;
+      const outcome = this.#lending.collect(waiter.cell);
       if (!isServed(outcome)) {
-        this.#settle(granted, waiter, outcome);
+        this.#conclude(this.#finish(waiter), outcome);
         continue;
       }
       if (waiter.tries) {
         // It would not have waited, so it does not take the sleeper's place either: the sleeper leaves it, or a later grant would lie there for ever.
-        this.#finish(granted, waiter).resolve(NONE);
+        this.#finish(waiter).resolve(null);
         if (!this.#lending.leave(cell)) this.#passOn(cell);
         return outcome;
       }
-      waiter.ticket = this.#lending.block.line.ticket(cell);
-      this.#pending.set(cell, waiter);
+      this.#remove(waiter);
+      waiter.cell = cell;
+      waiter.ticket = line.ticket(cell);
+      this.#enter(waiter);
       return outcome;
     }
     return NONE;
   }
 
-  /** Nobody is served any more: rejects everyone, and passes on what they were granted. */
+  // ── leaving
+
+  /** Nobody is served any more: rejects everyone (those who only try get nothing), and passes on what they were granted. */
   abandon(error: () => unknown): void {
-    for (const [cell, waiter] of [...this.#pending]) {
-      this.#finish(cell, waiter);
-      if (!this.#lending.leave(cell)) this.#passOn(cell);
-      waiter.reject(error());
+    for (const waiter of this.#everybody()) {
+      if (!waiter.isPending) continue;
+      if (waiter.tries) waiter.resolve(null);
+      else this.#count(TALLY_REJECTED);
+      this.#withdraw(waiter, error());
     }
-  }
-
-  #timeOut(waiter: Waiter, timeout: number): void {
-    const cell = this.#cellOf(waiter);
-    // Served first: then it has a resource, or its error.
-    this.#finish(cell, waiter);
-    if (!this.#lending.leave(cell)) return this.#conclude(cell, waiter, this.#lending.collect(cell));
-    this.#count(TALLY_TIMED_OUT);
-    waiter.reject(this.#refusals.timedOut(timeout));
-  }
-
-  /** One listener for all waiters with this signal: many may share it, and Node warns of many listeners. */
-  #listenTo(signal: AbortSignal): void {
-    const known = this.#signals.get(signal);
-    if (known !== undefined) {
-      known.waiters++;
-      return;
-    }
-    const abort = (): void => this.#abort(signal);
-    signal.addEventListener('abort', abort, { once: true });
-    this.#signals.set(signal, { waiters: 1, stop: () => signal.removeEventListener('abort', abort) });
   }
 
   #abort(signal: AbortSignal): void {
-    for (const [cell, waiter] of [...this.#pending]) {
-      if (waiter.signal !== signal || this.#pending.get(cell) !== waiter) continue;
-      // First: leaving calls out on the owner, and whoever joins from there may get this very cell.
-      this.#finish(cell, waiter);
-      if (!this.#lending.leave(cell)) this.#passOn(cell);
-      waiter.reject(signal.reason);
-    }
+    for (const waiter of this.#everybody()) if (waiter.isPending && waiter.signal === signal) this.#withdraw(waiter, signal.reason);
+  }
+
+  #withdraw(waiter: Waiter, reason: unknown): void {
+    // First: leaving calls out on the owner, and whoever joins from there may get this very cell.
+    this.#finish(waiter);
+    if (!this.#lending.leave(waiter.cell)) this.#passOn(waiter.cell);
+    waiter.reject(reason);
+  }
+
+  #timeOut(waiter: Waiter, timeout: number): void {
+    this.#finish(waiter);
+    // Served first: then it has a resource, or its error.
+    if (!this.#lending.leave(waiter.cell)) return this.#conclude(waiter, this.#lending.collect(waiter.cell));
+    this.#count(TALLY_TIMED_OUT);
+    waiter.reject(this.#refusals.timedOut(timeout));
   }
 
   /** Whoever cancels gives back what it won meanwhile. */
@@ -152,37 +196,30 @@ export class Waiters {
     if (isServed(outcome)) this.#lending.giveBack(outcome);
   }
 
-  #settle(cell: number, waiter: Waiter, outcome: number): void {
-    this.#conclude(cell, this.#finish(cell, waiter), outcome);
-  }
+  // ── the end of a wait
 
-  #conclude(cell: number, waiter: Waiter, outcome: number): void {
-    if (isServed(outcome)) return waiter.resolve(outcome);
+  #conclude(waiter: Waiter, outcome: number): void {
+    if (isServed(outcome)) {
+      try {
+        return waiter.resolve(waiter.deliver(outcome));
+      } catch (error) {
+        return waiter.reject(error);
+      }
+    }
     const reason = reasonOf(outcome);
-    if (reason === REASON_NOTHING || (waiter.tries && reason !== REASON_FACTORY)) return waiter.resolve(NONE);
+    if (waiter.tries && reason !== REASON_FACTORY) return waiter.resolve(null);
     this.#count(TALLY_REJECTED);
-    waiter.reject(this.#refusals.refusal(reason, cell, waiter.ticket));
+    waiter.reject(this.#refusals.refusal(reason, waiter.cell, waiter.ticket));
   }
 
-  #finish(cell: number, waiter: Waiter): Waiter {
-    this.#pending.delete(cell);
+  #finish(waiter: Waiter): Waiter {
+    this.#remove(waiter);
+    waiter.isPending = false;
     clearTimeout(waiter.timer);
-    if (waiter.signal !== undefined) this.#stopListeningTo(waiter.signal);
+    if (waiter.signal !== undefined) this.#signals.letGo(waiter.signal);
     this.#keepAlive.letGo();
     this.#lending.block.waitTimes.record(now() - waiter.since);
     return waiter;
-  }
-
-  #stopListeningTo(signal: AbortSignal): void {
-    const known = this.#signals.get(signal);
-    if (known === undefined || --known.waiters > 0) return;
-    known.stop();
-    this.#signals.delete(signal);
-  }
-
-  #cellOf(waiter: Waiter): number {
-    for (const [cell, candidate] of this.#pending) if (candidate === waiter) return cell;
-    return NONE;
   }
 
   #count(counter: number): void {

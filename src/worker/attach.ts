@@ -1,4 +1,5 @@
 /** Joining a pool: knock at the owner with one end of a channel, and wait to be told our number. */
+import { types } from 'node:util';
 import * as threads from 'node:worker_threads';
 import { isMainThread, MessageChannel, threadId } from 'node:worker_threads';
 import { ControlBlock } from '../shared/control-block.ts';
@@ -13,6 +14,9 @@ import type { AttachedPool } from './types.ts';
 /** A function of the module; @types/node has put it into the wrong interface. */
 const { postMessageToThread } = threads as unknown as Pick<threads.Worker, 'postMessageToThread'>;
 
+/** How long a thread that has heard our knock may leave it unanswered, in ms: it has no such pool. */
+const SILENCE = 1000;
+
 /** This thread's attachments, by pool. */
 const attached = new Map<number, Promise<WorkerPool<unknown>>>();
 
@@ -26,8 +30,7 @@ const attached = new Map<number, Promise<WorkerPool<unknown>>>();
  * An owner that is busy answers when it gets to its event loop; until then this waits, and keeps the thread alive.
  */
 export async function attachPool<T>(handle: PoolHandle<T>): Promise<AttachedPool<T>> {
-  const block = blockOf(handle);
-  const { name, owner } = handle;
+  const { name, owner, block } = read(handle);
   if (owner === threadId) throw new PoolError(`pool ${show(name)} belongs to this very thread: use the pool itself here`, name);
   if (isClosed(block.state.load())) throw new PoolClosedError(`pool ${show(name)} is closed`, name);
   const { poolId } = block.constants;
@@ -43,17 +46,25 @@ export async function attachPool<T>(handle: PoolHandle<T>): Promise<AttachedPool
   return (await joining) as WorkerPool<T>;
 }
 
-function blockOf(handle: PoolHandle<unknown>): ControlBlock {
+/** Each property is read once. */
+function read(handle: PoolHandle<unknown>): { name: string; owner: number; block: ControlBlock } {
   const no = (why: string): TypeError => new TypeError(`not a pool handle: ${why}. Pass on pool.handle as it is`);
   if (typeof handle !== 'object' || handle === null) throw no(`it is ${show(handle)}`);
-  const { name, owner, buffer } = handle;
+  let parts: { name: unknown; owner: unknown; buffer: unknown };
+  try {
+    const { name, owner, buffer } = handle;
+    parts = { name, owner, buffer };
+  } catch (cause) {
+    throw new TypeError('not a pool handle: it cannot be read. Pass on pool.handle as it is', { cause });
+  }
+  const { name, owner, buffer } = parts;
   if (typeof name !== 'string') throw no(`its name is ${show(name)}`);
-  if (!Number.isInteger(owner)) throw no(`its owner is ${show(owner)}`);
-  if (!(buffer instanceof SharedArrayBuffer)) throw no(`its buffer is ${show(buffer)}`);
-  const rejection = ControlBlock.reject(buffer);
-  if (rejection === undefined) return ControlBlock.attach(buffer);
-  if (rejection.foreign) throw no(rejection.why);
-  throw new PoolError(`pool ${show(name)}: ${rejection.why}`, name);
+  if (typeof owner !== 'number' || !Number.isSafeInteger(owner) || owner < 0) throw no(`its owner is ${show(owner)}`);
+  if (!types.isSharedArrayBuffer(buffer)) throw no(`its buffer is ${show(buffer)}`);
+  const block = ControlBlock.open(buffer);
+  if (block instanceof ControlBlock) return { name, owner, block };
+  if (block.foreign) throw no(block.why);
+  throw new PoolError(`pool ${show(name)}: ${block.why}`, name);
 }
 
 async function join(name: string, owner: number, block: ControlBlock, onLeave: () => void): Promise<WorkerPool<unknown>> {
@@ -62,8 +73,14 @@ async function join(name: string, owner: number, block: ControlBlock, onLeave: (
     let pool: WorkerPool<unknown> | undefined;
     port.on('message', (responses: readonly Response[]) => {
       if (pool !== undefined) return pool.receive(responses);
-      const [first, ...rest] = responses;
+      if (!Array.isArray(responses) || !Array.isArray(responses[0])) return;
+      const [first, ...rest] = responses as [Response, ...Response[]];
       if (first[0] === WELCOME) {
+        // The owner has written our number into its block. If it is not here, this is not that block.
+        if (!block.threads.isAttached(first[1]) || block.threads.threadId(first[1]) !== threadId) {
+          reject(new TypeError(`not a pool handle: its buffer is a copy of pool ${show(name)}'s. Pass on pool.handle as it is`));
+          return port.close();
+        }
         pool = new WorkerPool(name, block, first[1], port, onLeave);
         port.unref();
         resolve(pool);
@@ -79,17 +96,19 @@ async function join(name: string, owner: number, block: ControlBlock, onLeave: (
     });
   });
   welcomed.catch(() => {});
-  const knock: Knock = { type: KNOCK, poolId: block.constants.poolId, threadId, port: port2 };
-  const heard = postMessageToThread(owner, knock, [port2]);
-  heard.catch(() => {});
+  const knock: Knock = { type: KNOCK, poolId: block.constants.poolId, threadId, name, buffer: block.buffer, port: port2 };
   try {
+    const heard = postMessageToThread(owner, knock, [port2]);
+    heard.catch(() => {});
     // If the owner dies before it hears, the promise of the message never settles; the channel closes, though.
     await Promise.race([heard, welcomed]);
   } catch (cause) {
     port.close();
-    throw cause instanceof PoolError ? cause : ownerGone(name, cause);
+    throw cause instanceof PoolError || cause instanceof TypeError ? cause : ownerGone(name, cause);
   }
-  return welcomed;
+  // Whoever has heard a knock has answered it by then. What came while this thread was busy is delivered before the check phase.
+  const timer = setTimeout(() => setImmediate(() => port.close()), SILENCE);
+  return welcomed.finally(() => clearTimeout(timer));
 }
 
 function ownerGone(name: string, cause?: unknown): PoolClosedError {

@@ -1,22 +1,25 @@
 /** Remote calls as the caller sees them: a number for each, what to do with its answer, and the port they go through. */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import { AbortSignals } from '../shared/abort-signals.ts';
 import type { Bells } from '../shared/bell.ts';
+import { SLICE } from '../shared/blocking.ts';
 import { now } from '../shared/clock.ts';
 import { fromWire, isCloneable, RemoteCallError, show } from '../shared/errors.ts';
 import type { KeepAlive } from '../shared/keep-alive.ts';
 import type { Lending } from '../shared/lending.ts';
-import { ANSWER, CALL, CALL_SYNC, FAILURE, type Request, type Response } from '../shared/protocol.ts';
+import { NONE } from '../shared/line.ts';
+import { ANSWER, CALL, CALL_SYNC, ERRAND, FAILURE, type Request, type Response, WITHDRAW, WITHDRAWN } from '../shared/protocol.ts';
 
 /** How long a synchronous call watches its bell before it sleeps, in ms: an owner with nothing else to do answers within that. */
 const SPIN = 0.05;
-/** A sleeper looks up this often whether there is still an owner, in ms. */
-const SLICE = 250;
 
 interface PendingCall {
+  /** NONE for an errand: the owner borrows for it. */
   readonly slot: number;
   readonly serial: number;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
+  readonly signal?: AbortSignal | undefined;
 }
 
 type Answer = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
@@ -30,6 +33,7 @@ export class Calls {
   /** Everything that is not an answer. */
   readonly #receive: (response: Response) => void;
   readonly #pending = new Map<number, PendingCall>();
+  readonly #signals = new AbortSignals((signal) => this.#withdraw(signal));
   readonly #lending: Lending;
   /** Calls under way of the present lease, by slot. */
   readonly #underWay: Int32Array;
@@ -66,16 +70,32 @@ export class Calls {
     this.#underWay[slot] = 0;
   }
 
-  /** On what this thread has borrowed in that slot. */
-  call(slot: number, method: string, args: readonly unknown[]): Promise<unknown> {
+  /** On what this thread has borrowed in that slot. The arguments are in a list that nobody else has. */
+  call(slot: number, method: string, args: unknown[]): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
       this.#pending.set(id, { slot, serial: this.#lending.serials[slot], resolve, reject });
       this.#keepAlive.hold();
       this.#underWay[slot]++;
-      const copied = copyOf(args);
-      this.send([CALL, id, slot, this.#lending.held[slot], method, copied ?? args], copied === undefined);
+      this.#sendCall(id, slot, this.#lending.held[slot], method, args);
     });
+  }
+
+  /** On whatever the owner borrows for it. */
+  errand(method: string, args: readonly unknown[], timeout: number | undefined, signal: AbortSignal | undefined): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const id = ++this.#lastId;
+      this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal });
+      this.#keepAlive.hold();
+      if (signal !== undefined) this.#signals.use(signal);
+      const own = [...args];
+      this.send([ERRAND, id, timeout, method, own], !secure(own));
+    });
+  }
+
+  /** Whether they still wait in line the owner knows, and answers either way. */
+  #withdraw(signal: AbortSignal): void {
+    for (const [id, call] of this.#pending) if (call.signal === signal) this.send([WITHDRAW, id]);
   }
 
   /** Blocks this thread until the owner has answered. `assertOwnerAlive` is asked now and then, and may throw. */
@@ -102,6 +122,23 @@ export class Calls {
 
   // ── sending
 
+  /** One more of the run of calls that is about to be sent, or the first of another. */
+  #sendCall(id: number, slot: number, lease: number, method: string, args: unknown[]): void {
+    const atOnce = !secure(args);
+    const last = this.#outbox.at(-1);
+    if (
+      last === undefined ||
+      last[0] !== CALL ||
+      last[1] + last[5].length !== id ||
+      last[2] !== slot ||
+      last[3] !== lease ||
+      last[4] !== method
+    )
+      return this.send([CALL, id, slot, lease, method, [args]], atOnce);
+    last[5].push(args);
+    if (atOnce) this.flush();
+  }
+
   /** Goes with everything else of this tick in one message, or at once. Order is kept either way. */
   send(request: Request, atOnce = false): void {
     this.#outbox.push(request);
@@ -122,17 +159,25 @@ export class Calls {
   }
 
   #post(request: Request): void {
+    if (request[0] === CALL && request[5].length > 1) {
+      const [type, first, slot, lease, method, calls] = request;
+      for (const [index, args] of calls.entries()) this.#post([type, first + index, slot, lease, method, [args]]);
+      return;
+    }
     try {
       this.#port.postMessage([request]);
     } catch (cause) {
-      if (request[0] !== CALL && request[0] !== CALL_SYNC) throw cause;
-      const [, id, , , method, args] = request;
+      if (request[0] !== CALL && request[0] !== CALL_SYNC && request[0] !== ERRAND) throw cause;
+      const [, id] = request;
+      const [method, args] =
+        request[0] === ERRAND ? [request[3], request[4]] : [request[4], request[0] === CALL ? request[5][0] : request[5]];
       const index = args.findIndex((argument) => !isCloneable(argument));
-      const error = new RemoteCallError(
-        `pool ${show(this.#pool)}: argument ${index + 1} of ${method}() cannot be cloned to the owner's thread: ${show(args[index])}`,
-        this.#pool,
-        { cause },
-      );
+      // All can be cloned: then it is the port that will not send, as somebody has patched it.
+      const why =
+        index === -1
+          ? `${method}() cannot be sent to the owner's thread: ${show((cause as Error | undefined)?.message)}`
+          : `argument ${index + 1} of ${method}() cannot be cloned to the owner's thread: ${show(args[index])}`;
+      const error = new RemoteCallError(`pool ${show(this.#pool)}: ${why}`, this.#pool, { cause });
       this.#settle(id, { ok: false, error });
     }
   }
@@ -141,17 +186,29 @@ export class Calls {
 
   /** Takes what lies in the port without waiting for the event loop. */
   drain(): void {
-    for (let got = receiveMessageOnPort(this.#port); got !== undefined; got = receiveMessageOnPort(this.#port)) this.receive(got.message);
+    for (;;) {
+      const got = receiveMessageOnPort(this.#port);
+      // A thread that is being ended may run on for a moment, in which Node gives it messages without content.
+      if (got?.message === undefined) return;
+      this.receive(got.message);
+    }
   }
 
+  /** The owner is trusted; but what is no response at all should not end this thread. */
   receive(responses: readonly Response[]): void {
-    for (const response of responses) {
+    if (!Array.isArray(responses)) return;
+    for (const response of responses as Response[]) {
+      if (!Array.isArray(response)) return;
       switch (response[0]) {
         case ANSWER:
-          this.#settle(response[1], { ok: true, value: response[2] });
+          if (!Array.isArray(response[2])) return;
+          for (const [index, value] of response[2].entries()) this.#settle(response[1] + index, { ok: true, value });
           break;
         case FAILURE:
           this.#settle(response[1], { ok: false, error: fromWire(response[2]) });
+          break;
+        case WITHDRAWN:
+          this.#settle(response[1], { ok: false, error: this.#pending.get(response[1])?.signal?.reason });
           break;
         default:
           this.#receive(response);
@@ -170,7 +227,8 @@ export class Calls {
     if (call === undefined) return;
     this.#pending.delete(id);
     this.#keepAlive.letGo();
-    if (this.#lending.serials[call.slot] === call.serial) this.#underWay[call.slot]--;
+    if (call.signal !== undefined) this.#signals.letGo(call.signal);
+    if (call.slot !== NONE && this.#lending.serials[call.slot] === call.serial) this.#underWay[call.slot]--;
     if (answer.ok) call.resolve(answer.value);
     else call.reject(answer.error);
   }
@@ -186,10 +244,15 @@ export class Calls {
    */
   isConnected(): boolean {
     this.drain();
+    const { stackTraceLimit } = Error;
+    // Nobody reads the stack, which is most of what this costs.
+    Error.stackTraceLimit = 0;
     try {
       PROBE.port1.postMessage(() => {}, [this.#port]);
     } catch (error) {
       return !/detached/.test((error as Error).message);
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
     }
     return true;
   }
@@ -198,15 +261,14 @@ export class Calls {
 /** Both ends are kept: a channel whose other end is collected is closed. */
 const PROBE = new MessageChannel();
 
-/** A copy that later changes do not reach, or undefined if only a clone could do that: then it has to be sent before the caller goes on. */
-function copyOf(args: readonly unknown[]): readonly unknown[] | undefined {
-  const copy: unknown[] = [];
-  for (const argument of args) {
-    if (isImmutable(argument)) copy.push(argument);
-    else if (isPlainList(argument)) copy.push([...argument]);
-    else return undefined;
+/** Makes copies where later changes would reach what is to be sent. False if only a clone could do that: then it has to be sent before the caller goes on. */
+function secure(args: unknown[]): boolean {
+  for (const [index, argument] of args.entries()) {
+    if (isImmutable(argument)) continue;
+    if (!isPlainList(argument)) return false;
+    args[index] = [...argument];
   }
-  return copy;
+  return true;
 }
 
 /** An array of immutable things, of which a shallow copy is all that a clone would be: no holes, no properties besides. */

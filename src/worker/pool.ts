@@ -1,6 +1,6 @@
 /** A pool seen from a worker: hand-outs through shared memory, calls through a port. */
 import type { MessagePort } from 'node:worker_threads';
-import { checkAcquireOptions, checkBody } from '../shared/acquire-options.ts';
+import { checkAcquireOptions, checkBody, checkCall } from '../shared/acquire-options.ts';
 import { type Sleeper, sleepInLine, TIMED_OUT } from '../shared/blocking.ts';
 import { Borrower } from '../shared/borrower.ts';
 import { now } from '../shared/clock.ts';
@@ -11,7 +11,7 @@ import { isServed } from '../shared/lending.ts';
 import { MARK_SYNC, NONE } from '../shared/line.ts';
 import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, SHARED, TRACE } from '../shared/protocol.ts';
 import { CLOSED } from '../shared/state.ts';
-import type { AcquireOptions } from '../shared/types.ts';
+import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
 import { Calls } from './calls.ts';
 import { type Caller, callerOf, makeRemote, remoteSerial, remoteSlot } from './remote.ts';
 import type { AttachedPool, Remote, SyncRemote } from './types.ts';
@@ -137,12 +137,35 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     return makeRemote(this.#syncCaller, slot, this.lending.serials[slot]);
   }
 
+  synchronous(resource: Remote<T> | SyncRemote<T>): SyncRemote<T> {
+    return this.#again(resource, this.#syncCaller);
+  }
+
+  asynchronous(resource: Remote<T> | SyncRemote<T>): Remote<T> {
+    return this.#again(resource, this.#caller);
+  }
+
+  /** The same lease. Over or not: its calls say so. */
+  #again<R extends Remote<T> | SyncRemote<T>>(resource: Remote<T> | SyncRemote<T>, caller: Caller): R {
+    if (this.#shares) return resource as R;
+    const before = callerOf(resource);
+    if (before !== this.#syncCaller && before !== this.#caller)
+      throw new TypeError(`pool ${show(this.name)}: ${show(resource)} is not something that this pool has handed out`);
+    return makeRemote(caller, remoteSlot(resource), remoteSerial(resource));
+  }
+
   #sharedValue(slot: number): unknown {
     // The owner posted the value before the slot could be had, so it is here or in the port.
     if (this.#shared.get(slot)?.generation !== this.block.generation(slot)) this.#calls.drain();
-    const value = this.#shared.get(slot)?.value;
-    this.#slotByValue.set(value, slot);
-    return value;
+    const shared = this.#shared.get(slot);
+    if (shared === undefined) {
+      // Nothing was ever made there: the owner looks after it.
+      const error = this.damaged(`slot ${slot} has no resource`);
+      this.giveUp(slot, error);
+      throw error;
+    }
+    this.#slotByValue.set(shared.value, slot);
+    return shared.value;
   }
 
   #trace(slot: number): void {
@@ -180,7 +203,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   // ── calling
 
-  #call(slot: number, serial: number, method: string, args: readonly unknown[]): Promise<unknown> {
+  #call(slot: number, serial: number, method: string, args: unknown[]): Promise<unknown> {
     const refusal = this.#refuseCall(slot, serial, method);
     return refusal === undefined ? this.#calls.call(slot, method, args) : Promise.reject(refusal);
   }
@@ -189,6 +212,18 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     const refusal = this.#refuseCall(slot, serial, method);
     if (refusal !== undefined) throw refusal;
     return this.#calls.callSync(slot, method, args, this.#sleeper.assertOwnerAlive);
+  }
+
+  override async call<K extends MethodName<Remote<T>>>(
+    method: K,
+    args: Arguments<Remote<T>, K>,
+    options?: AcquireOptions,
+  ): Promise<Result<Remote<T>, K>> {
+    checkCall(method, args);
+    checkAcquireOptions(options);
+    options?.signal?.throwIfAborted();
+    this.assertOpen();
+    return this.#calls.errand(method, args, options?.timeout, options?.signal) as Promise<Result<Remote<T>, K>>;
   }
 
   #refuseCall(slot: number, serial: number, method: string): Error | undefined {

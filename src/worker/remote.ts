@@ -11,7 +11,8 @@ import type { Remote, SyncRemote } from './types.ts';
 export interface Caller {
   /** What inspecting an object says. */
   readonly label: string;
-  call(slot: number, serial: number, method: string, args: readonly unknown[]): unknown;
+  /** The list of arguments is the callee's to keep. */
+  call(slot: number, serial: number, method: string, args: unknown[]): unknown;
 }
 
 /**
@@ -59,6 +60,10 @@ class Leased {
   }
 }
 
+/** Accessors are kept for so many names. Programs use few; but a name may also come from data, and then there is no end of them. */
+const MOST_ACCESSORS = 1000;
+let accessors = 0;
+
 const { prototype } = Leased;
 // 'constructor' is a name like any other here, and answered like one that is not exposed. A thenable would be called by every await.
 delete (prototype as { constructor?: unknown }).constructor;
@@ -66,6 +71,7 @@ Object.defineProperty(prototype, 'then', { value: undefined });
 const missing = new Proxy(Object.create(null), {
   get(_target, name, receiver): unknown {
     if (typeof name !== 'string' || Leased.caller(receiver) === undefined) return undefined;
+    if (++accessors > MOST_ACCESSORS) return Leased.method(receiver as Leased, name);
     Object.defineProperty(prototype, name, {
       configurable: true,
       get(this: Leased) {

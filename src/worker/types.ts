@@ -28,6 +28,10 @@ export interface AttachedPool<T> extends ResourcePool<Remote<T>> {
   tryAcquireSync(): SyncRemote<T> | null;
   /** acquireSync, run, release: also when `body` throws. A promise that the body returns is not waited for: use `use`. */
   useSync<V>(body: (resource: SyncRemote<T>) => V, options?: Pick<AcquireOptions, 'timeout'>): V;
+  /** What was borrowed, with methods that block. The lease is the same one: given back once, it is over for both. */
+  synchronous(resource: Remote<T> | SyncRemote<T>): SyncRemote<T>;
+  /** The other way round. */
+  asynchronous(resource: Remote<T> | SyncRemote<T>): Remote<T>;
   release(resource: Remote<T> | SyncRemote<T>): void;
   destroy(resource: Remote<T> | SyncRemote<T>, error?: Error): void;
   /** Gives back everything this thread holds, rejects what it still waits for with PoolClosedError, and leaves. Resolves when calls under way have settled. Attaching again makes a new attachment. */

@@ -11,6 +11,8 @@ export interface TestBorrower {
   tryAcquireSync(): number;
   /** acquire: a slot. */
   acquireAsync(): Promise<number>;
+  /** tryAcquire: a slot, or NONE. */
+  tryAcquireAsync(): Promise<number>;
   holds(slot: number): boolean;
   spend(slot: number): void;
   release(slot: number): void;
@@ -29,6 +31,10 @@ export function borrowerOf(context: PoolContext): TestBorrower {
     constructor() {
       super('pool', code.ControlBlock.attach(shared.buffer), numberOf(context));
       adopt(context, this.lending);
+    }
+
+    override call(): Promise<never> {
+      throw new Error('no owner here runs errands');
     }
 
     acquireSync(): number {
@@ -81,6 +87,10 @@ export function borrowerOf(context: PoolContext): TestBorrower {
 
     async acquireAsync(): Promise<number> {
       return await this.acquire();
+    }
+
+    async tryAcquireAsync(): Promise<number> {
+      return (await this.tryAcquire()) ?? NONE;
     }
 
     holds(slot: number): boolean {

@@ -2,6 +2,7 @@
 import { type PoolContext, release, rounds } from './actor.ts';
 import { borrowerOf } from './borrower.ts';
 import { caught, describe, exhaustive, expect, holds, mutant, random, test } from './explorer/testing.ts';
+import { serve } from './owner.ts';
 import { poolRace } from './pool.ts';
 
 const both = async (context: PoolContext): Promise<void> => {
@@ -24,6 +25,25 @@ const busy = poolRace(
   { threads: { holder: release(0), both, other: rounds(1) } },
 );
 
+const tries = async (context: PoolContext): Promise<void> => {
+  const pool = borrowerOf(context);
+  try {
+    const tried = pool.tryAcquireAsync();
+    if (!pool.holds(0)) pool.spend(pool.acquireSync());
+    pool.spend(await tried);
+  } finally {
+    pool.end();
+  }
+};
+
+/** What the try waits for is being made. */
+const made = poolRace(
+  import.meta.url,
+  'a sleeper takes what its own try was granted',
+  { empty: 1, maxWaiting: 4 },
+  { threads: { tries, other: rounds(1) }, daemons: { owner: serve } },
+);
+
 describe('a sleeper and an asynchronous waiter on one thread', () => {
   test('alone: every schedule with two preemptions', async () => {
     expect((await holds(race, exhaustive())).complete).toBe(true);
@@ -42,10 +62,22 @@ describe('a sleeper and an asynchronous waiter on one thread', () => {
       'const instead = sleeper.instead(cell);',
       'const instead = NONE as number;',
     ),
+    mutant('the other does not get its place', 'shared/waiters.ts', 'this.#enter(waiter);\n      return outcome;', 'return outcome;'),
+  );
+});
+
+describe('a sleeper and a try on one thread', () => {
+  test('with an owner that makes: random schedules', async () => {
+    await holds(made, random({ schedules: 600 }));
+  });
+
+  caught(
+    made,
+    random({ schedules: 20_000 }),
     mutant(
-      'the other does not get its place',
+      'the sleeper leaves its place without leaving it',
       'shared/waiters.ts',
-      'this.#pending.set(cell, waiter);\n      return outcome;',
+      'if (!this.#lending.leave(cell)) this.#passOn(cell);\n        return outcome;',
       'return outcome;',
     ),
   );

@@ -33,9 +33,28 @@ describe('first come, first served', () => {
     await holds(behind, random({ schedules: 1000 }), everyAccess(visible));
   });
 
-  const oldest = 'if (before > age) {';
-  caught(crossed, exhaustive(), mutant('the lowest cell is first', 'shared/line.ts', oldest, 'if (oldest === NONE) {'));
-  caught(crossed, exhaustive(), mutant('the youngest is first', 'shared/line.ts', oldest, 'if (age === 0 || before < age) {'));
-  const unlimited = mutant('who joins behind the scan counts', 'shared/line.ts', 'let age = 0;', 'let age = -0x7fffffff;');
-  caught(behind, exhaustive({ preemptions: 1 }), everyAccess(visible, unlimited));
+  const key = 'const keyOf = (age: number, cell: number): number => (AGES - age) * CELLS + cell;';
+  const keyed = (by: string): string => `const keyOf = (age: number, cell: number): number => ${by};`;
+  caught(
+    crossed,
+    exhaustive(),
+    mutant('the lowest cell is first', 'shared/succession.ts', key, keyed('(AGES - age) * CELLS + cell + 2 ** 48 * cell')),
+  );
+  caught(
+    crossed,
+    exhaustive(),
+    mutant('the youngest is first', 'shared/succession.ts', 'keys.subarray(0, found).sort();', 'keys.subarray(0, found).sort().reverse();'),
+  );
+  caught(
+    crossed,
+    exhaustive(),
+    mutant(
+      'who has come back keeps the place',
+      'shared/line.ts',
+      '=== WAITING && this.#words[this.#at.tickets + cell] === ticket ? word',
+      '=== WAITING && ticket !== word ? word',
+    ),
+  );
+  const unlimited = mutant('who joins behind the scan counts', 'shared/line.ts', '      if (age > 0) {\n', '      if (age > -10) {\n');
+  caught(behind, random({ schedules: 40_000 }), everyAccess(visible, unlimited));
 });

@@ -11,7 +11,11 @@ describe('joiners against a release: three threads, one slot', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(race, random({ schedules: 1500, style: 'uniform' }), everyAccess(['shared/line.ts', 'shared/lending.ts']));
+    await holds(
+      race,
+      random({ schedules: 1500, style: 'uniform' }),
+      everyAccess(['shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']),
+    );
   });
 
   test('caught: a match that flags nothing', async () => {

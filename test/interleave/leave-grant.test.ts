@@ -27,7 +27,11 @@ describe('a waiter gives up while it is granted', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(race, random({ schedules: 1000, style: 'uniform' }), everyAccess(['shared/line.ts', 'shared/lending.ts']));
+    await holds(
+      race,
+      random({ schedules: 1000, style: 'uniform' }),
+      everyAccess(['shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']),
+    );
   });
 
   caught(
@@ -36,7 +40,7 @@ describe('a waiter gives up while it is granted', () => {
     mutant(
       'a leaver that does not see that it was granted',
       'shared/line.ts',
-      'return cellState(word) === WAITING && this.#swap(cell, word, nextRound(word));',
+      'return cellState(word) === WAITING && cellThread(word) === me && this.free(cell, word);',
       'Atomics.store(this.#words, this.#at.cells + cell, nextRound(word));\n    return true;',
     ),
     mutant(

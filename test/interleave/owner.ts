@@ -1,5 +1,7 @@
 // What the owner does, in the order in which OwnerPool#turn does it (src/main/pool.ts): on the shipped primitives, with a factory,
 // hooks and a destructor that take one step each.
+
+import type { Waiting } from '../../src/shared/line.ts';
 import { Actor, type PoolContext } from './actor.ts';
 import type { Repairing } from './explorer/scenario.ts';
 import type { PoolCode, PoolMemory } from './pool.ts';
@@ -11,6 +13,7 @@ export class Owner extends Actor {
   ended = false;
   isAllBack = false;
   #again = false;
+  #looksAgain = false;
   readonly #probes = new Set<number>();
 
   constructor(context: PoolContext) {
@@ -30,7 +33,8 @@ export class Owner extends Actor {
       const seen = bells.read(this.me);
       this.turns();
       if (done()) return;
-      bells.sleep(this.me, seen, Number.POSITIVE_INFINITY);
+      bells.sleep(this.me, seen, this.#looksAgain ? 1 : Number.POSITIVE_INFINITY);
+      this.#looksAgain = false;
     }
   }
 
@@ -69,10 +73,11 @@ export class Owner extends Actor {
     }
     if (states.breakerOf(word) === states.INACTIVE) this.lending.evict(cells.REASON_UNAVAILABLE);
     else {
+      const tries = this.tries();
       if (states.guardsHandOuts(word)) this.prepare();
       else this.lending.serve();
       this.#grow();
-      this.#refuseTries();
+      this.refuse(tries);
     }
     if (states.isDraining(word)) this.isAllBack = this.areAllBack();
   }
@@ -150,15 +155,26 @@ export class Owner extends Actor {
     }
   }
 
-  #refuseTries(): void {
-    const { cellThread, MARK_TRIES, REASON_NOTHING } = this.context.code.cells;
+  protected tries(): Waiting[] {
+    const { MARK_TRIES } = this.context.code.cells;
     const { line } = this.lending.block;
-    if (!this.lending.hasWaiters()) return;
-    for (const { cell, word } of line.waiters()) {
-      if ((line.mark(cell) & MARK_TRIES) === 0) continue;
-      if (line.fail(cell, word, REASON_NOTHING)) this.lending.wake(cellThread(word));
+    return this.lending.hasWaiters() ? line.waiters().filter(({ cell }) => (line.mark(cell) & MARK_TRIES) !== 0) : [];
+  }
+
+  protected refuse(tries: readonly Waiting[]): void {
+    const { cellThread, REASON_NOTHING } = this.context.code.cells;
+    const { line } = this.lending.block;
+    if (tries.length === 0) return;
+    if (this.isHandingOn()) {
+      this.#looksAgain = true;
+      return;
     }
+    for (const { cell, word } of tries) if (line.fail(cell, word, REASON_NOTHING)) this.lending.wake(cellThread(word));
     this.lending.hasWaiters();
+  }
+
+  protected isHandingOn(): boolean {
+    return this.lending.isHandingOn();
   }
 
   /** beforeRelease, maxUses, and the verdict on a probe. */

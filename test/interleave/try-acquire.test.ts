@@ -13,7 +13,7 @@ const line = poolRace(
   import.meta.url,
   'a try against the line',
   { held: [1], waiting: [2] },
-  { threads: { holder: release(0), waiter: wait(0), tries }, daemons: { owner: serve } },
+  { threads: { holder: release(0), waiter: wait(0), tries }, daemons: { owner: serve }, timeouts: ['owner'] },
 );
 
 /** Holds the only slot until the one who tries has been told: if that one waits for a return, both wait for ever. */
@@ -36,18 +36,85 @@ const contended = poolRace(
   import.meta.url,
   'a try that comes too late',
   { held: [1] },
-  { threads: { holder: release(0), keeps, impatient }, daemons: { owner: serve } },
+  { threads: { holder: release(0), keeps, impatient }, daemons: { owner: serve }, timeouts: ['owner'] },
 );
-const alone = poolRace(import.meta.url, 'a try against a borrower', {}, { threads: { keeps, impatient }, daemons: { owner: serve } });
+const alone = poolRace(
+  import.meta.url,
+  'a try against a borrower',
+  {},
+  { threads: { keeps, impatient }, daemons: { owner: serve }, timeouts: ['owner'] },
+);
 
 const two = poolRace(
   import.meta.url,
   'two tries and a borrower',
   {},
-  { threads: { tries, tries2: tries, round: rounds(1) }, daemons: { owner: serve } },
+  { threads: { tries, tries2: tries, round: rounds(1) }, daemons: { owner: serve }, timeouts: ['owner'] },
+);
+
+/** Holds slot 0 or slot 1, and never both: one of them is idle all along. */
+const juggle = (context: PoolContext): void => {
+  const { block, held, me } = new Actor(context).lending;
+  let holds = 0;
+  let lease = held[0];
+  for (let times = 0; times < 2; times++) {
+    block.slots.giveBack(holds, lease);
+    holds = 1 - holds;
+    lease = block.slots.borrow(holds, block.slots.load(holds), me, 0);
+  }
+  block.slots.giveBack(holds, lease);
+};
+const looks = (context: PoolContext): void => {
+  context.assert(!new Actor(context).lending.isSpokenFor(), 'it said no, though one was idle all along');
+};
+const juggled = poolRace(
+  import.meta.url,
+  'a look at two slots of which one is always idle',
+  { slots: 2, held: [1] },
+  { threads: { juggle, looks } },
+);
+
+/** One place is empty, one slot is given back; one waits. So there is always something for one more. */
+const handsOn = (context: PoolContext): void => {
+  const { lending } = new Actor(context);
+  lending.block.slots.giveBackFlagged(0, lending.forget(0));
+  Atomics.store(context.shared.notes, 0, 1);
+  lending.match();
+};
+const looksThen = (context: PoolContext): void => {
+  if (Atomics.load(context.shared.notes, 0) === 1) looks(context);
+};
+const handedOn = poolRace(
+  import.meta.url,
+  'a look while a slot is on its way to somebody in line',
+  { slots: 2, empty: 1, held: [1], waiting: [2] },
+  { threads: { handsOn, waiter: wait(0), looksThen } },
 );
 
 describe('tryAcquire', () => {
+  test('nothing idle at one instant is not nothing idle at each look: every schedule with three preemptions', async () => {
+    expect((await holds(juggled, exhaustive({ preemptions: 3 }))).complete).toBe(true);
+  });
+  caught(
+    juggled,
+    exhaustive({ preemptions: 3 }),
+    mutant('one look', 'shared/lending.ts', 'if (this.#isAsSeen()) return true;', 'return true;'),
+  );
+
+  test('what a match is about to grant is not gone: every schedule with two preemptions', async () => {
+    expect((await holds(handedOn, exhaustive())).complete).toBe(true);
+  });
+  caught(
+    handedOn,
+    exhaustive(),
+    mutant(
+      'what is taken is gone',
+      'shared/lending.ts',
+      'if (state === TAKEN ? !this.isGranted(slot) : state !== LEASED) supply++;',
+      'if (state !== TAKEN && state !== LEASED) supply++;',
+    ),
+  );
+
   test('against the line: every schedule with one preemption', async () => {
     expect((await holds(line, exhaustive({ preemptions: 1 }))).complete).toBe(true);
   });

@@ -15,7 +15,7 @@ describe('two matchers, one waiter', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(race, random({ schedules: 1500 }), everyAccess(['shared/line.ts', 'shared/lending.ts']));
+    await holds(race, random({ schedules: 1500 }), everyAccess(['shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']));
   });
 
   caught(

@@ -13,7 +13,7 @@ describe('versions, tickets and epochs wrap around', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(race, random({ schedules: 1500 }), everyAccess(['shared/line.ts', 'shared/lending.ts']));
+    await holds(race, random({ schedules: 1500 }), everyAccess(['shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']));
   });
 
   caught(
@@ -22,8 +22,8 @@ describe('versions, tickets and epochs wrap around', () => {
     mutant(
       'tickets are compared as numbers',
       'shared/line.ts',
-      'const before = (next - this.#words[tickets + cell]) | 0;',
-      'const before = next - this.#words[tickets + cell];',
+      'const age = (counter - this.#words[tickets + cell]) | 0;',
+      'const age = counter - this.#words[tickets + cell];',
     ),
   );
 

@@ -29,6 +29,19 @@ describe('tryAcquire', () => {
     expect(await settled(trying)).not.toBeNull();
   });
 
+  test('gives what becomes idle while the owner is in the middle of a turn', async () => {
+    const shop = workshop();
+    const pool = await open({ ...shop, max: 2, beforeAcquire: () => true });
+    const first = await pool.acquire();
+    let tried: Promise<Thing | null> | undefined;
+    pool.on('create', () => {
+      pool.release(first);
+      tried = pool.tryAcquire();
+    });
+    expect(await settled(pool.acquire())).toBe(shop.made[1]);
+    expect(await settled(tried!)).toBe(first);
+  });
+
   test('waits for a slow factory', async () => {
     const pool = await open({
       ...workshop(),

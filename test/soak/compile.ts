@@ -9,20 +9,21 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface Compiled {
-  /** 'soak/owner.ts' -> what to start. */
+  /** The source of a thread, from the root of what was compiled ('soak/owner.ts') -> what to start. */
   url(source: string): URL;
   remove(): void;
 }
 
-export function compileThreads(): Compiled {
-  const out = `${root}dist.threads-${process.pid}`;
+let folders = 0;
+
+export function compileThreads(project = 'test/soak/tsconfig.threads.json'): Compiled {
+  const out = `${root}dist.threads-${process.pid}-${++folders}`;
   const remove = (): void => rmSync(out, { recursive: true, force: true });
   try {
-    execFileSync(
-      process.execPath,
-      [`${root}node_modules/typescript/bin/tsc`, '-p', `${root}test/soak/tsconfig.threads.json`, '--outDir', out],
-      { stdio: 'pipe', encoding: 'utf8' },
-    );
+    execFileSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', `${root}${project}`, '--outDir', out], {
+      stdio: 'pipe',
+      encoding: 'utf8',
+    });
   } catch (error) {
     remove();
     throw new Error(`the threads do not compile:\n${(error as { stdout?: string }).stdout ?? ''}`, { cause: error });

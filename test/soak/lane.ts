@@ -14,6 +14,7 @@ export const OPERATION_NAMES = [
   'use',
   'useSync',
   'lease',
+  'errand',
   'abort',
   'two at once',
   'breaker',
@@ -22,7 +23,18 @@ export const OPERATION_NAMES = [
 ] as const;
 type Operation = (typeof OPERATION_NAMES)[number];
 
-const ASYNC: readonly Operation[] = ['acquire', 'acquire', 'acquire', 'tryAcquire', 'use', 'lease', 'abort', 'two at once', 'stats'];
+const ASYNC: readonly Operation[] = [
+  'acquire',
+  'acquire',
+  'acquire',
+  'tryAcquire',
+  'use',
+  'lease',
+  'errand',
+  'abort',
+  'two at once',
+  'stats',
+];
 const SYNC: readonly Operation[] = ['acquireSync', 'acquireSync', 'tryAcquireSync', 'useSync'];
 
 /** What acquire gives: a proxy, a synchronous proxy, the tool itself on the owner, or a shared number. */
@@ -148,6 +160,7 @@ export class Lane {
         const { attachment } = this.#seat;
         await pool.use(
           async (resource) => {
+            if (attachment !== this.#seat.attachment) this.#seat.fail('use went on after a detach');
             await this.#body(resource, attachment);
           },
           { timeout: random.from(1, 200) },
@@ -175,6 +188,9 @@ export class Lane {
         lease[Symbol.dispose]();
         return;
       }
+      case 'errand':
+        await (pool as unknown as Pool<Tool>).call('solo', [random.from(-3, 4), random.chance(0.1)], { timeout: random.from(1, 200) });
+        return;
       case 'two at once':
         return this.#two();
       case 'breaker':

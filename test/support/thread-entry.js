@@ -46,6 +46,7 @@ const scope = {
   pending: {},
   attachPool,
   cenote: () => import('cenote'),
+  load: (name) => import(name),
   keep: (name, value) => {
     kept.set(name, value);
     return value;

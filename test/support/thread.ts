@@ -37,6 +37,8 @@ export interface Scope<T> {
   kept<V>(name: string): V;
   readonly attachPool: typeof attachPool;
   cenote(): Promise<typeof import('cenote')>;
+  /** A module, by a name that any program could use. */
+  load(name: string): Promise<unknown>;
   /** Arrives in thread.told, even if this thread blocks right afterwards. */
   tell(value: unknown): void;
   sleep(ms: number): Promise<void>;

@@ -115,14 +115,14 @@ describe('attachPool', () => {
     for (let i = 0; i < 5; i++) {
       const pool = await open({ factory: service() });
       const t = await thread();
-      const attaching = t.run(async ({ attempt, attachPool, tell }, handle) => {
+      const attaching = t.run(async ({ attempt, attachPool, keep, tell }, handle) => {
         tell('now');
-        return attempt(async () => (await attachPool(handle)).isClosed());
+        return attempt(async () => void keep('attached', await attachPool(handle)));
       }, pool.handle);
       await until(() => t.told.length > 0);
       await pool.close();
-      const { ok, value, error } = await settled(attaching);
-      if (ok) expect(value).toBe(true);
+      const { ok, error } = await settled(attaching);
+      if (ok) expect(await t.run(({ kept }) => kept<typeof pool>('attached').isClosed())).toBe(true);
       else expect(error).toMatchObject({ code: 'ERR_POOL_CLOSED' });
     }
   });

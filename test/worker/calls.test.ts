@@ -516,6 +516,23 @@ describe('what cannot be cloned', () => {
     expect(results).toEqual([2, false, 4]);
   });
 
+  test('in a run of calls of one method harms none of the others, on the way there and back', async () => {
+    const { t } = await borrowed();
+    const results = await t.run(async ({ held: [remote], attempt }) => {
+      const there = [1, 2, Symbol('no'), 4, () => {}, 6].map((value) => attempt(() => remote!.echo(value)));
+      const back = [remote!.add(1, 1), remote!.unclonable(), remote!.add(2, 2), remote!.unclonable(), remote!.add(3, 3)];
+      return [
+        (await Promise.all(there)).map(({ ok, value, error }) => (ok ? value : error!.code)),
+        (await Promise.allSettled(back)).map((one) => (one.status === 'fulfilled' ? one.value : (one.reason as Error).message)),
+      ];
+    });
+    const no = expect.stringContaining('the result of unclonable()');
+    expect(results).toEqual([
+      [1, 2, 'ERR_POOL_REMOTE_CALL', 4, 'ERR_POOL_REMOTE_CALL', 6],
+      [2, no, 4, no, 6],
+    ]);
+  });
+
   test.each(['unclonable', 'unclonableLater', 'self'] as const)('as the result of %s: an error that says so', async (method) => {
     const { t } = await borrowed({ factory: () => Object.assign(service()(), { socket: () => {} }) });
     const { ok, error } = await settled(t.run(({ held: [remote], attempt }, method) => attempt(() => remote![method]()), method));

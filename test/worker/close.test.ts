@@ -29,6 +29,33 @@ describe('close', () => {
     expect(pool.waitingCount()).toBe(0);
   });
 
+  test.each([
+    ['idle', false],
+    ['blocked', true],
+  ])('refuses, counts, and gives nothing to who only tries on a thread that is %s, though the pool ends at once', async (_, isBlocked) => {
+    // Nothing is out, so the last that the thread hears of the pool may come before the bell.
+    for (let times = 0; times < 5; times++) {
+      const pool = await open<Service>({ factory: () => new Promise(() => {}), name: 'db', max: 2 });
+      const t = await thread(pool);
+      const waiting = t.run(({ pool, outcome }) => outcome(pool.acquire().then(() => 'got')));
+      const trying = t.run(({ pool, outcome }) => outcome(pool.tryAcquire()));
+      await until(() => pool.waitingCount() === 2);
+      const block = isBlocked
+        ? t.run(({ block, tell }) => {
+            tell('blocks');
+            block(0);
+          })
+        : undefined;
+      if (isBlocked) await until(() => t.told.length === 1);
+      await settled(pool.close(), 2000);
+      t.raise(0);
+      await block;
+      expect(await settled(waiting)).toMatchObject({ ok: false, error: closed });
+      expect(await settled(trying)).toEqual({ ok: true, value: null });
+      expect(pool.stats()).toMatchObject({ rejected: 1, waiting: 0 });
+    }
+  });
+
   test('is known on every thread at once', async () => {
     const pool = await open({ factory: service(), name: 'db', min: 1 });
     const t = await thread(pool);

@@ -125,6 +125,18 @@ describe.each(deaths)('a thread that ends by %s', (_, kill) => {
 });
 
 describe('a thread that is terminated', () => {
+  test('while it holds something: that counts as given back, and whoever gets its record counts from nothing', async () => {
+    const pool = await open({ factory: service(), max: 2, maxThreads: 1 });
+    const t = await thread(pool);
+    await t.hold();
+    await t.terminate();
+    await until(() => pool.stats().reclaimed === 1);
+    expect(pool.stats()).toMatchObject({ acquired: 1, released: 1 });
+    const next = await thread(pool);
+    await next.hold();
+    expect(pool.stats()).toMatchObject({ acquired: 2, released: 1 });
+  });
+
   test('while it sleeps in acquireSync: its place in line is freed', async () => {
     const pool = await open<Service>({ factory: service(), max: 1 });
     const mine = await pool.acquire();

@@ -31,8 +31,8 @@ describe('death of a waiter that is granted', () => {
     mutant(
       'what it was granted is not put back',
       'shared/repair.ts',
-      'if (slotState(slot) === TAKEN) slots.repossess(cellSlot(word), slot);',
-      'void slot;',
+      'if (slotState(taken) === TAKEN) slots.repossess(slot, taken);',
+      'void taken;',
     ),
     mutant(
       'a cell that moves under the repair is let go',

@@ -32,10 +32,12 @@ export async function breaks(race: AnyScenario, plan: Plan, mutant?: Mutant): Pr
   return explored.failure;
 }
 
+/** With EXPLORER_SAYS set: what a test has explored. */
 function say(name: string, plan: Plan, { schedules, distinct, steps, milliseconds, complete, failure }: Explored): void {
   const which = plan.kind === 'exhaustive' ? (complete ? ', all there are' : failure ? '' : ', not all') : '';
   const end = failure ? `: ${failure.kind} after` : ':';
   const rate = Math.round((schedules / milliseconds) * 1000);
+  if (process.env.EXPLORER_SAYS === undefined) return;
   console.log(`${name}, ${plan.kind}${end} ${schedules} schedules${which} (${distinct} differ, ${steps} operations, ${rate}/s)`);
 }
 

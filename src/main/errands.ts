@@ -1,0 +1,142 @@
+/**
+ * Errands: calls for which the owner borrows, on behalf of a thread that need not be awake meanwhile. An errand is a message, and nothing of it is in shared
+ * memory under its thread's number: while it waits and while it runs, the cell and the slot are the owner's.
+ */
+import { PoolClosedError, RemoteCallError, show, toWire } from '../shared/errors.ts';
+import type { Lending } from '../shared/lending.ts';
+import { NONE } from '../shared/line.ts';
+import { FAILURE, WITHDRAWN } from '../shared/protocol.ts';
+import type { AcquireOptions } from '../shared/types.ts';
+import type { Member } from './member.ts';
+import { isCall, NO_CALL } from './methods.ts';
+
+/** Why an errand left the line: its caller's signal aborted. */
+const ASKED_FOR = Symbol('asked for');
+
+export interface ErrandDesk {
+  /** A slot for the owner itself. Rejects with what acquire rejects with. */
+  borrow(options: AcquireOptions): Promise<number>;
+  /** What to run on the resource in this slot. Throws RemoteCallError. */
+  find(slot: number, method: string): (args: readonly unknown[]) => unknown;
+  /** The owner's lease of a slot is over: the method has settled. */
+  giveBack(slot: number): void;
+  /** The owner's lease of a slot is over: its thread has died, and the method will not end. */
+  orphan(slot: number): void;
+}
+
+interface Errand {
+  readonly id: number;
+  /** Where it runs; NONE while it waits. */
+  slot: number;
+  lease: number;
+  /** Takes it out of the line, if it had to join. */
+  readonly waiting: AbortController | undefined;
+}
+
+export class Errands {
+  readonly #pool: string;
+  readonly #lending: Lending;
+  readonly #desk: ErrandDesk;
+  readonly #errands = new Map<Member, Map<number, Errand>>();
+  /** Slots that are out on errands: nobody else on the owner's thread has them to give back. */
+  readonly #slots: Uint8Array;
+
+  constructor(pool: string, lending: Lending, desk: ErrandDesk) {
+    this.#pool = pool;
+    this.#lending = lending;
+    this.#desk = desk;
+    this.#slots = new Uint8Array(lending.held.length);
+  }
+
+  /** Is this slot out on an errand? */
+  has(slot: number): boolean {
+    return this.#slots[slot] !== 0;
+  }
+
+  // ── on the way
+
+  send(member: Member, id: number, timeout: number | undefined, method: string, args: readonly unknown[]): void {
+    // A number that is in use is not answered: it would be for the errand that has it. That one must stay in our books, or nobody would end it.
+    if (this.#errands.get(member)?.has(id)) return;
+    if (!isCall(method, args)) {
+      const error = new RemoteCallError(`pool ${show(this.#pool)}: ${NO_CALL}`, this.#pool);
+      return member.answer([FAILURE, id, toWire(error)], false, show(method));
+    }
+    const slot = this.#lending.tryBorrow();
+    const errand: Errand = { id, slot: NONE, lease: 0, waiting: slot === NONE ? new AbortController() : undefined };
+    this.#of(member).set(id, errand);
+    if (slot !== NONE) return this.#run(member, errand, slot, method, args);
+    this.#desk.borrow({ timeout, signal: errand.waiting!.signal }).then(
+      (granted) => this.#run(member, errand, granted, method, args),
+      (error: unknown) => {
+        this.#over(member, errand);
+        member.answer(error === ASKED_FOR ? [WITHDRAWN, id] : [FAILURE, id, toWire(error)], false, `${method}()`);
+      },
+    );
+  }
+
+  #run(member: Member, errand: Errand, slot: number, method: string, args: readonly unknown[]): void {
+    // Granted in the very moment in which its thread went.
+    if (errand.waiting?.signal.aborted && !this.#errands.has(member)) return this.#desk.giveBack(slot);
+    errand.slot = slot;
+    errand.lease = this.#lending.held[slot];
+    this.#slots[slot] = 1;
+    member.run(errand.id, slot, errand.lease, `${method}()`, false, () => this.#desk.find(slot, method)(args));
+    member.whenSettled(slot, errand.lease, () => this.#end(member, errand));
+  }
+
+  /** False: it had ended before. */
+  #end(member: Member, errand: Errand, end = this.#desk.giveBack): void {
+    if (errand.slot === NONE) return;
+    const { slot } = errand;
+    errand.slot = NONE;
+    this.#slots[slot] = 0;
+    this.#over(member, errand);
+    end(slot);
+  }
+
+  #of(member: Member): Map<number, Errand> {
+    let errands = this.#errands.get(member);
+    if (errands === undefined) {
+      errands = new Map();
+      this.#errands.set(member, errands);
+    }
+    return errands;
+  }
+
+  #over(member: Member, errand: Errand): void {
+    const errands = this.#errands.get(member);
+    if (errands?.get(errand.id) === errand) errands.delete(errand.id);
+  }
+
+  // ── going
+
+  /** Out of the line, if it is still there. */
+  withdraw(member: Member, id: number): void {
+    this.#errands.get(member)?.get(id)?.waiting?.abort(ASKED_FOR);
+  }
+
+  /** All that wait: the thread leaves. Gives what runs. */
+  withdrawAll(member: Member): { slot: number; lease: number }[] {
+    const running: { slot: number; lease: number }[] = [];
+    const left = new PoolClosedError(`pool ${show(this.#pool)}: this thread has detached from it`, this.#pool);
+    for (const { slot, lease, waiting } of [...(this.#errands.get(member)?.values() ?? [])])
+      if (slot === NONE) waiting?.abort(left);
+      else running.push({ slot, lease });
+    return running;
+  }
+
+  /** Its thread is gone: what waits need not, and what runs gets `patience` ms to end. */
+  abandon(member: Member, patience: number): void {
+    const errands = this.#errands.get(member);
+    if (errands === undefined) return;
+    this.#errands.delete(member);
+    for (const errand of errands.values()) {
+      errand.waiting?.abort();
+      if (errand.slot === NONE) continue;
+      member.whenSettledOr(patience, errand.slot, errand.lease, (settled) => {
+        if (!settled) this.#end(member, errand, this.#desk.orphan);
+      });
+    }
+  }
+}

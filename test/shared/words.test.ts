@@ -1,0 +1,218 @@
+/** The words of a control block, one at a time: what no race needs, and what the rest of the tests would only notice late. */
+import { describe, expect, test } from 'vitest';
+import { ControlBlock } from '../../dist/shared/control-block.js';
+import { ABI_VERSION, ABI_WORD, FOLD_WORD, LINE_WORD, TALLY_ACQUIRED, TALLY_RELEASED, TICKET_WORD } from '../../dist/shared/layout.js';
+import { Lending } from '../../dist/shared/lending.js';
+import { GRANTED, MARK_TRIES, NONE } from '../../dist/shared/line.js';
+import * as slots from '../../dist/shared/slot.js';
+import * as states from '../../dist/shared/state.js';
+
+const A = 1;
+const B = 2;
+const SLOTS = 2;
+
+const blockOf = (maxWaiting = 4) =>
+  ControlBlock.create({ poolId: 1, min: 0, max: SLOTS, maxThreads: 3, maxWaiting, acquireTimeout: 0, maxUses: 0, features: 0 });
+
+const lendingOf = (block: ControlBlock, me: number) => new Lending(block, me, { served() {}, called() {}, lookUp() {} });
+
+/** IDLE. */
+function stock(block: ControlBlock, slot = 0): void {
+  block.slots.reserve(slot);
+  block.slots.shelve(slot);
+}
+
+describe('slots', () => {
+  test('what one thread has taken no other puts back', () => {
+    const block = blockOf();
+    stock(block);
+    block.slots.take(0, block.slots.load(0), A);
+    expect(block.slots.putBack(0, B)).toBe(false);
+    expect(block.slots.putBack(0, A)).toBe(true);
+  });
+
+  test('there are as many as there are', () => {
+    const { slots } = blockOf();
+    expect([0, SLOTS - 1, SLOTS].map((slot) => slots.has(slot))).toEqual([true, true, false]);
+  });
+
+  test('a new resource has never been used, and is not retired', () => {
+    const block = blockOf();
+    stock(block);
+    lendingOf(block, A).tryBorrow();
+    block.setRetired(0, true);
+    expect(block.uses(0)).toBe(1);
+    block.renew(0);
+    expect([block.uses(0), block.isRetired(0)]).toEqual([0, false]);
+  });
+});
+
+describe('line', () => {
+  const join = (block: ControlBlock, me: number): number => {
+    const cell = block.line.claim(me);
+    block.line.enter(cell, 0, 0);
+    return cell;
+  };
+
+  test('there is a cell for every waiter, one for each thread, and one for each place', () => {
+    expect(blockOf(4).line.count).toBe(4 + 4 + SLOTS);
+  });
+
+  test('where tickets wrap, the oldest is still first', () => {
+    const block = blockOf();
+    block.words[TICKET_WORD] = 2 ** 31 - 1;
+    const cells = [join(block, A), join(block, B), join(block, A)];
+    const ages: number[] = [];
+    block.line.survey((cell, age) => {
+      ages[cells.indexOf(cell)] = age;
+    });
+    expect(ages).toEqual([3, 2, 1]);
+    expect(block.line.waiters().map(({ cell }) => cell)).toEqual(cells);
+    expect(lendingOf(block, A).first()?.cell).toBe(cells[0]);
+  });
+
+  test('a damaged high water is not believed', () => {
+    const block = blockOf();
+    join(block, A);
+    block.words[LINE_WORD] = (0xffff << 1) | 1;
+    expect(block.line.waiting()).toBe(1);
+    expect(block.line.waiters()).toHaveLength(1);
+  });
+
+  test('a line of three is shorter than four, and not than three', () => {
+    const block = blockOf();
+    for (const me of [A, B, A]) join(block, me);
+    expect([2, 3, 4].map((limit) => block.line.isShorterThan(limit))).toEqual([false, false, true]);
+  });
+
+  test('a waiter whose ticket is damaged is served all the same', () => {
+    const block = blockOf();
+    const cell = join(block, A);
+    block.words[TICKET_WORD] -= 1000;
+    stock(block);
+    // Not `match`, which would never end.
+    expect(lendingOf(block, B).first()?.cell).toBe(cell);
+  });
+});
+
+describe('lending', () => {
+  test('whoever has left borrows nothing more', () => {
+    const block = blockOf();
+    stock(block);
+    const lending = lendingOf(block, A);
+    lending.end();
+    expect(lending.tryBorrow()).toBe(NONE);
+  });
+
+  test('what one waiter has been granted is not on offer to another', () => {
+    const block = blockOf();
+    stock(block);
+    const lending = lendingOf(block, A);
+    block.slots.reserve(1);
+    block.slots.offer(1);
+    const cell = lending.join(MARK_TRIES);
+    block.slots.take(0, block.slots.load(0), B);
+    block.line.grant(cell, block.line.load(cell), 0);
+    block.line.grant(cell, block.line.load(cell), 0);
+    expect(block.line.load(cell) & 7).toBe(GRANTED);
+    expect(lending.isGranted(0)).toBe(true);
+    expect(lending.isGranted(1)).toBe(false);
+    // Slot 1 is TAKEN and not granted: something for one. Then that is granted, too.
+    expect(lending.isSpokenFor()).toBe(false);
+    const other = lending.join(0);
+    block.line.grant(other, block.line.load(other), 1);
+    expect(lending.isSpokenFor()).toBe(true);
+  });
+
+  test('a slot picked up from the line keeps its flag', () => {
+    const block = blockOf();
+    stock(block);
+    const lending = lendingOf(block, A);
+    const cell = lending.join(0);
+    lending.match();
+    expect(lending.collect(cell)).toBe(0);
+    expect(slots.isFlagged(block.slots.load(0))).toBe(true);
+  });
+});
+
+describe('state', () => {
+  test('a breaker that moves leaves the other bits', () => {
+    const { state } = blockOf();
+    state.set(states.DRAINING | states.RETURNS_GUARDED);
+    state.moveBreaker(states.RECOVERING);
+    expect(state.load()).toBe(states.DRAINING | states.RETURNS_GUARDED | states.RECOVERING);
+  });
+
+  test('who is refused, who is sent away, and what passes the owner', () => {
+    const about = (word: number) =>
+      [states.isRefusing, states.isEvicting, states.guardsHandOuts, states.guardsReturns].map((is) => is(word));
+    expect(about(0)).toEqual([false, false, false, false]);
+    expect(about(states.CLOSED)).toEqual([true, true, false, false]);
+    expect(about(states.DRAINING)).toEqual([true, false, false, false]);
+    expect(about(states.INACTIVE)).toEqual([true, true, false, false]);
+    expect(about(states.RECOVERING)).toEqual([false, false, true, true]);
+    expect(about(states.HAND_OUTS_GUARDED)).toEqual([false, false, true, false]);
+    expect(about(states.RETURNS_GUARDED)).toEqual([false, false, false, true]);
+  });
+});
+
+describe('threads and tallies', () => {
+  test('record 0 is the owner: it is given to nobody, and not counted', () => {
+    const { threads } = blockOf();
+    expect(threads.admit(7)).toBe(1);
+    threads.occupy(0, 1);
+    expect(threads.attached()).toBe(1);
+  });
+
+  test('whoever is gone has given everything back, and counts once', () => {
+    const { tallies } = blockOf();
+    tallies.add(A, TALLY_ACQUIRED, 3);
+    tallies.add(A, TALLY_RELEASED, 1);
+    tallies.fold(A);
+    expect([TALLY_ACQUIRED, TALLY_RELEASED].map((counter) => tallies.sums()[counter])).toEqual([3, 3]);
+    tallies.fold(A);
+    expect(tallies.sums()[TALLY_ACQUIRED]).toBe(3);
+  });
+
+  test('a sum waits for a fold to end', () => {
+    const { tallies, words } = blockOf();
+    const { load } = Atomics;
+    let looks = 0;
+    words[FOLD_WORD] = 1;
+    // The fold ends at the fifth look.
+    Atomics.load = ((array: Int32Array, index: number) => {
+      if (index === FOLD_WORD && ++looks === 5) words[FOLD_WORD] = 2;
+      return load(array, index);
+    }) as never;
+    try {
+      tallies.sums();
+    } finally {
+      Atomics.load = load;
+    }
+    expect(looks).toBe(6);
+  });
+});
+
+describe('bells', () => {
+  test('who listens hears a ring', async () => {
+    const { bells } = blockOf();
+    const heard = new Promise<void>((resolve) => bells.listen(A, resolve));
+    const keeps = setInterval(() => {}, 1000);
+    bells.ring(A);
+    await heard;
+    clearInterval(keeps);
+  });
+
+  test('a bell that there is none of is not rung', () => {
+    const block = blockOf();
+    const before = [...block.words];
+    block.bells.ring(block.threads.count);
+    expect([...block.words]).toEqual(before);
+  });
+});
+
+test('another version is refused', () => {
+  const block = blockOf();
+  block.words[ABI_WORD] = ABI_VERSION + 1;
+  expect(ControlBlock.open(block.buffer)).toMatchObject({ foreign: false });
+});
