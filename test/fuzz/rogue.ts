@@ -1,0 +1,58 @@
+/** A thread that speaks the protocol by hand, and badly. */
+import type { Pool } from 'cenote';
+import { type Thread, thread } from '../support/thread.ts';
+
+export interface Rogue {
+  readonly thread: Thread<unknown>;
+  /** Knocks properly, and gets a port of its own. Gives the first answer's type (1: welcome, 2: refused), and the record. */
+  knock(): Promise<[type: number, me: unknown]>;
+  /** Posts each of these as a message of its own. Gives what came back within `ms`. */
+  post(messages: readonly unknown[], ms?: number): Promise<unknown[][]>;
+  /** The same for a message that text has to make: `clone` would refuse it here, or make it huge. */
+  postMade(make: () => unknown, ms?: number): Promise<unknown[][]>;
+}
+
+export async function rogue(pool: Pool<unknown>): Promise<Rogue> {
+  const t = (await thread()) as Thread<unknown>;
+  const { handle } = pool;
+  return {
+    thread: t,
+    knock: () =>
+      t.run(async ({ keep, sleep }, { owner, buffer }) => {
+        const { MessageChannel, postMessageToThread, threadId } = process.getBuiltinModule('node:worker_threads') as never as {
+          MessageChannel: typeof import('node:worker_threads').MessageChannel;
+          postMessageToThread(owner: number, message: unknown, transfer: unknown[]): Promise<void>;
+          threadId: number;
+        };
+        const { port1, port2 } = new MessageChannel();
+        const got: unknown[][] = keep('got', []);
+        keep('port', port1);
+        port1.on('message', (responses: unknown[][]) => got.push(...responses));
+        const poolId = new Int32Array(buffer as SharedArrayBuffer)[3];
+        await postMessageToThread(owner, { type: 'cenote:knock', poolId, threadId, port: port2 }, [port2]);
+        while (got.length === 0) await sleep(1);
+        return got.shift() as [number, unknown];
+      }, handle),
+    post: (messages, ms = 20) =>
+      t.run(
+        async ({ kept, sleep }, messages, ms) => {
+          const port = kept<import('node:worker_threads').MessagePort>('port');
+          for (const message of messages) port.postMessage(message);
+          await sleep(ms);
+          return kept<unknown[][]>('got').splice(0);
+        },
+        messages,
+        ms,
+      ),
+    postMade: (make, ms = 20) =>
+      t.run(
+        async ({ kept, sleep }, text, ms) => {
+          kept<import('node:worker_threads').MessagePort>('port').postMessage(new Function(`return (${text})();`)());
+          await sleep(ms);
+          return kept<unknown[][]>('got').splice(0);
+        },
+        String(make),
+        ms,
+      ),
+  };
+}

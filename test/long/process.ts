@@ -1,0 +1,104 @@
+/** A process of its own, for a heap of its own. Runs the scenarios it is told to, and prints what grew, a line of JSON for each. */
+import { Worker } from 'node:worker_threads';
+import { createPool, type PoolHandle } from 'cenote';
+import { ControlBlock } from '../../src/shared/control-block.ts';
+import { CELL_STATES, cellState, FREE, isLineEmpty } from '../../src/shared/line.ts';
+import { EMPTY, IDLE, SLOT_STATES, slotState } from '../../src/shared/slot.ts';
+import type { WorkerNews, WorkerOrder } from './borrower.ts';
+import { type Measure, measure } from './measure.ts';
+import { defaults, type Scenario, scenarios, type Tool } from './scenarios.ts';
+
+export interface Growth {
+  readonly name: string;
+  readonly rounds: number;
+  /** Before the first part of the rounds, and after each. */
+  readonly owner: readonly Measure[];
+  /** The same on the worker, if there is one. */
+  readonly worker: readonly Measure[];
+  /** What is not as it was in the control block. */
+  readonly left: readonly string[];
+  readonly ms: number;
+}
+
+/** Looked at so often: what leaks grows in every part, what is compiled or allocated once does not. */
+const PARTS = 4;
+
+async function run(name: string, scenario: Scenario, rounds: number): Promise<Growth> {
+  const started = performance.now();
+  const pool = await createPool<Tool>({ ...defaults, ...scenario.options?.() });
+  // Factories that fail on purpose; nobody is to be warned of it.
+  pool.on('error', () => {});
+  const worker = scenario.worker === undefined ? undefined : await startWorker(name, pool.handle);
+  let round = 0;
+  const play = async (times: number): Promise<void> => {
+    const last = round + times;
+    if (worker !== undefined) await worker.ask({ type: 'play', from: round, to: last });
+    else for (; round < last; round++) await scenario.owner!(pool, round, createPool);
+    round = last;
+  };
+  const owner: Measure[] = [];
+  const onWorker: Measure[] = [];
+  const look = async (): Promise<void> => {
+    const { measure: there } = (await worker?.ask({ type: 'measure' })) ?? {};
+    if (there !== undefined) onWorker.push(there);
+    owner.push(await measure());
+  };
+  // What is made once has been made.
+  await play(Math.ceil(rounds / PARTS));
+  await look();
+  for (let part = 0; part < PARTS; part++) {
+    await play(Math.ceil(rounds / PARTS));
+    await look();
+  }
+  const left = await atRest(pool.handle);
+  await worker?.end();
+  await pool.close();
+  return { name, rounds, owner, worker: onWorker, left, ms: performance.now() - started };
+}
+
+async function startWorker(name: string, handle: PoolHandle<Tool>) {
+  const worker = new Worker(new URL('./borrower.js', import.meta.url), { workerData: { name, handle } });
+  const next = (): Promise<WorkerNews> =>
+    new Promise((resolve, reject) => {
+      worker.once('error', reject);
+      worker.once('message', (news: WorkerNews) => {
+        worker.off('error', reject);
+        resolve(news);
+      });
+    });
+  await next();
+  return {
+    ask(order: WorkerOrder): Promise<WorkerNews> {
+      worker.postMessage(order);
+      return next();
+    },
+    end: () => worker.terminate(),
+  };
+}
+
+/** Every slot idle or empty, every cell free, the line empty: soon, as something may be on its way to the owner. */
+async function atRest(handle: PoolHandle<Tool>): Promise<string[]> {
+  const { line, slots } = ControlBlock.attach(handle.buffer);
+  const end = performance.now() + 3000;
+  for (;;) {
+    const left: string[] = [];
+    for (let slot = 0; slot < slots.count; slot++) {
+      const state = slotState(slots.load(slot));
+      if (state !== IDLE && state !== EMPTY) left.push(`slot ${slot} is ${SLOT_STATES[state]}`);
+    }
+    for (let cell = 0; cell < line.count; cell++) {
+      const state = cellState(line.load(cell));
+      if (state !== FREE) left.push(`cell ${cell} is ${CELL_STATES[state]}`);
+    }
+    if (!isLineEmpty(line.loadLine())) left.push('the line is not empty');
+    if (left.length === 0 || performance.now() > end) return left;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+const [factor, ...names] = process.argv.slice(2);
+for (const name of names) {
+  const scenario = scenarios[name];
+  const rounds = factor === 'long' ? scenario.longer : scenario.rounds;
+  console.log(JSON.stringify(await run(name, scenario, rounds)));
+}

@@ -1,0 +1,269 @@
+/**
+ * `npm run mutate [-- --list] [--only NAME]... [--from N] [--to N] [--stages N] [--tests PATH]... [--log FILE]`: makes each mutant in a copy of the tree, builds it, and runs the tests in
+ * stages (the first N of them, or the chosen tests alone), cheapest first, until one fails. Who notices, and after how long; or SURVIVED.
+ *
+ * `--planted` does the same with planted.ts, and asks the soak first.
+ *
+ * First the copy as it is: what fails there would fail with any mutant, and count as a catch.
+ */
+import { spawn } from 'node:child_process';
+import { appendFileSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { edited, type Mutant } from '../interleave/explorer/mutant.ts';
+import { type Listed, mutants } from './mutants.ts';
+import { planted } from './planted.ts';
+
+interface Stage {
+  readonly name: string;
+  readonly paths: readonly string[];
+  /** In ms. Beyond it something hangs, and that is a catch. */
+  readonly limit: number;
+}
+
+// test/interleave/explorer explores scenarios of its own; interleavings whose title says "caught" quote the very text that is changed here.
+const STAGES: readonly Stage[] = [
+  { name: 'docs and shared', paths: ['test/docs/state-machines', 'test/shared'], limit: 60_000 },
+  { name: 'model', paths: ['test/model'], limit: 90_000 },
+  { name: 'main', paths: ['test/main'], limit: 150_000 },
+  { name: 'damage', paths: ['test/fuzz/damage', 'test/fuzz/handle'], limit: 60_000 },
+  { name: 'interleave', paths: ['test/interleave', '--exclude', 'test/interleave/explorer/**'], limit: 300_000 },
+  { name: 'linear', paths: ['test/linear'], limit: 120_000 },
+  { name: 'worker', paths: ['test/worker'], limit: 300_000 },
+];
+const NOT_CAUGHT_ONES = '^(?!.*caught)';
+/** A mutant that an interleaving with a variant of the source does not fit has not been noticed by anybody. */
+const MISFIT = 'does not fit any more';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const COPIED = ['src', 'test', 'scripts', 'docs', 'README.md', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'vitest.config.ts'];
+
+const { values } = parseArgs({
+  options: {
+    list: { type: 'boolean', default: false },
+    planted: { type: 'boolean', default: false },
+    only: { type: 'string', multiple: true },
+    from: { type: 'string', default: '1' },
+    to: { type: 'string', default: String(mutants.length) },
+    stages: { type: 'string', default: '99' },
+    tests: { type: 'string', multiple: true },
+    log: { type: 'string' },
+  },
+});
+
+function chosen(): readonly Listed[] {
+  if (values.only === undefined) return mutants.slice(Number(values.from) - 1, Number(values.to));
+  return values.only.map((name) => {
+    const found = mutants.find((mutant) => mutant.name === name);
+    if (found === undefined) throw new RangeError(`--only ${JSON.stringify(name)}: no such mutant, see --list`);
+    return found;
+  });
+}
+
+function say(line: string): void {
+  console.log(line);
+  if (values.log !== undefined) appendFileSync(values.log, `${line}\n`);
+}
+
+/** A copy in which things may be broken. */
+function copy(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'cenote-mutate-'));
+  for (const path of COPIED) if (existsSync(join(root, path))) cpSync(join(root, path), join(folder, path), { recursive: true });
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+  // Built here, without a look at the types: a mutant may leave an import unused.
+  writeFileSync(join(folder, 'test/support/build.ts'), 'export default function build(): void {}\n');
+  process.on('SIGINT', () => {
+    if (running !== undefined) kill(running);
+    rmSync(folder, { recursive: true, force: true });
+    process.exit(130);
+  });
+  return folder;
+}
+
+/** What runs now, with all that it has started. */
+let running: number | undefined;
+
+/** It may just have ended. */
+function kill(group: number): void {
+  try {
+    process.kill(-group, 'SIGKILL');
+  } catch {}
+}
+
+/** The end of a process, or undefined if it had to be killed, with all that it had started. */
+function run(folder: string, args: readonly string[], limit: number): Promise<{ code: number | null; output: string } | undefined> {
+  const child = spawn(process.execPath, args, { cwd: folder, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  running = child.pid;
+  let output = '';
+  const hear = (chunk: Buffer): void => {
+    output = (output + chunk).slice(-20_000);
+  };
+  child.stdout.on('data', hear);
+  child.stderr.on('data', hear);
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      kill(child.pid!);
+      resolve(undefined);
+    }, limit);
+    child.on('error', reject);
+    child.on('exit', (code) => {
+      clearTimeout(timer);
+      resolve({ code, output });
+    });
+  });
+}
+
+async function build(folder: string): Promise<string> {
+  rmSync(join(folder, 'dist'), { recursive: true, force: true });
+  const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  const built = await run(folder, [tsc, '-p', 'tsconfig.build.json', '--outDir', 'dist', '--noCheck'], 120_000);
+  return built?.code === 0 ? '' : `does not build: ${built?.output ?? 'the compiler hangs'}`;
+}
+
+interface Report {
+  testResults: {
+    name: string;
+    status: string;
+    message: string;
+    assertionResults: { title: string; status: string; failureMessages: string[] }[];
+  }[];
+}
+
+/** Who notices, or undefined. */
+async function noticed(folder: string, stage: Stage): Promise<string | undefined> {
+  const file = join(folder, 'report.json');
+  rmSync(file, { force: true });
+  const args = [
+    '--bail',
+    '1',
+    '-t',
+    NOT_CAUGHT_ONES,
+    '--testTimeout',
+    stage.name === 'interleave' || stage.name === 'chosen' ? '90000' : '20000',
+    '--reporter=json',
+    `--outputFile=${file}`,
+  ];
+  const ended = await run(folder, [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...stage.paths, ...args], stage.limit);
+  if (ended === undefined) return `${stage.name}: hangs for ${stage.limit / 1000} s`;
+  if (ended.code === 0) return;
+  if (!existsSync(file)) return `${stage.name}: exit code ${ended.code} ${ended.output.slice(-300)}`;
+  const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
+  for (const { name, status, message, assertionResults } of report.testResults) {
+    const where = relative(folder, name).replaceAll('\\', '/');
+    for (const { title, status, failureMessages } of assertionResults) {
+      if (status !== 'failed') continue;
+      if (failureMessages.some((failure) => failure.includes(MISFIT))) return `MISFIT ${where}: ${title}`;
+      // Said apart: on a machine that is busy with other things that may be no catch.
+      const timedOut = failureMessages.some((failure) => failure.includes('Test timed out')) ? 'timed out, ' : '';
+      return `${timedOut}${where}: ${title}`;
+    }
+    if (status === 'failed' && message !== '') return `${where}: ${message.split('\n')[0]}`;
+  }
+  return `${stage.name}: exit code ${ended.code}, an error outside of any test`;
+}
+
+/** Runs the stages on the copy as it stands. */
+async function judged(folder: string): Promise<string | undefined> {
+  const stages = values.tests === undefined ? STAGES : [{ name: 'chosen', paths: values.tests, limit: 300_000 }];
+  for (const stage of stages.slice(0, Number(values.stages))) {
+    const who = await noticed(folder, stage);
+    if (who !== undefined) return who;
+  }
+}
+
+/** With the edits made, and unmade afterwards. */
+async function withEdits<V>(folder: string, { name, edits }: Mutant, body: () => Promise<V>): Promise<V> {
+  const before = edits.map((edit) => [join(folder, 'src', edit.file), readFileSync(join(folder, 'src', edit.file), 'utf8')] as const);
+  try {
+    for (const edit of edits) {
+      const path = join(folder, 'src', edit.file);
+      writeFileSync(path, edited(readFileSync(path, 'utf8'), edit, name));
+    }
+    return await body();
+  } finally {
+    for (const [path, text] of before) writeFileSync(path, text);
+  }
+}
+
+const seconds = (since: number): string => `${Math.round((performance.now() - since) / 1000)} s`;
+
+async function mutate(): Promise<void> {
+  const folder = copy();
+  let caught = 0;
+  let explained = 0;
+  const wrong: string[] = [];
+  const list = chosen();
+  try {
+    if (values.only === undefined && values.from === '1') {
+      const started = performance.now();
+      const who = (await build(folder)) || (await judged(folder));
+      if (who !== undefined) throw new Error(`with nothing changed, there is a failure already: ${who}`);
+      say(`with nothing changed: nothing fails, ${seconds(started)}`);
+    }
+    for (const mutant of list) {
+      const started = performance.now();
+      const who = await withEdits(folder, mutant, async () => (await build(folder)) || (await judged(folder)));
+      const verdict = who ?? (mutant.survives === undefined ? 'SURVIVED' : `survived, as it says: ${mutant.survives}`);
+      say(`${mutants.indexOf(mutant) + 1}. ${mutant.edits[0].file}, ${mutant.name}: ${verdict} (${seconds(started)})`);
+      if (who === undefined && mutant.survives === undefined) wrong.push(`nobody noticed: ${mutant.name}`);
+      if (who !== undefined && mutant.survives !== undefined) wrong.push(`it says that it survives, and does not: ${mutant.name}`);
+      if (who?.startsWith('MISFIT') || who?.startsWith('does not build')) wrong.push(`not judged: ${mutant.name}`);
+      else if (who !== undefined) caught++;
+      else if (mutant.survives !== undefined) explained++;
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  say(`${caught} of ${list.length} caught (${Math.round((caught / list.length) * 100)} %), ${explained} survive for a reason`);
+  for (const line of wrong) say(line);
+  process.exitCode = wrong.length === 0 ? 0 : 1;
+}
+
+/** What the soak makes of it, in how many rounds. */
+async function soaked(folder: string): Promise<string> {
+  const soak = [
+    '--no-warnings',
+    '--import',
+    './scripts/typescript.js',
+    'test/soak/soak.ts',
+    '--minutes',
+    '0.5',
+    '--duration',
+    '1000',
+    '--seed',
+    '7',
+  ];
+  const ended = await run(folder, soak, 120_000);
+  if (ended === undefined) return 'hangs';
+  const rounds = [...ended.output.matchAll(/^round (\d+)/gm)].at(-1)?.[1] ?? '0';
+  if (ended.code === 0) return `nothing in ${rounds} rounds`;
+  const first = /^FAILED\n(.*)/m.exec(ended.output)?.[1] ?? ended.output.slice(-200);
+  return `round ${rounds}: ${first}`;
+}
+
+async function plant(): Promise<void> {
+  const folder = copy();
+  try {
+    for (const fault of planted.slice(Number(values.from) - 1, values.to === String(mutants.length) ? undefined : Number(values.to)))
+      await withEdits(folder, fault, async () => {
+        const problem = await build(folder);
+        if (problem !== '') return say(`${fault.name}: ${problem}`);
+        let started = performance.now();
+        const bySoak = `${await soaked(folder)} (${seconds(started)})`;
+        started = performance.now();
+        let byTests: string | undefined;
+        for (const stage of STAGES.filter(({ name }) => name === 'main' || name === 'worker')) byTests ??= await noticed(folder, stage);
+        say(`${fault.edits[0].file}, ${fault.name}\n  soak: ${bySoak}\n  tests: ${byTests ?? 'SURVIVED'} (${seconds(started)})`);
+      });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+if (values.planted) await plant();
+else if (values.list)
+  for (const [index, { name, edits, survives }] of mutants.entries())
+    console.log(`${index + 1}. ${edits[0].file}, ${name}${survives === undefined ? '' : ` (survives: ${survives})`}`);
+else await mutate();
