@@ -1,0 +1,66 @@
+/** What transactions say to the server, and what they make of its answers: the same for those that block and those that do not. */
+import { sqlState } from './database-error.ts';
+import type { Question } from './question.ts';
+import type { TransactionOptions } from './types.ts';
+
+const ISOLATION = ['read committed', 'repeatable read', 'serializable'];
+
+export function checkTransaction(body: unknown, options: TransactionOptions): void {
+  if (typeof body !== 'function') throw new TypeError(`a transaction takes a function, not ${String(body)}`);
+  if (typeof options !== 'object' || options === null)
+    throw new TypeError(`transaction options must be an object like { isolation, retries }`);
+  const { isolation, retries } = options;
+  if (isolation !== undefined && !ISOLATION.includes(isolation))
+    throw new TypeError(`isolation must be 'read committed', 'repeatable read' or 'serializable', not ${JSON.stringify(isolation)}`);
+  if (retries !== undefined && !(Number.isInteger(retries) && retries >= 0))
+    throw new RangeError(`retries must be a whole number from 0, not ${String(retries)}`);
+}
+
+export function beginText({ isolation, readOnly, deferrable }: TransactionOptions): string {
+  const modes = [
+    isolation === undefined ? '' : `ISOLATION LEVEL ${isolation.toUpperCase()}`,
+    readOnly === undefined ? '' : readOnly ? 'READ ONLY' : 'READ WRITE',
+    deferrable === undefined ? '' : deferrable ? 'DEFERRABLE' : 'NOT DEFERRABLE',
+  ].filter(Boolean);
+  return `BEGIN ${modes.join(', ')}`.trim();
+}
+
+export const say = (text: string): Question => ({
+  text,
+  values: undefined,
+  name: undefined,
+  mode: 0,
+  timeout: undefined,
+  types: undefined,
+});
+
+let savepoints = 0;
+export const newSavepoint = (): string => `cenote_${++savepoints}`;
+
+/** COMMIT was answered with ROLLBACK, or the connection was lost in the middle of what a scope had begun: nothing has been written, whatever the body believes. */
+export class TransactionRolledBackError extends Error {
+  readonly code = 'ERR_PG_ROLLED_BACK';
+
+  constructor(lastError: Error | undefined, how = 'the server has rolled the transaction back, as a statement in it had failed') {
+    super(lastError === undefined ? how : `${how}: ${lastError.message}`, lastError && { cause: lastError });
+  }
+
+  static {
+    TransactionRolledBackError.prototype.name = 'TransactionRolledBackError';
+  }
+}
+
+export function assertCommitted(command: string, lastError: Error | undefined): void {
+  if (command === 'ROLLBACK') throw new TransactionRolledBackError(lastError);
+}
+
+/** Serialization failure, or deadlock: the same again may well succeed. */
+export function isWorthRetrying(error: unknown): boolean {
+  const state = sqlState(error);
+  return state === '40001' || state === '40P01';
+}
+
+const FIRST_PAUSE = 5;
+const LONGEST_PAUSE = 1000;
+/** Milliseconds before the n-th retry, from 1: doubled each time, and a random half of it, so that rivals part. */
+export const pauseBefore = (retry: number): number => Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** retry) * (0.5 + Math.random() / 2);

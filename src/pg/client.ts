@@ -1,0 +1,117 @@
+/** A borrowed connection as its borrower sees it: the same object for as long as it is borrowed, whatever thread that is on. */
+import { EventEmitter } from 'node:events';
+import { inspect } from 'node:util';
+import type { QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, QueryResultRow } from 'pg';
+import type { Hold, HoldListener } from './hold.ts';
+import type { Heard } from './protocol.ts';
+import { ask, tell } from './question.ts';
+import { isSubmission, refuseSubmission, submitTo } from './submission.ts';
+import type { QueryCallback, Submission, PgClient as Type } from './types.ts';
+
+export class PgClient extends EventEmitter implements Type {
+  readonly #hold: Hold;
+  readonly #giveBack: (destroy: Error | undefined) => void;
+  readonly #listener: HoldListener;
+  #isReleased = false;
+
+  constructor(hold: Hold, giveBack: (destroy: Error | undefined) => void) {
+    super();
+    this.#hold = hold;
+    this.#giveBack = giveBack;
+    this.#listener = {
+      heard: (heard) => this.#heard(heard),
+      broken: (error) => this.#broken(error),
+    };
+    hold.listen(this.#listener);
+  }
+
+  get processID(): number {
+    return this.#hold.pid;
+  }
+
+  /** As in pg: 'I' idle, 'T' in a transaction, 'E' in a failed one. As of the last answer. */
+  getTransactionStatus(): 'I' | 'T' | 'E' {
+    return this.#hold.status;
+  }
+
+  escapeIdentifier(name: string): string {
+    return `"${name.replaceAll('"', '""')}"`;
+  }
+
+  escapeLiteral(text: string): string {
+    if (typeof text !== 'string') return "''";
+    const quoted = `'${text.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`;
+    return text.includes('\\') ? ` E${quoted}` : quoted;
+  }
+
+  query<R extends QueryResultRow = any>(text: string | QueryConfig, callback: QueryCallback<R>): void;
+  query<R extends QueryResultRow = any>(
+    text: string | QueryConfig,
+    values: readonly unknown[] | undefined,
+    callback: QueryCallback<R>,
+  ): void;
+  query<S extends Submission>(submission: S): S;
+  query<R extends any[] = any[]>(config: QueryArrayConfig, values?: readonly unknown[]): Promise<QueryArrayResult<R>>;
+  query<R extends QueryResultRow = any>(text: string | QueryConfig, values?: readonly unknown[]): Promise<QueryResult<R>>;
+  query(text: string | QueryConfig | Submission, values?: unknown, callback?: unknown): unknown {
+    if (isSubmission(text)) return this.#submit(text, values, callback);
+    const then = typeof values === 'function' ? values : (callback ?? (text as { callback?: unknown } | null)?.callback);
+    const result = this.#query(text as string | QueryConfig, typeof values === 'function' ? undefined : values);
+    if (typeof then !== 'function') return result;
+    tell(result, then as QueryCallback as never, null);
+    return undefined;
+  }
+
+  async #query(text: string | QueryConfig, values: unknown): Promise<QueryResult<any>> {
+    this.#assertBorrowed();
+    return this.#hold.run(ask(text, values));
+  }
+
+  #submit(submission: Submission, values: unknown, callback: unknown): Submission {
+    const query = submission as Submission & { callback?: unknown };
+    query.callback ??= typeof values === 'function' ? values : callback;
+    if (this.#isReleased || this.#hold.isOver) refuseSubmission(submission, this.#released());
+    else submitTo(this.#hold, submission, () => {});
+    return submission;
+  }
+
+  /** As in pg a function of its own: it works without its object, and can be replaced on one client. */
+  release = (destroy?: boolean | Error): void => {
+    if (this.#isReleased) throw new Error('Release called on client which has already been released to the pool.');
+    this.retire();
+    this.#giveBack(
+      destroy instanceof Error ? destroy : destroy ? new Error('the borrower asked for the connection to be destroyed') : undefined,
+    );
+  };
+
+  /** It is over, whoever says so. */
+  retire(): void {
+    this.#isReleased = true;
+    this.#hold.unlisten(this.#listener);
+  }
+
+  get isReleased(): boolean {
+    return this.#isReleased;
+  }
+
+  #assertBorrowed(): void {
+    if (this.#isReleased || this.#hold.isOver) throw this.#released();
+  }
+
+  #released(): Error {
+    return new Error('Client has been released to the pool, and refuses further queries: connect() again');
+  }
+
+  #heard({ event, message }: Heard): void {
+    this.emit(event, message);
+  }
+
+  #broken(error: Error): void {
+    if (this.listenerCount('error') > 0) this.emit('error', error);
+    this.emit('end');
+  }
+
+  [inspect.custom](): string {
+    return `PgClient { processID: ${this.processID}${this.#isReleased ? ', released' : ''} }`;
+  }
+}

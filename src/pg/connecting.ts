@@ -1,0 +1,132 @@
+/** Making a connection, and asking the server to cancel what runs on one. */
+import type { Client, ClientConfig, QueryConfig } from 'pg';
+import { type ConnectionSettings, secretsOf, withoutSecrets } from './connection-settings.ts';
+import { DatabaseError } from './database-error.ts';
+import { internals } from './driver.ts';
+
+type Driver = typeof import('pg');
+export type OnConnect = (client: Client) => void | Promise<void>;
+
+/** A cancel request is a connection of its own; it may take so long, in ms. */
+const CANCEL_LIMIT = 2000;
+
+export interface Connected {
+  readonly client: Client;
+  /** What onConnect has run, to be run again after everything was discarded. */
+  readonly setup: readonly QueryConfig[];
+  cancel(): Promise<void>;
+}
+
+/** The driver, or an error that says how to get it. */
+export async function loadDriver(): Promise<Driver> {
+  try {
+    const module = (await import('pg')) as Driver & { default?: Driver };
+    const driver = module.default ?? module;
+    // What the server says is then an instance of the driver's class as well, to whoever asks on this thread.
+    if (driver.DatabaseError !== undefined) Object.setPrototypeOf(DatabaseError.prototype, driver.DatabaseError.prototype);
+    return driver;
+  } catch (cause) {
+    throw new Error('cenote/pg needs the package pg, version 8, beside it: npm install pg', { cause });
+  }
+}
+
+/** Rejects without a secret in the error. */
+export async function connect(
+  driver: Driver,
+  settings: ConnectionSettings,
+  onConnect: OnConnect | undefined,
+  signal: AbortSignal,
+): Promise<Connected> {
+  const config = await settings.next();
+  signal.throwIfAborted();
+  // Queries run one at a time here, and cursors need that.
+  delete config.pipeline;
+  const client = shielded(config, undefined, () => new driver.Client(config));
+  // It is also told by the promise; without a listener it would end the process.
+  client.on('error', () => {});
+  const cut = (): void => internals(client).connection.stream.destroy();
+  signal.addEventListener('abort', cut, { once: true });
+  try {
+    await client.connect();
+    const setup = onConnect === undefined ? [] : await setUp(client, onConnect);
+    return { client, setup, cancel: () => cancel(driver, config, client) };
+  } catch (error) {
+    cut();
+    throw withoutSecrets(error, secretsOf(config, (client as { password?: unknown }).password));
+  } finally {
+    signal.removeEventListener('abort', cut);
+  }
+}
+
+function shielded<V>(config: ClientConfig, password: unknown, body: () => V): V {
+  try {
+    return body();
+  } catch (error) {
+    throw withoutSecrets(error, secretsOf(config, password));
+  }
+}
+
+async function setUp(client: Client, onConnect: OnConnect): Promise<QueryConfig[]> {
+  const said: QueryConfig[] = [];
+  const query = client.query as (...args: unknown[]) => unknown;
+  const recording = (text: unknown, values: unknown, ...rest: unknown[]): unknown => {
+    const given = Array.isArray(values) ? { values } : {};
+    if (typeof text === 'string') said.push({ text, ...given });
+    else if (typeof (text as QueryConfig | null)?.text === 'string' && !('submit' in (text as object)))
+      said.push({ ...(text as QueryConfig), ...given });
+    return query.call(client, text, values, ...rest);
+  };
+  Object.assign(client, { query: recording });
+  try {
+    await onConnect(client);
+    await drained(client);
+  } finally {
+    delete (client as { query?: unknown }).query;
+  }
+  return said;
+}
+
+/** What was not awaited has to be through as well. */
+function drained(client: Client): Promise<void> {
+  if (internals(client).readyForQuery) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    client.once('drain', resolve);
+    client.once('error', reject);
+    client.once('end', () => reject(new Error('Connection terminated unexpectedly')));
+  });
+}
+
+/** Resolves when the server has taken the request. It may come too late to do anything. */
+function cancel(driver: Driver, config: ClientConfig, client: Client): Promise<void> {
+  const messenger = new driver.Client(config) as unknown as {
+    host: string;
+    port: number;
+    ssl: unknown;
+    sslNegotiation: string;
+    connection: NodeJS.EventEmitter & {
+      stream: { destroy(): void };
+      connect(port: number | string, host?: string): void;
+      requestSsl(): void;
+      cancel(processID: number, secretKey: unknown): void;
+    };
+  };
+  const { processID, secretKey } = client as unknown as { processID: number; secretKey: unknown };
+  const { connection, host, port, ssl, sslNegotiation } = messenger;
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => connection.stream.destroy(), CANCEL_LIMIT);
+    const say = (): void => connection.cancel(processID, secretKey);
+    connection.on('connect', () => {
+      if (!ssl) say();
+      else if (sslNegotiation !== 'direct') connection.requestSsl();
+    });
+    connection.on('sslconnect', say);
+    // If the server cannot be reached, there is nothing to be cancelled.
+    connection.on('error', () => connection.stream.destroy());
+    connection.on('end', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+    if (host?.startsWith('/')) connection.connect(`${host}/.s.PGSQL.${port}`);
+    else connection.connect(port, host);
+  });
+}

@@ -1,0 +1,125 @@
+/** How to reach the server. The only file that holds secrets: it gives copies to the driver, and takes them out of what the driver complains about. */
+import type { ClientConfig } from 'pg';
+import type { PgPoolOptions } from './types.ts';
+
+type Connection = string | ClientConfig;
+
+export class ConnectionSettings {
+  readonly #source: Connection | (() => Connection | Promise<Connection>);
+  readonly #pool: string;
+
+  /** Throws TypeError for what is none of these. What it was is not said: it may be a password. */
+  constructor(connection: PgPoolOptions['connection'], pool: string) {
+    this.#pool = pool;
+    if (typeof connection === 'function') this.#source = connection;
+    else this.#source = this.#copy(connection);
+  }
+
+  /** All of it, in a copy that the driver may do with as it likes. The function, if it is one, is asked every time. */
+  async next(): Promise<ClientConfig> {
+    if (typeof this.#source !== 'function') return asConfig(this.#copy(this.#source));
+    let given: Connection;
+    try {
+      given = await this.#source();
+    } catch (error) {
+      throw restated(error, `the function that gives the connection failed: ${messageOf(error)}`);
+    }
+    return asConfig(this.#copy(given));
+  }
+
+  #copy(connection: Connection): Connection {
+    if (typeof connection === 'string') return connection;
+    if (typeof connection !== 'object' || connection === null)
+      throw new TypeError(
+        `pool ${JSON.stringify(this.#pool)}: connection must be a connection string, an object like { host, user, password }, or a function that gives one of them`,
+      );
+    const copy = copyOf(connection);
+    if (typeof copy.ssl === 'object' && copy.ssl !== null) copy.ssl = copyOf(copy.ssl);
+    return copy;
+  }
+}
+
+const asConfig = (connection: Connection): ClientConfig => (typeof connection === 'string' ? { connectionString: connection } : connection);
+
+/** What drivers hide (password, ssl.key) is not enumerable, and an ordinary copy would be without it. */
+function copyOf<T extends object>(from: T): T {
+  const copy: Record<string, unknown> = Object.create(Object.getPrototypeOf(from));
+  for (const key of Object.getOwnPropertyNames(from))
+    Object.defineProperty(copy, key, {
+      value: (from as Record<string, unknown>)[key],
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
+  return copy as T;
+}
+
+/** What must never be seen, in every form in which it might. */
+export function secretsOf(config: ClientConfig, password: unknown): string[] {
+  const found = new Set<string>();
+  const add = (value: unknown): void => {
+    if (typeof value !== 'string' || value === '') return;
+    found.add(value);
+    found.add(encodeURIComponent(value));
+  };
+  add(password);
+  add(config.password);
+  add(config.connectionString);
+  const inUrl = /^[^:/?#]+:\/\/[^@/?#]*?:([^@]*)@/.exec(config.connectionString ?? '')?.[1];
+  if (inUrl !== undefined) {
+    add(inUrl);
+    try {
+      add(decodeURIComponent(inUrl));
+    } catch {
+      // Not encoded, then.
+    }
+  }
+  for (const [, value] of (config.connectionString ?? '').matchAll(/[?&]password=([^&#]*)/g)) add(value);
+  if (typeof config.ssl === 'object') {
+    add(config.ssl.passphrase);
+    for (const key of [config.ssl.key].flat()) if (typeof key === 'string' || Buffer.isBuffer(key)) add(String(key));
+  }
+  // The longest first: one may be part of another.
+  return [...found].sort((a, b) => b.length - a.length);
+}
+
+/** The error without secrets, without anything that might hold one, and with the rest of what the server said. */
+export function withoutSecrets(error: unknown, secrets: readonly string[]): Error {
+  const clean = (text: string): string => secrets.reduce((rest, secret) => rest.replaceAll(secret, '***'), text);
+  return restated(error, clean(messageOf(error)), clean);
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : 'not an error was thrown');
+
+/** Another error with this message, and those properties of the old one that are texts and numbers. */
+function restated(from: unknown, message: string, clean = (text: string): string => text): Error {
+  const error = new Error(message);
+  if (!(from instanceof Error)) return error;
+  for (const key of PLAIN) {
+    const value = (from as unknown as Record<string, unknown>)[key];
+    if (typeof value === 'number') Object.assign(error, { [key]: value });
+    if (typeof value === 'string') Object.assign(error, { [key]: clean(value) });
+  }
+  if (from.name !== 'Error') Object.defineProperty(error, 'name', { value: from.name, configurable: true, writable: true });
+  return error;
+}
+
+const PLAIN = [
+  ...[
+    'code',
+    'severity',
+    'detail',
+    'hint',
+    'position',
+    'where',
+    'schema',
+    'table',
+    'column',
+    'dataType',
+    'constraint',
+    'file',
+    'line',
+    'routine',
+  ],
+  ...['length', 'errno', 'syscall', 'address', 'port'],
+];

@@ -1,0 +1,49 @@
+/** Rows through a server-side cursor. */
+import { threadId } from 'node:worker_threads';
+import { receiveError } from './database-error.ts';
+import { borrow, type Hold, type RemoteSession, resultOf, type Sessions } from './hold.ts';
+import type { Answer } from './protocol.ts';
+import { argumentsOf, type Question } from './question.ts';
+import type { Scope } from './scope.ts';
+
+let cursors = 0;
+
+/** On the scope's connection if there is one, else on one of its own. */
+export async function* rowsOf(
+  sessions: Sessions,
+  scopeNow: () => Scope | undefined,
+  question: Question,
+  batchSize: number,
+): AsyncGenerator<any, void> {
+  const name = `cenote_${threadId}_${++cursors}`;
+  const fetch = (session: RemoteSession, id: string): Promise<Answer> => session.fetch(id, name, batchSize, ...argumentsOf(question));
+  const scope = scopeNow();
+  let hold: Hold;
+  let answer: Answer | undefined;
+  if (scope === undefined) ({ hold, answer } = await borrow(sessions, undefined, fetch));
+  else hold = await scope.enter();
+  try {
+    answer ??= await hold.call(fetch);
+    for (;;) {
+      const { rows } = resultOf(answer, question);
+      // The server has no more: its cursor can go before anybody looks at the last rows.
+      if (answer.done) await close(hold, name);
+      yield* rows;
+      if (answer.done) return;
+      answer = await hold.call(fetch);
+    }
+  } finally {
+    try {
+      if (!answer?.done && !hold.isBroken) await close(hold, name);
+    } finally {
+      if (scope === undefined) await hold.giveBack();
+      else scope.leave();
+    }
+  }
+}
+
+/** Rejects if the cursor's own transaction could not be committed. */
+async function close(hold: Hold, name: string): Promise<void> {
+  const { error } = await hold.call((session, id) => session.close(id, name));
+  if (error !== undefined) throw receiveError(error);
+}

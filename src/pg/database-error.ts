@@ -1,0 +1,54 @@
+/** Errors of the server, complete on every thread: code, severity, detail, hint, position, schema, table, constraint ... */
+
+/**
+ * As pg's class of that name, which a worker does not load. `name` is 'error', as in pg.
+ * Its stack is the caller's, not that of the owner's socket.
+ */
+export class DatabaseError extends Error {
+  declare readonly code: string | undefined;
+
+  constructor(message: string, properties: Readonly<Record<string, unknown>>) {
+    super(message);
+    Object.assign(this, properties, { name: 'error' });
+  }
+
+  static {
+    DatabaseError.prototype.name = 'error';
+  }
+}
+
+export interface SentError {
+  readonly message: string;
+  readonly name: string;
+  /** Own properties that can be sent. Of a DatabaseError: all. */
+  readonly properties: Readonly<Record<string, unknown>>;
+  /** Said by the server. */
+  readonly isDatabaseError: boolean;
+}
+
+export function sendError(thrown: unknown): SentError {
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  const properties: Record<string, unknown> = {};
+  for (const key of Object.keys(error)) {
+    if (key === 'name' || key === 'message' || key === 'stack' || key === 'cause') continue;
+    const value = (error as unknown as Record<string, unknown>)[key];
+    if (value === null || (typeof value !== 'object' && typeof value !== 'function' && typeof value !== 'symbol')) properties[key] = value;
+  }
+  return { message: error.message, name: error.name, properties, isDatabaseError: 'severity' in error };
+}
+
+export function receiveError({ message, name, properties, isDatabaseError }: SentError): Error {
+  if (isDatabaseError) return new DatabaseError(message, properties);
+  const error = name === 'TypeError' ? new TypeError(message) : name === 'RangeError' ? new RangeError(message) : new Error(message);
+  if (error.name !== name) Object.defineProperty(error, 'name', { value: name, configurable: true, writable: true });
+  return Object.assign(error, properties);
+}
+
+/** The SQLSTATE of an error, or of what caused it: query builders wrap. */
+export function sqlState(error: unknown): string | undefined {
+  for (let each = error, depth = 0; each instanceof Error && depth < 8; each = each.cause, depth++) {
+    const { code } = each as { code?: unknown };
+    if (typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)) return code;
+  }
+  return undefined;
+}

@@ -1,0 +1,59 @@
+/** The end of a connection: when this is through, its backend is gone. */
+import type { Client } from 'pg';
+import { internals } from './driver.ts';
+
+/** How long a query that was cancelled may take to notice, in ms. */
+const CANCEL_AGAIN = 500;
+
+/** Cancels what still runs there, and resolves when the server has closed the connection. If it has not within `limit` ms, the connection is cut. */
+export async function endClient(client: Client, cancel: () => Promise<void>, limit: number): Promise<void> {
+  const { connection } = internals(client);
+  internals(client).ref();
+  const cut = setTimeout(() => connection.stream.destroy(), limit);
+  const cancelling = internals(client).readyForQuery ? undefined : cancelUntilEnded(cancel);
+  try {
+    if (cancelling !== undefined && !connection.stream.destroyed) await isReadyOrGone(client);
+    await client.end();
+  } finally {
+    clearTimeout(cut);
+    clearInterval(cancelling);
+  }
+}
+
+/** How often a cancel request is made again, if the query that it was for goes on. */
+const CANCELS = 20;
+
+/** Until what is under way has ended: a request may overtake the query that it is for, and then does nothing. */
+export async function cancelUntilReady(client: Client, cancel: () => Promise<void>): Promise<void> {
+  for (let tries = 0; tries < CANCELS; tries++) {
+    await cancel();
+    if (await isReadyWithin(client, CANCEL_AGAIN)) return;
+  }
+}
+
+async function isReadyWithin(client: Client, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, ms, false);
+  });
+  try {
+    return await Promise.race([isReadyOrGone(client).then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function cancelUntilEnded(cancel: () => Promise<void>): NodeJS.Timeout {
+  const again = (): void => void cancel().catch(() => {});
+  again();
+  return setInterval(again, CANCEL_AGAIN);
+}
+
+function isReadyOrGone(client: Client): Promise<void> {
+  return new Promise((resolve) => {
+    const { connection, readyForQuery } = internals(client);
+    if (readyForQuery || connection.stream.destroyed) return resolve();
+    connection.once('readyForQuery', () => setImmediate(resolve));
+    connection.once('end', () => resolve());
+  });
+}

@@ -1,0 +1,260 @@
+/** A borrowed session as its borrower has it: its calls, what their answers said of its state, and how it is given back. */
+import { randomUUID } from 'node:crypto';
+import { threadId } from 'node:worker_threads';
+import type { QueryResult } from 'pg';
+import type { AcquireOptions, Remote, ResourcePool, SyncRemote } from '../worker/index.ts';
+import { receiveError } from './database-error.ts';
+import type { Answer, Heard, SessionMethods, TransactionStatus } from './protocol.ts';
+import { argumentsOf, type Question } from './question.ts';
+import { receiveResults } from './results.ts';
+
+/** The same methods on every thread: on the owner this is the session itself. */
+export type RemoteSession = Remote<SessionMethods>;
+export type SyncSession = SyncRemote<SessionMethods>;
+export type Sessions = ResourcePool<RemoteSession>;
+
+/** The result, or throws what the server said. */
+export function resultOf(answer: Answer, { mode, types }: Pick<Question, 'mode' | 'types'>): QueryResult<any> {
+  if (answer.error !== undefined) throw receiveError(answer.error);
+  return receiveResults(answer.results!, mode, types) as QueryResult<any>;
+}
+
+/** On a worker, what is released stays borrowed until the calls made before have settled. */
+const waitsForCalls = (sessions: Sessions): boolean => 'acquireSync' in sessions;
+
+/** This module may be loaded twice on a thread (bundlers do that), and no two borrows may have the same name. */
+const BORROWER = `${threadId}:${randomUUID()}`;
+let borrows = 0;
+
+export interface HoldListener {
+  heard(heard: Heard): void;
+  broken(error: Error): void;
+}
+
+export class Hold {
+  /** Names this borrow to the session. No two threads have the same. */
+  readonly id = `${BORROWER}:${++borrows}`;
+  readonly #sessions: Sessions;
+  readonly #session: RemoteSession;
+  readonly #listeners = new Set<HoldListener>();
+  #turn = 0;
+  #pid = 0;
+  #status: TransactionStatus = 'I';
+  #isUnclean = false;
+  #isPinned = false;
+  #isStreaming = false;
+  #broken: Error | undefined;
+  #wasOpen = false;
+  #lastError: Error | undefined;
+  #calls = 0;
+  #whenIdle: (() => void)[] = [];
+  #bodies = 0;
+  #isOver = false;
+
+  constructor(sessions: Sessions, session: RemoteSession, pid = 0) {
+    this.#sessions = sessions;
+    this.#session = session;
+    this.#pid = pid;
+  }
+
+  get pid(): number {
+    return this.#pid;
+  }
+
+  get status(): TransactionStatus {
+    return this.#status;
+  }
+
+  get isPinned(): boolean {
+    return this.#isPinned;
+  }
+
+  /** A submission has the connection to itself. */
+  get isStreaming(): boolean {
+    return this.#isStreaming;
+  }
+
+  get isBroken(): boolean {
+    return this.#broken !== undefined;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** The connection was lost in the middle of something, a transaction say: what is asked next must not be asked of another one as if nothing had been. */
+  get lost(): Error | undefined {
+    return this.#wasOpen ? this.#broken : undefined;
+  }
+
+  /** What the server complained about last. */
+  get lastError(): Error | undefined {
+    return this.#lastError;
+  }
+
+  /** For calls that block this thread: the same session, as somebody else hands it out. */
+  get session(): RemoteSession {
+    return this.#session;
+  }
+
+  listen(listener: HoldListener): void {
+    this.#listeners.add(listener);
+  }
+
+  unlisten(listener: HoldListener): void {
+    this.#listeners.delete(listener);
+  }
+
+  // ── calling
+
+  /** One call. Rejects only where there was no answer: what the server says is in it. */
+  async call(body: (session: RemoteSession, borrow: string) => Promise<Answer>): Promise<Answer> {
+    this.assertHeld();
+    this.#calls++;
+    try {
+      return this.note(await body(this.#session, this.id));
+    } catch (error) {
+      // Whatever it has done: nobody knows.
+      this.#isUnclean = true;
+      throw error;
+    } finally {
+      if (--this.#calls === 0) for (const then of this.#whenIdle.splice(0)) then();
+    }
+  }
+
+  async run(question: Question): Promise<QueryResult<any>> {
+    this.assertNoSecondBegin(question);
+    return resultOf(await this.call((session, borrow) => session.run(borrow, ...argumentsOf(question))), question);
+  }
+
+  /** An answer says how the session is now. */
+  note(answer: Answer): Answer {
+    // As it was before: what the answer itself says is of a connection that is gone.
+    const wasOpen = this.#status !== 'I' || this.#isPinned;
+    this.#noteState(answer);
+    if (answer.error !== undefined) this.#lastError = receiveError(answer.error);
+    for (const heard of answer.heard ?? []) for (const listener of this.#listeners) listener.heard(heard);
+    if (answer.broken && this.#broken === undefined) {
+      this.#wasOpen = wasOpen || this.#status !== 'I';
+      this.#broken = answer.error === undefined ? new Error('Connection terminated') : receiveError(answer.error);
+      for (const listener of this.#listeners) listener.broken(this.#broken);
+    }
+    return answer;
+  }
+
+  /** What a blocking call was told may be newer than what is still in the mail. */
+  #noteState({ turn, pid, status, unclean, pinned, streaming }: Answer): void {
+    if (turn < this.#turn) return;
+    this.#turn = turn;
+    this.#pid = pid;
+    this.#status = status;
+    this.#isUnclean = unclean;
+    this.#isPinned = pinned;
+    this.#isStreaming = streaming;
+  }
+
+  /** On the owner nothing else keeps a late call from somebody else's connection. */
+  assertHeld(): void {
+    if (this.#isOver) throw new Error('this connection has been given back to the pool, and refuses further queries');
+  }
+
+  /** The body of a transaction runs from the one to the other. */
+  enterBody(): void {
+    this.#bodies++;
+  }
+
+  leaveBody(): void {
+    this.#bodies--;
+  }
+
+  /** The server only warns. But what says BEGIN says COMMIT, too, and would end the transaction around it: nothing would be rolled back any more. */
+  assertNoSecondBegin({ text }: Question): void {
+    if (this.#bodies === 0 || this.#status === 'I' || text === undefined || !/^\s*(?:begin|start\s+transaction)\b/i.test(text)) return;
+    throw new Error(
+      'BEGIN inside of pool.transaction(): its COMMIT would end the outer transaction; call pool.transaction() there, which makes a savepoint, or use pool.scope() outside',
+    );
+  }
+
+  cancel(): Promise<void> {
+    return this.#session.cancel(this.id).catch(() => {});
+  }
+
+  // ── giving back
+
+  get isUnclean(): boolean {
+    return this.#isUnclean;
+  }
+
+  /** It has been reset by other means. */
+  cleaned(): void {
+    this.#isUnclean = false;
+    this.#isPinned = false;
+    this.#status = 'I';
+  }
+
+  /**
+   * Clean, or not at all. What is under way is finished first. Never rejects; with nothing to wait for it is over at once.
+   * A worker says all of it in one breath, as it may block right afterwards: its pool holds the connection until the reset is through.
+   */
+  giveBack(destroy?: Error): Promise<void> | undefined {
+    if (this.#isOver) return undefined;
+    this.#isOver = true;
+    if (this.#broken !== undefined || destroy !== undefined) return this.#give(destroy ?? this.#broken);
+    if (this.#calls === 0 && !this.#isUnclean) return this.#give();
+    if (!waitsForCalls(this.#sessions)) return this.#finish();
+    // If it fails, the owner knows: it is broken then, and goes nowhere from there.
+    const reset = this.#session.reset(this.id).catch(() => {});
+    this.#give();
+    return reset;
+  }
+
+  async #finish(): Promise<void> {
+    if (this.#calls > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+    try {
+      if (this.#isUnclean && this.#broken === undefined) await this.#session.reset(this.id);
+      this.#give(this.#broken);
+    } catch (error) {
+      this.#give(error as Error);
+    }
+  }
+
+  #give(broken?: Error): undefined {
+    try {
+      if (broken === undefined) this.#sessions.release(this.#session);
+      else this.#sessions.destroy(this.#session, broken);
+    } catch {
+      // This thread has left the pool: everything was taken back already.
+    }
+    return undefined;
+  }
+}
+
+/** As many may be broken at once; then there is one that is new. */
+export const isEnough = (sessions: Sessions, attempts: number): boolean => attempts > sessions.stats().max;
+
+/** Borrows, and makes the first call. Where the connection turns out to be lost already, with nothing sent on it, another is tried. */
+export async function borrow(
+  sessions: Sessions,
+  options: AcquireOptions | undefined,
+  first: (session: RemoteSession, borrow: string) => Promise<Answer>,
+): Promise<{ hold: Hold; answer: Answer }> {
+  for (let attempts = 1; ; attempts++) {
+    const hold = new Hold(sessions, await sessions.acquire(options));
+    try {
+      const answer = await hold.call(first);
+      if (!answer.unsent || isEnough(sessions, attempts)) return { hold, answer };
+    } catch (error) {
+      hold.giveBack();
+      throw error;
+    }
+    hold.giveBack();
+  }
+}
+
+/** One statement, with nobody borrowing for it but the owner: one message there, one back. */
+export async function runOnce(sessions: Sessions, question: Question): Promise<QueryResult<any>> {
+  for (let attempts = 1; ; attempts++) {
+    const answer = await sessions.call('once', argumentsOf(question));
+    if (!answer.unsent || isEnough(sessions, attempts)) return resultOf(answer, question);
+  }
+}

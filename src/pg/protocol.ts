@@ -1,0 +1,80 @@
+/** What a borrower asks of a session, and what it is told. Everything here can be cloned, and no secret is in it. */
+import type { SentError } from './database-error.ts';
+import type { SentResult } from './results.ts';
+
+export interface Statement {
+  readonly text: string | undefined;
+  readonly values: readonly unknown[] | undefined;
+  readonly name: string | undefined;
+  readonly mode: number;
+  /** Of this query, in ms. Undefined: the connection's. */
+  readonly timeout: number | undefined;
+}
+
+/** A statement as arguments: flat, so that calls of one tick go in one message. */
+export type StatementArguments = [
+  text: string | undefined,
+  values: readonly unknown[] | undefined,
+  name: string | undefined,
+  mode: number,
+  timeout: number | undefined,
+];
+
+/** The server's word: idle, in a transaction, in a failed one. */
+export type TransactionStatus = 'I' | 'T' | 'E';
+
+export interface Answer {
+  /** Answers may overtake each other on their way to one thread; the session counts them. */
+  readonly turn: number;
+  readonly pid: number;
+  readonly status: TransactionStatus;
+  /** Something has to be undone before the next borrower. */
+  readonly unclean: boolean;
+  /** Something is open that the borrower will come back for. */
+  readonly pinned: boolean;
+  /** A submission has the connection to itself, until it ends. */
+  readonly streaming: boolean;
+  readonly results?: SentResult | readonly SentResult[] | undefined;
+  readonly error?: SentError | undefined;
+  /** The connection is lost. */
+  readonly broken?: boolean | undefined;
+  /** Nothing was sent to the server: it was broken before. */
+  readonly unsent?: boolean | undefined;
+  /** Of a cursor: there are no more rows. */
+  readonly done?: boolean | undefined;
+  /** To a submission: what the server said. */
+  readonly messages?: readonly ServerMessage[] | undefined;
+  /** Notices and notifications since the last answer. */
+  readonly heard?: readonly Heard[] | undefined;
+}
+
+export interface Heard {
+  readonly event: 'notice' | 'notification';
+  readonly message: Readonly<Record<string, unknown>>;
+}
+
+/** A message of the protocol that a submission wants sent: a method of pg's Connection and its argument. */
+export type ClientMessage = readonly [
+  type: 'parse' | 'bind' | 'describe' | 'execute' | 'close' | 'query' | 'flush' | 'sync',
+  body?: unknown,
+];
+/** What came back, by pg's names of the events. */
+export type ServerMessage = readonly [event: string, body?: unknown];
+
+/** The methods of a session that borrowers call. `borrow` names the borrower: a session that changes hands is cleaned, whatever was forgotten. */
+export interface SessionMethods {
+  /** At the beginning of a borrow. */
+  hello(borrow: string): Promise<Answer>;
+  run(borrow: string, ...statement: StatementArguments): Promise<Answer>;
+  /** A borrow of its own: run, and clean. */
+  once(...statement: StatementArguments): Promise<Answer>;
+  /** Undoes what the borrower left. Rejects if that cannot be done; the session is broken then. */
+  reset(borrow: string): Promise<void>;
+  /** The next rows of a cursor, which the first call opens: in a transaction, or in one of its own. */
+  fetch(borrow: string, cursor: string, rows: number, ...statement: StatementArguments): Promise<Answer>;
+  close(borrow: string, cursor: string): Promise<Answer>;
+  /** Sends messages for a submission, which has a name. From its first to the end of its last, nothing else runs here. */
+  submit(borrow: string, submission: string, messages: readonly ClientMessage[], parsed: boolean): Promise<Answer>;
+  /** Asks the server to cancel what runs now. */
+  cancel(borrow: string): Promise<void>;
+}

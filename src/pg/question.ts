@@ -1,0 +1,44 @@
+/** What `query` is given, in all the ways of pg, as one shape. */
+import type { CustomTypesConfig, QueryConfig } from 'pg';
+import { EXTENDED, RAW, ROWS_AS_ARRAYS } from './mode.ts';
+import type { Statement, StatementArguments } from './protocol.ts';
+import { sendValues } from './values.ts';
+
+/** A statement, and what is done with its answer where it was asked. */
+export interface Question extends Statement {
+  readonly types: CustomTypesConfig | undefined;
+}
+
+/** Some of pg's configuration that its types leave out. */
+type Config = Partial<QueryConfig> & { rowMode?: unknown; queryMode?: unknown; query_timeout?: unknown };
+
+export function ask(text: string | QueryConfig, values?: unknown): Question {
+  if (text === null || text === undefined) throw new TypeError('query was passed a null or undefined query');
+  const config: Config = typeof text === 'string' ? { text } : text;
+  const { types, name, query_timeout: timeout } = config;
+  const parameters = values ?? config.values;
+  if (typeof config.text !== 'string' && typeof name !== 'string')
+    throw new TypeError('a query must have a text or a name: pass a string, or an object like { text, values }');
+  if (parameters !== undefined && parameters !== null && !Array.isArray(parameters)) throw new TypeError('query values must be an array');
+  return {
+    text: config.text,
+    values: sendValues(parameters ?? undefined),
+    name: typeof name === 'string' && name !== '' ? name : undefined,
+    mode:
+      (config.rowMode === 'array' ? ROWS_AS_ARRAYS : 0) |
+      (types === undefined || types === null ? 0 : RAW) |
+      (config.queryMode === 'extended' ? EXTENDED : 0),
+    timeout: typeof timeout === 'number' && timeout > 0 ? timeout : undefined,
+    types: types ?? undefined,
+  };
+}
+
+export const argumentsOf = ({ text, values, name, mode, timeout }: Statement): StatementArguments => [text, values, name, mode, timeout];
+
+/** A callback gets what the promise would; what the callback throws is its own affair. `none`: what pg says there instead of an error. */
+export function tell<V>(promise: Promise<V>, callback: (error: Error | null | undefined, value?: V) => void, none?: null): void {
+  promise.then(
+    (value) => process.nextTick(callback, none, value),
+    (error) => process.nextTick(callback, error),
+  );
+}

@@ -1,0 +1,157 @@
+/** One connection for everything inside: borrowed when something needs it, kept while something is open on it, and lent to others in between. */
+import type { QueryResult } from 'pg';
+import type { AcquireOptions } from '../worker/index.ts';
+import { TransactionRolledBackError } from './begin.ts';
+import { receiveError } from './database-error.ts';
+import { borrow, type Hold, type RemoteSession, resultOf, type Sessions } from './hold.ts';
+import type { Answer } from './protocol.ts';
+import { argumentsOf, type Question } from './question.ts';
+
+export class Scope {
+  readonly #sessions: Sessions;
+  #hold: Hold | undefined;
+  #borrowing: Promise<Hold> | undefined;
+  /** Who uses the connection just now: queries, clients, cursors, transactions. */
+  #uses = 0;
+  /** Transactions that must not move to another connection. */
+  #transactions = 0;
+  readonly #returning = new Set<Promise<void>>();
+  /** The connection was lost in the middle of a transaction, or of whatever else had it pinned. */
+  #lost: Error | undefined;
+  #isOver = false;
+
+  constructor(sessions: Sessions) {
+    this.#sessions = sessions;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** The connection that it has now, if it has one. */
+  get hold(): Hold | undefined {
+    return this.#hold;
+  }
+
+  /** It is getting a connection, which can only come when this thread is back at its event loop. */
+  get isBusy(): boolean {
+    return this.#borrowing !== undefined;
+  }
+
+  /** A connection borrowed by somebody else's means, without waiting. */
+  adopt(hold: Hold): void {
+    this.#hold = hold;
+    this.#uses++;
+  }
+
+  /** Its connection, until `leave`. */
+  async enter(options?: AcquireOptions): Promise<Hold> {
+    const { hold, answer } = await this.enterWith(options, hello);
+    if (answer?.error === undefined) return hold;
+    this.leave();
+    throw receiveError(answer.error);
+  }
+
+  /** The same; with no connection yet, borrows one by making this call on it. No answer: there was one. */
+  async enterWith(
+    options: AcquireOptions | undefined,
+    first: (session: RemoteSession, borrow: string) => Promise<Answer>,
+  ): Promise<{ hold: Hold; answer: Answer | undefined }> {
+    options?.signal?.throwIfAborted();
+    // Nobody would give back what it borrows now.
+    if (this.#isOver) throw new Error('this scope is over: await everything that uses the pool before its body returns');
+    this.assertNotLost();
+    this.#uses++;
+    try {
+      if (this.#borrowing !== undefined) return { hold: await this.#borrowing, answer: undefined };
+      if (this.#hold?.isBroken && this.#transactions === 0) {
+        this.#giveBack();
+        this.assertNotLost();
+      }
+      if (this.#hold !== undefined) return { hold: this.#hold, answer: undefined };
+      const borrowing = borrow(this.#sessions, options, first);
+      this.#borrowing = borrowing.then(({ hold }) => hold);
+      this.#borrowing.catch(() => {});
+      try {
+        const { hold, answer } = await borrowing;
+        this.#hold = hold;
+        return { hold, answer };
+      } finally {
+        this.#borrowing = undefined;
+      }
+    } catch (error) {
+      this.#uses--;
+      throw error;
+    }
+  }
+
+  /**
+   * What was begun went with the connection, and the server has rolled it back. Whoever goes on as if it were still there is stopped, like in a transaction that has failed: until
+   * ROLLBACK, or the end of the scope.
+   */
+  assertNotLost(): void {
+    if (this.#lost === undefined) return;
+    throw new TransactionRolledBackError(
+      this.#lost,
+      'the connection was lost in the middle of a transaction, which is rolled back; nothing is done until ROLLBACK',
+    );
+  }
+
+  #forgive({ text }: Question): void {
+    if (this.#hold?.isBroken && this.#transactions === 0) this.#giveBack();
+    if (this.#lost !== undefined && text !== undefined && /^\s*(?:rollback|abort)\b/i.test(text)) this.#lost = undefined;
+  }
+
+  leave(): void {
+    if (--this.#uses === 0 && this.#transactions === 0 && (!this.#hold?.isPinned || this.#hold.isBroken)) this.#giveBack();
+  }
+
+  async run(question: Question): Promise<QueryResult<any>> {
+    this.#forgive(question);
+    const { hold, answer } = await this.enterWith(undefined, (session, id) => session.run(id, ...argumentsOf(question)));
+    try {
+      return answer === undefined ? await hold.run(question) : resultOf(answer, question);
+    } finally {
+      this.leave();
+    }
+  }
+
+  /** The connection stays, lost or not, until the other. */
+  beginTransaction(): void {
+    this.#transactions++;
+  }
+
+  endTransaction(): void {
+    this.#transactions--;
+  }
+
+  /** What uses the connection now sees it destroyed. */
+  destroy(error: Error): void {
+    const hold = this.#hold;
+    this.#hold = undefined;
+    this.#keep(hold?.giveBack(error));
+  }
+
+  #giveBack(): void {
+    const hold = this.#hold;
+    this.#hold = undefined;
+    this.#lost ??= hold?.lost;
+    this.#keep(hold?.giveBack());
+  }
+
+  #keep(returning: Promise<void> | undefined): void {
+    if (returning === undefined) return;
+    this.#returning.add(returning);
+    void returning.then(() => this.#returning.delete(returning));
+  }
+
+  /** Nothing of it is left when this resolves: rolled back, reset, given back. Never rejects. */
+  async end(): Promise<void> {
+    this.#isOver = true;
+    await this.#borrowing?.catch(() => {});
+    this.#giveBack();
+    await Promise.all(this.#returning);
+  }
+}
+
+export const hello = (session: RemoteSession, id: string): Promise<Answer> => session.hello(id);

@@ -1,0 +1,232 @@
+/**
+ * On the owner: messages of the protocol, sent for an object on some other thread that speaks it itself (a Cursor, a QueryStream), and what the server says.
+ * From the first message until the server is ready again, the connection is busy with that.
+ */
+import type { Client, FieldDef } from 'pg';
+import { asBuffers, withOwnBytes } from './bytes.ts';
+import { sendError } from './database-error.ts';
+import { isReadTimeout } from './driver.ts';
+import type { ClientMessage, ServerMessage } from './protocol.ts';
+
+type Connection = NodeJS.EventEmitter & Record<ClientMessage[0], (body?: unknown) => void>;
+
+/** With these a batch is answered. An error always is the end of one, but for the server's being ready. */
+const AFTER_SYNC = ['readyForQuery'];
+const AFTER_EXECUTE = ['portalSuspended', 'commandComplete', 'emptyQuery', 'error', 'readyForQuery'];
+const AFTER_DESCRIBE = ['rowDescription', 'noData', 'error', 'readyForQuery'];
+
+export class Submissions {
+  readonly #client: Client;
+  readonly #broke: (error: Error) => void;
+  #relay: Relay | undefined;
+  #last = '';
+
+  constructor(client: Client, broke: (error: Error) => void) {
+    this.#client = client;
+    this.#broke = broke;
+  }
+
+  get isOpen(): boolean {
+    return this.#relay !== undefined;
+  }
+
+  /** Settles when the server is ready for something else. */
+  get ended(): Promise<void> {
+    return this.#relay?.ended ?? Promise.resolve();
+  }
+
+  /** It is the one that was opened last: over or not. */
+  knows(name: string): boolean {
+    return name === this.#last;
+  }
+
+  /** `parsed`: with the connection's type parsers applied. */
+  open(name: string, messages: readonly ClientMessage[], parsed: boolean): Promise<ServerMessage[]> {
+    this.#last = name;
+    const over = (): void => {
+      if (this.#relay === relay) this.#relay = undefined;
+    };
+    const relay = new Relay(this.#client, parsed, over, this.#broke);
+    this.#relay = relay;
+    const said = relay.send(messages);
+    this.#client.query(relay as never);
+    return said;
+  }
+
+  /** What comes too late is said to nobody. */
+  send(name: string, messages: readonly ClientMessage[]): Promise<ServerMessage[]> {
+    return this.#relay === undefined || !this.knows(name) ? Promise.resolve([]) : this.#relay.send(messages);
+  }
+
+  /** Nobody will end it: the server is made ready again. */
+  abandon(): void {
+    this.#relay?.abandon();
+  }
+}
+
+/** A message is a method of the driver's connection, which has others that are nobody's business. */
+const SENDABLE: ReadonlySet<string> = new Set<ClientMessage[0]>([
+  'parse',
+  'bind',
+  'describe',
+  'execute',
+  'close',
+  'query',
+  'flush',
+  'sync',
+]);
+
+interface Batch {
+  readonly messages: readonly ClientMessage[];
+  readonly until: readonly string[];
+  readonly resolve: (said: ServerMessage[]) => void;
+}
+
+/** What the driver takes for a query. */
+class Relay {
+  readonly ended: Promise<void>;
+  /** The driver's: its timer for `query_timeout` waits for it. */
+  callback: ((error: Error | null) => void) | undefined;
+  readonly #client: Client;
+  readonly #isParsed: boolean;
+  readonly #over: () => void;
+  readonly #broke: (error: Error) => void;
+  #end!: () => void;
+  #connection: Connection | undefined;
+  #batches: Batch[] = [];
+  #said: ServerMessage[] = [];
+  #parsers: ((raw: unknown) => unknown)[] = [];
+  #hasFailed = false;
+  #isSynced = false;
+  #isOver = false;
+  #isSent = false;
+
+  constructor(client: Client, isParsed: boolean, over: () => void, broke: (error: Error) => void) {
+    this.#client = client;
+    this.#broke = broke;
+    this.#isParsed = isParsed;
+    this.#over = over;
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+  }
+
+  send(messages: readonly ClientMessage[]): Promise<ServerMessage[]> {
+    return new Promise((resolve) => {
+      this.#batches.push({ messages, until: awaited(messages), resolve });
+      this.#next();
+    });
+  }
+
+  submit(connection: Connection): void {
+    this.#connection = connection;
+    connection.on('noData', this.#noData);
+    connection.once('readyForQuery', this.#ready);
+    connection.once('end', this.#ready);
+    this.#next();
+  }
+
+  abandon(): void {
+    if (this.#isOver) return;
+    if (this.#connection === undefined || this.#isSynced) return;
+    this.#isSynced = true;
+    this.#connection.sync();
+  }
+
+  /** One batch at a time: each is answered before the next is sent. */
+  #next(): void {
+    if (this.#isSent || (this.#connection === undefined && !this.#isOver)) return;
+    const batch = this.#batches[0];
+    if (batch === undefined) return;
+    this.#isSent = true;
+    const isSync = batch.until === AFTER_SYNC;
+    // After an error the server passes over everything up to a sync.
+    if (this.#isOver || batch.until.length === 0 || (this.#hasFailed && !isSync)) return this.#answer();
+    if (isSync) this.#isSynced = true;
+    try {
+      for (const [type, body] of batch.messages) if (SENDABLE.has(type)) this.#connection![type](type === 'bind' ? asBound(body) : body);
+    } catch (error) {
+      // A value that the driver cannot send. The server has heard half of it, and is to forget that.
+      this.handleError(error as Error);
+      this.abandon();
+    }
+  }
+
+  #say(event: string, body?: unknown): void {
+    this.#said.push(body === undefined ? [event] : [event, body]);
+    if (this.#batches[0]?.until.includes(event)) this.#answer();
+  }
+
+  #answer(): void {
+    this.#isSent = false;
+    this.#batches.shift()?.resolve(this.#said.splice(0));
+    this.#next();
+  }
+
+  readonly #noData = (): void => this.#say('noData');
+
+  readonly #ready = (): void => {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#connection!.off('noData', this.#noData);
+    this.#connection!.off('readyForQuery', this.#ready);
+    this.#connection!.off('end', this.#ready);
+    this.callback?.(null);
+    this.#over();
+    this.#say('readyForQuery');
+    this.#next();
+    this.#end();
+  };
+
+  handleRowDescription({ fields }: { fields: readonly FieldDef[] }): void {
+    if (this.#isParsed)
+      this.#parsers = fields.map(
+        ({ dataTypeID, format }) => this.#client.getTypeParser(dataTypeID, format as 'text') as (raw: unknown) => unknown,
+      );
+    this.#say('rowDescription', { fields: fields.map((field) => ({ ...field })) });
+  }
+
+  handleDataRow({ fields }: { fields: readonly unknown[] }): void {
+    const row = this.#isParsed ? fields.map((raw, column) => (raw === null ? null : this.#parsers[column](raw))) : fields;
+    this.#say('dataRow', { fields: row.map(withOwnBytes) });
+  }
+
+  handleCommandComplete({ text }: { text: string }): void {
+    this.#say('commandComplete', { text });
+  }
+
+  handlePortalSuspended(): void {
+    this.#say('portalSuspended');
+  }
+
+  handleEmptyQuery(): void {
+    this.#say('emptyQuery');
+  }
+
+  handleError(error: Error): void {
+    if (this.#isOver) return;
+    this.#hasFailed = true;
+    if (isReadTimeout(error)) this.#broke(error);
+    this.callback?.(error);
+    this.callback = undefined;
+    this.#say('error', sendError(error));
+    // The connection was lost before this was sent.
+    if (this.#connection === undefined) {
+      this.#isOver = true;
+      this.#over();
+      this.#answer();
+      this.#end();
+    }
+  }
+
+  handleReadyForQuery(): void {}
+}
+
+const asBound = (body: unknown): unknown => ({ ...(body as object), values: (body as { values: unknown[] }).values.map(asBuffers) });
+
+function awaited(messages: readonly ClientMessage[]): readonly string[] {
+  const has = (...types: ClientMessage[0][]): boolean => messages.some(([type]) => types.includes(type));
+  if (has('sync', 'query')) return AFTER_SYNC;
+  if (has('execute')) return AFTER_EXECUTE;
+  return has('describe') ? AFTER_DESCRIBE : [];
+}

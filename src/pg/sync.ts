@@ -1,0 +1,174 @@
+/** The pool on a worker: with the queries that block, too. */
+import type { QueryConfig, QueryResult, QueryResultRow } from 'pg';
+import type { AttachedPool, SyncRemote } from '../worker/index.ts';
+import { assertCommitted, beginText, checkTransaction, isWorthRetrying, newSavepoint, pauseBefore, say } from './begin.ts';
+import { Hold, isEnough, type RemoteSession, resultOf, type SyncSession } from './hold.ts';
+import { PgPool as BasePool } from './pool.ts';
+import type { SessionMethods } from './protocol.ts';
+import { argumentsOf, ask, type Question } from './question.ts';
+import { Scope } from './scope.ts';
+import { Place } from './transaction.ts';
+import type { PgSync, PgSyncClient, PgPool as PoolType, TransactionOptions } from './types.ts';
+
+export class PgPool extends BasePool implements PoolType, PgSync {
+  readonly #attached: AttachedPool<SessionMethods>;
+
+  constructor(attached: AttachedPool<SessionMethods>) {
+    super(attached);
+    this.#attached = attached;
+  }
+
+  querySync<R extends QueryResultRow = any>(
+    text: string | QueryConfig,
+    values?: readonly unknown[],
+    options?: { timeout?: number },
+  ): QueryResult<R> {
+    const question = ask(text, values);
+    const hold = this.place()?.scope.hold;
+    if (hold !== undefined) return this.#run(hold, question);
+    this.place()?.scope.assertNotLost();
+    if (this.place() !== undefined) return this.#alone(question, options);
+    for (let attempts = 1; ; attempts++) {
+      const answer = this.#attached.useSync((session) => session.once(...argumentsOf(question)), options);
+      if (!answer.unsent || isEnough(this.sessions, attempts)) return resultOf(answer, question);
+    }
+  }
+
+  /** In a scope that has no connection just now. What the statement leaves open is the scope's. */
+  #alone(question: Question, options: { timeout?: number } | undefined): QueryResult<any> {
+    const { scope } = this.place()!;
+    const hold = this.#acquire(options);
+    if (scope.isBusy) {
+      try {
+        return this.#run(hold, question);
+      } finally {
+        this.#giveBack(hold);
+      }
+    }
+    scope.adopt(hold);
+    try {
+      return this.#run(hold, question);
+    } finally {
+      scope.leave();
+    }
+  }
+
+  #acquire(options: { timeout?: number } | undefined): Hold {
+    const session = this.#attached.acquireSync(options);
+    return new Hold(this.sessions, this.#attached.asynchronous(session) as unknown as RemoteSession);
+  }
+
+  #giveBack(hold: Hold): void {
+    this.#clean(hold);
+    void hold.giveBack();
+  }
+
+  /** This thread may go on computing: what it leaves behind is undone before that. */
+  #clean(hold: Hold): void {
+    if (!hold.isUnclean || hold.isBroken || hold.isOver) return;
+    try {
+      (this.#attached.synchronous(hold.session) as SyncSession).reset(hold.id);
+      hold.cleaned();
+    } catch {
+      // It is broken now, and giving it back says so.
+    }
+  }
+
+  #run(hold: Hold, question: Question): QueryResult<any> {
+    hold.assertHeld();
+    hold.assertNoSecondBegin(question);
+    if (hold.isStreaming)
+      throw new Error('a cursor or stream is open on this connection, and would wait for this thread: finish it before querySync');
+    const session: SyncSession = this.#attached.synchronous(hold.session) as SyncRemote<SessionMethods>;
+    return resultOf(hold.note(session.run(hold.id, ...argumentsOf(question))), question);
+  }
+
+  transactionSync<V>(body: (tx: PgSyncClient) => V, options: TransactionOptions = {}): V {
+    checkTransaction(body, options);
+    options.signal?.throwIfAborted();
+    const place = this.place();
+    if (place !== undefined) {
+      const { hold } = place.scope;
+      if (hold !== undefined) return this.#transact(place.scope, hold, body, options);
+      place.scope.assertNotLost();
+    }
+    const scope = new Scope(this.sessions);
+    const hold = this.#acquire(options.timeout === undefined ? undefined : { timeout: options.timeout });
+    scope.adopt(hold);
+    try {
+      return this.#transact(scope, hold, body, options);
+    } finally {
+      this.#clean(hold);
+      scope.leave();
+      void scope.end();
+    }
+  }
+
+  #transact<V>(scope: Scope, hold: Hold, body: (tx: PgSyncClient) => V, options: TransactionOptions): V {
+    if (hold.status !== 'I') return this.#nested(scope, hold, body);
+    for (let retry = 0; ; ) {
+      try {
+        this.#run(hold, say(beginText(options)));
+        const value = this.#body(scope, hold, body);
+        if (hold.status !== 'I') assertCommitted(this.#run(hold, say('COMMIT')).command, hold.lastError);
+        return value;
+      } catch (error) {
+        if (hold.status !== 'I') this.#try(hold, 'ROLLBACK');
+        if (!isWorthRetrying(error) || ++retry > (options.retries ?? 0) || hold.isBroken) throw error;
+      }
+      Atomics.wait(NEVER, 0, 0, pauseBefore(retry));
+      options.signal?.throwIfAborted();
+    }
+  }
+
+  #nested<V>(scope: Scope, hold: Hold, body: (tx: PgSyncClient) => V): V {
+    const name = newSavepoint();
+    this.#run(hold, say(`SAVEPOINT ${name}`));
+    try {
+      const value = this.#body(scope, hold, body);
+      this.#run(hold, say(`RELEASE SAVEPOINT ${name}`));
+      return value;
+    } catch (error) {
+      if (hold.status !== 'I') this.#try(hold, `ROLLBACK TO SAVEPOINT ${name}`);
+      if (hold.status === 'T') this.#try(hold, `RELEASE SAVEPOINT ${name}`);
+      throw error;
+    }
+  }
+
+  #try(hold: Hold, text: string): void {
+    try {
+      this.#run(hold, say(text));
+    } catch {
+      // The connection is lost, and the server rolls back by itself; or what came before is the error to tell.
+    }
+  }
+
+  #body<V>(scope: Scope, hold: Hold, body: (tx: PgSyncClient) => V): V {
+    const place = new Place(scope, true);
+    const tx: PgSyncClient = {
+      query: (text, values) => {
+        if (place.isOver) throw new Error('this transaction is over, and refuses further queries');
+        return this.#run(hold, ask(text, values));
+      },
+    };
+    scope.beginTransaction();
+    hold.enterBody();
+    try {
+      const value = this.inside(place, () => body(tx));
+      if (typeof (value as { then?: unknown } | null | undefined)?.then === 'function')
+        throw new TypeError('the body of transactionSync must not return a promise: use transaction');
+      return value;
+    } finally {
+      place.end();
+      hold.leaveBody();
+      scope.endTransaction();
+    }
+  }
+
+  protected override async leave(): Promise<void> {
+    await this.giveEverythingBack();
+    await this.#attached.detach();
+  }
+}
+
+const NEVER = new Int32Array(new SharedArrayBuffer(4));

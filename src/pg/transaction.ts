@@ -1,0 +1,132 @@
+/** Transactions, savepoints within them, and the places in the code that are inside of one. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { assertCommitted, beginText, isWorthRetrying, newSavepoint, pauseBefore, say } from './begin.ts';
+import { PgClient } from './client.ts';
+import { type Hold, resultOf } from './hold.ts';
+import { argumentsOf } from './question.ts';
+import type { Scope } from './scope.ts';
+import type { TransactionOptions } from './types.ts';
+
+/** Where code runs: what AsyncLocalStorage carries. */
+export class Place {
+  readonly scope: Scope;
+  /** The transaction that this is inside of, if it is: over or not. */
+  readonly isTransaction: boolean;
+  #isOver = false;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(scope: Scope, isTransaction: boolean) {
+    this.scope = scope;
+    this.isTransaction = isTransaction;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver || this.scope.isOver;
+  }
+
+  end(): void {
+    this.#isOver = true;
+  }
+
+  /** Transactions beside each other share a connection, and are not to be inside each other: one after the other. */
+  alone<V>(body: () => Promise<V>): Promise<V> {
+    const turn = this.#last.then(body);
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+}
+
+export type Inside = <V>(place: Place, body: () => V | PromiseLike<V>) => V | PromiseLike<V>;
+type Body<V> = (tx: PgClient) => V | PromiseLike<V>;
+
+/** In this scope: a transaction if there is none, or else a savepoint. */
+export function transact<V>(place: Place, inside: Inside, body: Body<V>, options: TransactionOptions): Promise<V> {
+  const { scope } = place;
+  return place.alone(async () => {
+    const begin = say(beginText(options));
+    const { hold, answer } = await scope.enterWith(options, (session, id) => session.run(id, ...argumentsOf(begin)));
+    scope.beginTransaction();
+    try {
+      const run = (): Promise<V> => runBody(scope, hold, inside, body, options.signal);
+      if (answer !== undefined) resultOf(answer, begin);
+      else if (hold.status !== 'I') return await nested(hold, run);
+      return await outermost(hold, run, options, answer !== undefined);
+    } finally {
+      scope.endTransaction();
+      scope.leave();
+    }
+  });
+}
+
+async function outermost<V>(hold: Hold, run: () => Promise<V>, options: TransactionOptions, hasBegun: boolean): Promise<V> {
+  const { retries = 0, signal } = options;
+  for (let retry = 0; ; ) {
+    try {
+      if (!hasBegun || retry > 0) await hold.run(say(beginText(options)));
+      return await once(hold, run);
+    } catch (error) {
+      if (!isWorthRetrying(error) || ++retry > retries || hold.isBroken) throw error;
+    }
+    await sleep(pauseBefore(retry), undefined, signal && { signal }).catch(() => signal?.throwIfAborted());
+  }
+}
+
+async function once<V>(hold: Hold, run: () => Promise<V>): Promise<V> {
+  let value: V;
+  try {
+    value = await run();
+  } catch (error) {
+    // If even that fails, the connection is lost, and the server rolls back by itself.
+    if (hold.status !== 'I') await hold.run(say('ROLLBACK')).catch(() => {});
+    throw error;
+  }
+  // The body may have ended it by a statement of its own.
+  if (hold.status !== 'I') assertCommitted((await hold.run(say('COMMIT'))).command, hold.lastError);
+  return value;
+}
+
+async function nested<V>(hold: Hold, run: () => Promise<V>): Promise<V> {
+  const name = newSavepoint();
+  await hold.run(say(`SAVEPOINT ${name}`));
+  try {
+    const value = await run();
+    await hold.run(say(`RELEASE SAVEPOINT ${name}`));
+    return value;
+  } catch (error) {
+    if (hold.status !== 'I') {
+      await hold.run(say(`ROLLBACK TO SAVEPOINT ${name}`)).catch(() => {});
+      if (hold.status === 'T') await hold.run(say(`RELEASE SAVEPOINT ${name}`)).catch(() => {});
+    }
+    throw error;
+  }
+}
+
+/** When the signal aborts, what runs on the server is cancelled, and nothing more of the body is let through. */
+async function runBody<V>(scope: Scope, hold: Hold, inside: Inside, body: Body<V>, signal: AbortSignal | undefined): Promise<V> {
+  signal?.throwIfAborted();
+  const place = new Place(scope, true);
+  const tx = new PgClient(hold, () => {});
+  let stop: (() => void) | undefined;
+  hold.enterBody();
+  const end = (): void => {
+    place.end();
+    tx.retire();
+  };
+  try {
+    const running = Promise.resolve(inside(place, () => body(tx)));
+    if (signal === undefined) return await running;
+    const aborted = new Promise<never>((_, reject) => {
+      stop = () => {
+        end();
+        void hold.cancel();
+        reject(signal.reason);
+      };
+      signal.addEventListener('abort', stop, { once: true });
+    });
+    return await Promise.race([running, aborted]);
+  } finally {
+    hold.leaveBody();
+    end();
+    if (stop !== undefined) signal?.removeEventListener('abort', stop);
+  }
+}

@@ -1,0 +1,144 @@
+/** The public types of the wing, for both of its entries. */
+import type { Client, ClientConfig, QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, QueryResultRow } from 'pg';
+import type { Pool, PoolOptions } from '../main/index.ts';
+import type { AcquireOptions, PoolHandle } from '../worker/index.ts';
+
+/** Everything of PoolOptions that is not about making resources applies as it is. */
+export interface PgPoolOptions
+  extends Omit<PoolOptions<unknown>, 'factory' | 'destructor' | 'healthcheck' | 'beforeAcquire' | 'beforeRelease' | 'expose' | 'share'> {
+  /**
+   * Connection string, pg ClientConfig, or a function that is asked before every connect (rotating passwords, IAM tokens).
+   * Copied before use, since drivers change what they are given; every connection gets all of it, TLS included. Never logged, and never sent to a worker.
+   */
+  connection: string | ClientConfig | (() => string | ClientConfig | Promise<string | ClientConfig>);
+  /**
+   * Runs once on each new connection, on the owner: SET search_path, register types ... If it fails, so does making the connection.
+   * What its statements set in the session is set again after a reset.
+   */
+  onConnect?: ((client: Client) => void | Promise<void>) | undefined;
+  /**
+   * Server-side prepared statements kept per connection, least recently used out first. Default 0: off. A plan made stale by DDL (0A000, 26000) is
+   * prepared again and the query repeated, once, outside a transaction.
+   */
+  statementCacheSize?: number | undefined;
+  /**
+   * What is undone before the next borrower gets the connection. An open transaction is always rolled back (the server's own status decides, so raw
+   * BEGIN counts). 'auto': session state (SET, LISTEN, temp tables, advisory locks, cursors, prepared statements of the user's) is reset when a statement
+   * may have touched it. 'always' / 'never' say so. Default 'auto'. A reset that takes longer than `checkTimeout` costs the connection.
+   */
+  reset?: 'auto' | 'always' | 'never' | undefined;
+}
+
+/** Without an error it is null for a client's callback and undefined for a pool's: as in pg. */
+export type QueryCallback<R extends QueryResultRow = any> = (error: Error | null | undefined, result: QueryResult<R>) => void;
+
+/** What `client.query` takes besides text: an object that speaks the protocol itself, like those of pg-cursor and pg-query-stream. */
+export interface Submission {
+  submit(connection: never): unknown;
+}
+
+/** A borrowed connection. Also an EventEmitter: 'notice' and 'notification' arrive with the answer of the next query, 'error' and 'end' when it breaks. */
+export interface PgClient extends NodeJS.EventEmitter {
+  /** A Cursor or a QueryStream: given back as it is. */
+  query<S extends Submission>(submission: S): S;
+  query<R extends QueryResultRow = any>(text: string | QueryConfig, callback: QueryCallback<R>): void;
+  query<R extends QueryResultRow = any>(
+    text: string | QueryConfig,
+    values: readonly unknown[] | undefined,
+    callback: QueryCallback<R>,
+  ): void;
+  query<R extends any[] = any[]>(config: QueryArrayConfig, values?: readonly unknown[]): Promise<QueryArrayResult<R>>;
+  /** As in pg. Rejects with a DatabaseError as pg has it, on every thread. */
+  query<R extends QueryResultRow = any>(text: string | QueryConfig, values?: readonly unknown[]): Promise<QueryResult<R>>;
+  /**
+   * Gives the connection back; `true` or an error destroys it. Returns at once: queries under way are finished first, and what the borrower left behind is
+   * undone. A second time is an error, and so is any later query.
+   */
+  release(destroy?: boolean | Error): void;
+  /** Server process id of the connection. */
+  readonly processID: number;
+  /** As in pg: 'I' idle, 'T' in a transaction, 'E' in a failed one. As of the last answer. */
+  getTransactionStatus(): 'I' | 'T' | 'E';
+  /** A name, quoted for use in SQL. */
+  escapeIdentifier(name: string): string;
+  /** A text, quoted for use in SQL. */
+  escapeLiteral(text: string): string;
+}
+
+/** A `pg.Pool`, on any thread. */
+export interface PgPool extends NodeJS.EventEmitter {
+  query<R extends QueryResultRow = any>(text: string | QueryConfig, callback: QueryCallback<R>): void;
+  query<R extends QueryResultRow = any>(
+    text: string | QueryConfig,
+    values: readonly unknown[] | undefined,
+    callback: QueryCallback<R>,
+  ): void;
+  query<R extends any[] = any[]>(config: QueryArrayConfig, values?: readonly unknown[]): Promise<QueryArrayResult<R>>;
+  /**
+   * One query on whatever connection is free: one message to the owner and one back. An open transaction or session state that it leaves behind is undone
+   * at once; use `transaction`, `scope` or `connect` for statements that belong together.
+   */
+  query<R extends QueryResultRow = any>(text: string | QueryConfig, values?: readonly unknown[]): Promise<QueryResult<R>>;
+  connect(callback: (error: Error | undefined, client: PgClient | undefined, release: (destroy?: boolean | Error) => void) => void): void;
+  /** Borrows a connection. Rejects as `acquire` does: AcquireTimeoutError, PoolClosedError, what connecting failed with ... */
+  connect(options?: AcquireOptions): Promise<PgClient>;
+  end(callback: (error?: Error) => void): void;
+  /** On a worker: leaves, for this thread only. On the owner: refuses new work, waits until everything borrowed is back, and ends the pool. Idempotent. */
+  end(): Promise<void>;
+  readonly totalCount: number;
+  readonly idleCount: number;
+  /** Over all threads. */
+  readonly waitingCount: number;
+  readonly ended: boolean;
+  readonly ending: boolean;
+
+  /**
+   * BEGIN, body, COMMIT; ROLLBACK if body throws, and then rejects with what it threw. Nested calls are savepoints. A scope: whatever inside it uses this
+   * pool uses this transaction. A COMMIT that the server answers with ROLLBACK rejects. `retries`: run body again on 40001 / 40P01, with backoff.
+   * When `signal` aborts, the query under way is cancelled, everything is rolled back, and it rejects with the signal's reason.
+   */
+  transaction<V>(body: (tx: PgClient) => V | PromiseLike<V>, options?: TransactionOptions): Promise<V>;
+  /**
+   * One connection for everything inside, however deep (AsyncLocalStorage). Inside, `query` and `connect` use it. A transaction (raw BEGIN included), a
+   * cursor or stream, or session state that was set on purpose (SET, LISTEN, temp tables, advisory locks) pins it; otherwise it may go to others between
+   * queries. What is still open at the end is rolled back and reset. A scope within a scope joins it.
+   */
+  scope<V>(body: () => V | PromiseLike<V>): Promise<V>;
+  /**
+   * Rows through a server-side cursor, `batchSize` (default 100) at a time; leaving the loop closes the cursor. Outside a transaction it has one of its own,
+   * committed at the end.
+   */
+  iterate<R = any>(text: string, values?: readonly unknown[], options?: { batchSize?: number }): AsyncIterableIterator<R>;
+}
+
+export interface PgOwnerPool extends PgPool {
+  /** The pool underneath: events, stats, breaker, drain. */
+  readonly pool: Pool<unknown>;
+  /** For attachPgPool. Carries no credentials. */
+  readonly handle: PoolHandle<unknown>;
+}
+
+export interface PgSync {
+  /** The same, blocking this thread. `timeout`: the most time to wait for a connection. */
+  querySync<R extends QueryResultRow = any>(
+    text: string | QueryConfig,
+    values?: readonly unknown[],
+    options?: { timeout?: number },
+  ): QueryResult<R>;
+  /** `transaction`, blocking this thread. The body must not return a promise. */
+  transactionSync<V>(body: (tx: PgSyncClient) => V, options?: TransactionOptions): V;
+}
+
+export interface PgSyncClient {
+  query<R extends QueryResultRow = any>(text: string | QueryConfig, values?: readonly unknown[]): QueryResult<R>;
+}
+
+/** `timeout` and `signal` are those of acquire, for the outermost transaction. Isolation and the like hold for the outermost one, too. */
+export interface TransactionOptions extends AcquireOptions {
+  isolation?: 'read committed' | 'repeatable read' | 'serializable' | undefined;
+  readOnly?: boolean | undefined;
+  /** Only with `serializable` and `readOnly`: waits for a snapshot that cannot fail. */
+  deferrable?: boolean | undefined;
+  /** How often the body may run again after a serialization failure or a deadlock. Default 0. */
+  retries?: number | undefined;
+}

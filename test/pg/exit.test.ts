@@ -1,0 +1,47 @@
+/** Who keeps the process alive, and who does not. */
+import { expect, test } from 'vitest';
+import { node, project } from '../docs/run.ts';
+import { postgres } from '../support/postgres.ts';
+
+const PACKAGES = ['pg', 'pg-types', 'pg-protocol', 'pg-pool', 'pg-connection-string', 'pgpass'];
+
+async function run(body: string): Promise<{ code: number; lines: string[]; stderr: string }> {
+  const { url } = await postgres();
+  const files = new Map([
+    [
+      'main.mjs',
+      `import { createPgPool } from 'cenote/pg';
+import { Worker } from 'node:worker_threads';
+const pool = await createPgPool({ connection: ${JSON.stringify(url)}, max: 2 });
+${body}`,
+    ],
+    [
+      'worker.mjs',
+      `import { workerData } from 'node:worker_threads';
+import { attachPgPool } from 'cenote/pg/worker';
+const pool = await attachPgPool(workerData);
+const { rows } = await pool.query('select 5 as a, pg_sleep(0.2)');
+console.log('worker', rows[0].a);
+await pool.scope(() => pool.query('begin'));`,
+    ],
+  ]);
+  return node(project(files, PACKAGES), 'main.mjs');
+}
+
+test('an idle pool does not keep the process alive, a query under way does', async () => {
+  const started = performance.now();
+  expect(await run(`pool.query('select 7 as a, pg_sleep(0.3)').then(({ rows }) => console.log(rows[0].a));`)).toEqual({
+    code: 0,
+    lines: ['7'],
+    stderr: '',
+  });
+  expect(performance.now() - started).toBeLessThan(8000);
+});
+
+test('nor do connections that are borrowed and idle, or a worker that is through', async () => {
+  expect(await run(`await pool.connect(); new Worker(new URL('./worker.mjs', import.meta.url), { workerData: pool.handle });`)).toEqual({
+    code: 0,
+    lines: ['worker 5'],
+    stderr: '',
+  });
+});

@@ -1,0 +1,260 @@
+/** Connections that break, threads that die, a server that goes away and comes back. */
+import { consecutiveFailures } from 'cenote';
+import { describe, expect, test } from 'vitest';
+import { ask, connections, join, killAll, on, open, postgres, WHERE } from '../support/postgres.ts';
+import { proxy } from '../support/proxy.ts';
+import { failureOf, rejection, settled, sleep, until } from '../support/wait.ts';
+
+const running = async (name: string): Promise<number> =>
+  (await ask(`select count(*)::int as n from pg_stat_activity where application_name = $1 and state <> 'idle'`, [name]))[0].n;
+
+describe.each(WHERE)('on %s', (where) => {
+  test('a killed backend costs its borrower one error, and nobody after that', async () => {
+    const pool = await open({ max: 1 });
+    const run = await on(where, pool);
+    const seen = await run(async (p) => {
+      const client = await p.connect();
+      const ended: unknown[] = [];
+      client.on('error', (error) => ended.push(error.message));
+      client.on('end', () => ended.push('end'));
+      const first = await client
+        .query('select pg_terminate_backend(pg_backend_pid())')
+        .catch((error) => [error.code, error instanceof Error]);
+      const second = await client.query('select 1').catch((error) => typeof error.message);
+      client.release();
+      return [first, second, ended.length > 0, (await p.query('select 1 as a')).rows];
+    });
+    expect(seen).toEqual([['57P01', true], 'string', true, [{ a: 1 }]]);
+    expect(await connections(pool.pool.name)).toBe(1);
+  });
+
+  test('a connection that dies while idle is had by nobody', async () => {
+    const errors: unknown[] = [];
+    const pool = await open({ max: 3 });
+    pool.on('error', (error) => errors.push(error.code));
+    const run = await on(where, pool);
+    await run((p) => Promise.all([1, 2, 3].map(() => p.query('select pg_sleep(0.05)'))));
+    await killAll(pool.pool.name);
+    const rows = await run((p) => Promise.all([1, 2, 3, 4].map(async () => (await p.query('select 1 as a')).rows[0].a)));
+    expect(rows).toEqual([1, 1, 1, 1]);
+    await until(() => errors.length === 3);
+    expect(errors).toEqual(['57P01', '57P01', '57P01']);
+  });
+
+  test('a query that timed out is cancelled on the server, and its connection not used again', async () => {
+    const pool = await open({ max: 1 });
+    const run = await on(where, pool);
+    const seen = await run(async (p) => {
+      const error = await p.query({ text: 'select pg_sleep(30)', query_timeout: 50 } as never).catch((failure) => failure.message);
+      return [error, (await p.query('select 1 as a')).rows];
+    });
+    expect(seen).toEqual(['Query read timeout', [{ a: 1 }]]);
+    await until(async () => (await running(pool.pool.name)) === 0, 3000);
+    await until(async () => (await connections(pool.pool.name)) === 1, 3000);
+  });
+
+  test('a connection given up with queries waiting on it: each of them is told, and its place is free', async () => {
+    const pool = await open({ max: 1 });
+    const run = await on(where, pool);
+    const seen = await run(async (p) => {
+      const client = await p.connect();
+      const waiting = [client.query('select pg_sleep(30)'), client.query('select 1'), client.query('select 2')];
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      client.release(new Error('enough of it'));
+      const outcomes = await Promise.allSettled(waiting);
+      return [outcomes.map(({ status }) => status), (await p.query('select 1 as a')).rows];
+    });
+    expect(seen).toEqual([['rejected', 'rejected', 'rejected'], [{ a: 1 }]]);
+    await until(async () => (await connections(pool.pool.name)) === 1);
+  });
+
+  test('a transaction whose connection breaks does not go on with another one', async () => {
+    const pool = await open({ max: 2 });
+    const run = await on(where, pool);
+    const seen = await run(async (p) => {
+      const errors: string[] = [];
+      const message = await p
+        .transaction(async (tx) => {
+          const pid = (await tx.query('select pg_backend_pid() as pid')).rows[0].pid;
+          await tx.query('select pg_terminate_backend($1)', [pid]).catch(() => {});
+          await p.query('select 1').catch((error) => errors.push(typeof error.message));
+          await tx.query('select 1').catch((error) => errors.push(typeof error.message));
+          return 'done';
+        })
+        .catch((error) => typeof error.message);
+      return [message, errors, (await p.query('select 1 as a')).rows];
+    });
+    expect(seen).toEqual(['string', ['string', 'string'], [{ a: 1 }]]);
+  });
+});
+
+test('a cut network: the query under way rejects, the next gets a connection that works', async () => {
+  const network = await proxy();
+  const pool = await open({ max: 2, settings: network.settings });
+  const worker = await join(pool);
+  const slow = worker.pg((p) => p.query('select pg_sleep(30)').catch((error) => error instanceof Error));
+  await until(async () => (await running(pool.pool.name)) === 1);
+  network.cut();
+  expect(await settled(slow)).toBe(true);
+  expect((await pool.query('select 1 as a')).rows).toEqual([{ a: 1 }]);
+  expect((await worker.pg((p) => p.query('select 2 as a'))).rows).toEqual([{ a: 2 }]);
+});
+
+test('a reset that takes longer than checkTimeout costs the connection', async () => {
+  const network = await proxy();
+  const pool = await open({ max: 1, checkTimeout: 100, settings: network.settings });
+  const removed: unknown[] = [];
+  pool.on('remove', (client) => removed.push(client.processID));
+  const client = await pool.connect();
+  await client.query('begin');
+  network.freeze();
+  client.release();
+  const { rows } = await settled(pool.query('select pg_backend_pid() as pid'), 8000);
+  expect(rows[0].pid).not.toBe(client.processID);
+  expect(removed).toEqual([client.processID]);
+});
+
+test('the breaker opens when the server is gone, and closes when it is back, on the same pool object', async () => {
+  const network = await proxy();
+  const pool = await open({ max: 2, settings: network.settings, circuitBreaker: consecutiveFailures({ threshold: 3, resetTimeout: 200 }) });
+  const worker = await join(pool);
+  expect((await worker.pg((p) => p.query('select 1 as a'))).rows).toEqual([{ a: 1 }]);
+  await network.down();
+  const codes = await worker.pg(async (p) => {
+    const seen = new Set<string>();
+    for (let i = 0; i < 10; i++) await p.query('select 1').catch((error) => seen.add(error.code));
+    return [...seen];
+  });
+  expect(codes).toContain('ECONNREFUSED');
+  expect(codes).toContain('ERR_POOL_UNAVAILABLE');
+  expect(pool.pool.getState()).toBe('inactive');
+  await network.up();
+  const rows = await until(
+    () =>
+      worker.pg((p) =>
+        p.query('select 2 as a').then(
+          ({ rows: found }) => found,
+          () => undefined,
+        ),
+      ),
+    8000,
+  );
+  expect(rows).toEqual([{ a: 2 }]);
+  await until(async () => {
+    await pool.query('select 1');
+    return pool.pool.getState() === 'active';
+  });
+});
+
+test('what a dead thread left running is cancelled within seconds; its transaction is rolled back', async () => {
+  const pool = await open({ max: 2 });
+  await ask('create table if not exists orphans (id int)');
+  const worker = await join(pool);
+  void worker
+    .pg((p) =>
+      Promise.all([
+        p.query('select pg_sleep(60)'),
+        p.transaction(async (tx) => {
+          await tx.query('insert into orphans values (1)');
+          await tx.query('select pg_sleep(60)');
+        }),
+      ]),
+    )
+    .catch(() => {});
+  await until(async () => (await running(pool.pool.name)) === 2);
+  const started = performance.now();
+  await worker.terminate();
+  await until(async () => (await running(pool.pool.name)) === 0, 6000);
+  expect(performance.now() - started).toBeLessThan(5000);
+  expect(await ask('select * from orphans')).toEqual([]);
+  expect((await Promise.all([pool.query('select 1 as a'), pool.query('select 1 as a')])).map(({ rows }) => rows[0].a)).toEqual([1, 1]);
+});
+
+test('with orphans kept, what a dead thread left open is closed all the same', async () => {
+  const pool = await open({ max: 1, orphans: 'release' });
+  const worker = await join(pool);
+  await worker.pg(async (p) => {
+    const client = await p.connect();
+    await client.query('begin');
+    await client.query(`set my.own = 'x'`);
+  });
+  const [{ pid }] = await ask('select pid from pg_stat_activity where application_name = $1', [pool.pool.name]);
+  await worker.terminate();
+  await until(async () => (await ask('select state from pg_stat_activity where pid = $1', [pid]))[0].state === 'idle');
+  const { rows } = await pool.query(`select pg_backend_pid() as pid, current_setting('my.own', true) as own`);
+  expect(rows[0].pid).toBe(pid);
+  expect(rows[0].own || null).toBe(null);
+});
+
+test('the server never sees more than max, whatever breaks', async () => {
+  const pool = await open({ max: 2 });
+  const workers = [await join(pool), await join(pool)];
+  let over = false;
+  let most = 0;
+  const watching = (async () => {
+    while (!over) {
+      most = Math.max(most, await connections(pool.pool.name));
+      await sleep(1);
+    }
+  })();
+  await Promise.all(
+    workers.map((worker) =>
+      worker.pg(async (p) => {
+        for (let i = 0; i < 15; i++) {
+          const client = await p.connect();
+          if (i % 3 === 0) await client.query('select pg_terminate_backend(pg_backend_pid())').catch(() => {});
+          else await client.query('select 1');
+          client.release(i % 3 === 1);
+        }
+      }),
+    ),
+  );
+  over = true;
+  await watching;
+  expect(most).toBeLessThanOrEqual(2);
+});
+
+test('when a connection is said to be removed, its backend is gone on the server', async () => {
+  const pool = await open({ max: 1 });
+  const left: number[] = [];
+  for (let i = 0; i < 20; i++) {
+    const client = await pool.connect();
+    const removed = new Promise((resolve) => pool.once('remove', resolve));
+    client.release(true);
+    await removed;
+    left.push(await connections(pool.pool.name));
+  }
+  expect(left).toEqual(Array(20).fill(0));
+});
+
+test('no server, a wrong password, a failing onConnect: the error says so, and nothing is left open', async () => {
+  const { url } = await postgres();
+  const broken = await open({ settings: { connectionString: undefined, host: '/nowhere', port: 1 } });
+  expect(await rejection(broken.query('select 1'))).toMatchObject({ code: 'ENOENT' });
+  const wrong = await open({ settings: { connectionString: url.replace(/:[0-9a-f]+@/, ':nonsense@') } });
+  expect(await rejection(wrong.query('select 1'))).toMatchObject({ code: '28P01' });
+  const picky = await open({
+    onConnect: () => {
+      throw new Error('not today');
+    },
+  });
+  expect(((await failureOf(() => picky.query('select 1'))) as Error).message).toBe('not today');
+  for (const pool of [broken, wrong, picky]) {
+    await until(async () => (await connections(pool.pool.name)) === 0);
+    expect(pool.totalCount).toBe(0);
+  }
+});
+
+test('events of the owner’s pool, as in pg', async () => {
+  const pool = await open({ max: 1 });
+  const heard: unknown[] = [];
+  for (const event of ['connect', 'acquire', 'remove']) pool.on(event, (client) => heard.push(event, typeof client.processID));
+  pool.on('release', (error, client) => heard.push('release', error, typeof client.processID));
+  await pool.query('select 1');
+  (await pool.connect()).release(true);
+  await until(() => heard.includes('remove'));
+  expect(heard).toEqual([
+    ...['connect', 'number', 'acquire', 'number', 'release', undefined, 'number'],
+    ...['acquire', 'number', 'release', expect.any(Error), 'number', 'remove', 'number'],
+  ]);
+});

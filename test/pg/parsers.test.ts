@@ -1,0 +1,137 @@
+/** What is parsed on the thread that asked, and what on the owner: to be seen nowhere. */
+import fc from 'fast-check';
+import pg from 'pg';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { LeftAsText } from '../../src/pg/left-as-text.ts';
+import { PARSERS } from '../../src/pg/parsers.ts';
+import { join, on, open, postgres, type Run, WHERE } from '../support/postgres.ts';
+
+const TIMESTAMPTZ = 1184;
+
+const digits = (least: number, most: number, width = 2) => fc.integer({ min: least, max: most }).map((n) => String(n).padStart(width, '0'));
+const date = fc
+  .tuple(fc.oneof(digits(1, 9999, 4), digits(1, 120, 4), digits(10_000, 200_000)), digits(1, 12), digits(1, 31))
+  .map((parts) => parts.join('-'));
+const time = fc
+  .tuple(digits(0, 24), digits(0, 59), digits(0, 59), fc.option(digits(0, 999_999, 6), { nil: undefined }))
+  .map(([h, m, s, us]) => `${h}:${m}:${s}${us === undefined ? '' : `.${us.replace(/0+$/, '') || '0'}`}`);
+const zone = fc
+  .tuple(fc.constantFrom('+', '-'), fc.array(digits(0, 15), { minLength: 1, maxLength: 3 }))
+  .map(([sign, parts]) => sign + parts.join(':'));
+const bc = fc.constantFrom('', '', '', ' BC');
+const stamps = fc.oneof(
+  fc.tuple(date, bc).map(([day, end]) => day + end),
+  fc.tuple(date, time, fc.oneof(fc.constant(''), zone), bc).map(([day, hour, at, end]) => `${day} ${hour}${at}${end}`),
+  fc.constantFrom(
+    'infinity',
+    '-infinity',
+    '01/02/2020 10:11:12.5 CET',
+    'Wed 01 Jan 10:11:12 2020 CET',
+    '01.02.2020',
+    '',
+    '2020-01-01 00:00:00Z',
+  ),
+);
+const numbers = fc.oneof(
+  fc.integer().map(String),
+  fc.double().map(String),
+  fc.constantFrom('NaN', 'Infinity', '-Infinity', '-0', '1e+100', '1e-07'),
+);
+
+describe('what pg makes of a text by default', () => {
+  test.each([...PARSERS.keys()])('is what is made of it without pg: type %i', (oid) => {
+    const [ours, theirs] = [PARSERS.get(oid)!, pg.types.getTypeParser(oid, 'text') as unknown as (text: string) => unknown];
+    fc.assert(
+      fc.property(fc.oneof(stamps, numbers, fc.constantFrom('t', 'f', 'true', 'no', '1')), (text) => {
+        expect(ours(text)).toEqual(theirs(text));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('is what a result has, on the owner and on a worker', async () => {
+    const text = `select *, null::timestamptz as nothing, null::int as none from (values
+      (1::int2, -2::int4, 3::oid, 'NaN'::float4, '-Infinity'::float8, true, date '0044-03-15 BC', timestamp '0099-12-31 23:59:59.999999', timestamptz 'infinity', array[1, 2], 'text', interval '1 day'),
+      (null, 4, 5, 0.1, 1e300, false, date '12020-01-01', timestamp '-infinity', timestamptz '1880-01-01 00:00:00+00', null, null, null)
+    ) as t(a, b, c, d, e, f, g, h, i, j, k, l)`;
+    const settings = { options: '-c timezone=Africa/Monrovia' };
+    const pool = await open({ settings });
+    const bare = new pg.Client({ connectionString: (await postgres()).url, ...settings });
+    onTestFinished(() => bare.end());
+    await bare.connect();
+    const { rows } = await bare.query(text);
+    expect(rows[1].i).toEqual(new Date('1880-01-01T00:00:00Z'));
+    for (const where of WHERE) {
+      const run = await on(where, pool);
+      expect(await run(async (db, _, query: string) => (await db.query(query)).rows, text), where).toEqual(
+        rows.map((row) => ({ ...row, l: row.l && { ...row.l } })),
+      );
+    }
+  });
+});
+
+test('the owner parses what nobody else can, and nothing else', () => {
+  const client = new pg.Client();
+  const left = new LeftAsText(client);
+  for (const oid of PARSERS.keys()) {
+    expect(left.getTypeParser(oid, 'text')('17'), String(oid)).toBe('17');
+    expect(left.has(oid), String(oid)).toBe(true);
+  }
+  for (const oid of [17, 114, 1186, 1007]) {
+    expect(left.getTypeParser(oid, 'text'), String(oid)).toBe(client.getTypeParser(oid, 'text'));
+    expect(left.has(oid), String(oid)).toBe(false);
+  }
+  expect(new LeftAsText(client).getTypeParser(23, 'binary')).toBe(client.getTypeParser(23, 'binary'));
+  client.setTypeParser(23, () => 'own');
+  expect(left.getTypeParser(23, 'text')('17'), 'in the middle of a query').toBe('17');
+  expect(new LeftAsText(client).getTypeParser(23, 'text')('17')).toBe('own');
+});
+
+describe('a parser of somebody’s own is the one that counts', () => {
+  const own = (text: string): string => `own ${text}`;
+  const ask = (run: Run): Promise<unknown> =>
+    run(async (db) => (await db.query(`select 7 as n, timestamptz '2020-01-01 00:00:00+00' as at, 8 as m`)).rows[0]);
+  const other = { n: expect.anything(), at: new Date('2020-01-01T00:00:00Z'), m: expect.anything() };
+
+  test.each(WHERE)('asked from %s: of one connection, set in onConnect', async (where) => {
+    const pool = await open({ onConnect: (client) => client.setTypeParser(23, own) });
+    expect(await ask(await on(where, pool))).toEqual({ ...other, n: 'own 7', m: 'own 8' });
+  });
+
+  test.each(WHERE)('asked from %s: of the configuration', async (where) => {
+    const types = { getTypeParser: (oid: number, format?: string) => (oid === 23 ? own : pg.types.getTypeParser(oid, format as 'text')) };
+    const pool = await open({ settings: { types: types as never } });
+    expect(await ask(await on(where, pool))).toEqual({ ...other, n: 'own 7', m: 'own 8' });
+  });
+
+  test.each(WHERE)('asked from %s: of the driver, even when it is registered later', async (where) => {
+    const pool = await open();
+    const run = await on(where, pool);
+    expect(await ask(run)).toEqual({ ...other, n: 7, m: 8 });
+    const before = pg.types.getTypeParser(TIMESTAMPTZ, 'text');
+    onTestFinished(() => pg.types.setTypeParser(TIMESTAMPTZ, before));
+    pg.types.setTypeParser(TIMESTAMPTZ, own);
+    expect(await ask(run)).toEqual({ n: 7, m: 8, at: expect.stringMatching(/^own 2020-01-01 \d/) });
+  });
+
+  test.each(WHERE)('asked from %s: of the query', async (where) => {
+    const pool = await open();
+    const run = await on(where, pool);
+    const rows = await run(async (db) => {
+      const types = { getTypeParser: () => (text: string) => `mine ${text}` };
+      return (await db.query({ text: 'select 7 as n, null::int as none', types: types as never })).rows;
+    });
+    expect(rows).toEqual([{ n: 'mine 7', none: null }]);
+  });
+});
+
+test('a row without columns is a row; results of several statements each have their own', async () => {
+  const thread = await join(await open());
+  expect(await thread.pg(async (db) => (await db.query('select from generate_series(1, 3)')).rows)).toEqual([{}, {}, {}]);
+  const several = await thread.pg(async (db) =>
+    ((await db.query('select 1 as n; select true as is, 2.5::float8 as x; select')) as any).map((r: any) => r.rows),
+  );
+  expect(several).toEqual([[{ n: 1 }], [{ is: true, x: 2.5 }], [{}]]);
+  const arrays = await thread.pg(async (db) => (await db.query({ text: `select 1, date '2020-02-03', 'x'`, rowMode: 'array' })).rows);
+  expect(arrays).toEqual([[1, new Date(2020, 1, 3), 'x']]);
+});

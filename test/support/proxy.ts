@@ -1,0 +1,69 @@
+/** A network between a pool and its server that can be cut, and a server that can be gone. */
+import { type AddressInfo, createServer, connect as dial, type Socket } from 'node:net';
+import type { ClientConfig } from 'pg';
+import { onTestFinished } from 'vitest';
+import { postgres } from './postgres.ts';
+
+export interface Proxy {
+  /** For pg: the server, by way of this. */
+  readonly settings: ClientConfig;
+  /** Every connection that there is breaks. */
+  cut(): void;
+  /** Nothing goes through any more, and nobody is told. */
+  freeze(): void;
+  /** Nobody can connect; what is connected is cut. */
+  down(): Promise<void>;
+  up(): Promise<void>;
+}
+
+export async function proxy(): Promise<Proxy> {
+  const url = new URL((await postgres()).url);
+  const path = `${url.searchParams.get('host')}/.s.PGSQL.5432`;
+  const sockets = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = dial(path);
+    for (const [socket, other] of [[near, far] as const, [far, near] as const]) {
+      sockets.add(socket);
+      socket.on('error', () => other.destroy());
+      socket.on('close', () => {
+        sockets.delete(socket);
+        other.destroy();
+      });
+    }
+    near.pipe(far);
+    far.pipe(near);
+  });
+  const listen = (port: number): Promise<number> =>
+    new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+    });
+  const port = await listen(0);
+  const self: Proxy = {
+    settings: {
+      connectionString: undefined,
+      host: '127.0.0.1',
+      port,
+      user: 'postgres',
+      password: url.password,
+      database: 'postgres',
+      ssl: false,
+    },
+    cut: () => {
+      for (const socket of sockets) socket.destroy();
+    },
+    freeze: () => {
+      for (const socket of sockets) socket.unpipe().pause();
+    },
+    down: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        self.cut();
+      }),
+    up: async () => void (await listen(port)),
+  };
+  onTestFinished(async () => {
+    if (server.listening) await self.down();
+  });
+  return self;
+}
