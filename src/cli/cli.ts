@@ -1,0 +1,47 @@
+#!/usr/bin/env node
+/** The command `cenote`. */
+import { bench } from './bench.ts';
+import { VERSION } from './machine.ts';
+import { UsageError } from './options.ts';
+
+const HELP = `cenote ${VERSION}: one resource pool for every thread of a Node.js process
+
+usage: cenote <command>
+
+  bench        a contention benchmark, on this machine: cenote bench --help
+  --version    the version
+  --help       this text
+
+example: cenote bench --threads 1,2,4,8 --html report.html
+`;
+
+async function main([command, ...rest]: readonly string[]): Promise<number> {
+  switch (command) {
+    case 'bench':
+      return bench(rest);
+    case undefined:
+    case 'help':
+    case '-h':
+    case '--help':
+      process.stdout.write(HELP);
+      return 0;
+    case '-v':
+    case '--version':
+      process.stdout.write(`${VERSION}\n`);
+      return 0;
+    default:
+      throw new UsageError(`there is no command ${JSON.stringify(command)}; there is bench. See cenote --help`);
+  }
+}
+
+// Whoever reads it may have had enough: cenote bench | head
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  const usage = error instanceof UsageError;
+  process.stderr.write(`${usage ? `cenote: ${error.message}` : (error instanceof Error && error.stack) || String(error)}\n`);
+  // Threads may still be busy.
+  process.exit(usage ? 2 : 1);
+}

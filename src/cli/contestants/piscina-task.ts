@@ -1,0 +1,32 @@
+/** Runs in the threads of the Piscina. Each has one slot, for ever: the operation comes to the resource. */
+import { workerData } from 'node:worker_threads';
+import { now, spin } from '../clock.ts';
+import { Ledger, type LedgerHandle } from '../ledger.ts';
+
+export interface TaskData {
+  readonly ledger: LedgerHandle;
+  /** One word: how many slots have found their thread. */
+  readonly claims: Int32Array;
+}
+
+export interface Task {
+  readonly caller: number;
+  readonly ticket: number;
+  readonly jump: number;
+  /** When it was sent, by `now`; and how long it is to take. Milliseconds. */
+  readonly asked: number;
+  readonly hold: number;
+}
+
+const { ledger: handle, claims } = workerData as TaskData;
+const ledger = new Ledger(handle);
+const slot = Atomics.add(claims, 0, 1);
+
+export default function task({ caller, ticket, jump, asked, hold }: Task): void {
+  const wait = now() - asked;
+  const overtakenBy = ledger.served(ticket, jump);
+  ledger.enter(slot, caller);
+  spin(hold);
+  ledger.leave(slot, caller);
+  ledger.record(caller, wait, overtakenBy);
+}

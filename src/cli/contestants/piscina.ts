@@ -1,0 +1,64 @@
+/**
+ * What one does instead of sharing: every resource gets a thread of its own, and whoever needs one sends the operation there. A Piscina with a thread for each slot; each of the
+ * benchmark's threads becomes a caller on the main thread that has one task under way at any time. Only in the mode async. Piscina is not a dependency: it is looked for.
+ */
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { now } from '../clock.ts';
+import { createLedger, Ledger } from '../ledger.ts';
+import { drawHold, type Setting } from '../setting.ts';
+import type { Arena } from './contestant.ts';
+import type { Task, TaskData } from './piscina-task.ts';
+
+/** As much of Piscina as is used here. */
+interface Pool {
+  run(task: Task): Promise<void>;
+  destroy(): Promise<void>;
+}
+export type PiscinaClass = new (options: object) => Pool;
+
+/** That of the project in the working directory, else the one beside cenote; undefined if there is none. */
+export function findPiscina(directory: string): { Piscina: PiscinaClass; version: string } | undefined {
+  for (const place of [pathToFileURL(join(directory, 'x.js')), import.meta.url]) {
+    let piscina: { Piscina: PiscinaClass; version: string };
+    try {
+      piscina = createRequire(place)('piscina');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error;
+      continue;
+    }
+    return { Piscina: piscina.Piscina, version: piscina.version };
+  }
+  return undefined;
+}
+
+export async function openPiscina(Piscina: PiscinaClass, setting: Setting): Promise<Arena> {
+  const { slots, threads } = setting;
+  const ledger = new Ledger(createLedger(slots, threads));
+  const claims = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const pool = new Piscina({
+    filename: new URL('./piscina-task.js', import.meta.url).href,
+    workerData: { ledger: ledger.handle, claims } satisfies TaskData,
+    minThreads: slots,
+    maxThreads: slots,
+    idleTimeout: Number.POSITIVE_INFINITY,
+  });
+  const call = async (caller: number): Promise<void> => {
+    while (!ledger.stopped()) {
+      const hold = drawHold(setting);
+      const ticket = ledger.ask();
+      await pool.run({ caller, ticket, jump: ledger.lastJump(), asked: now(), hold });
+    }
+  };
+  return {
+    contestant: 'piscina',
+    ledger,
+    async work() {
+      await Promise.all(Array.from({ length: threads }, (_, caller) => call(caller)));
+    },
+    async close() {
+      await pool.destroy();
+    },
+  };
+}

@@ -1,0 +1,169 @@
+/**
+ * What the threads of one setting share, whoever lends to them: the starting gun, tickets, who is in which slot, and what each thread has done.
+ * It watches every contestant from outside and in the same way; none of them uses it to lend.
+ *
+ *   words   READY | PHASE | ASKED | SERVED | JUMPED | CLASHES | a word for each slot      each on a line of its own
+ *   then    for each thread   done, overtaken, worst, started | longest (a float) | histogram of waits
+ */
+import { BUCKETS, bucketOf } from './histogram.ts';
+
+/** Words of different writers stand 128 bytes apart. */
+export const PAD = 32;
+
+const READY = 0;
+const PHASE = PAD;
+const ASKED = 2 * PAD;
+const SERVED = 3 * PAD;
+const JUMPED = 4 * PAD;
+const CLASHES = 5 * PAD;
+const SLOTS = 6 * PAD;
+
+/** Words of a thread's record. `longest` is a float of two words. */
+const DONE = 0;
+const OVERTAKEN = 1;
+const WORST = 2;
+const STARTED = 3;
+const LONGEST = 4;
+const WAITS = PAD;
+const RECORD = WAITS + Math.ceil(BUCKETS / PAD) * PAD;
+
+/** At first nothing is recorded: threads wake one after the other, and the first would have everything to itself. */
+const GO = 1;
+const STOP = 2;
+
+/** What a thread's `Ledger` is made from. */
+export interface LedgerHandle {
+  readonly buffer: SharedArrayBuffer;
+  readonly slots: number;
+  readonly threads: number;
+}
+
+/** What the ledger says when everybody has stopped. */
+export interface Entries {
+  /** Operations of each thread. */
+  readonly done: readonly number[];
+  /** Operations that later ones overtook, and by how many at most. */
+  readonly overtaken: number;
+  readonly worst: number;
+  /** Times that a slot was entered while somebody was in it. */
+  readonly clashes: number;
+  /** Counts by bucket, and the longest in milliseconds. */
+  readonly waits: Float64Array;
+  readonly longest: number;
+}
+
+export function createLedger(slots: number, threads: number): LedgerHandle {
+  const words = SLOTS + slots * PAD + threads * RECORD;
+  return { buffer: new SharedArrayBuffer(words * Int32Array.BYTES_PER_ELEMENT), slots, threads };
+}
+
+export class Ledger {
+  readonly handle: LedgerHandle;
+  readonly #words: Int32Array;
+  readonly #floats: Float64Array;
+  readonly #slots: number;
+  readonly #records: number;
+
+  constructor(handle: LedgerHandle) {
+    this.handle = handle;
+    this.#words = new Int32Array(handle.buffer);
+    this.#floats = new Float64Array(handle.buffer);
+    this.#slots = handle.slots;
+    this.#records = SLOTS + handle.slots * PAD;
+  }
+
+  // ── the slice: main thread
+
+  /** Only while nobody works. */
+  reset(): void {
+    this.#words.fill(0);
+  }
+
+  /** How many threads have done their first operation. */
+  ready(): number {
+    return Atomics.load(this.#words, READY);
+  }
+
+  go(): void {
+    Atomics.store(this.#words, PHASE, GO);
+  }
+
+  stop(): void {
+    Atomics.store(this.#words, PHASE, STOP);
+  }
+
+  /** Only when nobody works any more. */
+  read(): Entries {
+    const done: number[] = [];
+    const waits = new Float64Array(BUCKETS);
+    let overtaken = 0;
+    let worst = 0;
+    let longest = 0;
+    for (let thread = 0; thread < this.handle.threads; thread++) {
+      const record = this.#records + thread * RECORD;
+      done.push(this.#words[record + DONE]);
+      overtaken += this.#words[record + OVERTAKEN];
+      worst = Math.max(worst, this.#words[record + WORST]);
+      longest = Math.max(longest, this.#floats[(record + LONGEST) / 2]);
+      for (let bucket = 0; bucket < BUCKETS; bucket++) waits[bucket] += this.#words[record + WAITS + bucket];
+    }
+    return { done, overtaken, worst, clashes: this.#words[CLASHES], waits, longest };
+  }
+
+  // ── the slice: every thread
+
+  stopped(): boolean {
+    return Atomics.load(this.#words, PHASE) === STOP;
+  }
+
+  // ── one operation
+
+  /** The ticket to draw right before asking. */
+  ask(): number {
+    return Atomics.add(this.#words, ASKED, 1);
+  }
+
+  /** To be read with the ticket, and given to `served`. */
+  lastJump(): number {
+    return Atomics.load(this.#words, JUMPED);
+  }
+
+  /**
+   * To be called right after being served: by how many later ones this ticket was overtaken; 0 unless that is certain.
+   * If everybody is served in order, as many were served before me as had asked before me: fewer, and I have jumped ahead of somebody, more, and somebody has of me. But one who
+   * was given a slot in time may be slow to wake, and look overtaken. That explains one for each of the other slots: I have jumped the line only if at least as many older ones as
+   * there are slots are still without one; and I was overtaken only if somebody has done that while I waited.
+   */
+  served(ticket: number, lastJump: number): number {
+    const late = (Atomics.add(this.#words, SERVED, 1) - ticket) | 0;
+    if (late <= -this.#slots) Atomics.store(this.#words, JUMPED, ticket + 1);
+    return late > 0 && Atomics.load(this.#words, JUMPED) !== lastJump ? late : 0;
+  }
+
+  /** The witness: there is nobody in this slot but me. */
+  enter(slot: number, thread: number): void {
+    if (!(slot >= 0 && slot < this.#slots)) throw new Error(`there is no slot ${slot}`);
+    if (Atomics.compareExchange(this.#words, SLOTS + slot * PAD, 0, thread + 1) !== 0) Atomics.add(this.#words, CLASHES, 1);
+  }
+
+  leave(slot: number, thread: number): void {
+    if (Atomics.compareExchange(this.#words, SLOTS + slot * PAD, thread + 1, 0) !== thread + 1) Atomics.add(this.#words, CLASHES, 1);
+  }
+
+  /** Only one writer at a time for each thread's record. What ended after the stop was waited for, but not done in time. */
+  record(thread: number, wait: number, overtakenBy: number): void {
+    const record = this.#records + thread * RECORD;
+    const phase = Atomics.load(this.#words, PHASE);
+    if (phase === GO) this.#words[record + DONE]++;
+    else if (phase !== STOP) {
+      if (this.#words[record + STARTED] === 0) Atomics.add(this.#words, READY, 1);
+      this.#words[record + STARTED] = 1;
+      return;
+    }
+    this.#words[record + WAITS + bucketOf(wait)]++;
+    if (wait > this.#floats[(record + LONGEST) / 2]) this.#floats[(record + LONGEST) / 2] = wait;
+    if (overtakenBy === 0) return;
+    this.#words[record + OVERTAKEN]++;
+    if (overtakenBy > this.#words[record + WORST]) this.#words[record + WORST] = overtakenBy;
+  }
+}

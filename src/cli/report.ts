@@ -1,0 +1,26 @@
+/** All that a run has found out: what --json prints, and what table and page are made from. */
+import type { Machine } from './machine.ts';
+import type { Distribution, Effort, Mode, Rival } from './setting.ts';
+import type { Result } from './summary.ts';
+
+export interface Report {
+  /** Version of cenote; and of Piscina, if it took part. */
+  readonly cenote: string;
+  readonly piscina: string | null;
+  readonly machine: Machine;
+  /** ISO 8601. */
+  readonly started: string;
+  readonly options: Effort & {
+    readonly threads: readonly number[];
+    readonly slots: readonly number[];
+    readonly hold: readonly number[];
+    readonly distribution: Distribution;
+    readonly mode: readonly Mode[];
+    readonly against: readonly Rival[];
+  };
+  /** Ended by SIGINT: some settings are missing, or have fewer rounds. */
+  readonly interrupted: boolean;
+  /** What the reader should know: a rival that is missing, say. */
+  readonly notes: readonly string[];
+  readonly results: readonly Result[];
+}
