@@ -1,23 +1,47 @@
 /** Measures cenote against its rivals and prints one table. `npm run bench -- --help` says how. */
 import { parseArgs } from 'node:util';
+import { checkPage, putInto } from './frame/page.ts';
 import type { Effort, Question, Row } from './frame/question.ts';
 import { footer, machine, table } from './frame/table.ts';
+import { attach } from './questions/attach.ts';
+import { demo } from './questions/demo.ts';
 import { handOffs } from './questions/hand-offs.ts';
+import { longLine } from './questions/long-line.ts';
+import { memory } from './questions/memory.ts';
+import { order } from './questions/order.ts';
 import { owner } from './questions/owner.ts';
 import { remoteCalls } from './questions/remote-calls.ts';
+import { waiting } from './questions/waiting.ts';
 import { workerAsync } from './questions/worker-async.ts';
 import { workerSync } from './questions/worker-sync.ts';
 
 /** A new question is a file in questions/ and a name here. */
-const QUESTIONS: readonly Question[] = [workerSync, workerAsync, owner, handOffs, remoteCalls];
+const QUESTIONS: readonly Question[] = [
+  workerSync,
+  workerAsync,
+  owner,
+  handOffs,
+  order,
+  longLine,
+  waiting,
+  remoteCalls,
+  attach,
+  memory,
+  demo,
+];
 
 const FULL: Effort = { rounds: 15, slice: 60 };
 /** Shows that everything runs; its figures mean little. */
 const QUICK: Effort = { rounds: 3, slice: 10 };
 
-const USAGE = `usage: npm run bench -- [--only name]... [--quick] [--json]
+const USAGE = `usage: npm run bench -- [--only name]... [--quick] [--json] [--into page.md]
 
-${QUESTIONS.map(({ name, asks }) => `  ${name.padEnd(14)}${asks}`).join('\n')}
+  --only name     this question; may be given more than once
+  --quick         shows that everything runs, in seconds; the figures mean little
+  --json          for machines
+  --into page.md  puts the table into this page too, between the two lines that mark its place
+
+${QUESTIONS.map(({ name, asks, slow }) => `  ${name.padEnd(14)}${asks}${slow ? '; not part of --quick' : ''}`).join('\n')}
 `;
 
 function options() {
@@ -26,19 +50,24 @@ function options() {
       only: { type: 'string', multiple: true },
       quick: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
+      into: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
   const unknown = values.only?.find((name) => QUESTIONS.every((question) => question.name !== name));
   if (unknown !== undefined) throw new Error(`no question is called ${unknown}\n\n${USAGE}`);
+  // To be found out now, not in five minutes.
+  if (values.into !== undefined) checkPage(values.into);
   return values;
 }
 
-async function run({ only, quick, json }: ReturnType<typeof options>): Promise<void> {
+async function run({ only, quick, json, into }: ReturnType<typeof options>): Promise<void> {
+  const where = machine();
   const rows: Row[] = [];
+  const text = (): string => `${table(rows)}\n\n${footer(where)}`;
   const print = (): void => {
-    if (json) console.log(JSON.stringify({ machine: machine(), quick, rows }, undefined, 2));
-    else if (rows.length > 0) console.log(`${table(rows)}\n\n${footer(machine())}`);
+    if (json) console.log(JSON.stringify({ machine: where, quick, rows }, undefined, 2));
+    else if (rows.length > 0) console.log(text());
   };
   // Threads may be asleep in Atomics.wait, so nobody is asked: what is known is printed, and the process ends with all of them.
   process.once('SIGINT', () => {
@@ -46,11 +75,13 @@ async function run({ only, quick, json }: ReturnType<typeof options>): Promise<v
     process.exit(130);
   });
   for (const question of QUESTIONS) {
-    if (only !== undefined && !only.includes(question.name)) continue;
+    if (only === undefined ? quick && question.slow : !only.includes(question.name)) continue;
     if (!json) process.stderr.write(`${question.name} ...\n`);
     rows.push(...(await question.run(quick ? QUICK : FULL)));
   }
   print();
+  const command = ['npm run bench', ...(only ?? []).map((name) => `--only ${name}`), ...(quick ? ['--quick'] : [])];
+  if (into !== undefined) putInto(into, `$ ${command.length > 1 ? command.toSpliced(1, 0, '--').join(' ') : command[0]}\n${text()}`);
 }
 
 /** The options, or undefined when there is nothing to run. */

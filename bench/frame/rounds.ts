@@ -1,6 +1,7 @@
 /** Interleaved rounds: what disturbs the machine for a while disturbs every contender, and a ratio within one round survives it. */
 import { setImmediate as breathe } from 'node:timers/promises';
 import { Bench } from 'tinybench';
+import type { Goals } from './goals.ts';
 import type { Effort, Row, Unit } from './question.ts';
 
 /** One figure for each round, by contender. */
@@ -47,20 +48,30 @@ export async function interleave(names: readonly string[], rounds: number, once:
 }
 
 /** The first contender against each of the others. */
-export function compare(question: string, unit: Unit, figures: Figures): Row[] {
+export function compare(question: string, unit: Unit, figures: Figures, goals: Goals = {}): Row[] {
   const [ours, ...rivals] = Object.keys(figures);
+  const unknown = Object.keys(goals).find((rival) => !rivals.includes(rival));
+  if (unknown !== undefined) throw new Error(`${question} has a goal against ${unknown}, which was not measured`);
   return rivals.map((rival) => {
-    const ratios = figures[ours].map((figure, round) => figure / figures[rival][round]);
-    return {
+    const ratios = divide(figures[ours], figures[rival]);
+    const known = ratios.every(Number.isFinite);
+    const measured = {
       question,
       unit,
       cenote: quantile(figures[ours], 0.5),
       rival,
       figure: quantile(figures[rival], 0.5),
-      ratio: quantile(ratios, 0.5),
-      quartiles: [quantile(ratios, 0.25), quantile(ratios, 0.75)],
+      ratio: known ? quantile(ratios, 0.5) : null,
+      quartiles: known ? ([quantile(ratios, 0.25), quantile(ratios, 0.75)] as const) : null,
     };
+    const goal = goals[rival];
+    return { ...measured, goal: goal?.says(measured) ?? null, met: goal?.isMet(measured) ?? null };
   });
+}
+
+/** Round by round. */
+export function divide(over: readonly number[], under: readonly number[]): number[] {
+  return over.map((figure, round) => figure / under[round]);
 }
 
 /** The same figures in another unit. */
@@ -68,7 +79,8 @@ export function scale(figures: Figures, by: number): Figures {
   return Object.fromEntries(Object.entries(figures).map(([name, values]) => [name, values.map((value) => value * by)]));
 }
 
-function quantile(values: readonly number[], share: number): number {
+/** The median is 0.5. */
+export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   const at = (sorted.length - 1) * share;
   const low = sorted[Math.floor(at)];

@@ -1,28 +1,63 @@
-/** How many resources change hands in a second when more threads want one than there are, and does every thread get its share? */
-
-import { setTimeout as sleep } from 'node:timers/promises';
+/**
+ * How many resources change hands in a second when more threads want one than there are, and does every thread get its share?
+ *
+ * To hold is to watch the clock, but for one case, in which holders sleep as if they waited for a server. So holders compete for the cores: with as many slots as cores, whoever is to wake next has to wait for a core too. That is so for all contenders;
+ * but permits by message need the main thread besides, which has a core to itself only where there are more cores than slots.
+ *
+ * Beside the rivals, `bare turns`: each thread passes its permit to one that is fixed beforehand, so nothing is done but what every strict hand-over must do, which is to wake the
+ * other one. With a line, whoever is not in it at a moment is not waited for; so short holds may well be quicker than that.
+ */
 import type { MessagePort } from 'node:worker_threads';
 import { createPool, type PoolHandle } from 'cenote';
 import { attachPool } from 'cenote/worker';
-import { bargingPermits, bargingWords, PAD, PermitDesk, type Permits, permitsByMessage } from '../frame/permits.ts';
+import { cenoteAtMost, type Goals, timesAsFast } from '../frame/goals.ts';
+import { heat, Runner, totalOf } from '../frame/heat.ts';
+import { hold, sleep } from '../frame/hold.ts';
+import {
+  bareTurns,
+  bargingPermits,
+  bargingWords,
+  dealTurns,
+  PermitDesk,
+  type Permits,
+  permitsByMessage,
+  turnWords,
+} from '../frame/permits.ts';
 import type { Effort, Question, Row } from '../frame/question.ts';
 import { compare, type Figures, interleave } from '../frame/rounds.ts';
 import { type BenchThread, withThreads } from '../frame/thread.ts';
 
-const CASES = [
-  { count: 2, slots: 1 },
-  { count: 4, slots: 2 },
-] as const;
-const HOLDS_US = [1, 20] as const;
-const CONTENDERS = ['cenote', 'permits by message', 'barging mutex'] as const;
+const CONTENDERS = ['cenote', 'permits by message', 'barging mutex', 'bare turns'] as const;
 type Contender = (typeof CONTENDERS)[number];
 
-/** Words of `signals`: how many threads are ready; 1 go, 2 stop; then a line for each thread's count. */
-const READY = 0;
-const PHASE = 1;
-const GO = 1;
-const STOP = 2;
-const countOf = (thread: number): number => (thread + 1) * PAD;
+/** `us` is how long one is held, watching the clock or asleep; `times` is the goal: so many times as fast as permits by message. */
+interface Case {
+  readonly us: number;
+  readonly asleep?: boolean;
+  readonly times?: number;
+}
+const CASES: readonly { readonly count: number; readonly slots: number; readonly holds: readonly Case[] }[] = [
+  { count: 2, slots: 1, holds: [{ us: 1, times: 10 }, { us: 20 }] },
+  {
+    count: 4,
+    slots: 2,
+    holds: [
+      { us: 1, times: 8 },
+      { us: 20, times: 1.5 },
+    ],
+  },
+  {
+    count: 8,
+    slots: 4,
+    holds: [
+      { us: 20, times: 1.2 },
+      { us: 1000, asleep: true },
+    ],
+  },
+];
+/** With shorter holds a thread does a lot before the one that it has woken is there: shares mean little. Microseconds. */
+const EVEN_FROM = 20;
+const EVEN: Goals = { 'permits by message': cenoteAtMost(1.3) };
 
 export const handOffs: Question = {
   name: 'hand-offs',
@@ -30,67 +65,50 @@ export const handOffs: Question = {
   async run(effort): Promise<Row[]> {
     const rows: Row[] = [];
     // A slice is spread over threads that have to wake each other: it takes longer to tell anything.
-    const longer = { ...effort, rounds: Math.ceil(effort.rounds * 0.6), slice: effort.slice * 3 };
-    for (const { count, slots } of CASES) rows.push(...(await withThreads(count, (threads) => contend(threads, slots, longer))));
+    const longer = { rounds: Math.ceil(effort.rounds * 0.6), slice: effort.slice * 3 };
+    for (const { count, slots, holds } of CASES)
+      rows.push(...(await withThreads(count, (threads) => contend(threads, slots, holds, longer))));
     return rows;
   },
 };
 
-async function contend(threads: readonly BenchThread[], slots: number, effort: Effort): Promise<Row[]> {
+async function contend(threads: readonly BenchThread[], slots: number, holds: readonly Case[], effort: Effort): Promise<Row[]> {
   const pool = await createPool({ factory: () => ({}), min: slots, max: slots });
   const desk = new PermitDesk(slots, threads.length);
   const words = bargingWords(slots);
+  const turns = turnWords(threads.length);
   await Promise.all(
     threads.map((thread, me) => {
       const port = desk.open(me);
-      return thread.run(import.meta.url, 'setUp', [pool.handle, port, desk.bells, me, words], [port]);
+      return thread.run(import.meta.url, 'setUp', [pool.handle, port, desk.bells, me, words, turns, slots], [port]);
     }),
   );
   const rows: Row[] = [];
-  for (const hold of HOLDS_US) {
+  for (const { us, asleep = false, times } of holds) {
     const shares: Record<string, number[]> = Object.fromEntries(CONTENDERS.map((name) => [name, []]));
     const rates = await interleave(CONTENDERS, effort.rounds, async (name) => {
-      const { perSecond, unevenness } = await heat(threads, name as Contender, hold, effort.slice);
-      shares[name].push(unevenness);
-      return perSecond;
+      dealTurns(turns, slots);
+      const done = await heat(threads, import.meta.url, 'work', [name, us, asleep], effort.slice);
+      shares[name].push(Math.max(...done.counts) / Math.max(1, Math.min(...done.counts)));
+      return totalOf(done) / done.seconds;
     });
-    const question = `hand-offs: ${threads.length} threads on ${slots}, ${hold} us`;
+    const question = `hand-offs: ${threads.length} threads on ${slots}, ${us} us${asleep ? ' asleep' : ''}`;
     // The first round is not counted in `rates` either.
     const evenness: Figures = Object.fromEntries(Object.entries(shares).map(([name, values]) => [name, values.slice(1)]));
-    rows.push(...compare(question, '/s', rates), ...compare(`${question}: shares`, 'max/min', evenness));
+    rows.push(
+      ...compare(question, '/s', rates, times === undefined ? {} : { 'permits by message': timesAsFast(times) }),
+      ...compare(`${question}: shares`, 'max/min', evenness, us < EVEN_FROM ? {} : EVEN),
+    );
   }
   desk.close();
   await pool.close();
   return rows;
 }
 
-/** One contender for one slice. */
-async function heat(
-  threads: readonly BenchThread[],
-  contender: Contender,
-  hold: number,
-  slice: number,
-): Promise<{ perSecond: number; unevenness: number }> {
-  const signals = new Int32Array(new SharedArrayBuffer(countOf(threads.length) * Int32Array.BYTES_PER_ELEMENT));
-  const done = Promise.all(threads.map((thread, me) => thread.run(import.meta.url, 'work', [contender, hold, me, signals])));
-  while (Atomics.load(signals, READY) < threads.length) await Promise.race([sleep(1), done]);
-  const started = performance.now();
-  Atomics.store(signals, PHASE, GO);
-  Atomics.notify(signals, PHASE);
-  await Promise.race([sleep(slice), done]);
-  Atomics.store(signals, PHASE, STOP);
-  const seconds = (performance.now() - started) / 1000;
-  const counts = threads.map((_, me) => Atomics.load(signals, countOf(me)));
-  await done;
-  return {
-    perSecond: counts.reduce((sum, count) => sum + count, 0) / seconds,
-    unevenness: Math.max(...counts) / Math.max(1, Math.min(...counts)),
-  };
-}
-
 // ── on each thread
 
 const ways = new Map<Contender, Permits>();
+let runner: Runner;
 
 export async function setUp(
   handle: PoolHandle<object>,
@@ -98,6 +116,8 @@ export async function setUp(
   bells: Int32Array,
   me: number,
   words: Int32Array,
+  turns: Int32Array,
+  slots: number,
 ): Promise<void> {
   const pool = await attachPool(handle);
   let held: ReturnType<typeof pool.acquireSync>;
@@ -110,18 +130,21 @@ export async function setUp(
   });
   ways.set('permits by message', permitsByMessage(port, bells, me));
   ways.set('barging mutex', bargingPermits(words));
+  ways.set(
+    'bare turns',
+    bareTurns(turns, slots, me, () => runner.stopped()),
+  );
 }
 
-export function work(contender: Contender, hold: number, me: number, signals: Int32Array): void {
+export function work(contender: Contender, us: number, asleep: boolean, me: number, signals: Int32Array): void {
   const way = ways.get(contender)!;
-  const mine = countOf(me);
-  Atomics.add(signals, READY, 1);
-  while (Atomics.load(signals, PHASE) === 0) Atomics.wait(signals, PHASE, 0);
-  while (Atomics.load(signals, PHASE) !== STOP) {
+  runner = new Runner(me, signals);
+  runner.start();
+  while (!runner.stopped()) {
     const permit = way.acquire();
-    const end = performance.now() + hold / 1000;
-    while (performance.now() < end);
+    if (asleep) sleep(us);
+    else hold(us);
     way.release(permit);
-    Atomics.store(signals, mine, signals[mine] + 1);
+    runner.count();
   }
 }
