@@ -11,6 +11,8 @@ import { expect, test } from 'vitest';
 const src = fileURLToPath(new URL('../src/', import.meta.url));
 const CORE = ['shared', 'main', 'worker'];
 const ENTRIES = ['main/index.ts', 'worker/index.ts'];
+/** What a further folder exports: to the owner, and to the other threads. */
+const WING_ENTRIES = ['main.ts', 'worker.ts'];
 
 interface Import {
   /** Path from src. */
@@ -20,18 +22,20 @@ interface Import {
   /** Path from src; undefined for what is not a file of ours. */
   readonly to: string | undefined;
   readonly isReExport: boolean;
+  /** Gone when it runs. */
+  readonly isType: boolean;
 }
 
 /** Whatever a file imports or re-exports, types included. Comments do not count; what they hold is blanked out first. */
 function importsOf(from: string, text: string): Import[] {
   const code = text.replaceAll(/\/\*.*?\*\/|(?<=^|\s)\/\/[^\n]*/gs, (comment) => comment.replaceAll(/[^\n]/g, ' '));
   const found: Import[] = [];
-  const add = (specifier: string, isReExport: boolean): void => {
+  const add = (specifier: string, isReExport: boolean, isType = false): void => {
     const to = specifier.startsWith('.') ? posix.normalize(posix.join(posix.dirname(from), specifier)) : undefined;
-    found.push({ from, specifier, to, isReExport });
+    found.push({ from, specifier, to, isReExport, isType });
   };
-  for (const [, keyword, specifier] of code.matchAll(/^(import|export)\b(?:[^;'"]*?\bfrom)?\s*['"]([^'"]+)['"]/gm))
-    add(specifier, keyword === 'export');
+  for (const [, keyword, type, specifier] of code.matchAll(/^(import|export)\b(\s+type\b)?(?:[^;'"]*?\bfrom)?\s*['"]([^'"]+)['"]/gm))
+    add(specifier, keyword === 'export', type !== undefined);
   // import('...'), as an expression or as a type, and require.
   for (const [, specifier] of code.matchAll(/\b(?:import|require)\(\s*['"]([^'"]+)['"]/g)) add(specifier, false);
   return found;
@@ -130,8 +134,22 @@ test('there are no cycles, type imports included', () => {
   expect(cycles).toEqual([]);
 });
 
-test('only index.ts re-exports', () => {
-  expectNone(imports.filter(({ from, isReExport }) => isReExport && posix.basename(from) !== 'index.ts'));
+test('only index.ts re-exports, and the entries of further folders', () => {
+  const mayReExport = (file: string): boolean =>
+    posix.basename(file) === 'index.ts' || (!CORE.includes(folderOf(file)) && WING_ENTRIES.includes(posix.basename(file)));
+  expectNone(imports.filter(({ from, isReExport }) => isReExport && !mayReExport(from)));
+});
+
+test('a worker loads neither a package nor the owner’s side: nothing that it reaches when it runs imports one', () => {
+  const entries = files.filter((file) => !CORE.includes(folderOf(file)) && posix.basename(file) === 'worker.ts');
+  expect(entries).toContain('pg/worker.ts');
+  const reached = new Set(entries);
+  for (const file of reached) for (const { from, to, isType } of imports) if (from === file && to !== undefined && !isType) reached.add(to);
+  expect([...reached]).toContain('worker/index.ts');
+  expect([...reached].filter((file) => folderOf(file) === 'main' || posix.basename(file) === 'main.ts')).toEqual([]);
+  expectNone(
+    imports.filter(({ from, specifier, to, isType }) => reached.has(from) && to === undefined && !isType && !specifier.startsWith('node:')),
+  );
 });
 
 test('nobody imports an index.ts from within its folder', () => {

@@ -53,6 +53,9 @@ describe('the documentation', () => {
     ['shared/types.d.ts', 'Lease'],
     ['shared/types.d.ts', 'PoolStats'],
     ['shared/types.d.ts', 'Percentiles'],
+    ['pg/types.d.ts', 'PgPoolOptions'],
+    ['pg/types.d.ts', 'PgPool'],
+    ['pg/types.d.ts', 'TransactionOptions'],
   ])('mentions every member of %s, %s', (file, name) => {
     const declaring =
       name === 'Percentiles' && !readFileSync(`${root}dist/${file}`, 'utf8').includes('interface Percentiles')
@@ -81,8 +84,8 @@ describe('the documentation', () => {
   });
 
   test('mentions everything that is exported', async () => {
-    const worker = await import('cenote/worker');
-    const names = [...Object.keys(cenote), ...Object.keys(worker)];
+    const others = [await import('cenote/worker'), await import('cenote/pg'), await import('cenote/pg/worker')];
+    const names = [cenote, ...others].flatMap((module) => Object.keys(module));
     expect(names.filter((name) => !mentions(name))).toEqual([]);
   });
 

@@ -5,6 +5,7 @@
  *   // worker.mjs ...          a further file of the same program
  *   // owner                   the body of a program that has made `pool`; closed at the end
  *   // worker                  the body of a thread that has attached to such a pool
+ *   // pg-worker               a module on a thread, with the `pool` of a createPgPool: at most two connections to an empty database
  *
  * Each `// prints: text` in it is a line of output, no matter in which order; and there is no other.
  */
@@ -26,6 +27,7 @@ export function programsOf(source: Page): Program[] {
     const prints = [...fence.code.matchAll(/\/\/ prints: (.*)$/gm)].map((match) => match[1]);
     if (place === 'owner') programs.push({ where: fence.where, files: onOwner(fence.code), main: 'main.mjs', prints });
     else if (place === 'worker') programs.push({ where: fence.where, files: onWorker(fence.code), main: 'main.mjs', prints });
+    else if (place === 'pg-worker') programs.push({ where: fence.where, files: onPgWorker(fence.code), main: 'main.mjs', prints });
     else if (/^main\.(mjs|mts)$/.test(place))
       programs.push({ where: fence.where, files: new Map([[place, fence.code]]), main: place, prints });
     else if (/^[\w-]+\.(mjs|mts)$/.test(place) && programs.length > 0) {
@@ -72,6 +74,25 @@ await pool.close();\n`,
       'worker.mjs',
       `import { workerData } from 'node:worker_threads';\nimport { attachPool } from 'cenote/worker';
 const pool = await attachPool(workerData);\n{\n${code}}\n`,
+    ],
+  ]);
+}
+
+/** Imports may stand anywhere at the top level: the snippet comes as it is. */
+function onPgWorker(code: string): Map<string, string> {
+  return new Map([
+    [
+      'main.mjs',
+      `import { once } from 'node:events';\nimport { Worker } from 'node:worker_threads';\nimport { createPgPool } from 'cenote/pg';
+const pool = await createPgPool({ connection: process.env.DATABASE_URL, max: 2 });
+const [exitCode] = await once(new Worker(new URL('./worker.mjs', import.meta.url), { workerData: pool.handle }), 'exit');
+if (exitCode !== 0) process.exitCode = exitCode;
+await pool.end();\n`,
+    ],
+    [
+      'worker.mjs',
+      `import { workerData } from 'node:worker_threads';\nimport { attachPgPool } from 'cenote/pg/worker';
+const pool = await attachPgPool(workerData);\n${code}`,
     ],
   ]);
 }

@@ -36,8 +36,11 @@ export function project(files: ReadonlyMap<string, string>, packages: readonly s
 }
 
 /** `node args...`, at most 15 s. */
-export function node(cwd: string, ...args: string[]): Promise<Result> {
-  const { NODE_OPTIONS: _, ...env } = process.env;
+export const node = (cwd: string, ...args: string[]): Promise<Result> => nodeWith({}, cwd, ...args);
+
+function nodeWith(variables: NodeJS.ProcessEnv, cwd: string, ...args: string[]): Promise<Result> {
+  const { NODE_OPTIONS: _, ...rest } = process.env;
+  const env = { ...rest, ...variables };
   return new Promise((resolve) => {
     execFile(process.execPath, args, { cwd, timeout: 15_000, killSignal: 'SIGKILL', env }, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
@@ -46,7 +49,9 @@ export function node(cwd: string, ...args: string[]): Promise<Result> {
   });
 }
 
-export const runProgram = (cwd: string, main: string): Promise<Result> =>
-  main.endsWith('.mts') ? node(cwd, '--import', pathToFileURL(`${root}scripts/typescript.js`).href, main) : node(cwd, main);
+export const runProgram = (cwd: string, main: string, variables: NodeJS.ProcessEnv = {}): Promise<Result> =>
+  main.endsWith('.mts')
+    ? nodeWith(variables, cwd, '--import', pathToFileURL(`${root}scripts/typescript.js`).href, main)
+    : nodeWith(variables, cwd, main);
 
 export const tsc = (cwd: string, ...args: string[]): Promise<Result> => node(cwd, `${root}node_modules/typescript/bin/tsc`, ...args);

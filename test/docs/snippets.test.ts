@@ -1,14 +1,32 @@
 /** Every snippet of the documentation runs, and prints what it says it prints. */
 import { describe, expect, test } from 'vitest';
+import { ask, postgres } from '../support/postgres.ts';
 import { fencesOf, pages } from './markdown.ts';
 import { programsOf } from './programs.ts';
 import { project, runProgram, tsc } from './run.ts';
 
 const programs = pages.flatMap(programsOf);
 
+/** Packages that some of them use. The others must do without. */
+const PACKAGES = ['pg', 'pg-cursor', 'kysely', 'drizzle-orm', 'knex'];
+
+let databases = 0;
+let last: Promise<unknown> = Promise.resolve();
+/** An empty database of its own, on the server of this file. */
+async function database(): Promise<string> {
+  const name = `snippet_${++databases}`;
+  await (last = last.then(() => ask(`create database ${name}`)));
+  const url = new URL((await postgres()).url);
+  url.pathname = name;
+  return url.href;
+}
+
 describe('snippets', () => {
   test.concurrent.each(programs)('$where', async ({ files, main, prints }) => {
-    const { code, lines, stderr } = await runProgram(project(files), main);
+    const text = [...files.values()].join('\n');
+    const packages = PACKAGES.filter((name) => text.includes(`'${name}`) || (name === 'pg' && text.includes(`'cenote/pg'`)));
+    const variables = text.includes('DATABASE_URL') ? { DATABASE_URL: await database() } : {};
+    const { code, lines, stderr } = await runProgram(project(files, [...packages, 'piscina', '@types']), main, variables);
     expect({ code, stderr }, lines.join('\n')).toEqual({ code: 0, stderr: '' });
     expect(lines.sort()).toEqual([...prints].sort());
   });

@@ -154,7 +154,7 @@ describe('slot', () => {
   test('page and code have the same transitions', () => expect(pairs(rows)).toEqual(declared(slots.SLOT_TRANSITIONS)));
 
   test('page, code and this test have the same functions', () => {
-    const moving = methodsOf(slots.Slots).filter((name) => !['at', 'load', 'flag'].includes(name));
+    const moving = methodsOf(slots.Slots).filter((name) => !['has', 'at', 'load', 'flag', 'salvage'].includes(name));
     expect(functionsOf(rows)).toEqual(moving.sort());
     expect(Object.keys(calls).sort()).toEqual(moving.sort());
   });
@@ -235,7 +235,7 @@ describe('cell', () => {
     const cell = line.claim(A);
     line.enter(cell, 0, 0);
     const seen = { waiting: line.load(cell) };
-    line.leave(cell);
+    line.leave(cell, A);
     const steps: Record<string, () => void> = {
       FREE: () => {},
       JOINING: () => {
@@ -269,7 +269,7 @@ describe('cell', () => {
     },
     grant: ({ line, cell, seen }) => line.grant(cell, seen.waiting, 1),
     fail: ({ line, cell, seen }) => line.fail(cell, seen.waiting, lines.REASON_CLOSED),
-    leave: ({ line, cell }) => line.leave(cell),
+    leave: ({ line, cell }) => line.leave(cell, A),
     free: ({ line, cell, word }) => line.free(cell, word()),
   };
   /** Their callers know the state already, and the functions do not ask. */
@@ -278,7 +278,20 @@ describe('cell', () => {
   test('page and code have the same transitions', () => expect(pairs(rows)).toEqual(declared(lines.CELL_TRANSITIONS)));
 
   test('page, code and this test have the same functions', () => {
-    const looking = ['load', 'ticket', 'mark', 'joinedAt', 'loadLine', 'oldest', 'look', 'waiters', 'waiting'];
+    const looking = [
+      'load',
+      'ticket',
+      'mark',
+      'joinedAt',
+
+      'loadLine',
+      'survey',
+      'standing',
+      'look',
+      'waiters',
+      'waiting',
+      'isShorterThan',
+    ];
     const ofLine = ['empty', 'reopen'];
     const moving = methodsOf(lines.Line).filter((name) => !looking.includes(name) && !ofLine.includes(name));
     expect(functionsOf(rows)).toEqual(moving.sort());
@@ -334,9 +347,9 @@ describe('LINE', () => {
     const { line } = blockOf();
     const cell = line.claim(A);
     line.enter(cell, 0, 0);
-    if (!waits) line.leave(cell);
+    if (!waits) line.leave(cell, A);
     if (state === 'EMPTY') {
-      line.leave(cell);
+      line.leave(cell, A);
       line.empty(line.loadLine());
     }
     expect(nameOf(line.loadLine())).toBe(state);

@@ -103,6 +103,14 @@ console.log(require('cenote/package.json').version);`,
     expect(lines.sort()).toEqual([manifest.version, 'function', 'function'].sort());
   });
 
+  test('brings a command: npx cenote bench', () => {
+    const npx = (...args: string[]): string => npm(project, 'exec', '--offline', '--', 'cenote', ...args);
+    expect(npx('--version')).toBe(`${manifest.version}\n`);
+    const short = ['--threads', '2', '--slots', '1', '--hold', '5us', '--seconds', '0.05', '--rounds', '1'];
+    expect(npx('bench', ...short, '--html', 'report.html')).toMatch(/^mode +threads .*\n(?:.*\n)*sync +2 +1 +5 us +cenote +[\d,]+ /);
+    expect(readFileSync(join(project, 'report.html'), 'utf8')).toContain('</html>');
+  });
+
   test('shows nothing but its entry points', async () => {
     writeFileSync(join(project, 'deep.mjs'), `await import('cenote/dist/shared/slot.js');`);
     const { code, stderr } = await node(project, 'deep.mjs');
