@@ -10,7 +10,7 @@
  */
 import { now, stamp } from './clock.ts';
 import type { ControlBlock } from './control-block.ts';
-import { FEATURE_TRACE, LINE_WORD, SLOT_STATE, SLOT_STRIDE, SLOT_USES, STATE_WORD, TALLY_ACQUIRED, TALLY_RELEASED } from './layout.ts';
+import { FEATURE_TRACE, LINE_WORD, SLOT_STATE, SLOT_STRIDE, STATE_WORD, TALLY_ACQUIRED, TALLY_RELEASED } from './layout.ts';
 import {
   cellReason,
   cellSlot,
@@ -28,8 +28,8 @@ import {
   WAITING,
   type Waiting,
 } from './line.ts';
-import { EMPTY, FLAG, FOUND_IDLE, IDLE, LEASED, type Slots, slotState, TAKEN } from './slot.ts';
-import { guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, RETURNS_GUARDED } from './state.ts';
+import { EMPTY, FLAG, FOUND_IDLE, IDLE, LEASED, leasedTo, leaseOf, type Slots, slotState, TAKEN } from './slot.ts';
+import { CLOSED, guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, RETURNS_GUARDED } from './state.ts';
 import { Succession } from './succession.ts';
 import { OWNER } from './threads.ts';
 
@@ -40,7 +40,7 @@ export const reasonOf = (outcome: number): number => -1 - outcome;
 const sentAway = (reason: number): number => -1 - reason;
 
 /** Every how many hand-outs one hold is timed: the clock costs more than the hand-out. */
-const SAMPLE_EVERY = 32;
+const SAMPLE_EVERY = 64;
 
 /** How often somebody who would say no looks at all slots before leaving it to the line. */
 const LOOKS = 3;
@@ -69,18 +69,28 @@ export class Lending {
   readonly #succession: Succession;
   readonly #floats: Float64Array;
   readonly #slotWords: number;
-  readonly #counters: number;
+  /** What a slot word says when it is lent to us. */
+  readonly #mine: number;
+  /** Where our counters are. */
+  readonly #acquired: number;
+  readonly #released: number;
   readonly #maxUses: number;
   readonly #traced: boolean;
   readonly #listener: Listener;
   readonly #sampledAt: Float64Array;
   /** Slot words, for comparing. */
   readonly #seen: Int32Array;
+  /** Hand-outs so far: the number of a lease, and our counter of hand-outs. */
   #begun = 0;
-  #untilSample = 1;
+  /** The next hand-out that is timed; and the next that is looked at at all. */
+  #sampleAt = 1;
+  #watchAt = 1;
+  readonly #watchesAll: boolean;
+  /** How many of those under way are timed. */
+  #sampling = 0;
+  /** CLOSED as soon as this thread has left: for it the pool is. */
+  #left = 0;
   #lookedAt = 0;
-  /** How many slots may be borrowed from: all, or none any more. */
-  #reach: number;
   /** Where to look first: what one thread used last is in its caches. */
   #last = 0;
 
@@ -92,12 +102,14 @@ export class Lending {
     this.#words = block.words;
     this.#slots = block.slots;
     this.#succession = new Succession(block.line);
-    this.#reach = block.slots.count;
     this.#floats = block.floats;
+    this.#mine = leasedTo(me);
     this.#slotWords = block.layout.slots;
-    this.#counters = block.tallies.of(me);
-    this.#maxUses = block.constants.maxUses;
+    this.#acquired = block.tallies.of(me) + TALLY_ACQUIRED;
+    this.#released = block.tallies.of(me) + TALLY_RELEASED;
+    this.#maxUses = block.constants.maxUses || Number.POSITIVE_INFINITY;
     this.#traced = (block.constants.features & FEATURE_TRACE) !== 0;
+    this.#watchesAll = this.#traced || block.constants.maxUses !== 0;
     this.#listener = listener;
     this.#sampledAt = new Float64Array(block.slots.count);
     this.#seen = new Int32Array(block.slots.count);
@@ -115,21 +127,30 @@ export class Lending {
    * NONE means nothing: whoever must know for sure joins the line.
    */
   tryBorrow(): number {
-    const words = this.#words;
-    const state = words[STATE_WORD];
-    if ((state & ~RETURNS_GUARDED) !== 0 || !isLineEmpty(words[LINE_WORD])) return NONE;
-    const flag = state === 0 ? 0 : FLAG;
+    if ((this.#words[STATE_WORD] | this.#left) !== 0 || !isLineEmpty(this.#words[LINE_WORD])) return this.#tryBorrowGuarded();
+    const slot = this.#last;
+    const lease = this.#slots.borrow(slot, this.#mine);
+    if (lease === 0) return this.#borrowAnother(0);
+    this.#begin(slot, lease);
+    return slot;
+  }
+
+  /** Where the owner looks at returns they are flagged from the start. Anything else that the state says keeps us from passing the line. */
+  #tryBorrowGuarded(): number {
+    const state = this.#words[STATE_WORD] | this.#left;
+    return state === RETURNS_GUARDED && isLineEmpty(this.#words[LINE_WORD]) ? this.#borrowAnother(FLAG) : NONE;
+  }
+
+  /** The first that is idle, from the one that we had last on. */
+  #borrowAnother(flag: number): number {
     const slots = this.#slots;
     let slot = this.#last;
-    for (let left = this.#reach; left > 0; left--) {
-      const word = words[this.#slotWords + slot * SLOT_STRIDE + SLOT_STATE];
-      if (slotState(word) === IDLE) {
-        const lease = slots.borrow(slot, word, this.me, flag);
-        if (lease !== 0) {
-          this.#last = slot;
-          this.#begin(slot, lease);
-          return slot;
-        }
+    for (let left = slots.count; left > 0; left--) {
+      const lease = leaseOf(slots.borrow(slot, this.#mine | flag));
+      if (lease !== 0) {
+        this.#last = slot;
+        this.#begin(slot, lease);
+        return slot;
       }
       if (++slot === slots.count) slot = 0;
     }
@@ -138,22 +159,28 @@ export class Lending {
 
   /** This thread leaves: its record may soon be another thread's, so nothing may be borrowed under its number any more. */
   end(): void {
-    this.#reach = 0;
+    this.#left = CLOSED;
   }
 
-  /** A lease of ours begins. */
+  /** A lease of ours begins. What is not due each time is left to `#watch`: this is the fast path. */
   #begin(slot: number, lease: number): void {
+    const begun = ++this.#begun;
     this.held[slot] = lease;
-    this.serials[slot] = ++this.#begun;
-    this.#floats[this.#counters + TALLY_ACQUIRED]++;
+    this.serials[slot] = begun;
+    this.#floats[this.#acquired] = begun;
+    if (begun >= this.#watchAt) this.#watch(slot, begun);
+  }
+
+  #watch(slot: number, begun: number): void {
     // The last hand-out of a resource: its return has to be seen.
-    const uses = ++this.#words[this.#slotWords + slot * SLOT_STRIDE + SLOT_USES];
-    if (this.#maxUses !== 0 && uses >= this.#maxUses) this.#slots.flag(slot);
-    if (--this.#untilSample === 0) {
-      this.#untilSample = SAMPLE_EVERY;
+    if (this.block.uses(slot) >= this.#maxUses) this.#slots.flag(slot);
+    if (this.#traced) this.block.setBorrowedAt(slot, stamp());
+    if (begun >= this.#sampleAt) {
+      this.#sampleAt = begun + SAMPLE_EVERY;
+      if (this.#sampledAt[slot] === 0) this.#sampling++;
       this.#sampledAt[slot] = now();
     }
-    if (this.#traced) this.block.setBorrowedAt(slot, stamp());
+    this.#watchAt = this.#watchesAll ? 0 : this.#sampleAt;
   }
 
   // ── giving back
@@ -169,17 +196,22 @@ export class Lending {
     const lease = this.held[slot];
     this.held[slot] = 0;
     this.serials[slot] = 0;
-    this.#floats[this.#counters + TALLY_RELEASED]++;
-    if (this.#sampledAt[slot] !== 0) {
-      const time = now();
-      this.block.holdTimes.record(time - this.#sampledAt[slot]);
-      this.#sampledAt[slot] = 0;
-      if (time - this.#lookedAt > LOOK_EVERY) {
-        this.#lookedAt = time;
-        this.#listener.lookUp();
-      }
-    }
+    this.#floats[this.#released]++;
+    if (this.#sampling !== 0) this.#endSample(slot);
     return lease;
+  }
+
+  #endSample(slot: number): void {
+    const began = this.#sampledAt[slot];
+    if (began === 0) return;
+    const time = now();
+    this.block.holdTimes.record(time - began);
+    this.#sampledAt[slot] = 0;
+    this.#sampling--;
+    if (time - this.#lookedAt > LOOK_EVERY) {
+      this.#lookedAt = time;
+      this.#listener.lookUp();
+    }
   }
 
   #giveBackFlagged(slot: number, lease: number): void {
@@ -195,11 +227,7 @@ export class Lending {
 
   /** Has the owner to look at this slot before anybody else gets it? */
   mustReturn(slot: number): boolean {
-    return (
-      guardsReturns(this.block.state.load()) ||
-      this.block.isRetired(slot) ||
-      (this.#maxUses !== 0 && this.block.uses(slot) >= this.#maxUses)
-    );
+    return guardsReturns(this.block.state.load()) || this.block.isRetired(slot) || this.block.uses(slot) >= this.#maxUses;
   }
 
   // ── waiting

@@ -13,7 +13,7 @@ import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, SHAR
 import { CLOSED } from '../shared/state.ts';
 import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
 import { Calls } from './calls.ts';
-import { type Caller, callerOf, makeRemote, remoteSerial, remoteSlot } from './remote.ts';
+import { type Caller, callerOf, currentSlot, makeRemote, remoteSerial, remoteSlot } from './remote.ts';
 import type { AttachedPool, Remote, SyncRemote } from './types.ts';
 
 type Out = 'no' | 'detached' | 'owner-gone';
@@ -25,6 +25,8 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   readonly #syncCaller: Caller;
   readonly #shares: boolean;
   readonly #traces: boolean;
+  /** Nothing else, and without a trace. */
+  readonly #handsOutLeases: boolean;
   /** What `share` made of each resource; and which slot a value belongs to. */
   readonly #shared = new Map<number, { generation: number; value: unknown }>();
   readonly #slotByValue = new Map<unknown, number>();
@@ -46,11 +48,14 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     this.#calls = new Calls(name, port, block.bells, this.lending, this.keepAlive, (response) => this.#receive(response));
     this.#shares = (block.constants.features & FEATURE_SHARE) !== 0;
     this.#traces = (block.constants.features & FEATURE_TRACE) !== 0;
+    this.#handsOutLeases = !this.#shares && !this.#traces;
     this.#caller = {
+      pool: this,
       label: `Remote of pool ${show(name)}`,
       call: (slot, serial, method, args) => this.#call(slot, serial, method, args),
     };
     this.#syncCaller = {
+      pool: this,
       label: `SyncRemote of pool ${show(name)}`,
       call: (slot, serial, method, args) => this.#callSync(slot, serial, method, args),
     };
@@ -87,7 +92,10 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   tryAcquireSync(): SyncRemote<T> | null {
     const slot = this.lending.tryBorrow();
-    if (slot !== NONE) return this.#handOutSync(slot);
+    return slot === NONE ? this.#tryInLine() : this.#handOutSync(slot);
+  }
+
+  #tryInLine(): SyncRemote<T> | null {
     const cell = this.tryToStand();
     if (cell === NONE) return null;
     const ticket = this.block.line.ticket(cell);
@@ -126,15 +134,18 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   // ── what is handed out
 
   protected override handOut(slot: number): Remote<T> {
-    if (this.#traces) this.#trace(slot);
-    if (this.#shares) return this.#sharedValue(slot) as Remote<T>;
-    return makeRemote(this.#caller, slot, this.lending.serials[slot]);
+    return this.#handsOutLeases ? makeRemote(this.#caller, slot, this.lending.serials[slot]) : this.#handOutSpecially(slot, this.#caller);
   }
 
   #handOutSync(slot: number): SyncRemote<T> {
+    return this.#handsOutLeases
+      ? makeRemote(this.#syncCaller, slot, this.lending.serials[slot])
+      : this.#handOutSpecially(slot, this.#syncCaller);
+  }
+
+  #handOutSpecially<R extends Remote<T> | SyncRemote<T>>(slot: number, caller: Caller): R {
     if (this.#traces) this.#trace(slot);
-    if (this.#shares) return this.#sharedValue(slot) as SyncRemote<T>;
-    return makeRemote(this.#syncCaller, slot, this.lending.serials[slot]);
+    return this.#shares ? (this.#sharedValue(slot) as R) : makeRemote(caller, slot, this.lending.serials[slot]);
   }
 
   synchronous(resource: Remote<T> | SyncRemote<T>): SyncRemote<T> {
@@ -174,23 +185,23 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   protected override slotOf(resource: Remote<T> | SyncRemote<T>): number {
-    if (this.#shares) {
-      const slot = this.#slotByValue.get(resource);
-      return slot !== undefined && this.lending.held[slot] !== 0 ? slot : NONE;
-    }
-    const caller = callerOf(resource);
-    if (caller === undefined || (caller !== this.#syncCaller && caller !== this.#caller)) return NONE;
-    const slot = remoteSlot(resource);
-    return this.lending.serials[slot] === remoteSerial(resource) ? slot : NONE;
+    if (this.#shares) return this.#slotOfShared(resource);
+    return currentSlot(resource, this, this.lending.serials);
+  }
+
+  #slotOfShared(value: unknown): number {
+    const slot = this.#slotByValue.get(value);
+    return slot !== undefined && this.lending.held[slot] !== 0 ? slot : NONE;
   }
 
   // ── giving back
 
   protected override giveBack(slot: number): void {
-    if (this.#calls.underWay(slot) === 0) {
-      this.lending.giveBack(slot);
-      return;
-    }
+    if (this.#calls.underWay(slot) === 0) this.lending.giveBack(slot);
+    else this.#giveBackLater(slot);
+  }
+
+  #giveBackLater(slot: number): void {
     // The owner does it for us when the calls have settled: this thread may be asleep by then.
     this.#calls.forget(slot);
     this.#calls.send([RELEASE, slot, this.lending.forget(slot)]);

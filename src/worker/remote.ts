@@ -5,10 +5,13 @@
  * The first use of a name leaves an accessor on the prototype: afterwards the proxy is not asked, and making an object costs two fields.
  */
 import { inspect } from 'node:util';
+import { NONE } from '../shared/line.ts';
 import type { Remote, SyncRemote } from './types.ts';
 
 /** On whose behalf an object calls: one for each attachment and way of calling. */
 export interface Caller {
+  /** The attachment. */
+  readonly pool: object;
   /** What inspecting an object says. */
   readonly label: string;
   /** The list of arguments is the callee's to keep. */
@@ -36,6 +39,13 @@ class Leased {
 
   static slot(value: Leased): number {
     return value.#slot;
+  }
+
+  /** The slot of a lease of this attachment that is not over, or NONE. `serials`: those of its leases, by slot. */
+  static current(value: unknown, pool: object, serials: Float64Array): number {
+    if (typeof value !== 'object' || value === null || !(#caller in value) || value.#caller.pool !== pool) return NONE;
+    const slot = value.#slot;
+    return serials[slot] === value.#serial ? slot : NONE;
   }
 
   static serial(value: Leased): number {
@@ -89,6 +99,9 @@ Object.setPrototypeOf(prototype, missing);
 
 export const makeRemote = <R extends Remote<unknown> | SyncRemote<unknown>>(caller: Caller, slot: number, serial: number): R =>
   new Leased(caller, slot, serial) as unknown as R;
+
+/** See there: whoever gives something back asks this. */
+export const currentSlot = Leased.current;
 
 /** Who made this object, or undefined if it is none of ours. Only then ask for its slot and the serial number of its lease, over or not. */
 export const callerOf = (value: unknown): Caller | undefined => Leased.caller(value);

@@ -89,7 +89,7 @@ describe('slot', () => {
       seen.idle = word();
     };
     const leased = () => {
-      seen.lease = table.borrow(slot, word(), A, 0);
+      seen.lease = table.borrow(slot, slots.leasedTo(A));
     };
     // A round before, so that every remembered word is a real one.
     idle();
@@ -132,7 +132,7 @@ describe('slot', () => {
   type Case = ReturnType<typeof slotIn>;
   /** Each function with the arguments of a proper caller: B borrows and picks up, A is whoever had it before. True: it says that it did it. */
   const calls: Record<string, (on: Case) => boolean> = {
-    borrow: ({ table, slot, seen }) => table.borrow(slot, seen.idle, B, 0) !== 0,
+    borrow: ({ table, slot }) => table.borrow(slot, slots.leasedTo(B)) !== 0,
     take: ({ table, slot, seen }) => table.take(slot, seen.idle, B),
     putBack: ({ table, slot }) => table.putBack(slot, A),
     pickUp: ({ table, slot }) => table.pickUp(slot, B) !== 0,

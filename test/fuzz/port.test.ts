@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ControlBlock } from '../../dist/shared/control-block.js';
 import * as protocol from '../../dist/shared/protocol.js';
-import { leaseOf } from '../../dist/shared/slot.js';
+import { leasedTo, leaseOf } from '../../dist/shared/slot.js';
 import { open } from '../support/pools.ts';
 import { type Service, service } from '../support/service.ts';
 import { type Thread, thread } from '../support/thread.ts';
@@ -166,7 +166,7 @@ describe('messages', () => {
       await neighbour.run(({ pool }) => pool.use(() => {}));
       // Borrowed by hand: LEASED under the rogue's number.
       const block = ControlBlock.attach(pool.handle.buffer as SharedArrayBuffer);
-      const lease = block.slots.borrow(0, block.slots.load(0), 2, 0);
+      const lease = block.slots.borrow(0, leasedTo(2));
       expect(lease, `no. ${index}`).not.toBe(0);
       await bad.thread.run(
         ({ kept }, text, lease) => {

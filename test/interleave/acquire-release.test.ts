@@ -15,15 +15,19 @@ describe('acquire and release: two threads, one slot', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(race, random({ schedules: 1500 }), everyAccess(['shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']));
+    await holds(
+      race,
+      random({ schedules: 1500 }),
+      everyAccess(['shared/slot.ts', 'shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']),
+    );
   });
 
   test('caught: a borrower that looks, then takes', async () => {
     const bad = mutant(
       'borrow stores',
       'shared/slot.ts',
-      'return this.#swap(slot, idle, lease | flag) ? lease : 0;',
-      'Atomics.store(this.#words, this.at(slot), lease | flag);\n    return lease;',
+      '!== IDLE || Atomics.compareExchange(this.#words, at, idle, leased) !== idle) return 0;',
+      '!== IDLE) return 0;\n    Atomics.store(this.#words, at, leased);',
     );
     expect((await breaks(race, exhaustive(), bad)).kind).toBe('invariant');
   });
@@ -32,8 +36,8 @@ describe('acquire and release: two threads, one slot', () => {
     const bad = mutant(
       'giveBack stores',
       'shared/slot.ts',
-      'return this.#swap(slot, lease, nextRound(lease, IDLE));\n  }\n\n  /** LEASED(me)|F',
-      'Atomics.store(this.#words, this.at(slot), nextRound(lease, IDLE));\n    return true;\n  }\n\n  /** LEASED(me)|F',
+      'return Atomics.compareExchange(this.#words, this.#base + slot * SLOT_STRIDE, lease, idle) === lease;',
+      'Atomics.store(this.#words, this.at(slot), idle);\n    return true;',
     );
     expect((await breaks(race, exhaustive(), bad)).kind).toBe('deadlock');
   });

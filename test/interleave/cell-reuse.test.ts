@@ -15,7 +15,11 @@ describe('a cell is used again under a match', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(race, random({ schedules: 1500 }), everyAccess(['shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']));
+    await holds(
+      race,
+      random({ schedules: 1500 }),
+      everyAccess(['shared/slot.ts', 'shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']),
+    );
   });
 
   caught(

@@ -14,7 +14,7 @@ describe('joiners against a release: three threads, one slot', () => {
     await holds(
       race,
       random({ schedules: 1500, style: 'uniform' }),
-      everyAccess(['shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']),
+      everyAccess(['shared/slot.ts', 'shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']),
     );
   });
 

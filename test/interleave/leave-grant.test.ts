@@ -30,7 +30,7 @@ describe('a waiter gives up while it is granted', () => {
     await holds(
       race,
       random({ schedules: 1000, style: 'uniform' }),
-      everyAccess(['shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']),
+      everyAccess(['shared/slot.ts', 'shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']),
     );
   });
 

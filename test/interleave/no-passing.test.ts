@@ -24,6 +24,11 @@ describe('nobody passes the line', () => {
     await holds(race, random({ schedules: 1500 }));
   });
 
-  const blind = mutant('the fast path does not look at the line', 'shared/lending.ts', ' || !isLineEmpty(words[LINE_WORD])', '');
+  const blind = mutant(
+    'the fast path does not look at the line',
+    'shared/lending.ts',
+    ' || !isLineEmpty(this.#words[LINE_WORD])) return this.#tryBorrowGuarded()',
+    ') return this.#tryBorrowGuarded()',
+  );
   caught(race, exhaustive(), blind);
 });

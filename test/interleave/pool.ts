@@ -88,7 +88,7 @@ const poolOf =
       block.slots.reserve(slot);
       block.slots.shelve(slot);
       if (held[slot] === undefined) continue;
-      block.slots.borrow(slot, block.slots.load(slot), held[slot], 0);
+      block.slots.borrow(slot, code.slots.leasedTo(held[slot]));
     }
     const served = shared(128);
     const joined = shared(2 * layout.cellCount);

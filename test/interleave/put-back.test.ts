@@ -16,7 +16,11 @@ describe('a slot is put back while somebody joins', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(race, random({ schedules: 1000 }), everyAccess(['shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']));
+    await holds(
+      race,
+      random({ schedules: 1000 }),
+      everyAccess(['shared/slot.ts', 'shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']),
+    );
   });
 
   caught(

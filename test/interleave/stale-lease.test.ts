@@ -1,6 +1,6 @@
 // Slot versions: who moves a slot for somebody else (the owner, asked by message) names the lease, and may come too late.
 import { Actor, type PoolContext } from './actor.ts';
-import { caught, describe, exhaustive, expect, holds, mutant, random, test } from './explorer/testing.ts';
+import { caught, describe, exhaustive, expect, holds, mutant, random, test, together } from './explorer/testing.ts';
 import { poolRace } from './pool.ts';
 
 const LEASE = 0;
@@ -40,7 +40,16 @@ describe('a lease is seized late', () => {
 
   const same = 'const nextRound = (word: number, state: number): number => ((word & VERSION_MASK) + VERSION_ONE) | 0 | state;';
   const kept = 'const nextRound = (word: number, state: number): number => (word & VERSION_MASK) | state;';
-  caught(race, exhaustive(), mutant('a slot without versions', 'shared/slot.ts', same, kept));
+  const next = '((lease & VERSION_MASK) + VERSION_ONE) | 0 | IDLE;';
+  caught(
+    race,
+    exhaustive(),
+    together(
+      'a slot without versions',
+      mutant('', 'shared/slot.ts', same, kept),
+      mutant('', 'shared/slot.ts', next, '(lease & VERSION_MASK) | IDLE;'),
+    ),
+  );
   caught(
     race,
     exhaustive(),

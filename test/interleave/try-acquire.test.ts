@@ -60,7 +60,7 @@ const juggle = (context: PoolContext): void => {
   for (let times = 0; times < 2; times++) {
     block.slots.giveBack(holds, lease);
     holds = 1 - holds;
-    lease = block.slots.borrow(holds, block.slots.load(holds), me, 0);
+    lease = block.slots.borrow(holds, context.code.slots.leasedTo(me));
   }
   block.slots.giveBack(holds, lease);
 };

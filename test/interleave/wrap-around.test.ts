@@ -13,7 +13,11 @@ describe('versions, tickets and epochs wrap around', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(race, random({ schedules: 1500 }), everyAccess(['shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']));
+    await holds(
+      race,
+      random({ schedules: 1500 }),
+      everyAccess(['shared/slot.ts', 'shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']),
+    );
   });
 
   caught(

@@ -26,7 +26,12 @@ const ERRORS = 'shared/errors.ts';
 const CLOCK = 'shared/clock.ts';
 
 export const mutants: readonly Listed[] = [
-  mutant('a slot picked up loses its flag', SLOT, 'lease | FLAG) ? lease : 0', 'lease) ? lease : 0'),
+  mutant(
+    'a slot picked up loses its flag',
+    SLOT,
+    'this.#swap(slot, word, lease | FLAG)) return 0;',
+    'this.#swap(slot, word, lease)) return 0;',
+  ),
   mutant('a slot is taken without a flag', SLOT, 'inState(idle, TAKEN, me) | FLAG', 'inState(idle, TAKEN, me)'),
   mutant('the version of a slot stays', SLOT, '((word & VERSION_MASK) + VERSION_ONE) | 0 | state', '(word & VERSION_MASK) | state'),
   mutant('anybody puts a slot back', SLOT, ' === TAKEN && slotThread(word) === me && ', ' === TAKEN && '),
@@ -64,9 +69,14 @@ export const mutants: readonly Listed[] = [
   ),
   mutant('a breaker that moves forgets the rest', STATE, '(word & ~BREAKER_MASK) | to', '(word & 0) | to'),
 
-  mutant('the fast path passes the line', LENDING, ' || !isLineEmpty(words[LINE_WORD])', ''),
-  mutant('the fast path does not flag', LENDING, 'state === 0 ? 0 : FLAG', 'state === 0 ? 0 : 0'),
-  mutant('one use more than maxUses', LENDING, 'uses >= this.#maxUses) this.#slots', 'uses > this.#maxUses) this.#slots'),
+  mutant(
+    'the fast path passes the line',
+    LENDING,
+    ' || !isLineEmpty(this.#words[LINE_WORD])) return this.#tryBorrowGuarded()',
+    ') return this.#tryBorrowGuarded()',
+  ),
+  mutant('the fast path does not flag', LENDING, 'this.#borrowAnother(FLAG)', 'this.#borrowAnother(0)'),
+  mutant('one use more than maxUses', LENDING, 'uses(slot) >= this.#maxUses) this.#slots', 'uses(slot) > this.#maxUses) this.#slots'),
   mutant('a flagged release does not match', LENDING, 'lease)) return;\n    this.match();', 'lease)) return;'),
   mutant('handed in, and nobody told', LENDING, 'if (slots.handIn(slot, lease)) this.callOwner();', 'slots.handIn(slot, lease);'),
   mutant(
@@ -86,7 +96,7 @@ export const mutants: readonly Listed[] = [
     'state === TAKEN ? !this.isGranted(slot) : state !== LEASED',
     'state !== LEASED',
   ),
-  mutant('a thread that has left still borrows', LENDING, 'this.#reach = 0;', ''),
+  mutant('a thread that has left still borrows', LENDING, 'this.#left = CLOSED;', ''),
   mutant('a thread that only borrows never looks up', LENDING, 'LOOK_EVERY = 250', 'LOOK_EVERY = 2_500_000_000'),
 
   mutant('who was found is not sorted', SUCCESSION, 'if (found > 1) keys', 'if (found < 0) keys'),
