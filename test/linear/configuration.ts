@@ -43,6 +43,6 @@ export function drawConfiguration(random: Random): Configuration {
     destroys: random.chance(0.3) ? 0.3 : 0,
     longest: random.pick([0, 5, 30, 200]),
     nearEnd: random.chance(0.3),
-    restless: random.pick([0, 0, 0.02]),
+    restless: 0,
   };
 }
