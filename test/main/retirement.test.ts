@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { borrow, expectWhole, open, record, type Thing, workshop } from '../support/pools.ts';
 import { settled, sleep, stays, until } from '../support/wait.ts';
 
@@ -116,26 +116,24 @@ describe('maxLifetime', () => {
   });
 
   test('differs by up to 10 % between resources, rolled once for each', async () => {
-    const shop = workshop();
-    const born = new Map<Thing, number>();
-    const pool = await open({
-      ...shop,
-      max: 40,
-      maxLifetime: 500,
-      factory: () => {
-        const thing = shop.factory();
-        born.set(thing, performance.now());
-        return thing;
-      },
-    });
-    const log = record(pool);
-    for (const thing of await borrow(pool, 40)) pool.release(thing);
-    await until(() => log.destroyed.length === 40);
-    const ages = log.destroyed.map(({ resource, at }) => at - born.get(resource)!);
-    expect(Math.min(...ages)).toBeGreaterThanOrEqual(445);
-    expect(Math.max(...ages)).toBeLessThan(1500);
-    expect(Math.max(...ages) - Math.min(...ages), 'not all at once').toBeGreaterThan(10);
-    expect(new Set(log.reasons())).toEqual(new Set(['max-lifetime']));
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    try {
+      const pool = await open({ ...workshop(), max: 40, maxLifetime: 500 });
+      const log = record(pool);
+      for (const thing of await borrow(pool, 40)) pool.release(thing);
+      const goneAfter = async (ms: number): Promise<number> => {
+        await vi.advanceTimersByTimeAsync(ms);
+        return log.destroyed.length;
+      };
+      expect(await goneAfter(449)).toBe(0);
+      const half = await goneAfter(26);
+      expect(half, 'not all at once').toBeGreaterThan(0);
+      expect(half, 'not all at once').toBeLessThan(40);
+      expect(await goneAfter(25)).toBe(40);
+      expect(new Set(log.reasons())).toEqual(new Set(['max-lifetime']));
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test('loses no slot', async () => {

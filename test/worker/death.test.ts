@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { borrow, expectWhole, open, record } from '../support/pools.ts';
-import { type Service, service } from '../support/service.ts';
+import { type Service, service, services } from '../support/service.ts';
 import { type Thread, thread, threads } from '../support/thread.ts';
 import { rejection, settled, sleep, stays, until } from '../support/wait.ts';
 
@@ -85,25 +85,18 @@ describe.each(deaths)('a thread that ends by %s', (_, kill) => {
   });
 
   test('inside a call: the resource comes back', async () => {
-    const pool = await open<Service>({ factory: service(), max: 1 });
+    const { factory, made } = services();
+    const pool = await open<Service>({ factory, max: 1 });
     const t = await thread(pool);
     t.run(({ pool }) => pool.use((resource) => resource.slow(100))).catch(() => {});
-    await until(() => pool.activeCount() === 1);
-    await sleep(10);
+    await until(() => made[0]?.running === 1);
     kill(t);
     pool.release(await settled(pool.acquire(), BACK));
   });
 
   test('inside a call that never settles: the resource comes back', async () => {
-    const made: Service[] = [];
-    const make = service();
-    const pool = await open<Service>({
-      max: 1,
-      factory: () => {
-        made.push(make());
-        return made.at(-1)!;
-      },
-    });
+    const { factory, made } = services();
+    const pool = await open<Service>({ factory, max: 1 });
     const t = await thread(pool);
     t.run(({ pool }) => pool.use((resource) => resource.hang())).catch(() => {});
     await until(() => made[0]?.running === 1);
@@ -189,21 +182,21 @@ describe('a thread that is terminated', () => {
   });
 
   test('inside a synchronous call: the resource comes back', async () => {
-    const pool = await open<Service>({ factory: service(), max: 1 });
+    const { factory, made } = services();
+    const pool = await open<Service>({ factory, max: 1 });
     const t = await thread(pool);
     t.run(({ pool }) => pool.useSync((resource) => resource.slow(100))).catch(() => {});
-    await until(() => pool.activeCount() === 1);
-    await sleep(10);
+    await until(() => made[0]?.running === 1);
     await t.terminate();
     pool.release(await settled(pool.acquire(), BACK));
   });
 
   test('inside a synchronous call that never settles: the resource comes back', async () => {
-    const pool = await open<Service>({ factory: service(), max: 1 });
+    const { factory, made } = services();
+    const pool = await open<Service>({ factory, max: 1 });
     const t = await thread(pool);
     t.run(({ pool }) => pool.useSync((resource) => resource.hang())).catch(() => {});
-    await until(() => pool.activeCount() === 1);
-    await sleep(10);
+    await until(() => made[0]?.running === 1);
     await t.terminate();
     expect((await settled(pool.acquire(), BACK)).id).toBe(2);
   });
@@ -418,11 +411,11 @@ describe('what becomes of an orphan', () => {
   });
 
   test("with 'release': it waits for the calls in flight", async () => {
-    const pool = await open<Service>({ factory: service(), max: 1, orphans: 'release' });
+    const { factory, made } = services();
+    const pool = await open<Service>({ factory, max: 1, orphans: 'release' });
     const t = await thread(pool);
     t.run(({ pool }) => pool.use((resource) => resource.slow(150))).catch(() => {});
-    await until(() => pool.activeCount() === 1);
-    await sleep(20);
+    await until(() => made[0]?.running === 1);
     await t.terminate();
     const resource = await settled(pool.acquire(), BACK);
     expect(resource.running).toBe(0);
