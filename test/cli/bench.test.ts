@@ -10,6 +10,9 @@ import { folder, root, run, start } from './support.ts';
 // Threads start here by the dozen, and other tests run beside us: bounds are for what hangs.
 vi.setConfig({ testTimeout: 60_000 });
 
+/** Runs before the command, on every thread. */
+const preload = (code: string) => ({ node: ['--import', `data:text/javascript,${encodeURIComponent(code)}`] });
+
 const SHORT = ['--seconds', '0.05', '--rounds', '2'];
 const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { version: string };
 
@@ -112,6 +115,58 @@ describe('a short run', () => {
   }
 });
 
+test('two borrowers in one slot are seen, and cost the exit code', async () => {
+  // A mutex that takes without taking: its word is the only one at 0 that is ever compared and exchanged.
+  const broken = `const { compareExchange } = Atomics;
+    Atomics.compareExchange = (words, index, expected, next) => (index === 0 ? expected : compareExchange(words, index, expected, next));`;
+  const path = join(folder(), 'report.html');
+  const { ended } = start(
+    [
+      'bench',
+      '--threads',
+      '4',
+      '--slots',
+      '1',
+      '--hold',
+      '1ms',
+      '--mode',
+      'sync',
+      '--against',
+      'mutex',
+      '--seconds',
+      '0.2',
+      '--html',
+      path,
+    ],
+    preload(broken),
+  );
+  const { code, stderr } = await ended;
+  expect(code, stderr).toBe(1);
+  expect(stderr).toMatch(/\ncenote bench: mutex lent one slot to two at once \(sync, 4 threads on 1\): \d+ times\n/);
+  expect(stderr).not.toContain('cenote bench: cenote');
+  expect(readFileSync(path, 'utf8')).toContain('two borrowers in one slot at once: mutex.');
+});
+
+test('whoever reads it may have had enough', async () => {
+  const { child, ended } = start([
+    'bench',
+    ...SHORT,
+    '--threads',
+    '1',
+    '--slots',
+    '1',
+    '--hold',
+    '0',
+    '--mode',
+    'sync',
+    '--against',
+    'none',
+  ]);
+  child.stdout!.destroy();
+  const { code, stderr } = await ended;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/\n1 of 1: .*\n$/) });
+});
+
 describe('SIGINT', () => {
   const LONG = ['bench', '--threads', '2', '--slots', '1', '--hold', '5us', '--mode', 'async', '--rounds', '1', '--seconds'];
 
@@ -157,7 +212,7 @@ describe('SIGINT', () => {
     Worker.prototype.terminate = () => new Promise(() => {});`;
 
   test('a second time ends it at once, with exit code 130, though it is stuck', async () => {
-    const { child, says, ended } = start([...LONG, '600'], { node: ['--import', `data:text/javascript,${encodeURIComponent(STUCK)}`] });
+    const { child, says, ended } = start([...LONG, '600'], preload(STUCK));
     await says('1 setting, ');
     child.kill('SIGINT');
     await says('interrupted: ');
