@@ -1,6 +1,7 @@
 import { type AttachedPool, attachPool } from 'cenote/worker';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Thread, thread, threads } from '../support/thread.ts';
+import { deaths } from '../support/deaths.ts';
+import { thread, threads } from '../support/thread.ts';
 import { failureOf, outcome, rejection, settled, until } from '../support/wait.ts';
 
 const closed = { name: 'PoolClosedError', code: 'ERR_POOL_CLOSED', pool: 'elsewhere' };
@@ -52,29 +53,6 @@ const attachHere = async (handle: Parameters<typeof attachPool<Machine>>[0]): Pr
   });
   return pool;
 };
-
-const deaths: [string, (t: Thread<Machine>) => unknown][] = [
-  ['terminate', (t) => t.terminate()],
-  [
-    'process.exit',
-    (t) => {
-      void t.exited;
-      t.run(() => process.exit(3)).catch(() => {});
-    },
-  ],
-  [
-    'an uncaught error',
-    (t) => {
-      void t.exited;
-      t.run(() => {
-        setImmediate(() => {
-          throw new Error('uncaught on purpose');
-        });
-        return new Promise<void>(() => {});
-      }).catch(() => {});
-    },
-  ],
-];
 
 describe.each(deaths)('an owner that dies by %s', (_, kill) => {
   test('everyone in line is refused, on main thread and siblings, sleepers included', async () => {
