@@ -236,26 +236,11 @@ export class Real {
 
   // ── comparing
 
-  #seen(): object {
-    const { idle, active, count, waiting, acquired, released, created, destroyed, timedOut, rejected, factoryFailures, closed, state } =
-      this.pool.stats();
+  /** What the statistics have under these names, and what has come of everybody. */
+  #seen(names: readonly string[]): object {
+    const stats = this.pool.stats() as unknown as Record<string, unknown>;
     const ends = this.#attempts.map(({ end }) => end);
-    const stats = {
-      idle,
-      active,
-      count,
-      waiting,
-      acquired,
-      released,
-      created,
-      destroyed,
-      timedOut,
-      rejected,
-      factoryFailures,
-      closed,
-      state,
-    };
-    return { ...stats, ends, reported: { ...this.#reported } };
+    return { ...Object.fromEntries(names.map((name) => [name, stats[name]])), ends, reported: { ...this.#reported } };
   }
 
   /** Soon, and then for good, the pool is as the model says. */
@@ -276,13 +261,15 @@ export class Real {
       rejected,
       factoryFailures,
       closed,
+      state: model.breaker,
     };
-    const expected = { ...stats, state: model.breaker, ends, reported: { ...model.reported } };
-    const isSo = (): boolean => isDeepStrictEqual(this.#seen(), expected);
+    const expected = { ...stats, ends, reported: { ...model.reported } };
+    const seen = (): object => this.#seen(Object.keys(stats));
+    const isSo = (): boolean => isDeepStrictEqual(seen(), expected);
     await until(isSo, 2000).catch(() => {});
     await new Promise((resolve) => setImmediate(resolve));
     if (this.#failures.length > 0) throw new AggregateError(this.#failures, `after ${after} something nobody waited for has failed`);
-    if (!isSo()) throw new Error(`after ${after} the pool is\n${inspect(this.#seen())}\nand should be\n${inspect(expected)}`);
+    if (!isSo()) throw new Error(`after ${after} the pool is\n${inspect(seen())}\nand should be\n${inspect(expected)}`);
     this.#assertDistinct(model);
   }
 
