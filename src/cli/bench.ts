@@ -1,6 +1,7 @@
 /** `cenote bench`: options in, progress meanwhile, table, JSON and page out. */
 import { writeFileSync } from 'node:fs';
 import { findPiscina } from './contestants/piscina.ts';
+import { Interruption } from './interruption.ts';
 import { describeMachine, VERSION } from './machine.ts';
 import { HELP, type Options, parseOptions, settingsOf } from './options.ts';
 import { startProgress } from './progress.ts';
@@ -13,8 +14,6 @@ import { table } from './table.ts';
 import { counted } from './units.ts';
 
 const INTERRUPTED = 130;
-/** npm passes on the SIGINT that the terminal has already sent to us as well: within this time it is the same one. Milliseconds. */
-const SAME_SIGNAL = 500;
 
 /** Resolves to the exit code. */
 export async function bench(args: readonly string[]): Promise<number> {
@@ -23,20 +22,12 @@ export async function bench(args: readonly string[]): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
-  const interruption = new AbortController();
-  let first = Number.POSITIVE_INFINITY;
-  const interrupt = (): void => {
-    if (performance.now() - first > SAME_SIGNAL) process.exit(INTERRUPTED);
-    first = Math.min(first, performance.now());
-    interruption.abort();
-  };
-  process.on('SIGINT', interrupt);
-  try {
-    const report = await run(options, interruption.signal);
-    return tell(report, options);
-  } finally {
-    process.off('SIGINT', interrupt);
-  }
+  const interruption = new Interruption();
+  // To the end of the process: one that came when nobody listened any more would end it by the signal, instead of with the exit code.
+  process.on('SIGINT', () => {
+    if (interruption.press(performance.now())) process.exit(INTERRUPTED);
+  });
+  return tell(await run(options, interruption.signal), options);
 }
 
 async function run(options: Options, signal: AbortSignal): Promise<Report> {
@@ -83,6 +74,7 @@ async function run(options: Options, signal: AbortSignal): Promise<Report> {
     if (next < settings.length) progress.begin(settings[next]);
   }
   progress.stop();
+  signal.removeEventListener('abort', onAbort);
   return {
     cenote: VERSION,
     piscina: piscina?.version ?? null,

@@ -1,6 +1,6 @@
 /** All that a run has found out: what --json prints, and what table and page are made from. */
 import type { Machine } from './machine.ts';
-import type { Distribution, Effort, Mode, Rival } from './setting.ts';
+import type { Options } from './options.ts';
 import type { Result } from './summary.ts';
 
 export interface Report {
@@ -10,14 +10,7 @@ export interface Report {
   readonly machine: Machine;
   /** ISO 8601. */
   readonly started: string;
-  readonly options: Effort & {
-    readonly threads: readonly number[];
-    readonly slots: readonly number[];
-    readonly hold: readonly number[];
-    readonly distribution: Distribution;
-    readonly mode: readonly Mode[];
-    readonly against: readonly Rival[];
-  };
+  readonly options: Omit<Options, 'json' | 'html' | 'help'>;
   /** Ended by SIGINT: some settings are missing, or have fewer rounds. */
   readonly interrupted: boolean;
   /** What the reader should know: a rival that is missing, say. */

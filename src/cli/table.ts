@@ -28,7 +28,7 @@ export const COLUMNS: readonly Column[] = [
   { head: 'overtaken', cell: ({ overtaken }) => percent(overtaken.share) },
 ];
 
-export const EXPLANATIONS: readonly string[] = [
+const EXPLANATIONS: readonly string[] = [
   'ops/s: median of the rounds. to cenote: over that of cenote in the same round, median. wait: from asking to having.',
   'most/least: operations of the thread that had most over that with fewest. CPU/op: CPU time of the whole process for',
   'one operation, its hold and the main thread included. overtaken: operations that later ones got ahead of, by tickets that',

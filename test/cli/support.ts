@@ -28,8 +28,12 @@ export function folder(): string {
   return path;
 }
 
-export function start(args: readonly string[], { cwd = root, cli = join(root, 'dist/cli/cli.js') } = {}): Running {
-  const child = spawn(process.execPath, [cli, ...args], {
+/** `node`: options of Node's own. */
+export function start(
+  args: readonly string[],
+  { cwd = root, cli = join(root, 'dist/cli/cli.js'), node = [] as readonly string[] } = {},
+): Running {
+  const child = spawn(process.execPath, [...node, cli, ...args], {
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, NODE_OPTIONS: '' },

@@ -1,5 +1,5 @@
 /** Every snippet of the documentation runs, and prints what it says it prints. */
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { ask, postgres } from '../support/postgres.ts';
 import { fencesOf, pages } from './markdown.ts';
 import { programsOf } from './programs.ts';
@@ -20,6 +20,9 @@ async function database(): Promise<string> {
   url.pathname = name;
   return url.href;
 }
+
+// Not in the time of whichever snippet comes first.
+beforeAll(async () => void (await postgres()), 60_000);
 
 describe('snippets', () => {
   test.concurrent.each(programs)('$where', async ({ files, main, prints }) => {

@@ -49,11 +49,11 @@ describe('a damaged ticket', () => {
     const sound = pool.acquire();
     tamper(pool).ticket(0, by);
     const order: string[] = [];
-    void damaged.then(() => order.push('damaged'));
-    void sound.then(() => order.push('sound'));
+    const ends = [damaged.then(() => order.push('damaged')), sound.then(() => order.push('sound'))];
     pool.release(first);
     pool.release(await settled(sound));
     pool.release(await settled(damaged));
+    await Promise.all(ends);
     expect(order).toEqual(['sound', 'damaged']);
     await expectWhole(pool);
   });
@@ -77,13 +77,12 @@ describe('a damaged ticket', () => {
   test('the ticket counter set back: those in line keep their order', async () => {
     const pool = await open({ ...workshop(), max: 1 });
     const resource = await pool.acquire();
-    const waiting = [pool.acquire(), pool.acquire(), pool.acquire()];
     const order: number[] = [];
-    for (const [index, each] of waiting.entries())
-      void each.then((got) => {
-        order.push(index);
-        pool.release(got);
-      });
+    const waiting = [0, 1, 2].map(async (index) => {
+      const got = await pool.acquire();
+      order.push(index);
+      pool.release(got);
+    });
     tamper(pool).word(layout.TICKET_WORD, (word) => word - 50);
     pool.release(resource);
     await settled(Promise.all(waiting));

@@ -85,12 +85,10 @@ describe('messages', () => {
 
   test('refusals name what is wrong, and carry the number they were asked with', async () => {
     const { bad } = await scene();
-    const answers = await bad.post([
-      [[CALL, 11, 0, 0, 'add', [[1, 2]]]],
-      [[CALL_SYNC, 12, 0, 0, STUBBORN, []]],
-      [[ERRAND, 13, undefined, 'constructor', []]],
-    ]);
-    await until(() => answers.length === 3);
+    const answers = await bad.post(
+      [[[CALL, 11, 0, 0, 'add', [[1, 2]]]], [[CALL_SYNC, 12, 0, 0, STUBBORN, []]], [[ERRAND, 13, undefined, 'constructor', []]]],
+      3,
+    );
     expect(answers.map(([type, id]) => [type, id]).sort()).toEqual([11, 12, 13].map((id) => [protocol.FAILURE, id]));
   });
 
@@ -98,13 +96,16 @@ describe('messages', () => {
     const { pool, neighbour, bad } = await scene();
     await neighbour.hold();
     const lease = leaseIn(pool as Pool<unknown>, 0);
-    const answers = await bad.post([
-      [[RELEASE, 0, lease]],
-      [[DESTROY, 0, lease, { value: 'mine now' }]],
-      [[TRACE, 0, lease, 'not here']],
-      [[CALL, 1, 0, lease, 'whoami', [[]]]],
-      [[CALL_SYNC, 2, 0, lease, 'whoami', []]],
-    ]);
+    const answers = await bad.post(
+      [
+        [[RELEASE, 0, lease]],
+        [[DESTROY, 0, lease, { value: 'mine now' }]],
+        [[TRACE, 0, lease, 'not here']],
+        [[CALL, 1, 0, lease, 'whoami', [[]]]],
+        [[CALL_SYNC, 2, 0, lease, 'whoami', []]],
+      ],
+      2,
+    );
     expect(answers.map(([type]) => type)).toEqual([protocol.FAILURE, protocol.FAILURE]);
     expect(pool.stats()).toMatchObject({ active: 1, destroyed: 0 });
     expect(await neighbour.run(({ held }) => held[0]!.whoami())).toBe(1);
@@ -135,7 +136,7 @@ describe('messages', () => {
     ['two thousand calls of nothing', () => Array.from({ length: 2000 }, (_, id) => [1, id, 0, 0, 'add', [[1, 2]]])],
   ])('%s: the others are served meanwhile', async (_, make) => {
     const { neighbour, bad } = await scene();
-    await bad.postMade(make, 0);
+    await bad.postMade(make);
     await expectServed(neighbour);
   });
 

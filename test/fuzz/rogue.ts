@@ -6,10 +6,10 @@ export interface Rogue {
   readonly thread: Thread<unknown>;
   /** Knocks properly, and gets a port of its own. Gives the first answer's type (1: welcome, 2: refused), and the record. */
   knock(): Promise<[type: number, me: unknown]>;
-  /** Posts each of these as a message of its own. Gives what came back within `ms`. */
-  post(messages: readonly unknown[], ms?: number): Promise<unknown[][]>;
-  /** The same for a message that text has to make: `clone` would refuse it here, or make it huge. */
-  postMade(make: () => unknown, ms?: number): Promise<unknown[][]>;
+  /** Posts each of these as a message of its own. Gives so many answers, and what has come with them; without a number, what comes within 20 ms. */
+  post(messages: readonly unknown[], answers?: number): Promise<unknown[][]>;
+  /** Posts a message that text has to make: `clone` would refuse it here, or make it huge. */
+  postMade(make: () => unknown): Promise<void>;
 }
 
 export async function rogue(pool: Pool<unknown>): Promise<Rogue> {
@@ -33,26 +33,22 @@ export async function rogue(pool: Pool<unknown>): Promise<Rogue> {
         while (got.length === 0) await sleep(1);
         return got.shift() as [number, unknown];
       }, handle),
-    post: (messages, ms = 20) =>
+    post: (messages, answers) =>
       t.run(
-        async ({ kept, sleep }, messages, ms) => {
+        async ({ kept, sleep }, messages, answers) => {
           const port = kept<import('node:worker_threads').MessagePort>('port');
+          const got = kept<unknown[][]>('got');
           for (const message of messages) port.postMessage(message);
-          await sleep(ms);
-          return kept<unknown[][]>('got').splice(0);
+          if (answers === undefined) await sleep(20);
+          else for (const end = performance.now() + 5000; got.length < answers && performance.now() < end; ) await sleep(1);
+          return got.splice(0);
         },
         messages,
-        ms,
+        answers,
       ),
-    postMade: (make, ms = 20) =>
-      t.run(
-        async ({ kept, sleep }, text, ms) => {
-          kept<import('node:worker_threads').MessagePort>('port').postMessage(new Function(`return (${text})();`)());
-          await sleep(ms);
-          return kept<unknown[][]>('got').splice(0);
-        },
-        String(make),
-        ms,
-      ),
+    postMade: (make) =>
+      t.run(({ kept }, text) => {
+        kept<import('node:worker_threads').MessagePort>('port').postMessage(new Function(`return (${text})();`)());
+      }, String(make)),
   };
 }

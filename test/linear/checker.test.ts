@@ -27,6 +27,17 @@ const aborted = (thread: number, ...took: number[]) => operation(thread, 'acquir
 const waits = (thread: number, called: number) => operation(thread, 'acquireSync', [called, NEVER], { outcome: 'pending' });
 const called = (thread: number, resource: number, ...took: number[]) => operation(thread, 'call', took, { resource });
 
+/** Thread 2 is first in line, 3 is next; then a sleeper of this thread is served before both, and 2 only after 3. */
+const takenOver = (thread: number): Operation[] => [
+  got(1, 1, 1, 2),
+  later(2, 1, 3, 4, 20),
+  later(3, 1, 5, 6, 17),
+  got(thread, 1, 7, 11),
+  gave(1, 1, 8, 9),
+  gave(thread, 1, 12, 13),
+  gave(3, 1, 18, 19),
+];
+
 function judge(operations: Operation[], beginning: Partial<History> = {}, bound?: number): Verdict['answer'] {
   const { steps, model } = specification({ idle: [1], empty: 0, guardedReturns: false, ...beginning, operations });
   return linearise(steps, model, bound).answer;
@@ -63,18 +74,7 @@ describe('is linearisable', () => {
       [got(1, 1, 1, 2), destroyed(1, 1, 3, 4), tried(2, null, 5, 6), got(2, 7, 7, 8)],
     ],
     ['returned past the owner: idle some time later', [got(1, 1, 1, 2), gave(1, 1, 3, 4), tried(2, null, 5, 6)], { guardedReturns: true }],
-    [
-      'a sleeper takes what was meant for another of its thread, and gives it its place',
-      [
-        got(1, 1, 1, 2),
-        later(2, 1, 3, 4, 20),
-        later(3, 1, 5, 6, 17),
-        got(2, 1, 7, 11),
-        gave(1, 1, 8, 9),
-        gave(2, 1, 12, 13),
-        gave(3, 1, 18, 19),
-      ],
-    ],
+    ['a sleeper takes what was meant for another of its thread, and gives it its place', takenOver(2)],
     ['and a try of its thread, from which it takes something, gets nothing', [triedLater(2, null, 1, 20), got(2, 1, 3, 4)]],
     ['a call gives back by itself', [called(1, 1, 1, 2), got(2, 1, 3, 4)]],
     ['somebody waits for ever, as nobody gives back', [got(1, 1, 1, 2), waits(2, 3)]],
@@ -120,18 +120,7 @@ describe('is refused', () => {
       { idle: [1, 2] },
     ],
     ['the owner destroys, and the place is not empty', [later(0, 1, 1, 2), destroyed(0, 1, 3, 4), tried(2, null, 5, 6)]],
-    [
-      'a sleeper takes what was meant for another thread',
-      [
-        got(1, 1, 1, 2),
-        later(2, 1, 3, 4, 20),
-        later(3, 1, 5, 6, 17),
-        got(4, 1, 7, 11),
-        gave(1, 1, 8, 9),
-        gave(4, 1, 12, 13),
-        gave(3, 1, 18, 19),
-      ],
-    ],
+    ['a sleeper takes what was meant for another thread', takenOver(4)],
     ['aborted, and what it was granted stays away', [got(1, 1, 1, 2), aborted(2, 3, 4, 7), gave(1, 1, 5, 6), tried(3, null, 8, 9)]],
   ])('%s', (_, operations, beginning) => {
     expect(judge(operations, beginning)).toBe('refused');

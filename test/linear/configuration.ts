@@ -21,6 +21,8 @@ export interface Configuration {
   readonly nearEnd: boolean;
   /** Longest that something is held, or a pause lasts, in microseconds. */
   readonly longest: number;
+  /** How likely a thread naps before an atomic operation. */
+  readonly restless: number;
 }
 
 const WAYS: readonly Way[] = ['sync', 'sync', 'async', 'mixed'];
@@ -41,5 +43,6 @@ export function drawConfiguration(random: Random): Configuration {
     destroys: random.chance(0.3) ? 0.3 : 0,
     longest: random.pick([0, 5, 30, 200]),
     nearEnd: random.chance(0.3),
+    restless: 0,
   };
 }

@@ -22,6 +22,7 @@ const contended: Partial<Configuration> = {
   destroys: 0,
   longest: 30,
   nearEnd: false,
+  restless: 0.02,
 };
 const BROKEN_LIMIT = 20_000;
 

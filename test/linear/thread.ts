@@ -9,6 +9,7 @@ import { naive } from './naive.ts';
 import { windOn } from './near-end.ts';
 import { Program } from './program.ts';
 import { Record, Recorder } from './recorder.ts';
+import { beRestless } from './restless.ts';
 import { onWorker, type Resource, type Subject } from './subject.ts';
 
 export interface ThreadData {
@@ -129,7 +130,9 @@ async function obey(order: Order): Promise<News> {
     case 'run': {
       const program = new Program(subject, recorder, configuration, configuration.ways[index], order.seed + index * 1000);
       recorder.record.meet(order.threads);
+      beRestless(configuration.restless, order.seed + index);
       await program.run(index === 0);
+      beRestless(0, 0);
       break;
     }
     case 'rest':

@@ -73,7 +73,7 @@ export function commands(sides: readonly Side[], size: number): fc.Arbitrary<Ite
     command(`release(${n})`, isOut, async (model, real) => {
       const id = at(model.out.keys(), n);
       const uses = real.uses(id);
-      real.release(id);
+      await real.release(id);
       model.release(id, uses);
     }),
   );
@@ -93,7 +93,7 @@ export function commands(sides: readonly Side[], size: number): fc.Arbitrary<Ite
   const destroy = index.map((n) =>
     command(`destroy(${n})`, isOut, async (model, real) => {
       const id = at(model.out.keys(), n);
-      real.destroy(id);
+      await real.destroy(id);
       model.destroy(id);
     }),
   );

@@ -17,7 +17,8 @@ interface Tool {
 interface Attempt {
   readonly side: Side;
   readonly controller: AbortController;
-  end: End | undefined;
+  /** An error that is none of the ends. */
+  end: End | Error | undefined;
   tool: Tool | undefined;
   ended: Promise<void>;
 }
@@ -46,6 +47,8 @@ export class Real {
   #closed = 0;
   #unmade = 0;
   readonly #endings: Promise<void>[] = [];
+  /** Of what nobody waits for: `agree` says them. */
+  readonly #failures: unknown[] = [];
   readonly #worker: Thread<Tool> | undefined;
   pool!: Pool<Tool>;
 
@@ -116,7 +119,11 @@ export class Real {
   /** Workers share numbers. */
   async #onWorker(method: 'acquire' | 'tryAcquire', id: number, timeout: number, signal?: AbortSignal): Promise<Tool | null> {
     signal?.addEventListener('abort', () => {
-      void this.#worker!.run(({ kept }, id) => kept<AbortController>(`abort ${id}`).abort(new Error('aborted on the worker')), id);
+      const aborted = this.#worker!.run(
+        ({ kept }, id) => kept<AbortController>(`abort ${id}`).abort(new Error('aborted on the worker')),
+        id,
+      );
+      aborted.catch((error) => this.#failures.push(error));
     });
     const number = await this.#worker!.run(
       async ({ keep, kept }, method, id, timeout) => {
@@ -141,11 +148,9 @@ export class Real {
         tool.uses++;
       },
       (error: Error & { code?: string }) => {
-        const end = CODES[error.code ?? ''];
-        if (end !== undefined) attempt.end = end;
-        else if (error instanceof Aborted || error.message === 'aborted on the worker') attempt.end = 'aborted';
+        if (error instanceof Aborted || error.message === 'aborted on the worker') attempt.end = 'aborted';
         else if (error.message.startsWith('the factory, ')) attempt.end = 'factory';
-        else throw error;
+        else attempt.end = CODES[error.code ?? ''] ?? error;
       },
     );
     return this.#attempts.push(attempt) - 1;
@@ -231,26 +236,11 @@ export class Real {
 
   // ── comparing
 
-  #seen(): object {
-    const { idle, active, count, waiting, acquired, released, created, destroyed, timedOut, rejected, factoryFailures, closed, state } =
-      this.pool.stats();
+  /** What the statistics have under these names, and what has come of everybody. */
+  #seen(names: readonly string[]): object {
+    const stats = this.pool.stats() as unknown as Record<string, unknown>;
     const ends = this.#attempts.map(({ end }) => end);
-    const stats = {
-      idle,
-      active,
-      count,
-      waiting,
-      acquired,
-      released,
-      created,
-      destroyed,
-      timedOut,
-      rejected,
-      factoryFailures,
-      closed,
-      state,
-    };
-    return { ...stats, ends, reported: { ...this.#reported } };
+    return { ...Object.fromEntries(names.map((name) => [name, stats[name]])), ends, reported: { ...this.#reported } };
   }
 
   /** Soon, and then for good, the pool is as the model says. */
@@ -271,12 +261,15 @@ export class Real {
       rejected,
       factoryFailures,
       closed,
+      state: model.breaker,
     };
-    const expected = { ...stats, state: model.breaker, ends, reported: { ...model.reported } };
-    const isSo = (): boolean => isDeepStrictEqual(this.#seen(), expected);
+    const expected = { ...stats, ends, reported: { ...model.reported } };
+    const seen = (): object => this.#seen(Object.keys(stats));
+    const isSo = (): boolean => isDeepStrictEqual(seen(), expected);
     await until(isSo, 2000).catch(() => {});
     await new Promise((resolve) => setImmediate(resolve));
-    if (!isSo()) throw new Error(`after ${after} the pool is\n${inspect(this.#seen())}\nand should be\n${inspect(expected)}`);
+    if (this.#failures.length > 0) throw new AggregateError(this.#failures, `after ${after} something nobody waited for has failed`);
+    if (!isSo()) throw new Error(`after ${after} the pool is\n${inspect(seen())}\nand should be\n${inspect(expected)}`);
     this.#assertDistinct(model);
   }
 

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 
+const BOUND = 8000;
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface ChildResult {
@@ -17,8 +18,11 @@ export interface ChildResult {
   ms: number;
 }
 
-/** Runs an ES module text in a new process in which `cenote` and `cenote/worker` can be imported. Kills it after `bound` ms. */
-export function child(script: string, bound = 8000): Promise<ChildResult> {
+/**
+ * Runs an ES module text in a new process in which `cenote` and `cenote/worker` can be imported. Kills it after 8 s; or `alive` ms after its first line of output, for
+ * what should still be running then.
+ */
+export function child(script: string, alive?: number): Promise<ChildResult> {
   const run = spawn(process.execPath, ['--input-type=module', '-e', script], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -31,18 +35,25 @@ export function child(script: string, bound = 8000): Promise<ChildResult> {
   let stderr = '';
   let started = performance.now();
   let stuck = false;
+  const kill = (): void => {
+    stuck = true;
+    run.kill('SIGKILL');
+  };
+  let timer = setTimeout(kill, BOUND);
   run.stdout.on('data', (chunk) => {
-    if (stdout === '') started = performance.now();
+    if (stdout === '') {
+      started = performance.now();
+      if (alive !== undefined) {
+        clearTimeout(timer);
+        timer = setTimeout(kill, alive);
+      }
+    }
     stdout += chunk;
   });
   run.stderr.on('data', (chunk) => {
     stderr += chunk;
   });
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      stuck = true;
-      run.kill('SIGKILL');
-    }, bound);
     run.on('error', reject);
     run.on('close', (code) => {
       clearTimeout(timer);

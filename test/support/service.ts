@@ -142,3 +142,16 @@ export const service = (): (() => Service) => {
   let id = 0;
   return () => new Service(++id);
 };
+
+/** A factory, and what it has made. */
+export const services = (): { factory: () => Service; made: Service[] } => {
+  const made: Service[] = [];
+  const make = service();
+  return {
+    made,
+    factory: () => {
+      made.push(make());
+      return made.at(-1)!;
+    },
+  };
+};

@@ -108,6 +108,13 @@ export async function staysPending(promise: PromiseLike<unknown>, ms = 30): Prom
   }
 }
 
+/** Keeps this thread busy, event loop and all, until another one sets the flag. True: it was set in time. */
+export function spinUntil(flags: Int32Array, index: number, bound = 3000): boolean {
+  const end = performance.now() + bound;
+  while (Atomics.load(flags, index) === 0) if (performance.now() > end) return false;
+  return true;
+}
+
 /** A promise with its handles. */
 export interface Gate<V = void> {
   readonly promise: Promise<V>;

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { borrow, expectConsistent, open, record } from '../support/pools.ts';
 import { service } from '../support/service.ts';
 import { thread, threads } from '../support/thread.ts';
-import { rejection, settled, sleep, staysPending, until } from '../support/wait.ts';
+import { rejection, settled, sleep, spinUntil, staysPending, until } from '../support/wait.ts';
 
 describe('the circuit breaker on a worker', () => {
   test('has the same state on every thread', async () => {
@@ -60,13 +60,15 @@ describe('the circuit breaker on a worker', () => {
     const pool = await open({ factory: service(), max: 1 });
     await pool.acquire();
     const t = await thread(pool);
-    const waiting = rejection(
-      t.run(({ pool }) => void pool.acquireSync()),
-      2000,
-    );
+    const waiting = t.run(async ({ pool, attempt, flags }) => {
+      const { error } = await attempt(() => void pool.acquireSync());
+      Atomics.store(flags, 1, 1);
+      return error;
+    });
     await until(() => pool.waitingCount() === 1);
     pool.deactivate();
-    expect(await waiting).toMatchObject({ code: 'ERR_POOL_UNAVAILABLE' });
+    expect(spinUntil(t.flags, 1, 2000), 'told while the owner was busy').toBe(true);
+    expect(await settled(waiting)).toMatchObject({ code: 'ERR_POOL_UNAVAILABLE' });
   });
 
   test('activate serves everyone again', async () => {

@@ -2,14 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { open } from '../support/pools.ts';
 import { type Service, service } from '../support/service.ts';
 import { thread, threads } from '../support/thread.ts';
-import { settled, sleep, until } from '../support/wait.ts';
-
-/** Keeps this thread, the owner, busy until the flag is set. True: it was set in time. */
-const spinUntil = (flags: Int32Array, index: number, bound = 3000): boolean => {
-  const end = performance.now() + bound;
-  while (Atomics.load(flags, index) === 0) if (performance.now() > end) return false;
-  return true;
-};
+import { settled, sleep, spinUntil, until } from '../support/wait.ts';
 
 describe('while the owner is busy', () => {
   test('resources pass from worker to worker', async () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { open } from '../support/pools.ts';
 import { type Service, service } from '../support/service.ts';
 import { type Described, type Thread, thread, threads } from '../support/thread.ts';
-import { settled, stays, staysPending, until } from '../support/wait.ts';
+import { gate, settled, stays, staysPending, until } from '../support/wait.ts';
 
 /** A pool of Services and a thread that has borrowed one, as held[0], or synchronously as syncHeld[0]. */
 const borrowed = async (options: object = {}) => {
@@ -656,24 +656,22 @@ describe('a remote after release', () => {
 
 describe('a release while calls are in flight', () => {
   test('takes effect when they have settled', async () => {
-    const { pool, t } = await borrowed({ max: 1 });
-    const call = t.run(({ pool, held, tell }) => {
-      const remote = held.pop()!;
-      const call = remote.slow(80, 'finished');
+    const slow = gate<string>();
+    const pool = await open({ factory: () => ({ slow: () => slow.promise }), max: 1 });
+    const t = await thread(pool);
+    const call = t.run(async ({ pool, tell }) => {
+      const remote = await pool.acquire();
+      const call = remote.slow();
       pool.release(remote);
       tell('released');
       return call;
     });
     await until(() => t.told.length === 1);
-    let resource: Service | undefined;
-    const waiting = pool.acquire().then((each) => {
-      resource = each;
-      return each;
-    });
+    const waiting = pool.acquire();
     await staysPending(waiting, 20);
     expect(pool.stats()).toMatchObject({ active: 1, idle: 0 });
+    slow.open('finished');
     await settled(waiting);
-    expect(resource!.running).toBe(0);
     expect(await call).toBe('finished');
   });
 
@@ -724,7 +722,7 @@ describe('a release while calls are in flight', () => {
   test('use without awaiting the call: nobody else gets the resource meanwhile', async () => {
     const pool = await open({ factory: service(), max: 1 });
     const [a, b] = await threads(2, pool);
-    void a!.run(async ({ pool, pending }) => {
+    const used = a!.run(async ({ pool, pending }) => {
       await pool.use((resource) => {
         pending.call = resource.slow(60, 'a');
       });
@@ -732,20 +730,23 @@ describe('a release while calls are in flight', () => {
     await until(() => pool.activeCount() === 1);
     const entries = await settled(b!.run(({ pool }) => pool.use(async (resource) => [await resource.entries(), await resource.add(1, 1)])));
     expect(entries).toEqual([['a'], 2]);
+    await settled(used);
     expect(await settled(a!.run(({ pending }) => pending.call))).toBe('a');
   });
 
   test('other resources of the thread are not held up', async () => {
-    const { pool, t } = await borrowed({ max: 2 });
-    await t.hold();
-    await t.run(({ pool, held, pending }) => {
-      const slow = held.shift()!;
-      pending.slow = slow.slow(150);
-      pool.release(slow);
-      pool.release(held.shift()!);
+    const slow = gate();
+    const pool = await open({ factory: () => ({ slow: () => slow.promise }), max: 2 });
+    const t = await thread(pool);
+    await t.run(async ({ pool, pending }) => {
+      const [one, other] = [await pool.acquire(), await pool.acquire()];
+      pending.slow = one.slow();
+      pool.release(one);
+      pool.release(other);
     });
     await until(() => pool.idleCount() === 1, 1000);
     expect(pool.activeCount()).toBe(1);
+    slow.open();
     await until(() => pool.idleCount() === 2);
   });
 });

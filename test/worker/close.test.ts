@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { open, record } from '../support/pools.ts';
-import { type Service, service } from '../support/service.ts';
+import { type Service, service, services } from '../support/service.ts';
 import { thread, threads } from '../support/thread.ts';
 import { rejection, settled, staysPending, until } from '../support/wait.ts';
 
@@ -105,10 +105,11 @@ describe('close', () => {
   });
 
   test('with a call in flight: the call is answered', async () => {
-    const pool = await open({ factory: service(), name: 'db' });
+    const { factory, made } = services();
+    const pool = await open({ factory, name: 'db' });
     const t = await thread(pool);
     const call = t.run(({ pool }) => pool.use((resource) => resource.slow(60, 'finished')));
-    await until(() => pool.activeCount() === 1);
+    await until(() => made[0]?.running === 1);
     await settled(pool.close(), 2000);
     expect(await settled(call)).toBe('finished');
     await until(() => pool.count() === 0);

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { expectWhole, open, record } from '../support/pools.ts';
 import { thread, threads } from '../support/thread.ts';
-import { gate, outcome, rejection, settled, stays, until } from '../support/wait.ts';
+import { rejection, settled, stays, until } from '../support/wait.ts';
 
 class Desk {
   static last = 0;
@@ -324,7 +324,6 @@ test('the owner that dies rejects errands', async () => {
     const pool = keep('pool', await createPool({ factory: () => ({ never: () => new Promise(() => {}) }), max: 1 }));
     return pool.handle;
   });
-  const started = gate();
   const dead = worker.run(async ({ attachPool, tell, outcome }, handle) => {
     const pool = await attachPool(handle);
     const pending = Promise.all([outcome(pool.call('never', [])), outcome(pool.call('never', []))]);
@@ -332,8 +331,6 @@ test('the owner that dies rejects errands', async () => {
     return pending;
   }, handle);
   await until(() => worker.told.length === 1);
-  started.open();
   await owner.terminate();
   for (const { error } of await settled(dead)) expect(error).toMatchObject({ code: 'ERR_POOL_CLOSED' });
-  await outcome(dead);
 });

@@ -41,17 +41,19 @@ describe('the line', () => {
     const held = await pool.acquire();
     const [a, b, c] = await threads(3, pool);
     const served = counter();
-    const body = (t: Thread<object>, timeout: number) =>
-      t.run(({ pool }, served, timeout) => pool.use(() => Atomics.add(served, 0, 1), { timeout }), served, timeout);
-    const first = body(a!, 0);
+    const body = (t: Thread<object>) => t.run(({ pool }, served) => pool.use(() => Atomics.add(served, 0, 1)), served);
+    const first = body(a!);
     await until(() => pool.waitingCount() === 1);
-    const leaving = rejection(body(b!, 400));
+    const leaving = b!.run(({ pool, keep, outcome }) =>
+      outcome(pool.acquire({ signal: keep('controller', new AbortController()).signal }).then(() => {})),
+    );
     await until(() => pool.waitingCount() === 2);
-    const second = body(c!, 0);
+    const second = body(c!);
     await until(() => pool.waitingCount() === 3);
-    const third = body(b!, 0);
+    const third = body(b!);
     await until(() => pool.waitingCount() === 4);
-    await leaving;
+    await b!.run(({ kept }) => kept<AbortController>('controller').abort());
+    expect((await settled(leaving)).error).toMatchObject({ name: 'AbortError' });
     expect(pool.waitingCount()).toBe(3);
     pool.release(held);
     expect(await settled(Promise.all([first, second, third]))).toEqual([0, 1, 2]);

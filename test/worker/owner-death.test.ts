@@ -1,7 +1,8 @@
 import { type AttachedPool, attachPool } from 'cenote/worker';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { type Thread, thread, threads } from '../support/thread.ts';
-import { failureOf, outcome, rejection, settled, sleep, until } from '../support/wait.ts';
+import { deaths } from '../support/deaths.ts';
+import { thread, threads } from '../support/thread.ts';
+import { failureOf, outcome, rejection, settled, until } from '../support/wait.ts';
 
 const closed = { name: 'PoolClosedError', code: 'ERR_POOL_CLOSED', pool: 'elsewhere' };
 /** "Within about a second", and some scheduling. */
@@ -17,7 +18,7 @@ interface Machine {
 const elsewhere = async ({ max = 2, held = 0 } = {}) => {
   const owner = await thread<Machine>();
   const handle = await owner.run(
-    async ({ cenote, keep }, max, held) => {
+    async ({ cenote, keep, flags }, max, held) => {
       const { createPool } = await cenote();
       let id = 0;
       const pool = await createPool<Machine>({
@@ -28,7 +29,10 @@ const elsewhere = async ({ max = 2, held = 0 } = {}) => {
           return {
             whoami: () => mine,
             slow: (ms) => new Promise((resolve) => setTimeout(resolve, ms, 'slow')),
-            hang: () => new Promise(() => {}),
+            hang: () => {
+              Atomics.add(flags, 1, 1);
+              return new Promise(() => {});
+            },
           };
         },
       });
@@ -49,29 +53,6 @@ const attachHere = async (handle: Parameters<typeof attachPool<Machine>>[0]): Pr
   });
   return pool;
 };
-
-const deaths: [string, (t: Thread<Machine>) => unknown][] = [
-  ['terminate', (t) => t.terminate()],
-  [
-    'process.exit',
-    (t) => {
-      void t.exited;
-      t.run(() => process.exit(3)).catch(() => {});
-    },
-  ],
-  [
-    'an uncaught error',
-    (t) => {
-      void t.exited;
-      t.run(() => {
-        setImmediate(() => {
-          throw new Error('uncaught on purpose');
-        });
-        return new Promise<void>(() => {});
-      }).catch(() => {});
-    },
-  ],
-];
 
 describe.each(deaths)('an owner that dies by %s', (_, kill) => {
   test('everyone in line is refused, on main thread and siblings, sleepers included', async () => {
@@ -107,8 +88,7 @@ describe.each(deaths)('an owner that dies by %s', (_, kill) => {
         SOON + 2000,
       ),
     ];
-    await until(() => pool.activeCount() === 2);
-    await sleep(20);
+    await until(() => Atomics.load(owner.flags, 1) === 2);
     const started = performance.now();
     kill(owner);
     for (const error of await Promise.all(calls)) expect(error).toMatchObject(closed);
@@ -283,9 +263,9 @@ test('an owner that is merely busy for a while is not taken for dead', async () 
 test('a pool whose owner lives is not affected by the death of another owner', async () => {
   const [dead, alive] = [await elsewhere(), await elsewhere()];
   const t = await thread(alive.handle);
-  await t.run(async ({ attachPool }, handle) => void (await attachPool(handle)), dead.handle);
+  await t.run(async ({ attachPool, keep }, handle) => void keep('dead', await attachPool(handle)), dead.handle);
   await dead.owner.terminate();
-  await sleep(100);
+  await until(() => t.run(({ kept }) => kept<AttachedPool<Machine>>('dead').isClosed()), SOON);
   expect(await settled(t.run(({ pool }) => pool.use((resource) => resource.whoami())))).toBe(1);
   expect(await t.run(({ pool }) => pool.isClosed())).toBe(false);
 });
