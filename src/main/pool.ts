@@ -36,13 +36,14 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   readonly #demand: Demand<T>;
   readonly #timetable: Timetable;
   readonly #factoryErrors = new Map<number, { ticket: number; error: unknown }>();
-  readonly #whenSwept: (() => void)[] = [];
-  readonly #whenBack: (() => void)[] = [];
   #imposed = 0;
   #turning = false;
   #again = false;
   #closing: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
+  /** What these two wait for. */
+  #swept = (): void => {};
+  #allBack = (): void => {};
   #ended = false;
 
   constructor(settings: Settings<T>) {
@@ -174,6 +175,8 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     this.#acceptReturned();
     const state = this.block.state.load();
     if (isClosed(state)) {
+      // Not by us: a thread has taken us for dead, or something else has written into the block.
+      if (this.#closing === undefined) void this.close();
       this.lending.evict(REASON_CLOSED);
       this.#sweep();
       return;
@@ -184,7 +187,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       this.#demand.meet();
     }
     this.#demand.refill();
-    if (isDraining(state) && this.#isAllBack()) for (const back of this.#whenBack.splice(0)) back();
+    if (isDraining(state) && this.#isAllBack()) this.#allBack();
   }
 
   #acceptReturned(): void {
@@ -273,14 +276,18 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   close(): Promise<void> {
     if (this.#closing !== undefined) return this.#closing;
     // Known before anything else happens: what follows calls out, and may be asked to close again.
-    this.#closing = this.keepAlive.during(new Promise<void>((resolve) => this.#whenSwept.push(resolve)));
+    this.#closing = this.keepAlive.during(
+      new Promise<void>((resolve) => {
+        this.#swept = resolve;
+      }),
+    );
     this.#impose(CLOSED);
     // LINE may be damaged, and nobody is to be left behind.
     this.block.line.reopen();
     this.lending.evict(REASON_CLOSED);
     this.#demand.end();
     this.#giveUpMaking();
-    for (const back of this.#whenBack.splice(0)) back();
+    this.#allBack();
     this.called();
     return this.#closing;
   }
@@ -297,7 +304,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   #sweep(): void {
     const { out, inHand } = this.#clear();
     if (inHand > 0) return;
-    for (const swept of this.#whenSwept.splice(0)) swept();
+    this.#swept();
     if (out === 0) this.#end();
   }
 
@@ -351,7 +358,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   async #drain(): Promise<void> {
     if (this.#closing === undefined) {
       await new Promise<void>((resolve) => {
-        this.#whenBack.push(resolve);
+        this.#allBack = resolve;
         this.#impose(DRAINING);
         this.called();
       });

@@ -281,6 +281,30 @@ describe('the state word damaged', () => {
     await until(() => pool.isClosed());
   });
 
+  test('closed by nobody: that is a close like any other, for whoever waits for one, too', async () => {
+    const shop = workshop();
+    const pool = await open({ ...shop, min: 1, max: 2 });
+    const log = record(pool);
+    const held = await pool.acquire();
+    const drained = pool.drain();
+    tamper(pool).word(layout.STATE_WORD, (word) => word | states.CLOSED);
+    pool.release(held);
+    await settled(drained);
+    await settled(pool.close());
+    expect(log.closed).toBe(1);
+    expect(shop.gone).toEqual(shop.made);
+  });
+
+  test('closed by nobody, and already at its end by when somebody closes it', async () => {
+    const pool = await open({ ...workshop(), min: 1, max: 1 });
+    const log = record(pool);
+    tamper(pool).word(layout.STATE_WORD, (word) => word | states.CLOSED);
+    tamper(pool).block.bells.ring(0);
+    await until(() => log.closed === 1);
+    await settled(pool.close());
+    await settled(pool.drain());
+  });
+
   test('INACTIVE without anybody being sent away, under hooks: the owner does not spin', async () => {
     let deactivate = (): void => {};
     const pool = await open({ ...workshop(), max: 1, min: 1, beforeAcquire: () => deactivate() });
