@@ -72,7 +72,10 @@ export class Waiters {
       this.#enter(waiter);
       this.#keepAlive.hold();
       if (timeout > 0) waiter.timer = setTimeout(() => this.#timeOut(waiter, timeout), timeout);
-      if (signal !== undefined) this.#signals.use(signal);
+      if (signal === undefined) return;
+      this.#signals.use(signal);
+      // Standing in line calls out on the owner: to a factory, or a hook, that may have aborted it.
+      if (signal.aborted) this.#withdraw(waiter, signal.reason);
     }) as Promise<V | null>;
   }
 

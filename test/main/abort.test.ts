@@ -106,6 +106,21 @@ describe('a signal that is aborted while waiting', () => {
     await expectWhole(pool);
   });
 
+  test.each(['factory', 'beforeAcquire'])('from the %s that it leads to: it is noticed', async (caller) => {
+    const controller = new AbortController();
+    const reason = new Error('from within');
+    const never = new Promise<never>(() => {});
+    const abortThenHang = () => {
+      controller.abort(reason);
+      return never;
+    };
+    const options = caller === 'factory' ? { factory: abortThenHang } : { ...workshop(), min: 1, beforeAcquire: abortThenHang };
+    const pool = await open({ max: 1, ...options });
+    expect(await rejection(pool.acquire({ signal: controller.signal }))).toBe(reason);
+    expect(pool.waitingCount()).toBe(0);
+    expect(listeners(controller.signal)).toBe(0);
+  });
+
   test('just when the resource is granted: it is either got or passed on', async () => {
     const { pool, held } = await exhausted();
     let current = held;
