@@ -183,11 +183,19 @@ export class Lending {
   }
 
   #giveBackFlagged(slot: number, lease: number): void {
+    if (this.mustReturn(slot)) this.#handIn(slot, lease);
+    else this.#passOn(slot, lease);
+  }
+
+  /** To the owner, who has to see it first. */
+  #handIn(slot: number, lease: number): void {
     const { slots } = this.block;
-    if (this.mustReturn(slot)) {
-      if (slots.handIn(slot, lease)) this.callOwner();
-      return;
-    }
+    if (slots.handIn(slot, lease)) this.callOwner();
+  }
+
+  /** To the next in line. */
+  #passOn(slot: number, lease: number): void {
+    const { slots } = this.block;
     if (!slots.giveBackFlagged(slot, lease)) return;
     this.match();
     if (this.block.isRetired(slot)) this.callOwner();
@@ -212,21 +220,20 @@ export class Lending {
   }
 
   /**
-   * Picks up what a waiter of ours was given. The slot first, then the cell: in between, the slot says whose it is.
+   * Takes what a waiter of ours was given.
    * REASON_DAMAGED: the cell is not ours any more, or says what cannot be. Then there is nothing behind it that this thread may use.
    */
   collect(cell: number): number {
-    const { line, slots } = this.block;
+    const { line } = this.block;
     const word = line.load(cell);
     if (cellThread(word) !== this.me) return sentAway(REASON_DAMAGED);
     switch (cellState(word)) {
       case WAITING:
         return PENDING;
       case GRANTED: {
-        const slot = cellSlot(word);
-        const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;
-        line.free(cell, word);
+        const lease = this.#pickUp(cell, word);
         if (lease === 0) return sentAway(REASON_DAMAGED);
+        const slot = cellSlot(word);
         this.#last = slot;
         this.#begin(slot, lease);
         return slot;
@@ -242,12 +249,36 @@ export class Lending {
     }
   }
 
+  /** The slot first, then the cell: in between, the slot says whose it is. Gives the lease, or 0 if the block is damaged. */
+  #pickUp(cell: number, granted: number): number {
+    const { line, slots } = this.block;
+    const slot = cellSlot(granted);
+    const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;
+    line.free(cell, granted);
+    return lease;
+  }
+
   /** Out of the line. False: it was served first, `collect` it. */
   leave(cell: number): boolean {
     if (!this.block.line.leave(cell, this.me)) return false;
     // What it might have got is passed on; and somebody has to notice that the line is empty.
     this.match();
     return true;
+  }
+
+  /**
+   * Out of the line, whatever it comes to: whoever cancels passes on what it won meanwhile. Nobody has had that, so it is not counted as borrowed, and neither
+   * beforeRelease nor a strategy hears of a return.
+   */
+  withdraw(cell: number): void {
+    if (this.leave(cell)) return;
+    const word = this.block.line.load(cell);
+    if (cellThread(word) !== this.me || cellState(word) !== GRANTED) return void this.collect(cell);
+    const lease = this.#pickUp(cell, word);
+    if (lease === 0) return;
+    const slot = cellSlot(word);
+    if (this.block.isRetired(slot)) this.#handIn(slot, lease);
+    else this.#passOn(slot, lease);
   }
 
   // ── matching

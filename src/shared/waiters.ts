@@ -150,7 +150,7 @@ export class Waiters {
       if (waiter.tries) {
         // It would not have waited, so it does not take the sleeper's place either: the sleeper leaves it, or a later grant would lie there for ever.
         this.#finish(waiter).resolve(null);
-        if (!this.#lending.leave(cell)) this.#passOn(cell);
+        this.#lending.withdraw(cell);
         return outcome;
       }
       this.#remove(waiter);
@@ -181,7 +181,7 @@ export class Waiters {
   #withdraw(waiter: Waiter, reason: unknown): void {
     // First: leaving calls out on the owner, and whoever joins from there may get this very cell.
     this.#finish(waiter);
-    if (!this.#lending.leave(waiter.cell)) this.#passOn(waiter.cell);
+    this.#lending.withdraw(waiter.cell);
     waiter.reject(reason);
   }
 
@@ -191,12 +191,6 @@ export class Waiters {
     if (!this.#lending.leave(waiter.cell)) return this.#conclude(waiter, this.#lending.collect(waiter.cell));
     this.#count(TALLY_TIMED_OUT);
     waiter.reject(this.#refusals.timedOut(timeout));
-  }
-
-  /** Whoever cancels gives back what it won meanwhile. */
-  #passOn(cell: number): void {
-    const outcome = this.#lending.collect(cell);
-    if (isServed(outcome)) this.#lending.giveBack(outcome);
   }
 
   // ── the end of a wait

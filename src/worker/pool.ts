@@ -102,10 +102,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     try {
       return sleepInLine(this.lending, cell, timeout, this.#sleeper);
     } catch (error) {
-      if (!this.lending.leave(cell)) {
-        const outcome = this.lending.collect(cell);
-        if (isServed(outcome)) this.lending.giveBack(outcome);
-      }
+      this.lending.withdraw(cell);
       throw error;
     } finally {
       this.block.waitTimes.record(now() - since);

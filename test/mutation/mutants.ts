@@ -72,8 +72,8 @@ export const mutants: readonly Listed[] = [
   mutant(
     'a cell is freed before its slot is picked up',
     LENDING,
-    'const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;\n        line.free(cell, word);',
-    'line.free(cell, word);\n        const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;',
+    'const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;\n    line.free(cell, granted);',
+    'line.free(cell, granted);\n    const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;',
   ),
   mutant('whoever leaves does not match', LENDING, 'empty.\n    this.match();', 'empty.'),
   mutant('a close is not told who moved', LENDING, 'needed || isClosed(state) || isDraining(state)', 'needed'),
@@ -93,7 +93,7 @@ export const mutants: readonly Listed[] = [
   mutant('the youngest first', SUCCESSION, '(AGES - age) * CELLS + cell', 'age * CELLS + cell'),
 
   mutant('behind one who waits, those who try are not looked at', WAITERS, 'this.#trying === 0 && ', ''),
-  mutant('an abort keeps what it was granted', WAITERS, 'leave(waiter.cell)) this.#passOn(waiter.cell);', 'leave(waiter.cell)) return;'),
+  mutant('an abort keeps what it was granted', WAITERS, 'this.#lending.withdraw(waiter.cell);', 'this.#lending.leave(waiter.cell);'),
   mutant('a try is not told what the factory said', WAITERS, 'waiter.tries && reason !== REASON_FACTORY', 'waiter.tries'),
   mutant('a waiter that was served keeps the process', WAITERS, 'this.#keepAlive.letGo();', ''),
 
