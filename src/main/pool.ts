@@ -232,8 +232,10 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     const verdict = ask('beforeRelease', this.#settings.beforeRelease, this.#stock.resources.get(slot), this.#settings.checkTimeout);
     whenKnown(verdict, (known) => {
       const { maxUses } = this.#settings;
-      // Reported while the slot is still in hand: if that moves the breaker, nobody gets it by the old rule.
-      if (this.#passes(known)) {
+      const passes = this.#passes(known);
+      // Condemned meanwhile: reported, too. Otherwise reported while the slot is still in hand: if that moves the breaker, nobody gets it by the old rule.
+      if (this.#stock.isCondemned(slot)) this.#stock.keep(slot);
+      else if (passes) {
         this.#guard.success(wasProbe);
         if (maxUses !== 0 && this.block.uses(slot) >= maxUses) this.#stock.unmake(slot, 'max-uses');
         else this.#stock.keep(slot);
