@@ -10,7 +10,7 @@ import * as states from '../../dist/shared/state.js';
 import { expectWhole, open, record, workshop } from '../support/pools.ts';
 import { service } from '../support/service.ts';
 import { thread } from '../support/thread.ts';
-import { outcome, rejection, settled, until } from '../support/wait.ts';
+import { gate, outcome, rejection, settled, until } from '../support/wait.ts';
 
 /** The control block of a pool, as somebody sees it who writes where nobody should. */
 function tamper(pool: Pool<unknown>) {
@@ -233,6 +233,54 @@ describe('a damaged slot', () => {
     tamper(pool).slot(0, withState(7));
     await settled(pool.close());
     expect(shop.gone).toHaveLength(2);
+  });
+
+  describe.each([
+    ['CREATING', slots.CREATING],
+    ['CHECKING', slots.CHECKING],
+  ])('%s, with nothing in hand', (_, state) => {
+    test.each(['EMPTY', 'IDLE', 'LEASED'])('instead of %s: mended at the next turn', async (before) => {
+      const shop = workshop();
+      const pool = await open({ ...shop, max: 2, min: before === 'EMPTY' ? 0 : 1 });
+      const log = record(pool);
+      if (before === 'LEASED') await pool.acquire();
+      tamper(pool).slot(0, withState(state));
+      tamper(pool).block.bells.ring(0);
+      await until(() => log.errors.length === 1);
+      expect(shop.gone).toEqual(before === 'EMPTY' ? [] : [shop.made[0]]);
+      await expectWhole(pool);
+    });
+
+    test('close ends', async () => {
+      const shop = workshop();
+      const pool = await open({ ...shop, max: 2, min: 2 });
+      record(pool);
+      tamper(pool).slot(0, withState(state));
+      await settled(pool.close());
+      expect(shop.gone).toHaveLength(2);
+    });
+
+    test('but not while it has: a check, a destructor and a factory are left to finish', async () => {
+      const shop = workshop();
+      const step = gate();
+      const pool = await open({
+        ...shop,
+        max: 1,
+        factory: () => step.promise.then(shop.factory),
+        destructor: (thing) => step.promise.then(() => shop.destructor(thing)),
+        beforeRelease: () => step.promise,
+      });
+      const log = record(pool);
+      const waiting = pool.acquire();
+      tamper(pool).slot(0, withState(state));
+      tamper(pool).block.bells.ring(0);
+      pool.activate();
+      step.open();
+      const thing = await settled(waiting);
+      pool.release(thing);
+      await until(() => pool.idleCount() === 1);
+      expect([log.errors, shop.gone]).toEqual([[], []]);
+    });
   });
 
   test('EMPTY that says RETURNED: no hook is asked about nothing', async () => {

@@ -31,7 +31,7 @@ export const mutants: readonly Listed[] = [
   mutant('the version of a slot stays', SLOT, '((word & VERSION_MASK) + VERSION_ONE) | 0 | state', '(word & VERSION_MASK) | state'),
   mutant('anybody puts a slot back', SLOT, ' === TAKEN && slotThread(word) === me && ', ' === TAKEN && '),
   mutant('a slot that is taken is not flagged', SLOT, 'case LEASED:\n        case TAKEN:\n', 'case LEASED:\n'),
-  mutant('only an unflagged lease is seized', SLOT, ' || this.#swap(slot, lease | FLAG, inState(lease, CHECKING, 0))', ''),
+  mutant('only an unflagged lease is seized', SLOT, ' || this.#grasp(slot, lease | FLAG, inState(lease, CHECKING, 0))', ''),
   mutant('a flagged return expects no flag', SLOT, 'lease | FLAG, nextRound(lease, IDLE)', 'lease, nextRound(lease, IDLE)'),
   mutant('slots are one more than there are', SLOT, 'slot < this.count', 'slot <= this.count'),
 
