@@ -112,13 +112,15 @@ export class Waiters {
 
   /** Settles whoever was served. The line serves the oldest first: behind one that has not been served, none has. */
   poll(): void {
-    for (let waiter = this.#oldest; waiter !== undefined; ) {
-      const { younger } = waiter;
+    let younger: Waiter | undefined;
+    for (let waiter = this.#oldest; waiter !== undefined; waiter = younger) {
+      younger = waiter.younger;
+      // Concluding one may bring up the end of all: its error comes by the port, and so does that.
+      if (!waiter.isPending) continue;
       const outcome = this.#lending.collect(waiter.cell);
       if (outcome !== PENDING) this.#conclude(this.#finish(waiter), outcome);
       // Unless its ticket has been damaged: then it is not first any more.
       else if (this.#trying === 0 && this.#lending.block.line.ticket(waiter.cell) === waiter.ticket) return;
-      waiter = younger;
     }
   }
 
@@ -141,7 +143,7 @@ export class Waiters {
     // Somebody who only tries has no place to give: whoever got it would be told that there is nothing.
     if ((line.mark(cell) & MARK_TRIES) !== 0) return NONE;
     for (const waiter of this.#everybody()) {
-      if (this.#lending.isWaiting(waiter.cell)) continue;
+      if (!waiter.isPending || this.#lending.isWaiting(waiter.cell)) continue;
       const outcome = this.#lending.collect(waiter.cell);
       if (!isServed(outcome)) {
         this.#conclude(this.#finish(waiter), outcome);
