@@ -302,7 +302,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   #assertOwnerAlive(): void {
     this.lookUp();
-    if (this.#out === 'owner-gone') throw this.#closedError();
+    if (this.#out !== 'no') throw this.#closedError();
   }
 
   #goOut(out: Out): void {

@@ -8,7 +8,7 @@ import * as lines from '../../dist/shared/line.js';
 import * as slots from '../../dist/shared/slot.js';
 import * as states from '../../dist/shared/state.js';
 import { expectWhole, open, record, workshop } from '../support/pools.ts';
-import { service } from '../support/service.ts';
+import { Service, service } from '../support/service.ts';
 import { thread } from '../support/thread.ts';
 import { gate, outcome, rejection, settled, until } from '../support/wait.ts';
 
@@ -281,6 +281,18 @@ describe('a damaged slot', () => {
       await until(() => pool.idleCount() === 1);
       expect([log.errors, shop.gone]).toEqual([[], []]);
     });
+  });
+
+  test('LEASED that says EMPTY, and the pool ends: a thread that sleeps for its answer is told', async () => {
+    const made = new Service(1);
+    const pool = await open({ factory: () => made, max: 1 });
+    record(pool);
+    const t = await thread(pool);
+    const calling = t.run(({ pool, attempt }) => attempt(() => pool.useSync((each) => each.hang())));
+    await until(() => made.running === 1);
+    tamper(pool).slot(0, withState(slots.EMPTY));
+    await settled(pool.close());
+    expect((await settled(calling)).error).toMatchObject({ code: 'ERR_POOL_CLOSED' });
   });
 
   test('EMPTY that says RETURNED: no hook is asked about nothing', async () => {
