@@ -404,14 +404,6 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     if (this.block.slots.seize(slot, this.lending.forget(slot))) this.#discard(slot, error);
   }
 
-  protected override isOut(): boolean {
-    return false;
-  }
-
-  protected override whyOut(): string {
-    return 'it is closed';
-  }
-
   condemn(resource: T, error?: Error): boolean {
     const slot = this.#stock.resources.slotOf(resource);
     if (slot === NONE || !this.#stock.condemn(slot)) return false;
@@ -451,10 +443,6 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       state.set(RETURNS_GUARDED);
       this.lending.flagAll();
     }
-  }
-
-  override isClosed(): boolean {
-    return isClosed(this.block.state.load());
   }
 
   on<E extends keyof PoolEvents<T>>(event: E, listener: (...args: PoolEvents<T>[E]) => void): this {

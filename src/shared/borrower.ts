@@ -83,10 +83,10 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   protected abstract giveUp(slot: number, error: Error): void;
   /** The factory's error for one of our waiters. */
   protected abstract factoryError(cell: number, ticket: number): unknown;
-  /** True: this thread takes no part any more (detached, or its owner died), and giving back means nothing. */
-  protected abstract isOut(): boolean;
-  /** Why, for an error message. */
-  protected abstract whyOut(): string;
+  /** Why this thread takes no part any more (detached, or its owner died), and giving back means nothing. Undefined: it does. */
+  protected whyOut(): string | undefined {
+    return undefined;
+  }
   /** Rung, or about to wait: should this thread listen to its bell? */
   protected isListening(): boolean {
     return this.waiters.size > 0;
@@ -286,14 +286,20 @@ export abstract class Borrower<R> implements ResourcePool<R> {
 
   /** Throws if nobody is let in. */
   protected assertOpen(): void {
-    if (this.isOut()) {
-      this.tally(TALLY_REJECTED);
-      throw new PoolClosedError(`pool ${show(this.name)}: ${this.whyOut()}`, this.name);
-    }
+    // Not counted: the counters of this thread may be another's by now.
+    if (this.isOut()) throw this.outError();
     const state = this.block.state.load();
     if (!isRefusing(state)) return;
     this.tally(TALLY_REJECTED);
     throw this.#refused(state);
+  }
+
+  protected isOut(): boolean {
+    return this.whyOut() !== undefined;
+  }
+
+  protected outError(): PoolClosedError {
+    return new PoolClosedError(`pool ${show(this.name)}: ${this.whyOut()}`, this.name);
   }
 
   #refused(state: number): unknown {

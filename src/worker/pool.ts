@@ -10,7 +10,7 @@ import { FEATURE_SHARE, FEATURE_TRACE, TALLY_TIMED_OUT } from '../shared/layout.
 import { isServed } from '../shared/lending.ts';
 import { MARK_SYNC, NONE } from '../shared/line.ts';
 import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, SHARED, TRACE } from '../shared/protocol.ts';
-import { CLOSED } from '../shared/state.ts';
+import { CLOSED, isClosed } from '../shared/state.ts';
 import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
 import { Calls } from './calls.ts';
 import { type Caller, callerOf, makeRemote, remoteSerial, remoteSlot } from './remote.ts';
@@ -224,7 +224,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   #refuseCall(slot: number, serial: number, method: string): Error | undefined {
-    if (this.#out !== 'no') return this.#closedError();
+    if (this.#out !== 'no') return this.outError();
     if (this.lending.serials[slot] === serial) return undefined;
     return new RemoteCallError(`pool ${show(this.name)}: ${method}() on a resource that has been given back`, this.name);
   }
@@ -268,23 +268,16 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   // ── the end
 
-  protected override isOut(): boolean {
-    return this.#out !== 'no';
-  }
-
-  protected override whyOut(): string {
+  protected override whyOut(): string | undefined {
+    if (this.#out === 'no') return undefined;
     if (this.#out === 'owner-gone') return 'the thread that owned it is gone';
-    return this.block.state.load() & CLOSED ? 'it is closed' : 'this thread has detached from it';
-  }
-
-  #closedError(): Error {
-    return new PoolClosedError(`pool ${show(this.name)}: ${this.whyOut()}`, this.name);
+    return isClosed(this.block.state.load()) ? 'it is closed' : 'this thread has detached from it';
   }
 
   /** The port has closed. */
   disconnected(): void {
     if (this.#out === 'no') this.#ownerGone();
-    this.#calls.abandon(() => this.#closedError());
+    this.#calls.abandon(() => this.outError());
     this.#hasLeft();
     this.keepAlive.end();
   }
@@ -293,7 +286,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     // Nobody will make, check or reclaim anything any more: say so to every thread.
     this.block.state.set(CLOSED);
     this.#goOut('owner-gone');
-    this.#calls.abandon(() => this.#closedError());
+    this.#calls.abandon(() => this.outError());
   }
 
   protected override lookUp(): void {
@@ -302,7 +295,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   #assertOwnerAlive(): void {
     this.lookUp();
-    if (this.#out !== 'no') throw this.#closedError();
+    if (this.#out !== 'no') throw this.outError();
   }
 
   #goOut(out: Out): void {
@@ -311,7 +304,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     this.lending.end();
     this.doorbell.end();
     this.#onLeave();
-    this.waiters.abandon(() => this.#closedError());
+    this.waiters.abandon(() => this.outError());
     for (const [slot, lease] of this.lending.held.entries()) if (lease !== 0) this.giveBack(slot);
   }
 
