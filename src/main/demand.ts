@@ -182,7 +182,7 @@ export class Demand<T> {
       this.#tell.failed(error);
       this.#backOff();
     }
-    this.#guard.failure(error, true);
+    this.#guard.factoryFailed(error);
     this.#tell.changed();
   }
 

@@ -129,7 +129,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
         failed: (_, thrown) => {
           this.tally(TALLY_FACTORY_FAILURES);
           this.block.slots.vacate(slot);
-          this.#guard.failure(asError(thrown), false);
+          this.#guard.factoryFailed(asError(thrown));
           reject(thrown);
         },
       });

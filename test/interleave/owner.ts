@@ -219,7 +219,7 @@ export const serve = (context: PoolContext): void => new Owner(context).serveUnt
 export function repairByOwner(context: Repairing<PoolCode, PoolMemory>): void {
   const { code, shared, victimIndex } = context;
   const owner = new Owner(context);
-  for (const slot of code.repair(owner.lending, victimIndex + 1)) {
+  for (const { slot } of code.repair(owner.lending, victimIndex + 1)) {
     shared.inside[slot] = 0;
     owner.lending.block.slots.shelve(slot);
   }
