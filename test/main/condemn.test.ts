@@ -159,3 +159,13 @@ test('close and drain do not wait for it twice', async () => {
   await settled(drained);
   expect(shop.gone).toHaveLength(2);
 });
+
+test('one of two equal values: the other one is still there to be condemned', async () => {
+  const pool = await open({ factory: () => 'a seat', max: 2 });
+  const log = record(pool);
+  const [seat] = await Promise.all([pool.acquire(), pool.acquire()]);
+  expect(pool.condemn(seat)).toBe(true);
+  pool.destroy(seat);
+  await until(() => log.reasons().length === 1);
+  expect(pool.condemn(seat)).toBe(true);
+});
