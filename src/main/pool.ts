@@ -322,7 +322,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       while (slots.flag(slot) === FOUND_IDLE) if (slots.check(slot)) this.#stock.unmake(slot, 'closed');
       const state = slotState(slots.load(slot));
       // Granted counts as out, picked up or not: a thread that is blocked may take its time.
-      if (state === LEASED || (state === TAKEN && this.lending.isGranted(slot))) out++;
+      if (state === LEASED || (state === TAKEN && this.block.census.isGranted(slot))) out++;
       else if (state !== EMPTY) inHand++;
     }
     return { out, inHand };

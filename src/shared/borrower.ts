@@ -185,7 +185,8 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     const { block, lending } = this;
     const { line, constants } = block;
     // Places serve as many as there are, unless only so many probes are let out.
-    const isRoom = line.isShorterThan(constants.maxWaiting) || (breakerOf(block.state.load()) !== RECOVERING && !lending.isSpokenFor());
+    const isRoom =
+      line.isShorterThan(constants.maxWaiting) || (breakerOf(block.state.load()) !== RECOVERING && !block.census.isSpokenFor());
     const cell = isRoom ? lending.join(mark) : NONE;
     if (cell === NONE) {
       this.tally(TALLY_REJECTED);
@@ -208,7 +209,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   protected tryToStand(): number {
     const { block, lending } = this;
     if (this.isOut() || isRefusing(block.state.load())) return NONE;
-    if (lending.isSpokenFor()) return NONE;
+    if (block.census.isSpokenFor()) return NONE;
     const cell = lending.join(MARK_TRIES);
     if (cell === NONE) return NONE;
     if (isRefusing(block.state.load()) && lending.leave(cell)) return NONE;
@@ -331,7 +332,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
 
   /** Says who holds what: a thread that waits for itself should be able to read it. */
   protected timedOut(timeout: number): Error {
-    const { count, idle } = this.lending.census();
+    const { count, idle } = this.block.census.count();
     const mine = this.lending.held.reduce((held, lease) => (lease === 0 ? held : held + 1), 0);
     const out = `${count - idle} of ${this.block.constants.max} are out or being made, ${mine} of them with this thread`;
     const hint = mine > 0 && mine === count - idle ? ': it may be waiting for itself' : '';
@@ -380,15 +381,15 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   // ── counting
 
   count(): number {
-    return this.lending.census().count;
+    return this.block.census.count().count;
   }
 
   idleCount(): number {
-    return this.lending.census().idle;
+    return this.block.census.count().idle;
   }
 
   activeCount(): number {
-    const { count, idle } = this.lending.census();
+    const { count, idle } = this.block.census.count();
     return count - idle;
   }
 
@@ -402,7 +403,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
 
   stats(): PoolStats {
     const { block } = this;
-    const { count, idle } = this.lending.census();
+    const { count, idle } = this.block.census.count();
     const sums = block.tallies.sums();
     return {
       name: this.name,

@@ -28,7 +28,7 @@ import {
   WAITING,
   type Waiting,
 } from './line.ts';
-import { EMPTY, FLAG, FOUND_IDLE, IDLE, LEASED, type Slots, slotState, TAKEN } from './slot.ts';
+import { EMPTY, FLAG, FOUND_IDLE, IDLE, type Slots, slotState } from './slot.ts';
 import { guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, RETURNS_GUARDED } from './state.ts';
 import { Succession } from './succession.ts';
 import { OWNER } from './threads.ts';
@@ -41,9 +41,6 @@ const sentAway = (reason: number): number => -1 - reason;
 
 /** Every how many hand-outs one hold is timed: the clock costs more than the hand-out. */
 const SAMPLE_EVERY = 32;
-
-/** How often somebody who would say no looks at all slots before leaving it to the line. */
-const LOOKS = 3;
 
 /** How often a thread that only ever borrows and gives back looks up from it, in ms: it may never get to its event loop. */
 const LOOK_EVERY = 250;
@@ -74,8 +71,6 @@ export class Lending {
   readonly #traced: boolean;
   readonly #listener: Listener;
   readonly #sampledAt: Float64Array;
-  /** Slot words, for comparing. */
-  readonly #seen: Int32Array;
   #begun = 0;
   #untilSample = 1;
   #lookedAt = 0;
@@ -100,7 +95,6 @@ export class Lending {
     this.#traced = (block.constants.features & FEATURE_TRACE) !== 0;
     this.#listener = listener;
     this.#sampledAt = new Float64Array(block.slots.count);
-    this.#seen = new Int32Array(block.slots.count);
   }
 
   /** The slot that this thread has borrowed last. */
@@ -398,71 +392,6 @@ export class Lending {
   callOwner(): void {
     if (this.me === OWNER) this.#listener.called();
     else this.block.bells.ring(OWNER);
-  }
-
-  // ── counting
-
-  /** One look at every slot: idle and everything else that is there. */
-  census(): { count: number; idle: number } {
-    const { slots } = this.block;
-    let count = 0;
-    let idle = 0;
-    for (let slot = 0; slot < slots.count; slot++) {
-      const state = slotState(slots.load(slot));
-      if (state !== EMPTY) count++;
-      if (state === IDLE) idle++;
-    }
-    return { count, idle };
-  }
-
-  /**
-   * Is everything that might serve somebody without anybody giving back (idle, empty, in the owner's hands, or about to be granted) wanted by those in line already?
-   *
-   * True is final, so it has to have been so at one instant: every slot was the same before and after we looked at the line. A single look may see one slot before and another
-   * after something was handed on, and find nothing where something was idle all along. False may also mean that too much is going on to tell: whoever joins the line will be told.
-   */
-  isSpokenFor(): boolean {
-    for (let looks = 0; looks < LOOKS; looks++) {
-      const supply = this.#lookAtSlots();
-      if (this.block.line.isShorterThan(supply)) return false;
-      if (this.#isAsSeen()) return true;
-    }
-    return false;
-  }
-
-  #lookAtSlots(): number {
-    const { slots } = this.block;
-    let supply = 0;
-    for (let slot = 0; slot < slots.count; slot++) {
-      const word = slots.load(slot);
-      this.#seen[slot] = word;
-      const state = slotState(word);
-      if (state === TAKEN ? !this.isGranted(slot) : state !== LEASED) supply++;
-    }
-    return supply;
-  }
-
-  /** Has a waiter been given this slot, and not picked it up yet? */
-  isGranted(slot: number): boolean {
-    const { line } = this.block;
-    for (let cell = 0; cell < line.count; cell++) {
-      const word = line.load(cell);
-      if (cellState(word) === GRANTED && cellSlot(word) === slot) return true;
-    }
-    return false;
-  }
-
-  /** Has some match a slot that it has not granted to anybody yet? It is about to, or to put it back. */
-  isHandingOn(): boolean {
-    const { slots } = this.block;
-    for (let slot = 0; slot < slots.count; slot++) if (slotState(slots.load(slot)) === TAKEN && !this.isGranted(slot)) return true;
-    return false;
-  }
-
-  #isAsSeen(): boolean {
-    const { slots } = this.block;
-    for (let slot = 0; slot < slots.count; slot++) if (slots.load(slot) !== this.#seen[slot]) return false;
-    return true;
   }
 
   /** Has this cell of ours still to be served? */

@@ -174,7 +174,7 @@ export class Owner extends Actor {
   }
 
   protected isHandingOn(): boolean {
-    return this.lending.isHandingOn();
+    return this.lending.block.census.isHandingOn();
   }
 
   /** beforeRelease, maxUses, and the verdict on a probe. */

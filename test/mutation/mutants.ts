@@ -11,6 +11,7 @@ const LINE = 'shared/line.ts';
 const BELL = 'shared/bell.ts';
 const STATE = 'shared/state.ts';
 const LENDING = 'shared/lending.ts';
+const CENSUS = 'shared/census.ts';
 const SUCCESSION = 'shared/succession.ts';
 const WAITERS = 'shared/waiters.ts';
 const REPAIR = 'shared/repair.ts';
@@ -82,8 +83,8 @@ export const mutants: readonly Listed[] = [
   mutant('granted, and nobody woken', LENDING, 'this.wake(cellThread(first.word));\n        return true;', 'return true;'),
   mutant(
     'a slot that is granted is still on offer',
-    LENDING,
-    'state === TAKEN ? !this.isGranted(slot) : state !== LEASED',
+    CENSUS,
+    'state === TAKEN ? this.#granted[slot] === 0 : state !== LEASED',
     'state !== LEASED',
   ),
   mutant('a thread that has left still borrows', LENDING, 'this.#reach = 0;', ''),
@@ -98,7 +99,7 @@ export const mutants: readonly Listed[] = [
   mutant('a waiter that was served keeps the process', WAITERS, 'this.#keepAlive.letGo();', ''),
 
   mutant('what the dead were granted stays', REPAIR, 'if (slotState(taken) === TAKEN) slots.repossess(slot, taken);', ''),
-  mutant('what the dead granted is taken back', REPAIR, ' && !owner.isGranted(slot)', ''),
+  mutant('what the dead granted is taken back', REPAIR, ' && !owner.block.census.isGranted(slot)', ''),
   mutant('whom the dead granted is not woken', REPAIR, 'owner.wake(cellThread(word));', '{}'),
   mutant('a line that the dead emptied stays so', REPAIR, 'line.reopen();', ''),
 
