@@ -13,20 +13,11 @@ import {
   show,
 } from './errors.ts';
 import { KeepAlive } from './keep-alive.ts';
-import {
-  FEATURE_TRACE,
-  TALLY_ACQUIRED,
-  TALLY_CREATED,
-  TALLY_DESTROYED,
-  TALLY_FACTORY_FAILURES,
-  TALLY_RECLAIMED,
-  TALLY_REJECTED,
-  TALLY_RELEASED,
-  TALLY_TIMED_OUT,
-} from './layout.ts';
+import { FEATURE_TRACE, TALLY_REJECTED } from './layout.ts';
 import { isServed, Lending, PENDING, reasonOf } from './lending.ts';
 import { MARK_TRIES, NONE, REASON_CLOSED, REASON_FACTORY, REASON_UNAVAILABLE } from './line.ts';
 import { ACTIVE, breakerOf, INACTIVE, isClosed, isDraining, isRefusing, RECOVERING } from './state.ts';
+import { figuresOf } from './stats.ts';
 import {
   type AcquireOptions,
   type Arguments,
@@ -402,31 +393,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   }
 
   stats(): PoolStats {
-    const { block } = this;
-    const { count, idle } = this.block.census.count();
-    const sums = block.tallies.sums();
-    return {
-      name: this.name,
-      state: this.getState(),
-      closed: this.isClosed(),
-      min: block.constants.min,
-      max: block.constants.max,
-      count,
-      idle,
-      active: count - idle,
-      waiting: block.line.waiting(),
-      threads: block.threads.attached(),
-      acquired: sums[TALLY_ACQUIRED],
-      released: sums[TALLY_RELEASED],
-      created: sums[TALLY_CREATED],
-      destroyed: sums[TALLY_DESTROYED],
-      timedOut: sums[TALLY_TIMED_OUT],
-      rejected: sums[TALLY_REJECTED],
-      factoryFailures: sums[TALLY_FACTORY_FAILURES],
-      reclaimed: sums[TALLY_RECLAIMED],
-      waitTime: block.waitTimes.read(),
-      holdTime: block.holdTimes.read(),
-    };
+    return { name: this.name, state: this.getState(), closed: this.isClosed(), ...figuresOf(this.block) };
   }
 }
 
