@@ -278,8 +278,10 @@ export abstract class Borrower<R> implements ResourcePool<R> {
 
   /** Throws if nobody is let in. */
   protected assertOpen(): void {
-    // Not counted: the counters of this thread may be another's by now.
-    if (this.isOut()) throw this.outError();
+    if (this.isOut()) {
+      this.tally(TALLY_REJECTED);
+      throw this.outError();
+    }
     const state = this.block.state.load();
     if (!isRefusing(state)) return;
     this.tally(TALLY_REJECTED);

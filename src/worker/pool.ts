@@ -10,13 +10,13 @@ import { FEATURE_SHARE, FEATURE_TRACE, TALLY_TIMED_OUT } from '../shared/layout.
 import { isServed } from '../shared/lending.ts';
 import { MARK_SYNC, NONE } from '../shared/line.ts';
 import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, SHARED, TRACE } from '../shared/protocol.ts';
-import { CLOSED, isClosed } from '../shared/state.ts';
+import { CLOSED } from '../shared/state.ts';
 import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
 import { Calls } from './calls.ts';
 import { type Caller, callerOf, makeRemote, remoteSerial, remoteSlot } from './remote.ts';
 import type { AttachedPool, Remote, SyncRemote } from './types.ts';
 
-type Out = 'no' | 'detached' | 'owner-gone';
+type Out = 'no' | 'detached' | 'pool-ended' | 'owner-gone';
 
 export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T> {
   readonly #port: MessagePort;
@@ -250,7 +250,8 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
         this.#factoryErrors.set(response[1], { ticket: response[2], error: fromWire(response[3]) });
         break;
       case FAREWELL:
-        this.#goOut('detached');
+        // Unless we have asked for it.
+        this.#goOut('pool-ended');
         this.#port.close();
         this.#hasLeft();
         break;
@@ -269,9 +270,21 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   // ── the end
 
   protected override whyOut(): string | undefined {
-    if (this.#out === 'no') return undefined;
-    if (this.#out === 'owner-gone') return 'the thread that owned it is gone';
-    return isClosed(this.block.state.load()) ? 'it is closed' : 'this thread has detached from it';
+    switch (this.#out) {
+      case 'no':
+        return undefined;
+      case 'detached':
+        return 'this thread has detached from it';
+      case 'pool-ended':
+        return 'it is closed';
+      case 'owner-gone':
+        return 'the thread that owned it is gone';
+    }
+  }
+
+  /** Once this thread has left a pool that goes on, its counters may be another thread's. */
+  protected override tally(counter: number): void {
+    if (this.#out !== 'detached') super.tally(counter);
   }
 
   /** The port has closed. */
