@@ -129,7 +129,7 @@ export class Demand<T> {
    */
   #refuse(tries: readonly Waiting[]): void {
     if (tries.length === 0) return;
-    if (this.#lending.isHandingOn()) return this.#lookAgain();
+    if (this.#block.census.isHandingOn()) return this.#lookAgain();
     const { line } = this.#block;
     const left = line.waiters().slice(this.#underWay());
     for (const { cell, word } of tries)
@@ -150,7 +150,7 @@ export class Demand<T> {
   refill(): void {
     const { slots, state } = this.#block;
     if (this.#refillTimer !== undefined || isDraining(state.load())) return;
-    let missing = this.#settings.min - this.#lending.census().count;
+    let missing = this.#settings.min - this.#block.census.count().count;
     for (let slot = 0; slot < slots.count && missing > 0; slot++) {
       if (breakerOf(state.load()) !== ACTIVE || isClosed(state.load()) || this.#refillTimer !== undefined) return;
       if (slotState(slots.load(slot)) !== EMPTY || !slots.reserve(slot)) continue;
@@ -182,7 +182,7 @@ export class Demand<T> {
       this.#tell.failed(error);
       this.#backOff();
     }
-    this.#guard.failure(error, true);
+    this.#guard.factoryFailed(error);
     this.#tell.changed();
   }
 

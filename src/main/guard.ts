@@ -88,6 +88,11 @@ export class Guard {
     if (wasProbe && breakerOf(this.#state.load()) === RECOVERING) this.#breaker.deactivate();
   }
 
+  /** A failure to make something ends RECOVERING as that of a probe does. */
+  factoryFailed(error: Error): void {
+    this.failure(error, true);
+  }
+
   /** A strategy that is asynchronous against its contract may fail later, but no less quietly. */
   #tell(report: (strategy: CircuitBreakerStrategy) => unknown): void {
     const failed = (error: unknown): void => this.#events.failed(asError(error));

@@ -12,7 +12,6 @@ import {
   FAILURE,
   FAREWELL,
   LEAVE,
-  REFUSED,
   RELEASE,
   type Request,
   SHARED,
@@ -82,22 +81,17 @@ export class Members<T> {
 
   // ── coming
 
-  /** Somebody knocks, with our end of a channel. */
-  admit(threadId: number, port: MessagePort): void {
+  /** Somebody knocks, with our end of a channel. Gives why it may not come in, if so. */
+  admit(threadId: number, port: MessagePort): PoolError | undefined {
     const { name, maxThreads } = this.#settings;
     const { block } = this.#lending;
-    const refuse = (error: PoolError): void => {
-      port.postMessage([[REFUSED, toWire(error)]]);
-      port.close();
-    };
-    if (isClosed(block.state.load())) return refuse(new PoolClosedError(`pool ${show(name)} is closed`, name));
+    if (isClosed(block.state.load())) return new PoolClosedError(`pool ${show(name)} is closed`, name);
     let copies = 0;
     for (const member of this.#members.values()) if (member.threadId === threadId) copies++;
-    if (copies >= MOST_COPIES)
-      return refuse(new PoolError(`pool ${show(name)}: thread ${threadId} is attached ${copies} times already`, name));
+    if (copies >= MOST_COPIES) return new PoolError(`pool ${show(name)}: thread ${threadId} is attached ${copies} times already`, name);
     const thread = block.threads.admit(threadId, (thread) => this.#members.has(thread));
     if (thread === NONE)
-      return refuse(new PoolError(`pool ${show(name)}: ${maxThreads} threads are attached already, which is maxThreads: raise it`, name));
+      return new PoolError(`pool ${show(name)}: ${maxThreads} threads are attached already, which is maxThreads: raise it`, name);
     block.bells.reset(thread);
     const member = new Member(name, thread, threadId, port, block.bells);
     this.#members.set(thread, member);
@@ -109,6 +103,7 @@ export class Members<T> {
       ...[...this.#shared].map(([slot, { generation, value }]) => [SHARED, slot, generation, value] as const),
     ]);
     this.#events.attached(threadId);
+    return undefined;
   }
 
   // ── asking
@@ -258,8 +253,6 @@ export class Members<T> {
     if (this.#members.get(member.thread) !== member) return;
     this.#members.delete(member.thread);
     const { block } = this.#lending;
-    const leases = new Map<number, number>();
-    for (let slot = 0; slot < block.slots.count; slot++) leases.set(slot, leaseOf(block.slots.load(slot)));
     this.#errands.abandon(member, PATIENCE);
     const borrowed = repair(this.#lending, member.thread);
     block.tallies.add(OWNER, TALLY_RECLAIMED, borrowed.length);
@@ -267,8 +260,8 @@ export class Members<T> {
     block.threads.dismiss(member.thread);
     member.end();
     const release = this.#settings.orphans === 'release';
-    for (const slot of borrowed)
-      member.whenSettledOr(PATIENCE, slot, leases.get(slot)!, (settled) => this.#events.orphaned(slot, release && settled));
+    for (const { slot, lease } of borrowed)
+      member.whenSettledOr(PATIENCE, slot, lease, (settled) => this.#events.orphaned(slot, release && settled));
     this.#events.detached(member.threadId, borrowed.length);
   }
 

@@ -3,6 +3,7 @@ import { checkDuration } from '../shared/acquire-options.ts';
 import { show } from '../shared/errors.ts';
 import { MAX_CELLS, MAX_SLOTS, MAX_THREADS } from '../shared/layout.ts';
 import type { CircuitBreakerStrategy, PoolOptions } from './types.ts';
+import { whole } from './whole.ts';
 
 type Hook<T, V> = (resource: T) => V | PromiseLike<V>;
 
@@ -94,14 +95,6 @@ export function settingsOf<T>(options: PoolOptions<T>): Settings<T> {
     expose: names(options.expose),
     share: hook('share', options.share),
   };
-}
-
-function whole(option: string, value: unknown, fallback: number, least: number, most: number): number {
-  if (value === undefined) return fallback;
-  if (typeof value !== 'number') throw new TypeError(`${option} must be a whole number, not ${show(value)}`);
-  if (!Number.isInteger(value) || value < least || value > most)
-    throw new RangeError(`${option} must be a whole number from ${least} to ${most}, not ${show(value)}`);
-  return value;
 }
 
 /** Whole milliseconds: fractions are rounded up, so that a small limit does not become none. */

@@ -36,13 +36,14 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   readonly #demand: Demand<T>;
   readonly #timetable: Timetable;
   readonly #factoryErrors = new Map<number, { ticket: number; error: unknown }>();
-  readonly #whenSwept: (() => void)[] = [];
-  readonly #whenBack: (() => void)[] = [];
   #imposed = 0;
   #turning = false;
   #again = false;
   #closing: Promise<void> | undefined;
   #draining: Promise<void> | undefined;
+  /** What these two wait for. */
+  #swept = (): void => {};
+  #allBack = (): void => {};
   #ended = false;
 
   constructor(settings: Settings<T>) {
@@ -128,7 +129,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
         failed: (_, thrown) => {
           this.tally(TALLY_FACTORY_FAILURES);
           this.block.slots.vacate(slot);
-          this.#guard.failure(asError(thrown), false);
+          this.#guard.factoryFailed(asError(thrown));
           reject(thrown);
         },
       });
@@ -174,6 +175,8 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     this.#acceptReturned();
     const state = this.block.state.load();
     if (isClosed(state)) {
+      // Not by us: a thread has taken us for dead, or something else has written into the block.
+      if (this.#closing === undefined) void this.close();
       this.lending.evict(REASON_CLOSED);
       this.#sweep();
       return;
@@ -184,7 +187,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       this.#demand.meet();
     }
     this.#demand.refill();
-    if (isDraining(state) && this.#isAllBack()) for (const back of this.#whenBack.splice(0)) back();
+    if (isDraining(state) && this.#isAllBack()) this.#allBack();
   }
 
   #acceptReturned(): void {
@@ -229,8 +232,10 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     const verdict = ask('beforeRelease', this.#settings.beforeRelease, this.#stock.resources.get(slot), this.#settings.checkTimeout);
     whenKnown(verdict, (known) => {
       const { maxUses } = this.#settings;
-      // Reported while the slot is still in hand: if that moves the breaker, nobody gets it by the old rule.
-      if (this.#passes(known)) {
+      const passes = this.#passes(known);
+      // Condemned meanwhile: reported, too. Otherwise reported while the slot is still in hand: if that moves the breaker, nobody gets it by the old rule.
+      if (this.#stock.isCondemned(slot)) this.#stock.keep(slot);
+      else if (passes) {
         this.#guard.success(wasProbe);
         if (maxUses !== 0 && this.block.uses(slot) >= maxUses) this.#stock.unmake(slot, 'max-uses');
         else this.#stock.keep(slot);
@@ -273,14 +278,18 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   close(): Promise<void> {
     if (this.#closing !== undefined) return this.#closing;
     // Known before anything else happens: what follows calls out, and may be asked to close again.
-    this.#closing = this.keepAlive.during(new Promise<void>((resolve) => this.#whenSwept.push(resolve)));
+    this.#closing = this.keepAlive.during(
+      new Promise<void>((resolve) => {
+        this.#swept = resolve;
+      }),
+    );
     this.#impose(CLOSED);
     // LINE may be damaged, and nobody is to be left behind.
     this.block.line.reopen();
     this.lending.evict(REASON_CLOSED);
     this.#demand.end();
     this.#giveUpMaking();
-    for (const back of this.#whenBack.splice(0)) back();
+    this.#allBack();
     this.called();
     return this.#closing;
   }
@@ -297,7 +306,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   #sweep(): void {
     const { out, inHand } = this.#clear();
     if (inHand > 0) return;
-    for (const swept of this.#whenSwept.splice(0)) swept();
+    this.#swept();
     if (out === 0) this.#end();
   }
 
@@ -313,7 +322,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       while (slots.flag(slot) === FOUND_IDLE) if (slots.check(slot)) this.#stock.unmake(slot, 'closed');
       const state = slotState(slots.load(slot));
       // Granted counts as out, picked up or not: a thread that is blocked may take its time.
-      if (state === LEASED || (state === TAKEN && this.lending.isGranted(slot))) out++;
+      if (state === LEASED || (state === TAKEN && this.block.census.isGranted(slot))) out++;
       else if (state !== EMPTY) inHand++;
     }
     return { out, inHand };
@@ -351,7 +360,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   async #drain(): Promise<void> {
     if (this.#closing === undefined) {
       await new Promise<void>((resolve) => {
-        this.#whenBack.push(resolve);
+        this.#allBack = resolve;
         this.#impose(DRAINING);
         this.called();
       });
@@ -395,14 +404,6 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     if (this.block.slots.seize(slot, this.lending.forget(slot))) this.#discard(slot, error);
   }
 
-  protected override isOut(): boolean {
-    return false;
-  }
-
-  protected override whyOut(): string {
-    return 'it is closed';
-  }
-
   condemn(resource: T, error?: Error): boolean {
     const slot = this.#stock.resources.slotOf(resource);
     if (slot === NONE || !this.#stock.condemn(slot)) return false;
@@ -442,10 +443,6 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       state.set(RETURNS_GUARDED);
       this.lending.flagAll();
     }
-  }
-
-  override isClosed(): boolean {
-    return isClosed(this.block.state.load());
   }
 
   on<E extends keyof PoolEvents<T>>(event: E, listener: (...args: PoolEvents<T>[E]) => void): this {

@@ -4,11 +4,12 @@
  */
 import { MessagePort } from 'node:worker_threads';
 import { ControlBlock } from '../shared/control-block.ts';
-import { PoolClosedError, show, toWire } from '../shared/errors.ts';
+import { PoolClosedError, type PoolError, show, toWire } from '../shared/errors.ts';
 import { KNOCK, type Knock, REFUSED } from '../shared/protocol.ts';
 import { isClosed } from '../shared/state.ts';
 
-type Door = (threadId: number, port: MessagePort) => void;
+/** Lets a thread in, or says why not. */
+type Door = (threadId: number, port: MessagePort) => PoolError | undefined;
 
 /** Pools that have not ended. Ids that are not here belong to one that has, or to another copy of this module. */
 const doors = new Map<number, Door>();
@@ -27,14 +28,18 @@ export function closeDoor(poolId: number): void {
 /** `source` is Node's number of the sender, which a message cannot forge. */
 function heard(message: unknown, source: number): void {
   if (!isKnock(message)) return;
-  const { poolId, port, name, buffer } = message;
-  const door = doors.get(poolId);
-  if (door !== undefined) return door(source, port);
-  // A pool that has ended is closed, and its block says so, whoever's it was. No need to remember it.
+  const door = doors.get(message.poolId);
+  const refusal = door === undefined ? refusalOf(message) : door(source, message.port);
+  if (refusal === undefined) return;
+  message.port.postMessage([[REFUSED, toWire(refusal)]]);
+  message.port.close();
+}
+
+/** A pool that has ended is closed, and its block says so, whoever's it was. No need to remember it. Undefined: it may be another copy's of this module. */
+function refusalOf({ name, buffer }: Knock): PoolError | undefined {
   const block = buffer instanceof SharedArrayBuffer ? ControlBlock.open(buffer) : undefined;
-  if (!(block instanceof ControlBlock) || !isClosed(block.state.load())) return;
-  port.postMessage([[REFUSED, toWire(new PoolClosedError(`pool ${show(name)} is closed`, name))]]);
-  port.close();
+  const isEnded = block instanceof ControlBlock && isClosed(block.state.load());
+  return isEnded ? new PoolClosedError(`pool ${show(name)} is closed`, name) : undefined;
 }
 
 function isKnock(message: unknown): message is Knock {

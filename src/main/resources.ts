@@ -27,10 +27,17 @@ export class Resources<T> {
   delete(slot: number): T {
     const resource = this.get(slot);
     this.#bySlot[slot] = undefined;
-    if (this.#slots.get(resource) === slot) this.#slots.delete(resource);
+    if (this.#slots.get(resource) === slot) this.#moveOn(resource);
     clearTimeout(this.#retirement.get(slot));
     this.#retirement.delete(slot);
     return resource;
+  }
+
+  /** The factory may have made the same value twice. */
+  #moveOn(resource: T): void {
+    const another = this.#bySlot.indexOf(resource);
+    if (another === NONE) this.#slots.delete(resource);
+    else this.#slots.set(resource, another);
   }
 
   /** Calls `retire` when the resource in this slot has lived for `lifetime` ms. */

@@ -92,21 +92,19 @@ export class Stock<T> {
   /** Why a slot in hand must not be had by anybody any more, if so. */
   doom(slot: number): DestroyReason | undefined {
     if (isClosed(this.#block.state.load())) return 'closed';
-    if (!this.#block.isRetired(slot)) return undefined;
-    return this.#condemned.has(slot) ? 'unhealthy' : 'max-lifetime';
+    return this.#block.isRetired(slot) ? 'max-lifetime' : undefined;
   }
 
   #retireInTime(slot: number): void {
     const { maxLifetime } = this.#settings;
-    if (maxLifetime > 0)
-      this.resources.retireAfter(slot, maxLifetime * (1 - LIFETIME_JITTER * Math.random()), () => this.#retire(slot, 'max-lifetime'));
+    if (maxLifetime > 0) this.resources.retireAfter(slot, maxLifetime * (1 - LIFETIME_JITTER * Math.random()), () => this.#retire(slot));
   }
 
   /** It is broken, wherever it is. False: that was known. */
   condemn(slot: number): boolean {
     if (this.#condemned.has(slot)) return false;
     this.#condemned.add(slot);
-    this.#retire(slot, 'unhealthy');
+    this.#retire(slot);
     return true;
   }
 
@@ -115,11 +113,11 @@ export class Stock<T> {
   }
 
   /** Goes now if it is idle, else as soon as it is back. */
-  #retire(slot: number, reason: DestroyReason): void {
+  #retire(slot: number): void {
     const { slots } = this.#block;
     this.#block.setRetired(slot, true);
     for (;;) {
-      if (slots.check(slot)) return this.unmake(slot, reason);
+      if (slots.check(slot)) return this.keep(slot);
       if (slots.flag(slot) !== FOUND_IDLE) return;
     }
   }
@@ -141,15 +139,15 @@ export class Stock<T> {
 
   // ── out
 
-  /** In hand -> EMPTY, by way of the destructor. */
-  unmake(slot: number, reason: DestroyReason): void {
+  /** In hand -> EMPTY, by way of the destructor. What is condemned goes for that reason, whatever brings it here. */
+  unmake(slot: number, cause: DestroyReason): void {
     if (!this.resources.has(slot)) {
       // Only where the word was damaged: see `mend`.
       this.#block.slots.vacate(slot);
       return this.#tell.changed();
     }
     const resource = this.resources.delete(slot);
-    this.#condemned.delete(slot);
+    const reason = this.#condemned.delete(slot) ? 'unhealthy' : cause;
     whenKnown(this.#destruct(resource), () => {
       this.#block.slots.vacate(slot);
       this.#block.tallies.add(OWNER, TALLY_DESTROYED);

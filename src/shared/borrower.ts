@@ -13,20 +13,11 @@ import {
   show,
 } from './errors.ts';
 import { KeepAlive } from './keep-alive.ts';
-import {
-  FEATURE_TRACE,
-  TALLY_ACQUIRED,
-  TALLY_CREATED,
-  TALLY_DESTROYED,
-  TALLY_FACTORY_FAILURES,
-  TALLY_RECLAIMED,
-  TALLY_REJECTED,
-  TALLY_RELEASED,
-  TALLY_TIMED_OUT,
-} from './layout.ts';
+import { FEATURE_TRACE, TALLY_REJECTED } from './layout.ts';
 import { isServed, Lending, PENDING, reasonOf } from './lending.ts';
 import { MARK_TRIES, NONE, REASON_CLOSED, REASON_FACTORY, REASON_UNAVAILABLE } from './line.ts';
 import { ACTIVE, breakerOf, INACTIVE, isClosed, isDraining, isRefusing, RECOVERING } from './state.ts';
+import { figuresOf } from './stats.ts';
 import {
   type AcquireOptions,
   type Arguments,
@@ -83,10 +74,10 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   protected abstract giveUp(slot: number, error: Error): void;
   /** The factory's error for one of our waiters. */
   protected abstract factoryError(cell: number, ticket: number): unknown;
-  /** True: this thread takes no part any more (detached, or its owner died), and giving back means nothing. */
-  protected abstract isOut(): boolean;
-  /** Why, for an error message. */
-  protected abstract whyOut(): string;
+  /** Why this thread takes no part any more (detached, or its owner died), and giving back means nothing. Undefined: it does. */
+  protected whyOut(): string | undefined {
+    return undefined;
+  }
   /** Rung, or about to wait: should this thread listen to its bell? */
   protected isListening(): boolean {
     return this.waiters.size > 0;
@@ -185,7 +176,8 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     const { block, lending } = this;
     const { line, constants } = block;
     // Places serve as many as there are, unless only so many probes are let out.
-    const isRoom = line.isShorterThan(constants.maxWaiting) || (breakerOf(block.state.load()) !== RECOVERING && !lending.isSpokenFor());
+    const isRoom =
+      line.isShorterThan(constants.maxWaiting) || (breakerOf(block.state.load()) !== RECOVERING && !block.census.isSpokenFor());
     const cell = isRoom ? lending.join(mark) : NONE;
     if (cell === NONE) {
       this.tally(TALLY_REJECTED);
@@ -208,7 +200,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   protected tryToStand(): number {
     const { block, lending } = this;
     if (this.isOut() || isRefusing(block.state.load())) return NONE;
-    if (lending.isSpokenFor()) return NONE;
+    if (block.census.isSpokenFor()) return NONE;
     const cell = lending.join(MARK_TRIES);
     if (cell === NONE) return NONE;
     if (isRefusing(block.state.load()) && lending.leave(cell)) return NONE;
@@ -288,12 +280,20 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   protected assertOpen(): void {
     if (this.isOut()) {
       this.tally(TALLY_REJECTED);
-      throw new PoolClosedError(`pool ${show(this.name)}: ${this.whyOut()}`, this.name);
+      throw this.outError();
     }
     const state = this.block.state.load();
     if (!isRefusing(state)) return;
     this.tally(TALLY_REJECTED);
     throw this.#refused(state);
+  }
+
+  protected isOut(): boolean {
+    return this.whyOut() !== undefined;
+  }
+
+  protected outError(): PoolClosedError {
+    return new PoolClosedError(`pool ${show(this.name)}: ${this.whyOut()}`, this.name);
   }
 
   #refused(state: number): unknown {
@@ -325,7 +325,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
 
   /** Says who holds what: a thread that waits for itself should be able to read it. */
   protected timedOut(timeout: number): Error {
-    const { count, idle } = this.lending.census();
+    const { count, idle } = this.block.census.count();
     const mine = this.lending.held.reduce((held, lease) => (lease === 0 ? held : held + 1), 0);
     const out = `${count - idle} of ${this.block.constants.max} are out or being made, ${mine} of them with this thread`;
     const hint = mine > 0 && mine === count - idle ? ': it may be waiting for itself' : '';
@@ -374,15 +374,15 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   // ── counting
 
   count(): number {
-    return this.lending.census().count;
+    return this.block.census.count().count;
   }
 
   idleCount(): number {
-    return this.lending.census().idle;
+    return this.block.census.count().idle;
   }
 
   activeCount(): number {
-    const { count, idle } = this.lending.census();
+    const { count, idle } = this.block.census.count();
     return count - idle;
   }
 
@@ -395,31 +395,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   }
 
   stats(): PoolStats {
-    const { block } = this;
-    const { count, idle } = this.lending.census();
-    const sums = block.tallies.sums();
-    return {
-      name: this.name,
-      state: this.getState(),
-      closed: this.isClosed(),
-      min: block.constants.min,
-      max: block.constants.max,
-      count,
-      idle,
-      active: count - idle,
-      waiting: block.line.waiting(),
-      threads: block.threads.attached(),
-      acquired: sums[TALLY_ACQUIRED],
-      released: sums[TALLY_RELEASED],
-      created: sums[TALLY_CREATED],
-      destroyed: sums[TALLY_DESTROYED],
-      timedOut: sums[TALLY_TIMED_OUT],
-      rejected: sums[TALLY_REJECTED],
-      factoryFailures: sums[TALLY_FACTORY_FAILURES],
-      reclaimed: sums[TALLY_RECLAIMED],
-      waitTime: block.waitTimes.read(),
-      holdTime: block.holdTimes.read(),
-    };
+    return { name: this.name, state: this.getState(), closed: this.isClosed(), ...figuresOf(this.block) };
   }
 }
 

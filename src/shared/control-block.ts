@@ -1,5 +1,6 @@
 /** One SharedArrayBuffer seen as what is in it. Made by the owner, attached to by everybody else. */
 import { Bells } from './bell.ts';
+import { Census } from './census.ts';
 import { Histogram } from './histogram.ts';
 import {
   ABI_VERSION,
@@ -62,6 +63,7 @@ export class ControlBlock {
   readonly floats: Float64Array;
   readonly slots: Slots;
   readonly line: Line;
+  readonly census: Census;
   readonly bells: Bells;
   readonly state: PoolState;
   readonly threads: Threads;
@@ -76,6 +78,7 @@ export class ControlBlock {
     this.floats = new Float64Array(buffer);
     this.slots = new Slots(this.words, layout.slots, layout.slotCount);
     this.line = new Line(this.words, layout);
+    this.census = new Census(this.slots, this.line);
     this.bells = new Bells(this.words, layout.threads, layout.threadCount);
     this.state = new PoolState(this.words);
     this.threads = new Threads(this.words, layout.threads, layout.threadCount);

@@ -28,7 +28,7 @@ import {
   WAITING,
   type Waiting,
 } from './line.ts';
-import { EMPTY, FLAG, FOUND_IDLE, IDLE, LEASED, leasedTo, leaseOf, type Slots, slotState, TAKEN } from './slot.ts';
+import { EMPTY, FLAG, FOUND_IDLE, IDLE, leasedTo, leaseOf, type Slots, slotState } from './slot.ts';
 import { CLOSED, guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, RETURNS_GUARDED } from './state.ts';
 import { Succession } from './succession.ts';
 import { OWNER } from './threads.ts';
@@ -41,9 +41,6 @@ const sentAway = (reason: number): number => -1 - reason;
 
 /** Every how many hand-outs one hold is timed: the clock costs more than the hand-out. */
 const SAMPLE_EVERY = 64;
-
-/** How often somebody who would say no looks at all slots before leaving it to the line. */
-const LOOKS = 3;
 
 /** How often a thread that only ever borrows and gives back looks up from it, in ms: it may never get to its event loop. */
 const LOOK_EVERY = 250;
@@ -78,8 +75,6 @@ export class Lending {
   readonly #traced: boolean;
   readonly #listener: Listener;
   readonly #sampledAt: Float64Array;
-  /** Slot words, for comparing. */
-  readonly #seen: Int32Array;
   /** Hand-outs so far: the number of a lease, and our counter of hand-outs. */
   #begun = 0;
   /** The next hand-out that is timed; and the next that is looked at at all. */
@@ -112,7 +107,6 @@ export class Lending {
     this.#watchesAll = this.#traced || block.constants.maxUses !== 0;
     this.#listener = listener;
     this.#sampledAt = new Float64Array(block.slots.count);
-    this.#seen = new Int32Array(block.slots.count);
   }
 
   /** The slot that this thread has borrowed last. */
@@ -215,11 +209,19 @@ export class Lending {
   }
 
   #giveBackFlagged(slot: number, lease: number): void {
+    if (this.mustReturn(slot)) this.#handIn(slot, lease);
+    else this.#passOn(slot, lease);
+  }
+
+  /** To the owner, who has to see it first. */
+  #handIn(slot: number, lease: number): void {
     const { slots } = this.block;
-    if (this.mustReturn(slot)) {
-      if (slots.handIn(slot, lease)) this.callOwner();
-      return;
-    }
+    if (slots.handIn(slot, lease)) this.callOwner();
+  }
+
+  /** To the next in line. */
+  #passOn(slot: number, lease: number): void {
+    const { slots } = this.block;
     if (!slots.giveBackFlagged(slot, lease)) return;
     this.match();
     if (this.block.isRetired(slot)) this.callOwner();
@@ -240,21 +242,20 @@ export class Lending {
   }
 
   /**
-   * Picks up what a waiter of ours was given. The slot first, then the cell: in between, the slot says whose it is.
+   * Takes what a waiter of ours was given.
    * REASON_DAMAGED: the cell is not ours any more, or says what cannot be. Then there is nothing behind it that this thread may use.
    */
   collect(cell: number): number {
-    const { line, slots } = this.block;
+    const { line } = this.block;
     const word = line.load(cell);
     if (cellThread(word) !== this.me) return sentAway(REASON_DAMAGED);
     switch (cellState(word)) {
       case WAITING:
         return PENDING;
       case GRANTED: {
-        const slot = cellSlot(word);
-        const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;
-        line.free(cell, word);
+        const lease = this.#pickUp(cell, word);
         if (lease === 0) return sentAway(REASON_DAMAGED);
+        const slot = cellSlot(word);
         this.#last = slot;
         this.#begin(slot, lease);
         return slot;
@@ -270,12 +271,36 @@ export class Lending {
     }
   }
 
+  /** The slot first, then the cell: in between, the slot says whose it is. Gives the lease, or 0 if the block is damaged. */
+  #pickUp(cell: number, granted: number): number {
+    const { line, slots } = this.block;
+    const slot = cellSlot(granted);
+    const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;
+    line.free(cell, granted);
+    return lease;
+  }
+
   /** Out of the line. False: it was served first, `collect` it. */
   leave(cell: number): boolean {
     if (!this.block.line.leave(cell, this.me)) return false;
     // What it might have got is passed on; and somebody has to notice that the line is empty.
     this.match();
     return true;
+  }
+
+  /**
+   * Out of the line, whatever it comes to: whoever cancels passes on what it won meanwhile. Nobody has had that, so it is not counted as borrowed, and neither
+   * beforeRelease nor a strategy hears of a return.
+   */
+  withdraw(cell: number): void {
+    if (this.leave(cell)) return;
+    const word = this.block.line.load(cell);
+    if (cellThread(word) !== this.me || cellState(word) !== GRANTED) return void this.collect(cell);
+    const lease = this.#pickUp(cell, word);
+    if (lease === 0) return;
+    const slot = cellSlot(word);
+    if (this.block.isRetired(slot)) this.#handIn(slot, lease);
+    else this.#passOn(slot, lease);
   }
 
   // ── matching
@@ -395,71 +420,6 @@ export class Lending {
   callOwner(): void {
     if (this.me === OWNER) this.#listener.called();
     else this.block.bells.ring(OWNER);
-  }
-
-  // ── counting
-
-  /** One look at every slot: idle and everything else that is there. */
-  census(): { count: number; idle: number } {
-    const { slots } = this.block;
-    let count = 0;
-    let idle = 0;
-    for (let slot = 0; slot < slots.count; slot++) {
-      const state = slotState(slots.load(slot));
-      if (state !== EMPTY) count++;
-      if (state === IDLE) idle++;
-    }
-    return { count, idle };
-  }
-
-  /**
-   * Is everything that might serve somebody without anybody giving back (idle, empty, in the owner's hands, or about to be granted) wanted by those in line already?
-   *
-   * True is final, so it has to have been so at one instant: every slot was the same before and after we looked at the line. A single look may see one slot before and another
-   * after something was handed on, and find nothing where something was idle all along. False may also mean that too much is going on to tell: whoever joins the line will be told.
-   */
-  isSpokenFor(): boolean {
-    for (let looks = 0; looks < LOOKS; looks++) {
-      const supply = this.#lookAtSlots();
-      if (this.block.line.isShorterThan(supply)) return false;
-      if (this.#isAsSeen()) return true;
-    }
-    return false;
-  }
-
-  #lookAtSlots(): number {
-    const { slots } = this.block;
-    let supply = 0;
-    for (let slot = 0; slot < slots.count; slot++) {
-      const word = slots.load(slot);
-      this.#seen[slot] = word;
-      const state = slotState(word);
-      if (state === TAKEN ? !this.isGranted(slot) : state !== LEASED) supply++;
-    }
-    return supply;
-  }
-
-  /** Has a waiter been given this slot, and not picked it up yet? */
-  isGranted(slot: number): boolean {
-    const { line } = this.block;
-    for (let cell = 0; cell < line.count; cell++) {
-      const word = line.load(cell);
-      if (cellState(word) === GRANTED && cellSlot(word) === slot) return true;
-    }
-    return false;
-  }
-
-  /** Has some match a slot that it has not granted to anybody yet? It is about to, or to put it back. */
-  isHandingOn(): boolean {
-    const { slots } = this.block;
-    for (let slot = 0; slot < slots.count; slot++) if (slotState(slots.load(slot)) === TAKEN && !this.isGranted(slot)) return true;
-    return false;
-  }
-
-  #isAsSeen(): boolean {
-    const { slots } = this.block;
-    for (let slot = 0; slot < slots.count; slot++) if (slots.load(slot) !== this.#seen[slot]) return false;
-    return true;
   }
 
   /** Has this cell of ours still to be served? */

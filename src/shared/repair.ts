@@ -22,8 +22,8 @@ import type { Lending } from './lending.ts';
 import { cellSlot, cellState, cellThread, FAILED, FREE, GRANTED } from './line.ts';
 import { LEASED, leaseOf, slotState, slotThread, TAKEN } from './slot.ts';
 
-/** By the owner, once no script of that thread can run any more. Gives the slots that it had borrowed, now CHECKING. The caller matches. */
-export function repair(owner: Lending, dead: number): number[] {
+/** By the owner, once no script of that thread can run any more. Gives what it had borrowed, now CHECKING. The caller matches. */
+export function repair(owner: Lending, dead: number): { slot: number; lease: number }[] {
   const { line, slots } = owner.block;
 
   for (let cell = 0; cell < line.count; cell++) {
@@ -40,13 +40,14 @@ export function repair(owner: Lending, dead: number): number[] {
     }
   }
 
-  const borrowed: number[] = [];
+  const borrowed: { slot: number; lease: number }[] = [];
   for (let slot = 0; slot < slots.count; slot++) {
     const word = slots.load(slot);
     if (slotThread(word) !== dead) continue;
-    if (slotState(word) === LEASED && slots.seize(slot, leaseOf(word))) borrowed.push(slot);
+    const lease = leaseOf(word);
+    if (slotState(word) === LEASED && slots.seize(slot, lease)) borrowed.push({ slot, lease });
     // The word was read before the cells: if the waiter it was granted to has picked it up since, the compare-exchange fails.
-    if (slotState(word) === TAKEN && !owner.isGranted(slot)) slots.repossess(slot, word);
+    if (slotState(word) === TAKEN && !owner.block.census.isGranted(slot)) slots.repossess(slot, word);
   }
 
   for (let cell = 0; cell < line.count; cell++) {

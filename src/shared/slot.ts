@@ -79,10 +79,13 @@ export class Slots {
   readonly count: number;
   readonly #words: Int32Array;
   readonly #base: number;
+  /** The owner's own books: which slots it has in hand. Nobody else can write there. */
+  readonly #inHand: Uint8Array;
 
   constructor(words: Int32Array, base: number, count: number) {
     this.#words = words;
     this.#base = base;
+    this.#inHand = new Uint8Array(count);
     this.count = count;
   }
 
@@ -101,6 +104,19 @@ export class Slots {
 
   #swap(slot: number, from: number, to: number): boolean {
     return Atomics.compareExchange(this.#words, this.at(slot), from, to) === from;
+  }
+
+  /** Into the owner's hands. */
+  #grasp(slot: number, from: number, to: number): boolean {
+    if (!this.#swap(slot, from, to)) return false;
+    this.#inHand[slot] = 1;
+    return true;
+  }
+
+  /** Out of them, whatever the word says by now. */
+  #letGo(slot: number, from: number, to: number): boolean {
+    this.#inHand[slot] = 0;
+    return isInHand(from) && this.#swap(slot, from, to);
   }
 
   // ── anyone
@@ -175,51 +191,55 @@ export class Slots {
 
   // ── the owner only
 
-  /** The one state that does not exist -> CHECKING: the word is damaged, and the owner takes what it stands for. */
+  /**
+   * -> CHECKING from a word that is damaged: the state that does not exist, or one in which the owner has it in hand, and it has not. The owner takes what it
+   * stands for.
+   */
   salvage(slot: number): boolean {
     const word = this.load(slot);
-    return slotState(word) === NO_STATE && this.#swap(slot, word, inState(word, CHECKING, 0));
+    const isDamaged = slotState(word) === NO_STATE || (isInHand(word) && this.#inHand[slot] === 0);
+    return isDamaged && this.#grasp(slot, word, inState(word, CHECKING, 0));
   }
 
   /** EMPTY -> CREATING. */
   reserve(slot: number): boolean {
     const word = this.load(slot);
-    return slotState(word) === EMPTY && this.#swap(slot, word, inState(word, CREATING, 0));
+    return slotState(word) === EMPTY && this.#grasp(slot, word, inState(word, CREATING, 0));
   }
 
   /** CREATING or CHECKING -> IDLE. The owner matches afterwards. */
   shelve(slot: number): boolean {
     const word = this.load(slot);
-    return isInHand(word) && this.#swap(slot, word, nextRound(word, IDLE));
+    return this.#letGo(slot, word, nextRound(word, IDLE));
   }
 
   /** CREATING or CHECKING -> TAKEN(owner), to grant it. Flagged like `take`. */
   offer(slot: number): boolean {
     const word = this.load(slot);
-    return isInHand(word) && this.#swap(slot, word, inState(word, TAKEN, 0) | FLAG);
+    return this.#letGo(slot, word, inState(word, TAKEN, 0) | FLAG);
   }
 
   /** CREATING or CHECKING -> EMPTY: the factory failed, or the destructor is through. */
   vacate(slot: number): boolean {
     const word = this.load(slot);
-    return isInHand(word) && this.#swap(slot, word, nextRound(word, EMPTY));
+    return this.#letGo(slot, word, nextRound(word, EMPTY));
   }
 
   /** IDLE -> CHECKING: a health check, a hook, or the end. */
   check(slot: number): boolean {
     const word = this.load(slot);
-    return slotState(word) === IDLE && this.#swap(slot, word, inState(word, CHECKING, 0));
+    return slotState(word) === IDLE && this.#grasp(slot, word, inState(word, CHECKING, 0));
   }
 
   /** RETURNED -> CHECKING. */
   accept(slot: number): boolean {
     const word = this.load(slot);
-    return slotState(word) === RETURNED && this.#swap(slot, word, inState(word, CHECKING, 0));
+    return slotState(word) === RETURNED && this.#grasp(slot, word, inState(word, CHECKING, 0));
   }
 
   /** LEASED(t) -> CHECKING for a thread that is dead, or that asked for it: exactly this lease, flagged or not. */
   seize(slot: number, lease: number): boolean {
-    return this.#swap(slot, lease, inState(lease, CHECKING, 0)) || this.#swap(slot, lease | FLAG, inState(lease, CHECKING, 0));
+    return this.#grasp(slot, lease, inState(lease, CHECKING, 0)) || this.#grasp(slot, lease | FLAG, inState(lease, CHECKING, 0));
   }
 
   /** TAKEN(t) -> IDLE, exactly from the word that was seen: t is dead and granted it to nobody. The owner matches afterwards. */

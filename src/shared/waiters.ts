@@ -72,7 +72,10 @@ export class Waiters {
       this.#enter(waiter);
       this.#keepAlive.hold();
       if (timeout > 0) waiter.timer = setTimeout(() => this.#timeOut(waiter, timeout), timeout);
-      if (signal !== undefined) this.#signals.use(signal);
+      if (signal === undefined) return;
+      this.#signals.use(signal);
+      // Standing in line calls out on the owner: to a factory, or a hook, that may have aborted it.
+      if (signal.aborted) this.#withdraw(waiter, signal.reason);
     }) as Promise<V | null>;
   }
 
@@ -109,13 +112,15 @@ export class Waiters {
 
   /** Settles whoever was served. The line serves the oldest first: behind one that has not been served, none has. */
   poll(): void {
-    for (let waiter = this.#oldest; waiter !== undefined; ) {
-      const { younger } = waiter;
+    let younger: Waiter | undefined;
+    for (let waiter = this.#oldest; waiter !== undefined; waiter = younger) {
+      younger = waiter.younger;
+      // Concluding one may bring up the end of all: its error comes by the port, and so does that.
+      if (!waiter.isPending) continue;
       const outcome = this.#lending.collect(waiter.cell);
       if (outcome !== PENDING) this.#conclude(this.#finish(waiter), outcome);
       // Unless its ticket has been damaged: then it is not first any more.
       else if (this.#trying === 0 && this.#lending.block.line.ticket(waiter.cell) === waiter.ticket) return;
-      waiter = younger;
     }
   }
 
@@ -138,7 +143,7 @@ export class Waiters {
     // Somebody who only tries has no place to give: whoever got it would be told that there is nothing.
     if ((line.mark(cell) & MARK_TRIES) !== 0) return NONE;
     for (const waiter of this.#everybody()) {
-      if (this.#lending.isWaiting(waiter.cell)) continue;
+      if (!waiter.isPending || this.#lending.isWaiting(waiter.cell)) continue;
       const outcome = this.#lending.collect(waiter.cell);
       if (!isServed(outcome)) {
         this.#conclude(this.#finish(waiter), outcome);
@@ -147,7 +152,7 @@ export class Waiters {
       if (waiter.tries) {
         // It would not have waited, so it does not take the sleeper's place either: the sleeper leaves it, or a later grant would lie there for ever.
         this.#finish(waiter).resolve(null);
-        if (!this.#lending.leave(cell)) this.#passOn(cell);
+        this.#lending.withdraw(cell);
         return outcome;
       }
       this.#remove(waiter);
@@ -178,7 +183,7 @@ export class Waiters {
   #withdraw(waiter: Waiter, reason: unknown): void {
     // First: leaving calls out on the owner, and whoever joins from there may get this very cell.
     this.#finish(waiter);
-    if (!this.#lending.leave(waiter.cell)) this.#passOn(waiter.cell);
+    this.#lending.withdraw(waiter.cell);
     waiter.reject(reason);
   }
 
@@ -188,12 +193,6 @@ export class Waiters {
     if (!this.#lending.leave(waiter.cell)) return this.#conclude(waiter, this.#lending.collect(waiter.cell));
     this.#count(TALLY_TIMED_OUT);
     waiter.reject(this.#refusals.timedOut(timeout));
-  }
-
-  /** Whoever cancels gives back what it won meanwhile. */
-  #passOn(cell: number): void {
-    const outcome = this.#lending.collect(cell);
-    if (isServed(outcome)) this.#lending.giveBack(outcome);
   }
 
   // ── the end of a wait

@@ -69,8 +69,8 @@ function read(handle: PoolHandle<unknown>): { name: string; owner: number; block
 
 async function join(name: string, owner: number, block: ControlBlock, onLeave: () => void): Promise<WorkerPool<unknown>> {
   const { port1: port, port2 } = new MessageChannel();
+  let pool: WorkerPool<unknown> | undefined;
   const welcomed = new Promise<WorkerPool<unknown>>((resolve, reject) => {
-    let pool: WorkerPool<unknown> | undefined;
     port.on('message', (responses: readonly Response[]) => {
       if (pool !== undefined) return pool.receive(responses);
       if (!Array.isArray(responses) || !Array.isArray(responses[0])) return;
@@ -106,8 +106,11 @@ async function join(name: string, owner: number, block: ControlBlock, onLeave: (
     port.close();
     throw cause instanceof PoolError || cause instanceof TypeError ? cause : ownerGone(name, cause);
   }
-  // Whoever has heard a knock has answered it by then. What came while this thread was busy is delivered before the check phase.
-  const timer = setTimeout(() => setImmediate(() => port.close()), SILENCE);
+  // Whoever has heard a knock has answered it by then. What came while this thread was busy is delivered before the check phase; and if that was our welcome, the port stays.
+  const giveUp = (): void => {
+    if (pool === undefined) port.close();
+  };
+  const timer = setTimeout(() => setImmediate(giveUp), SILENCE);
   return welcomed.finally(() => clearTimeout(timer));
 }
 

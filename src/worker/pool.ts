@@ -16,7 +16,7 @@ import { Calls } from './calls.ts';
 import { type Caller, callerOf, currentSlot, makeRemote, remoteSerial, remoteSlot } from './remote.ts';
 import type { AttachedPool, Remote, SyncRemote } from './types.ts';
 
-type Out = 'no' | 'detached' | 'owner-gone';
+type Out = 'no' | 'detached' | 'pool-ended' | 'owner-gone';
 
 export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T> {
   readonly #port: MessagePort;
@@ -110,10 +110,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     try {
       return sleepInLine(this.lending, cell, timeout, this.#sleeper);
     } catch (error) {
-      if (!this.lending.leave(cell)) {
-        const outcome = this.lending.collect(cell);
-        if (isServed(outcome)) this.lending.giveBack(outcome);
-      }
+      this.lending.withdraw(cell);
       throw error;
     } finally {
       this.block.waitTimes.record(now() - since);
@@ -238,7 +235,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   #refuseCall(slot: number, serial: number, method: string): Error | undefined {
-    if (this.#out !== 'no') return this.#closedError();
+    if (this.#out !== 'no') return this.outError();
     if (this.lending.serials[slot] === serial) return undefined;
     return new RemoteCallError(`pool ${show(this.name)}: ${method}() on a resource that has been given back`, this.name);
   }
@@ -264,7 +261,8 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
         this.#factoryErrors.set(response[1], { ticket: response[2], error: fromWire(response[3]) });
         break;
       case FAREWELL:
-        this.#goOut('detached');
+        // Unless we have asked for it.
+        this.#goOut('pool-ended');
         this.#port.close();
         this.#hasLeft();
         break;
@@ -282,23 +280,28 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   // ── the end
 
-  protected override isOut(): boolean {
-    return this.#out !== 'no';
+  protected override whyOut(): string | undefined {
+    switch (this.#out) {
+      case 'no':
+        return undefined;
+      case 'detached':
+        return 'this thread has detached from it';
+      case 'pool-ended':
+        return 'it is closed';
+      case 'owner-gone':
+        return 'the thread that owned it is gone';
+    }
   }
 
-  protected override whyOut(): string {
-    if (this.#out === 'owner-gone') return 'the thread that owned it is gone';
-    return this.block.state.load() & CLOSED ? 'it is closed' : 'this thread has detached from it';
-  }
-
-  #closedError(): Error {
-    return new PoolClosedError(`pool ${show(this.name)}: ${this.whyOut()}`, this.name);
+  /** Once this thread has left a pool that goes on, its counters may be another thread's. */
+  protected override tally(counter: number): void {
+    if (this.#out !== 'detached') super.tally(counter);
   }
 
   /** The port has closed. */
   disconnected(): void {
     if (this.#out === 'no') this.#ownerGone();
-    this.#calls.abandon(() => this.#closedError());
+    this.#calls.abandon(() => this.outError());
     this.#hasLeft();
     this.keepAlive.end();
   }
@@ -307,7 +310,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     // Nobody will make, check or reclaim anything any more: say so to every thread.
     this.block.state.set(CLOSED);
     this.#goOut('owner-gone');
-    this.#calls.abandon(() => this.#closedError());
+    this.#calls.abandon(() => this.outError());
   }
 
   protected override lookUp(): void {
@@ -316,7 +319,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   #assertOwnerAlive(): void {
     this.lookUp();
-    if (this.#out === 'owner-gone') throw this.#closedError();
+    if (this.#out !== 'no') throw this.outError();
   }
 
   #goOut(out: Out): void {
@@ -325,7 +328,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     this.lending.end();
     this.doorbell.end();
     this.#onLeave();
-    this.waiters.abandon(() => this.#closedError());
+    this.waiters.abandon(() => this.outError());
     for (const [slot, lease] of this.lending.held.entries()) if (lease !== 0) this.giveBack(slot);
   }
 

@@ -53,7 +53,7 @@ const B = 2;
 /** What the owner does when the threads that did it have gone, and then serves the line. Gives the slots that they had borrowed. */
 function bury(block: ControlBlock): number[] {
   const owner = new Lending(block, 0, { served() {}, called() {}, lookUp() {} });
-  const borrowed = [A, B].flatMap((dead) => repair(owner, dead));
+  const borrowed = [A, B].flatMap((dead) => repair(owner, dead)).map(({ slot }) => slot);
   for (const slot of borrowed) block.slots.shelve(slot);
   owner.match();
   for (let slot = 0; slot < block.slots.count; slot++) {

@@ -8,9 +8,9 @@ import * as lines from '../../dist/shared/line.js';
 import * as slots from '../../dist/shared/slot.js';
 import * as states from '../../dist/shared/state.js';
 import { expectWhole, open, record, workshop } from '../support/pools.ts';
-import { service } from '../support/service.ts';
+import { Service, service } from '../support/service.ts';
 import { thread } from '../support/thread.ts';
-import { outcome, rejection, settled, until } from '../support/wait.ts';
+import { gate, outcome, rejection, settled, until } from '../support/wait.ts';
 
 /** The control block of a pool, as somebody sees it who writes where nobody should. */
 function tamper(pool: Pool<unknown>) {
@@ -234,6 +234,66 @@ describe('a damaged slot', () => {
     expect(shop.gone).toHaveLength(2);
   });
 
+  describe.each([
+    ['CREATING', slots.CREATING],
+    ['CHECKING', slots.CHECKING],
+  ])('%s, with nothing in hand', (_, state) => {
+    test.each(['EMPTY', 'IDLE', 'LEASED'])('instead of %s: mended at the next turn', async (before) => {
+      const shop = workshop();
+      const pool = await open({ ...shop, max: 2, min: before === 'EMPTY' ? 0 : 1 });
+      const log = record(pool);
+      if (before === 'LEASED') await pool.acquire();
+      tamper(pool).slot(0, withState(state));
+      tamper(pool).block.bells.ring(0);
+      await until(() => log.errors.length === 1);
+      expect(shop.gone).toEqual(before === 'EMPTY' ? [] : [shop.made[0]]);
+      await expectWhole(pool);
+    });
+
+    test('close ends', async () => {
+      const shop = workshop();
+      const pool = await open({ ...shop, max: 2, min: 2 });
+      record(pool);
+      tamper(pool).slot(0, withState(state));
+      await settled(pool.close());
+      expect(shop.gone).toHaveLength(2);
+    });
+
+    test('but not while it has: a check, a destructor and a factory are left to finish', async () => {
+      const shop = workshop();
+      const step = gate();
+      const pool = await open({
+        ...shop,
+        max: 1,
+        factory: () => step.promise.then(shop.factory),
+        destructor: (thing) => step.promise.then(() => shop.destructor(thing)),
+        beforeRelease: () => step.promise,
+      });
+      const log = record(pool);
+      const waiting = pool.acquire();
+      tamper(pool).slot(0, withState(state));
+      tamper(pool).block.bells.ring(0);
+      pool.activate();
+      step.open();
+      const thing = await settled(waiting);
+      pool.release(thing);
+      await until(() => pool.idleCount() === 1);
+      expect([log.errors, shop.gone]).toEqual([[], []]);
+    });
+  });
+
+  test('LEASED that says EMPTY, and the pool ends: a thread that sleeps for its answer is told', async () => {
+    const made = new Service(1);
+    const pool = await open({ factory: () => made, max: 1 });
+    record(pool);
+    const t = await thread(pool);
+    const calling = t.run(({ pool, attempt }) => attempt(() => pool.useSync((each) => each.hang())));
+    await until(() => made.running === 1);
+    tamper(pool).slot(0, withState(slots.EMPTY));
+    await settled(pool.close());
+    expect((await settled(calling)).error).toMatchObject({ code: 'ERR_POOL_CLOSED' });
+  });
+
   test('EMPTY that says RETURNED: no hook is asked about nothing', async () => {
     const asked: unknown[] = [];
     const pool = await open({ ...workshop(), max: 1, beforeRelease: (thing) => void asked.push(thing) });
@@ -278,6 +338,30 @@ describe('the state word damaged', () => {
     await settled(closing);
     pool.deactivate();
     await until(() => pool.isClosed());
+  });
+
+  test('closed by nobody: that is a close like any other, for whoever waits for one, too', async () => {
+    const shop = workshop();
+    const pool = await open({ ...shop, min: 1, max: 2 });
+    const log = record(pool);
+    const held = await pool.acquire();
+    const drained = pool.drain();
+    tamper(pool).word(layout.STATE_WORD, (word) => word | states.CLOSED);
+    pool.release(held);
+    await settled(drained);
+    await settled(pool.close());
+    expect(log.closed).toBe(1);
+    expect(shop.gone).toEqual(shop.made);
+  });
+
+  test('closed by nobody, and already at its end by when somebody closes it', async () => {
+    const pool = await open({ ...workshop(), min: 1, max: 1 });
+    const log = record(pool);
+    tamper(pool).word(layout.STATE_WORD, (word) => word | states.CLOSED);
+    tamper(pool).block.bells.ring(0);
+    await until(() => log.closed === 1);
+    await settled(pool.close());
+    await settled(pool.drain());
   });
 
   test('INACTIVE without anybody being sent away, under hooks: the owner does not spin', async () => {

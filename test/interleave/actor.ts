@@ -138,6 +138,12 @@ export const leave =
     if (!actor.lending.leave(cell)) actor.spend(actor.wait(cell));
   };
 
+/** Leaves the line for good, and passes on what it was given. */
+export const cancel =
+  (cell: number) =>
+  (context: PoolContext): void =>
+    new Actor(context).lending.withdraw(cell);
+
 /** Leaves the line, and comes back behind the others. */
 export const comeBack =
   (cell: number) =>

@@ -124,12 +124,6 @@ export function borrowerOf(context: PoolContext): TestBorrower {
     protected factoryError(): unknown {
       return undefined;
     }
-    protected isOut(): boolean {
-      return false;
-    }
-    protected whyOut(): string {
-      return '';
-    }
   }
   return new Probe();
 }

@@ -43,8 +43,8 @@ describe('growth from EMPTY', () => {
     mutant(
       'an offer without the flag',
       'shared/slot.ts',
-      'return isInHand(word) && this.#swap(slot, word, inState(word, TAKEN, 0) | FLAG);',
-      'return isInHand(word) && this.#swap(slot, word, nextRound(word, IDLE));',
+      'return this.#letGo(slot, word, inState(word, TAKEN, 0) | FLAG);',
+      'return this.#letGo(slot, word, nextRound(word, IDLE));',
     ),
   );
 });

@@ -1,4 +1,4 @@
-import { Actor, type PoolContext, release, wait } from './actor.ts';
+import { Actor, cancel, type PoolContext, release, wait } from './actor.ts';
 import { caught, describe, everyAccess, exhaustive, expect, holds, mutant, random, test } from './explorer/testing.ts';
 import { poolRace } from './pool.ts';
 
@@ -21,8 +21,15 @@ const alone = poolRace(
   { threads: { holder: release(0), impatient }, timeouts: ['impatient'] },
 );
 
+const cancelled = poolRace(
+  import.meta.url,
+  'a waiter cancels while it is granted',
+  { held: [1], waiting: [2, 3] },
+  { threads: { holder: release(0), cancels: cancel(0), patient: wait(1) } },
+);
+
 describe('a waiter gives up while it is granted', () => {
-  test.each([race, alone])('$name: every schedule with two preemptions', async (of) => {
+  test.each([race, alone, cancelled])('$name: every schedule with two preemptions', async (of) => {
     expect((await holds(of, exhaustive())).complete).toBe(true);
   });
 
@@ -48,6 +55,17 @@ describe('a waiter gives up while it is granted', () => {
       'shared/blocking.ts',
       'return lending.leave(cell) ? TIMED_OUT : lending.collect(cell);',
       'return lending.leave(cell) ? TIMED_OUT : TIMED_OUT;',
+    ),
+  );
+
+  caught(
+    cancelled,
+    exhaustive({ preemptions: 2 }),
+    mutant(
+      'a waiter that cancels keeps what it was granted',
+      'shared/lending.ts',
+      'if (this.block.isRetired(slot)) this.#handIn(slot, lease);\n    else this.#passOn(slot, lease);',
+      'if (this.block.isRetired(slot)) this.#handIn(slot, lease);',
     ),
   );
 });

@@ -174,7 +174,7 @@ export class Owner extends Actor {
   }
 
   protected isHandingOn(): boolean {
-    return this.lending.isHandingOn();
+    return this.lending.block.census.isHandingOn();
   }
 
   /** beforeRelease, maxUses, and the verdict on a probe. */
@@ -219,7 +219,7 @@ export const serve = (context: PoolContext): void => new Owner(context).serveUnt
 export function repairByOwner(context: Repairing<PoolCode, PoolMemory>): void {
   const { code, shared, victimIndex } = context;
   const owner = new Owner(context);
-  for (const slot of code.repair(owner.lending, victimIndex + 1)) {
+  for (const { slot } of code.repair(owner.lending, victimIndex + 1)) {
     shared.inside[slot] = 0;
     owner.lending.block.slots.shelve(slot);
   }

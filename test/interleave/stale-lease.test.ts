@@ -56,7 +56,7 @@ describe('a lease is seized late', () => {
     mutant(
       'any lease is seized',
       'shared/slot.ts',
-      'return this.#swap(slot, lease, inState(lease, CHECKING, 0)) || this.#swap(slot, lease | FLAG, inState(lease, CHECKING, 0));',
+      'return this.#grasp(slot, lease, inState(lease, CHECKING, 0)) || this.#grasp(slot, lease | FLAG, inState(lease, CHECKING, 0));',
       'Atomics.store(this.#words, this.at(slot), inState(lease, CHECKING, 0));\n    return true;',
     ),
   );

@@ -65,7 +65,7 @@ const juggle = (context: PoolContext): void => {
   block.slots.giveBack(holds, lease);
 };
 const looks = (context: PoolContext): void => {
-  context.assert(!new Actor(context).lending.isSpokenFor(), 'it said no, though one was idle all along');
+  context.assert(!new Actor(context).lending.block.census.isSpokenFor(), 'it said no, though one was idle all along');
 };
 const juggled = poolRace(
   import.meta.url,
@@ -98,7 +98,7 @@ describe('tryAcquire', () => {
   caught(
     juggled,
     exhaustive({ preemptions: 3 }),
-    mutant('one look', 'shared/lending.ts', 'if (this.#isAsSeen()) return true;', 'return true;'),
+    mutant('one look', 'shared/census.ts', 'if (this.#isAsSeen()) return true;', 'return true;'),
   );
 
   test('what a match is about to grant is not gone: every schedule with two preemptions', async () => {
@@ -109,8 +109,8 @@ describe('tryAcquire', () => {
     exhaustive(),
     mutant(
       'what is taken is gone',
-      'shared/lending.ts',
-      'if (state === TAKEN ? !this.isGranted(slot) : state !== LEASED) supply++;',
+      'shared/census.ts',
+      'if (state === TAKEN ? this.#granted[slot] === 0 : state !== LEASED) supply++;',
       'if (state !== TAKEN && state !== LEASED) supply++;',
     ),
   );

@@ -63,7 +63,7 @@ describe('histories of real threads', () => {
       'what is out may be taken',
       'shared/lending.ts',
       'if (slotState(word) === IDLE) {',
-      'if (slotState(word) === IDLE || slotState(word) === LEASED) {',
+      'if (slotState(word) === IDLE || slotState(word) === 4 /* LEASED */) {',
     ],
   ])('a pool in which %s is refused', { timeout: 60_000 }, async (_, file, find, replace) => {
     const { code, remove } = broken(file, find, replace);

@@ -106,6 +106,21 @@ describe('a signal that is aborted while waiting', () => {
     await expectWhole(pool);
   });
 
+  test.each(['factory', 'beforeAcquire'])('from the %s that it leads to: it is noticed', async (caller) => {
+    const controller = new AbortController();
+    const reason = new Error('from within');
+    const never = new Promise<never>(() => {});
+    const abortThenHang = () => {
+      controller.abort(reason);
+      return never;
+    };
+    const options = caller === 'factory' ? { factory: abortThenHang } : { ...workshop(), min: 1, beforeAcquire: abortThenHang };
+    const pool = await open({ max: 1, ...options });
+    expect(await rejection(pool.acquire({ signal: controller.signal }))).toBe(reason);
+    expect(pool.waitingCount()).toBe(0);
+    expect(listeners(controller.signal)).toBe(0);
+  });
+
   test('just when the resource is granted: it is either got or passed on', async () => {
     const { pool, held } = await exhausted();
     let current = held;
@@ -126,6 +141,51 @@ describe('a signal that is aborted while waiting', () => {
     }
     pool.release(current);
     expect(pool.stats()).toMatchObject({ idle: 1, active: 0, waiting: 0 });
+  });
+
+  test('just when the resource is granted: it was never borrowed, and no hook or strategy hears that it came back', async () => {
+    const heard: string[] = [];
+    const { pool, held } = await exhausted({
+      beforeRelease: () => void heard.push('beforeRelease'),
+      circuitBreaker: { reportSuccess: () => void heard.push('success'), reportFailure: () => void heard.push('failure') },
+    });
+    const controller = new AbortController();
+    const waiting = rejection(pool.acquire({ signal: controller.signal }));
+    pool.release(held);
+    expect(pool.stats()).toMatchObject({ active: 1, waiting: 0 });
+    controller.abort('late');
+    expect(await waiting).toBe('late');
+    expect(heard).toEqual(['beforeRelease', 'success']);
+    expect(pool.stats()).toMatchObject({ idle: 1, acquired: 1, released: 1 });
+    await expectWhole(pool);
+  });
+
+  test('just when it is granted as a probe: that proves nothing, and the next in line gets the probe', async () => {
+    const pool = await open({ ...workshop(), max: 3, recoveryProbes: 2 });
+    pool.recover();
+    const [a, b] = await Promise.all([pool.acquire(), pool.acquire()]);
+    const controller = new AbortController();
+    const waiting = rejection(pool.acquire({ signal: controller.signal }));
+    pool.release(a);
+    controller.abort('late');
+    expect(await waiting).toBe('late');
+    expect(pool.getState()).toBe('recovering');
+    const next = await settled(pool.acquire());
+    pool.release(next);
+    expect(pool.getState()).toBe('active');
+    pool.release(b);
+  });
+
+  test('just when it is granted, and condemned: nobody gets it any more', async () => {
+    const { pool, held } = await exhausted();
+    const controller = new AbortController();
+    const waiting = rejection(pool.acquire({ signal: controller.signal }));
+    const next = pool.acquire();
+    pool.release(held);
+    pool.condemn(held);
+    controller.abort('late');
+    expect(await waiting).toBe('late');
+    expect(await settled(next)).not.toBe(held);
   });
 
   test('a microtask after the release: it is either got or passed on', async () => {

@@ -60,6 +60,61 @@ test('being checked, granted or just made: it is not had either', async () => {
   expect(second.gone).toEqual([second.made[0]]);
 });
 
+test.each(['destroyed', 'refused by beforeRelease', 'refused by beforeAcquire', 'used up', 'given back to a closed pool'])(
+  '%s: the reason is still that it is broken',
+  async (how) => {
+    const checked = gate();
+    const no = () => checked.promise.then(() => false);
+    const shop = workshop();
+    const pool = await open({
+      ...shop,
+      max: 1,
+      ...(how === 'used up' && { maxUses: 1 }),
+      ...(how === 'refused by beforeRelease' && { beforeRelease: no }),
+      ...(how === 'refused by beforeAcquire' && { min: 1, beforeAcquire: no }),
+    });
+    const log = record(pool);
+    if (how === 'refused by beforeAcquire') {
+      const waiting = pool.acquire();
+      pool.condemn(shop.made[0]);
+      checked.open();
+      await settled(waiting);
+    } else {
+      const thing = await pool.acquire();
+      if (how === 'refused by beforeRelease') pool.release(thing);
+      pool.condemn(thing);
+      if (how === 'destroyed') pool.destroy(thing);
+      if (how === 'used up') pool.release(thing);
+      if (how === 'given back to a closed pool') {
+        await pool.close();
+        pool.release(thing);
+      }
+      checked.open();
+    }
+    await until(() => log.reasons().length > 0);
+    expect(log.reasons()).toEqual(['unhealthy']);
+  },
+);
+
+test('while beforeRelease looks at it: one failure, and no success', async () => {
+  const checked = gate();
+  const reports: string[] = [];
+  const pool = await open({
+    ...workshop(),
+    max: 1,
+    beforeRelease: () => checked.promise,
+    circuitBreaker: { reportSuccess: () => void reports.push('success'), reportFailure: () => void reports.push('failure') },
+  });
+  const log = record(pool);
+  const thing = await pool.acquire();
+  pool.release(thing);
+  pool.condemn(thing);
+  checked.open();
+  await until(() => log.reasons().length > 0);
+  expect(log.reasons()).toEqual(['unhealthy']);
+  expect(reports).toEqual(['failure']);
+});
+
 test('counts as one failure for the breaker, however often it is said and whatever its borrower says', async () => {
   const pool = await open({ ...workshop(), max: 1, circuitBreaker: consecutiveFailures({ threshold: 2 }) });
   const thing = await pool.acquire();
@@ -103,4 +158,14 @@ test('close and drain do not wait for it twice', async () => {
   pool.release(two);
   await settled(drained);
   expect(shop.gone).toHaveLength(2);
+});
+
+test('one of two equal values: the other one is still there to be condemned', async () => {
+  const pool = await open({ factory: () => 'a seat', max: 2 });
+  const log = record(pool);
+  const [seat] = await Promise.all([pool.acquire(), pool.acquire()]);
+  expect(pool.condemn(seat)).toBe(true);
+  pool.destroy(seat);
+  await until(() => log.reasons().length === 1);
+  expect(pool.condemn(seat)).toBe(true);
 });

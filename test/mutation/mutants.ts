@@ -11,6 +11,7 @@ const LINE = 'shared/line.ts';
 const BELL = 'shared/bell.ts';
 const STATE = 'shared/state.ts';
 const LENDING = 'shared/lending.ts';
+const CENSUS = 'shared/census.ts';
 const SUCCESSION = 'shared/succession.ts';
 const WAITERS = 'shared/waiters.ts';
 const REPAIR = 'shared/repair.ts';
@@ -36,7 +37,7 @@ export const mutants: readonly Listed[] = [
   mutant('the version of a slot stays', SLOT, '((word & VERSION_MASK) + VERSION_ONE) | 0 | state', '(word & VERSION_MASK) | state'),
   mutant('anybody puts a slot back', SLOT, ' === TAKEN && slotThread(word) === me && ', ' === TAKEN && '),
   mutant('a slot that is taken is not flagged', SLOT, 'case LEASED:\n        case TAKEN:\n', 'case LEASED:\n'),
-  mutant('only an unflagged lease is seized', SLOT, ' || this.#swap(slot, lease | FLAG, inState(lease, CHECKING, 0))', ''),
+  mutant('only an unflagged lease is seized', SLOT, ' || this.#grasp(slot, lease | FLAG, inState(lease, CHECKING, 0))', ''),
   mutant('a flagged return expects no flag', SLOT, 'lease | FLAG, nextRound(lease, IDLE)', 'lease, nextRound(lease, IDLE)'),
   mutant('slots are one more than there are', SLOT, 'slot < this.count', 'slot <= this.count'),
 
@@ -82,8 +83,8 @@ export const mutants: readonly Listed[] = [
   mutant(
     'a cell is freed before its slot is picked up',
     LENDING,
-    'const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;\n        line.free(cell, word);',
-    'line.free(cell, word);\n        const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;',
+    'const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;\n    line.free(cell, granted);',
+    'line.free(cell, granted);\n    const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;',
   ),
   mutant('whoever leaves does not match', LENDING, 'empty.\n    this.match();', 'empty.'),
   mutant('a close is not told who moved', LENDING, 'needed || isClosed(state) || isDraining(state)', 'needed'),
@@ -92,8 +93,8 @@ export const mutants: readonly Listed[] = [
   mutant('granted, and nobody woken', LENDING, 'this.wake(cellThread(first.word));\n        return true;', 'return true;'),
   mutant(
     'a slot that is granted is still on offer',
-    LENDING,
-    'state === TAKEN ? !this.isGranted(slot) : state !== LEASED',
+    CENSUS,
+    'state === TAKEN ? this.#granted[slot] === 0 : state !== LEASED',
     'state !== LEASED',
   ),
   mutant('a thread that has left still borrows', LENDING, 'this.#left = CLOSED;', ''),
@@ -103,12 +104,12 @@ export const mutants: readonly Listed[] = [
   mutant('the youngest first', SUCCESSION, '(AGES - age) * CELLS + cell', 'age * CELLS + cell'),
 
   mutant('behind one who waits, those who try are not looked at', WAITERS, 'this.#trying === 0 && ', ''),
-  mutant('an abort keeps what it was granted', WAITERS, 'leave(waiter.cell)) this.#passOn(waiter.cell);', 'leave(waiter.cell)) return;'),
+  mutant('an abort keeps what it was granted', WAITERS, 'this.#lending.withdraw(waiter.cell);', 'this.#lending.leave(waiter.cell);'),
   mutant('a try is not told what the factory said', WAITERS, 'waiter.tries && reason !== REASON_FACTORY', 'waiter.tries'),
   mutant('a waiter that was served keeps the process', WAITERS, 'this.#keepAlive.letGo();', ''),
 
   mutant('what the dead were granted stays', REPAIR, 'if (slotState(taken) === TAKEN) slots.repossess(slot, taken);', ''),
-  mutant('what the dead granted is taken back', REPAIR, ' && !owner.isGranted(slot)', ''),
+  mutant('what the dead granted is taken back', REPAIR, ' && !owner.block.census.isGranted(slot)', ''),
   mutant('whom the dead granted is not woken', REPAIR, 'owner.wake(cellThread(word));', '{}'),
   mutant('a line that the dead emptied stays so', REPAIR, 'line.reopen();', ''),
 

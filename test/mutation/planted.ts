@@ -52,5 +52,5 @@ export const planted: readonly Mutant[] = [
     'if (this.#calls.underWay(slot) === 0) this',
     'if (this.#calls.underWay(slot) >= 0) this',
   ),
-  mutant('a sleeper that gives up stays in line', 'worker/pool.ts', 'if (!this.lending.leave(cell)) {', 'if (cell < 0) {'),
+  mutant('a sleeper that gives up stays in line', 'worker/pool.ts', 'this.lending.withdraw(cell);', ''),
 ];

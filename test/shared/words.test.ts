@@ -115,13 +115,13 @@ describe('lending', () => {
     block.line.grant(cell, block.line.load(cell), 0);
     block.line.grant(cell, block.line.load(cell), 0);
     expect(block.line.load(cell) & 7).toBe(GRANTED);
-    expect(lending.isGranted(0)).toBe(true);
-    expect(lending.isGranted(1)).toBe(false);
+    expect(block.census.isGranted(0)).toBe(true);
+    expect(block.census.isGranted(1)).toBe(false);
     // Slot 1 is TAKEN and not granted: something for one. Then that is granted, too.
-    expect(lending.isSpokenFor()).toBe(false);
+    expect(block.census.isSpokenFor()).toBe(false);
     const other = lending.join(0);
     block.line.grant(other, block.line.load(other), 1);
-    expect(lending.isSpokenFor()).toBe(true);
+    expect(block.census.isSpokenFor()).toBe(true);
   });
 
   test('a slot picked up from the line keeps its flag', () => {

@@ -127,6 +127,27 @@ describe('attachPool', () => {
     }
   });
 
+  test('an answer that a busy thread comes to only after its patience has ended still counts, and closes nothing', async () => {
+    const pool = await open({ factory: service() });
+    const t = await thread();
+    const whoami = await t.run(async ({ attachPool }, handle) => {
+      // The thread was busy until its time was over: the timer comes first, then the welcome, then what the timer has put off until after that.
+      const { setTimeout: later, setImmediate: soon } = globalThis;
+      const putOff: (() => void)[] = [];
+      globalThis.setTimeout = ((after: () => void) => void after()) as unknown as typeof setTimeout;
+      globalThis.setImmediate = ((after: () => void) => void putOff.push(after)) as unknown as typeof setImmediate;
+      const attached = await attachPool(handle).finally(() => {
+        globalThis.setTimeout = later;
+        globalThis.setImmediate = soon;
+      });
+      for (const after of putOff) after();
+      await new Promise(setImmediate);
+      return [putOff.length, await attached.use((resource) => resource.whoami())];
+    }, pool.handle);
+    expect(whoami).toEqual([1, 1]);
+    expect(pool.isClosed()).toBe(false);
+  });
+
   test('succeeds again when one of maxThreads has left', async () => {
     const pool = await open({ factory: service(), maxThreads: 1 });
     const log = record(pool);

@@ -54,6 +54,16 @@ describe('detach', () => {
     expect(pool.waitingCount()).toBe(0);
   });
 
+  test('ends its part in the statistics: its counters may be another thread’s by now', async () => {
+    const pool = await open({ factory: service(), maxThreads: 1 });
+    const t = await thread(pool);
+    await settled(t.run(({ pool }) => pool.detach()));
+    await thread(pool);
+    const { error } = await settled(t.run(({ pool, attempt }) => attempt(async () => void (await pool.acquire()))));
+    expect(error).toMatchObject({ code: 'ERR_POOL_CLOSED', message: expect.stringContaining('detached') });
+    expect(pool.stats().rejected).toBe(0);
+  });
+
   test('passes what it held on to the next in line', async () => {
     const pool = await open({ factory: service(), max: 1 });
     const [a, b] = await threads(2, pool);

@@ -1,10 +1,8 @@
 /** Opens after so many failures in a row. */
-
-import { checkDuration } from '../../shared/acquire-options.ts';
-import { now } from '../../shared/clock.ts';
 import { type CircuitBreaker, CircuitBreakerState } from '../../shared/types.ts';
 import type { CircuitBreakerStrategy } from '../types.ts';
-import { whole } from './options.ts';
+import { whole } from '../whole.ts';
+import { Pause } from './pause.ts';
 
 /**
  * Opens after `threshold` failures in a row (default 5); probes again after `resetTimeout` ms (default 30,000).
@@ -12,12 +10,9 @@ import { whole } from './options.ts';
  * Throws TypeError or RangeError that names a wrong option. One strategy object serves one pool.
  */
 export function consecutiveFailures(options: { threshold?: number; resetTimeout?: number } = {}): CircuitBreakerStrategy {
-  const threshold = whole('threshold', options.threshold, 5);
-  const resetTimeout = options.resetTimeout ?? 30_000;
-  checkDuration('resetTimeout', resetTimeout);
+  const threshold = whole('threshold', options.threshold, 5, 1);
+  const pause = new Pause(options.resetTimeout);
   let inARow = 0;
-  /** Undefined: not by us. Then the time runs from the first time we are asked. */
-  let openedAt: number | undefined;
   return {
     reportSuccess(source: CircuitBreaker) {
       inARow = 0;
@@ -28,15 +23,10 @@ export function consecutiveFailures(options: { threshold?: number; resetTimeout?
       const state = source.getState();
       if (state === CircuitBreakerState.RECOVERING || (state === CircuitBreakerState.ACTIVE && inARow >= threshold)) {
         inARow = 0;
-        openedAt = now();
+        pause.begin();
         source.deactivate();
       }
     },
-    shouldRecover() {
-      openedAt ??= now();
-      if (now() - openedAt < resetTimeout) return false;
-      openedAt = undefined;
-      return true;
-    },
+    shouldRecover: () => pause.isOver(),
   };
 }

@@ -4,7 +4,8 @@ import { now } from '../../shared/clock.ts';
 import { show } from '../../shared/errors.ts';
 import { type CircuitBreaker, CircuitBreakerState } from '../../shared/types.ts';
 import type { CircuitBreakerStrategy } from '../types.ts';
-import { whole } from './options.ts';
+import { whole } from '../whole.ts';
+import { Pause } from './pause.ts';
 
 /** The window is counted in so many parts: memory does not grow with the traffic, and the window is exact to a tenth. */
 const PARTS = 10;
@@ -17,17 +18,15 @@ const PARTS = 10;
 export function failureRate(
   options: { rate?: number; window?: number; minimum?: number; resetTimeout?: number } = {},
 ): CircuitBreakerStrategy {
-  const { rate = 0.5, window = 10_000, resetTimeout = 30_000 } = options;
-  const minimum = whole('minimum', options.minimum, 10);
+  const { rate = 0.5, window = 10_000 } = options;
+  const minimum = whole('minimum', options.minimum, 10, 1);
   if (typeof rate !== 'number') throw new TypeError(`rate must be a number, not ${show(rate)}`);
   if (!(rate > 0 && rate <= 1)) throw new RangeError(`rate must be above 0 and at most 1, not ${show(rate)}`);
   checkDuration('window', window);
   if (window === 0) throw new RangeError('window must be more than 0 milliseconds');
-  checkDuration('resetTimeout', resetTimeout);
+  const pause = new Pause(options.resetTimeout);
 
   const parts = Array.from({ length: PARTS }, () => ({ period: -1, reports: 0, failures: 0 }));
-  /** Undefined: not by us. Then the time runs from the first time we are asked. */
-  let openedAt: number | undefined;
 
   const report = (failures: 0 | 1): void => {
     const period = Math.floor((now() * PARTS) / window);
@@ -64,15 +63,10 @@ export function failureRate(
       const state = source.getState();
       if (state === CircuitBreakerState.RECOVERING || (state === CircuitBreakerState.ACTIVE && isTooMuch())) {
         forget();
-        openedAt = now();
+        pause.begin();
         source.deactivate();
       }
     },
-    shouldRecover() {
-      openedAt ??= now();
-      if (now() - openedAt < resetTimeout) return false;
-      openedAt = undefined;
-      return true;
-    },
+    shouldRecover: () => pause.isOver(),
   };
 }

@@ -31,7 +31,7 @@ describe('death of a borrower', () => {
     mutant(
       'borrowed slots are forgotten',
       'shared/repair.ts',
-      'if (slotState(word) === LEASED && slots.seize(slot, leaseOf(word))) borrowed.push(slot);',
+      'if (slotState(word) === LEASED && slots.seize(slot, lease)) borrowed.push({ slot, lease });',
       'void leaseOf;',
     ),
     mutant(

@@ -1,4 +1,4 @@
-import { comeBack, leave, release, wait } from '../actor.ts';
+import { cancel, comeBack, leave, release, wait } from '../actor.ts';
 import { breaks, describe, exhaustive, expect, holds, random, test } from '../explorer/testing.ts';
 import { repairByOwner } from '../owner.ts';
 import { poolRace } from '../pool.ts';
@@ -11,11 +11,16 @@ const back = poolRace(import.meta.url, 'a waiter dies as it leaves or comes back
   mortal: ['victim', 'holder'],
   repair: repairByOwner,
 });
+const cancelled = poolRace(import.meta.url, 'a waiter dies as it cancels', size, {
+  threads: { ...threads, victim: cancel(0) },
+  mortal: ['victim'],
+  repair: repairByOwner,
+});
 const unrepaired = poolRace(import.meta.url, 'nobody repairs', size, { threads, mortal: ['victim'], bad: true });
 
 describe('death of a waiter that leaves', () => {
-  test('at every step, with one preemption', async () => {
-    expect((await holds(race, exhaustive({ preemptions: 1, deaths: 1 }))).complete).toBe(true);
+  test.each([race, cancelled])('$name: at every step, with one preemption', async (of) => {
+    expect((await holds(of, exhaustive({ preemptions: 1, deaths: 1 }))).complete).toBe(true);
   });
 
   test('leaving, coming back or giving back, at random', async () => {

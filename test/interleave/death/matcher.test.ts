@@ -25,14 +25,14 @@ describe('death of a matcher', () => {
     mutant(
       'what it had taken stays taken',
       'shared/repair.ts',
-      'if (slotState(word) === TAKEN && !owner.isGranted(slot)) slots.repossess(slot, word);',
+      'if (slotState(word) === TAKEN && !owner.block.census.isGranted(slot)) slots.repossess(slot, word);',
       '',
     ),
     mutant(
       'what it had granted is taken back',
       'shared/repair.ts',
-      'if (slotState(word) === TAKEN && !owner.isGranted(slot)) slots.repossess(slot, word);',
-      'if (slotState(word) === TAKEN && (slot < 0 || !owner.isGranted(-1))) slots.repossess(slot, word);',
+      'if (slotState(word) === TAKEN && !owner.block.census.isGranted(slot)) slots.repossess(slot, word);',
+      'if (slotState(word) === TAKEN && (slot < 0 || !owner.block.census.isGranted(-1))) slots.repossess(slot, word);',
     ),
     mutant(
       'nobody rings for it',

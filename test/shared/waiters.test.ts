@@ -1,0 +1,60 @@
+/** The waiters of one thread: what the words do not show. */
+import { expect, test } from 'vitest';
+import { ControlBlock } from '../../dist/shared/control-block.js';
+import { KeepAlive } from '../../dist/shared/keep-alive.js';
+import { Lending } from '../../dist/shared/lending.js';
+import { REASON_CLOSED, REASON_FACTORY } from '../../dist/shared/line.js';
+import { Waiters } from '../../dist/shared/waiters.js';
+import { rejection } from '../support/wait.ts';
+
+/** How often it holds and lets go. */
+class Counted extends KeepAlive {
+  pending = 0;
+  override hold(): void {
+    this.pending++;
+  }
+  override letGo(): void {
+    this.pending--;
+  }
+}
+
+/** A thread that learns, as it fetches the error for one of its waiters, that it is over for all of them. */
+function setUp() {
+  const block = ControlBlock.create({
+    poolId: 1,
+    min: 0,
+    max: 1,
+    maxThreads: 1,
+    maxWaiting: 8,
+    acquireTimeout: 0,
+    maxUses: 0,
+    features: 0,
+  });
+  const lending = new Lending(block, 1, { served() {}, called() {}, lookUp() {} });
+  const keepAlive = new Counted();
+  const waiters: Waiters = new Waiters(lending, keepAlive, {
+    refusal: (reason) => {
+      if (reason === REASON_FACTORY) waiters.abandon(() => 'over');
+      return reason;
+    },
+    timedOut: () => new Error('timed out'),
+  });
+  const wait = (): [number, Promise<unknown>] => {
+    const cell = lending.join(0);
+    return [cell, rejection(waiters.wait(cell, 0, undefined, (slot) => slot, false))];
+  };
+  const fail = (cell: number, reason: number) => block.line.fail(cell, block.line.load(cell), reason);
+  return { lending, keepAlive, waiters, wait, fail };
+}
+
+test.each(['polling', 'before it sleeps'])('whoever was sent away by what another brought up is not sent away twice: %s', async (when) => {
+  const { lending, keepAlive, waiters, wait, fail } = setUp();
+  const [first, reason] = wait();
+  const [second, over] = wait();
+  fail(first, REASON_FACTORY);
+  fail(second, REASON_CLOSED);
+  if (when === 'polling') waiters.poll();
+  else waiters.exchange(lending.join(0));
+  expect([await reason, await over]).toEqual([REASON_FACTORY, 'over']);
+  expect([waiters.size, keepAlive.pending]).toEqual([0, 0]);
+});
