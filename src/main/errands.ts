@@ -15,7 +15,8 @@ const ASKED_FOR = Symbol('asked for');
 
 export interface ErrandDesk {
   /** A slot for the owner itself. Rejects with what acquire rejects with. */
-  borrow(options: AcquireOptions): Promise<number>;
+  /** `run` is called in the moment of the grant. */
+  borrow(options: AcquireOptions, run: (slot: number) => void): Promise<void>;
   /** What to run on the resource in this slot. Throws RemoteCallError. */
   find(slot: number, method: string): (args: readonly unknown[]) => unknown;
   /** The owner's lease of a slot is over: the method has settled. */
@@ -66,13 +67,11 @@ export class Errands {
     const errand: Errand = { id, slot: NONE, lease: 0, waiting: slot === NONE ? new AbortController() : undefined };
     this.#of(member).set(id, errand);
     if (slot !== NONE) return this.#run(member, errand, slot, method, args);
-    this.#desk.borrow({ timeout, signal: errand.waiting!.signal }).then(
-      (granted) => this.#run(member, errand, granted, method, args),
-      (error: unknown) => {
-        this.#over(member, errand);
-        member.answer(error === ASKED_FOR ? [WITHDRAWN, id] : [FAILURE, id, toWire(error)], false, `${method}()`);
-      },
-    );
+    const run = (granted: number): void => this.#run(member, errand, granted, method, args);
+    this.#desk.borrow({ timeout, signal: errand.waiting!.signal }, run).catch((error: unknown) => {
+      this.#over(member, errand);
+      member.answer(error === ASKED_FOR ? [WITHDRAWN, id] : [FAILURE, id, toWire(error)], false, `${method}()`);
+    });
   }
 
   #run(member: Member, errand: Errand, slot: number, method: string, args: readonly unknown[]): void {

@@ -45,7 +45,7 @@ export interface MemberEvents {
   /** The slot is in hand: its borrower has gone, and nothing of it runs any more (or it may not be released). */
   orphaned(slot: number, release: boolean): void;
   /** A slot for an errand: borrowed by the owner. */
-  borrow(options: AcquireOptions): Promise<number>;
+  borrow(options: AcquireOptions, run: (slot: number) => void): Promise<void>;
   /** An errand has ended: by the method, or (its thread having died) before it. */
   back(slot: number): void;
   lost(slot: number): void;
@@ -67,7 +67,7 @@ export class Members<T> {
     this.#resources = resources;
     this.#events = events;
     this.#errands = new Errands(settings.name, lending, {
-      borrow: (options) => events.borrow(options),
+      borrow: (options, run) => events.borrow(options, run),
       find: (slot, method) => this.#methodOf(slot, method),
       giveBack: (slot) => events.back(slot),
       orphan: (slot) => events.lost(slot),

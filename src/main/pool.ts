@@ -77,7 +77,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       returned: (slot) => this.#takeBack(slot),
       broken: (slot, error) => this.#discard(slot, error),
       orphaned: (slot, release) => this.#orphaned(slot, release),
-      borrow: (options) => this.borrow(options),
+      borrow: (options, run) => this.borrow(options, run),
       back: (slot) => this.giveBack(slot),
       lost: (slot) => {
         if (this.block.slots.seize(slot, this.lending.forget(slot))) this.#orphaned(slot, false);
@@ -392,8 +392,15 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   }
 
   protected override slotOf(resource: T): number {
-    const slot = this.#stock.resources.find(resource, this.lending.held, this.lending.last);
-    return slot !== NONE && this.#members.isOnErrand(slot) ? NONE : slot;
+    // Most give back what was lent last.
+    const { last } = this.lending;
+    if (this.#stock.resources.get(last) === resource && this.#isOut(last)) return last;
+    return this.#stock.resources.find(resource, (slot) => this.#isOut(slot));
+  }
+
+  /** Borrowed here, and not for the sake of a thread. */
+  #isOut(slot: number): boolean {
+    return this.lending.held[slot] !== 0 && !this.#members.isOnErrand(slot);
   }
 
   protected override giveBack(slot: number): void {

@@ -50,12 +50,10 @@ export class Resources<T> {
     return this.#slots.get(resource) ?? NONE;
   }
 
-  /** The slot of a resource that is out with the given leases, or NONE. A factory may have made the same value twice (two equal numbers): any of its slots will do. */
-  find(resource: T, held: Int32Array, likely: number): number {
-    // Most give back what was lent last.
-    if (this.#bySlot[likely] === resource && resource !== undefined && held[likely] !== 0) return likely;
+  /** The slot of a resource that is out in the given sense, or NONE. A factory may have made the same value twice (two equal numbers): any of its slots that is out will do. */
+  find(resource: T, isOut: (slot: number) => boolean): number {
     const slot = this.#slots.get(resource);
-    if (slot !== undefined && held[slot] !== 0) return slot;
-    return this.#bySlot.findIndex((candidate, other) => candidate === resource && candidate !== undefined && held[other] !== 0);
+    if (slot === undefined || isOut(slot)) return slot ?? NONE;
+    return this.#bySlot.findIndex((candidate, other) => candidate === resource && isOut(other));
   }
 }

@@ -30,6 +30,11 @@ import {
 } from './types.ts';
 import { Waiters } from './waiters.ts';
 
+interface Borrowed {
+  readonly slot: number;
+  readonly serial: number;
+}
+
 export abstract class Borrower<R> implements ResourcePool<R> {
   readonly name: string;
   protected readonly block: ControlBlock;
@@ -104,23 +109,20 @@ export abstract class Borrower<R> implements ResourcePool<R> {
         }
       }
     }
-    return this.#traced ? this.#acquireTraced(options) : this.#obtain(options, this.#deliver);
+    return this.#traced ? this.#acquireTraced(options) : this.borrow(options, this.#deliver);
   }
 
   readonly #deliver = (slot: number): R => this.handOut(slot);
 
   /** Handed out in a function that is awaited: the trace shows who has asked for it. */
   async #acquireTraced(options: AcquireOptions | undefined): Promise<R> {
-    return this.handOut(this.#stillOurs(await this.borrow(options)));
+    return this.handOut(this.#stillOurs(await this.borrow(options, this.#numbered)));
   }
 
-  /** A slot, waiting if need be. */
-  protected borrow(options: AcquireOptions | undefined): Promise<number> {
-    return this.#obtain(options, itself);
-  }
+  readonly #numbered = (slot: number): Borrowed => ({ slot, serial: this.lending.serials[slot] });
 
-  /** What `deliver` makes of a slot, in the moment in which it is ours. One promise, as there may be thousands waiting. */
-  #obtain<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V): Promise<V> {
+  /** What `deliver` makes of a slot, in the moment in which it is ours; waiting for one, if need be. One promise, as there may be thousands waiting. */
+  protected borrow<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V): Promise<V> {
     try {
       checkAcquireOptions(options);
       const signal = options?.signal;
@@ -165,10 +167,14 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     return served;
   }
 
-  /** After an await: this thread may have left the pool meanwhile, and then the slot has been given back. */
-  #stillOurs(slot: number): number {
-    if (this.lending.serials[slot] === 0) this.assertOpen();
-    return slot;
+  /** After an await: this thread may have left the pool meanwhile; or somebody on it gave the resource back for the second time, just when it had become ours. */
+  #stillOurs({ slot, serial }: Borrowed): number {
+    if (this.lending.serials[slot] === serial) return slot;
+    this.assertOpen();
+    throw new NotBorrowedError(
+      `pool ${show(this.name)}: somebody gave a resource back twice, and the second time it was lent to this borrower already`,
+      this.name,
+    );
   }
 
   /** Joins the line; throws if there is no room, or nobody is let in. */
@@ -177,7 +183,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     const { line, constants } = block;
     // Places serve as many as there are, unless only so many probes are let out.
     const isRoom =
-      line.isShorterThan(constants.maxWaiting) || (breakerOf(block.state.load()) !== RECOVERING && !block.census.isSpokenFor());
+      line.isShorterThan(constants.maxWaiting) || (breakerOf(block.state.load()) !== RECOVERING && !block.census.isSpokenFor(true));
     const cell = isRoom ? lending.join(mark) : NONE;
     if (cell === NONE) {
       this.tally(TALLY_REJECTED);
@@ -200,7 +206,8 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   protected tryToStand(): number {
     const { block, lending } = this;
     if (this.isOut() || isRefusing(block.state.load())) return NONE;
-    if (block.census.isSpokenFor()) return NONE;
+    // Somebody else who tries may be sent away, so it does not stand before us.
+    if (block.census.isSpokenFor(false)) return NONE;
     const cell = lending.join(MARK_TRIES);
     if (cell === NONE) return NONE;
     if (isRefusing(block.state.load()) && lending.leave(cell)) return NONE;
@@ -218,7 +225,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
 
   async use<V>(body: (resource: R) => V | PromiseLike<V>, options?: AcquireOptions): Promise<V> {
     checkBody(body);
-    const slot = this.#stillOurs(await this.borrow(options));
+    const slot = this.#stillOurs(await this.borrow(options, this.#numbered));
     const serial = this.lending.serials[slot];
     try {
       return await body(this.handOut(slot));
@@ -229,7 +236,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   }
 
   async lease(options?: AcquireOptions): Promise<Lease<R>> {
-    const slot = this.#stillOurs(await this.borrow(options));
+    const slot = this.#stillOurs(await this.borrow(options, this.#numbered));
     const { lending } = this;
     const serial = lending.serials[slot];
     const resource = this.handOut(slot);
@@ -398,8 +405,6 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     return { name: this.name, state: this.getState(), closed: this.isClosed(), ...figuresOf(this.block) };
   }
 }
-
-const itself = (slot: number): number => slot;
 
 export function reasonToDestroy(pool: string, error: unknown): Error {
   return error === undefined ? new Error(`pool ${show(pool)}: a borrower gave a resource up as broken`) : asError(error);

@@ -32,14 +32,15 @@ export class Census {
   }
 
   /**
-   * Is everything that might serve somebody without anybody giving back (idle, empty, in the owner's hands, or about to be granted) wanted by those in line already?
+   * Is everything that might serve somebody without anybody giving back (idle, empty, in the owner's hands, or about to be granted) wanted by those in line already? `tries`: those who only try count, too.
    *
    * True is final, so it has to have been so at one instant: every slot was the same before and after we looked at the line. A single look may see one slot before and another
    * after something was handed on, and find nothing where something was idle all along. False may also mean that too much is going on to tell: whoever joins the line will be told.
    */
-  isSpokenFor(): boolean {
+  isSpokenFor(tries: boolean): boolean {
     for (let looks = 0; looks < LOOKS; looks++) {
-      if (this.#line.isShorterThan(this.#supply())) return false;
+      const supply = this.#supply();
+      if (tries ? this.#line.isShorterThan(supply) : this.#line.hasFewerPatient(supply)) return false;
       if (this.#isAsSeen()) return true;
     }
     return false;

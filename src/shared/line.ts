@@ -323,6 +323,15 @@ export class Line {
     return this.#high(this.loadLine()) < limit || this.waiting() < limit;
   }
 
+  /** Do fewer than this many stand in line until they are served? Those who only try may be told no instead. */
+  hasFewerPatient(limit: number): boolean {
+    const high = this.#high(this.loadLine());
+    let patient = 0;
+    for (let cell = 0; cell < high && patient < limit; cell++)
+      if (cellState(this.#words[this.#at.cells + cell]) === WAITING && (this.mark(cell) & MARK_TRIES) === 0) patient++;
+    return patient < limit;
+  }
+
   /** Waiters in line. Exact only while nobody comes or goes. */
   waiting(): number {
     const high = this.#high(this.loadLine());

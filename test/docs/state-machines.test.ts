@@ -291,6 +291,7 @@ describe('cell', () => {
       'waiters',
       'waiting',
       'isShorterThan',
+      'hasFewerPatient',
     ];
     const ofLine = ['empty', 'reopen'];
     const moving = methodsOf(lines.Line).filter((name) => !looking.includes(name) && !ofLine.includes(name));

@@ -65,7 +65,7 @@ const juggle = (context: PoolContext): void => {
   block.slots.giveBack(holds, lease);
 };
 const looks = (context: PoolContext): void => {
-  context.assert(!new Actor(context).lending.block.census.isSpokenFor(), 'it said no, though one was idle all along');
+  context.assert(!new Actor(context).lending.block.census.isSpokenFor(false), 'it said no, though one was idle all along');
 };
 const juggled = poolRace(
   import.meta.url,

@@ -74,6 +74,19 @@ describe('release', () => {
     await until(() => pool.idleCount() === 1);
   });
 
+  test.each(['use', 'lease'] as const)('twice, and in between it has been lent by %s: which rejects', async (how) => {
+    const pool = await open({ ...workshop(), name: 'db', max: 1 });
+    const thing = await pool.acquire();
+    let ran = false;
+    const waiting = how === 'lease' ? pool.lease() : pool.use(() => void (ran = true));
+    pool.release(thing);
+    // The waiter is served in a microtask, and goes on in a later one.
+    queueMicrotask(() => pool.release(thing));
+    expect(await rejection(waiting)).toMatchObject(notBorrowed);
+    expect(ran).toBe(false);
+    expect(pool.stats()).toMatchObject({ idle: 1, active: 0, waiting: 0 });
+  });
+
   test('of undefined or null throws and changes nothing', async () => {
     const pool = await open({ ...workshop(), name: 'db', min: 1 });
     expect(() => pool.release(undefined as never)).toThrow();

@@ -118,10 +118,20 @@ describe('lending', () => {
     expect(block.census.isGranted(0)).toBe(true);
     expect(block.census.isGranted(1)).toBe(false);
     // Slot 1 is TAKEN and not granted: something for one. Then that is granted, too.
-    expect(block.census.isSpokenFor()).toBe(false);
+    expect(block.census.isSpokenFor(false)).toBe(false);
     const other = lending.join(0);
     block.line.grant(other, block.line.load(other), 1);
-    expect(block.census.isSpokenFor()).toBe(true);
+    expect(block.census.isSpokenFor(false)).toBe(true);
+  });
+
+  test('somebody who only tries does not stand before another who tries', () => {
+    const block = blockOf();
+    stock(block);
+    const lending = lendingOf(block, A);
+    for (let slot = 0; slot < block.slots.count; slot++) lending.join(MARK_TRIES);
+    expect([block.census.isSpokenFor(true), block.census.isSpokenFor(false)]).toEqual([true, false]);
+    for (let slot = 0; slot < block.slots.count; slot++) lending.join(0);
+    expect(block.census.isSpokenFor(false)).toBe(true);
   });
 
   test('a slot picked up from the line keeps its flag', () => {

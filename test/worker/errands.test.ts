@@ -334,3 +334,18 @@ test('the owner that dies rejects errands', async () => {
   await owner.terminate();
   for (const { error } of await settled(dead)) expect(error).toMatchObject({ code: 'ERR_POOL_CLOSED' });
 });
+
+test('the owner can give back what equals something that is out on an errand', async () => {
+  const desk = new Desk();
+  const pool = await open<Desk>({ factory: () => desk, min: 2, max: 2 });
+  const worker = await thread(pool);
+  const mine = await pool.acquire();
+  const noted = worker.run(({ pool }) => pool.call('slow', ['x']));
+  await until(() => desk.gates.length === 1);
+  pool.release(mine);
+  expect(pool.stats()).toMatchObject({ idle: 1, active: 1 });
+  expect(() => pool.release(desk)).toThrow(expect.objectContaining({ code: 'ERR_POOL_NOT_BORROWED' }));
+  desk.gates[0]();
+  expect(await settled(noted)).toBe('x!');
+  await until(() => pool.idleCount() === 2);
+});
