@@ -1,7 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import type { SourceFile } from './files.ts';
 import type { Done, Greeting } from './job.ts';
+
+/** For threads that are starting when everything ends, in ms. */
+const START_TIME = 3000;
 
 export interface Job {
   worker: URL;
@@ -40,8 +44,9 @@ export async function runOnThreads({ worker, workerData, threads, inHand, files,
     piscina.on('error', reject);
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
+  const ready = allReady(piscina, threads);
   try {
-    await Promise.race([allReady(piscina, threads), failed]);
+    await Promise.race([ready, failed]);
     const start = performance.now();
     const jobs = files.map(async (file): Promise<Done> => {
       const done = await piscina.run(file);
@@ -51,6 +56,8 @@ export async function runOnThreads({ worker, workerData, threads, inHand, files,
     const results = await Promise.race([Promise.all(jobs), failed]);
     return { seconds: (performance.now() - start) / 1000, ...tally(results) };
   } finally {
+    // Node 20 may crash when a thread is terminated while it still loads its modules.
+    await Promise.race([ready.catch(() => {}), sleep(START_TIME, undefined, { ref: false })]);
     await piscina.destroy();
   }
 }

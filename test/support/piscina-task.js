@@ -1,5 +1,5 @@
 // A Piscina task file: what such a worker does with a pool.
-import { threadId, workerData } from 'node:worker_threads';
+import { parentPort, threadId, workerData } from 'node:worker_threads';
 import { attachPool } from 'cenote/worker';
 
 export default async function task({ kind, n }) {
@@ -19,3 +19,5 @@ export default async function task({ kind, n }) {
       throw new Error(kind);
   }
 }
+
+parentPort.postMessage('loaded');

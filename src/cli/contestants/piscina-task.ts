@@ -21,6 +21,7 @@ export interface Task {
 const { ledger: handle, claims } = workerData as TaskData;
 const ledger = new Ledger(handle);
 const slot = Atomics.add(claims, 0, 1);
+Atomics.notify(claims, 0);
 
 export default function task({ caller, ticket, jump, asked, hold }: Task): void {
   const wait = now() - asked;

@@ -11,6 +11,9 @@ import { drawHold, type Setting } from '../setting.ts';
 import type { Arena } from './contestant.ts';
 import type { Task, TaskData } from './piscina-task.ts';
 
+/** For one more thread to start, in ms. */
+const LOAD_TIME = 30_000;
+
 /** As much of Piscina as is used here. */
 interface Pool {
   run(task: Task): Promise<void>;
@@ -44,6 +47,7 @@ export async function openPiscina(Piscina: PiscinaClass, setting: Setting): Prom
     maxThreads: slots,
     idleTimeout: Number.POSITIVE_INFINITY,
   });
+  await allLoaded(claims, slots);
   const call = async (caller: number): Promise<void> => {
     while (!ledger.stopped()) {
       const hold = drawHold(setting);
@@ -61,4 +65,11 @@ export async function openPiscina(Piscina: PiscinaClass, setting: Setting): Prom
       await pool.destroy();
     },
   };
+}
+
+/** Threads that still load their module are not measured; nor ended: Node 20 may crash when a thread is terminated while it requires an ES module, as Piscina's do. */
+async function allLoaded(claims: Int32Array, slots: number): Promise<void> {
+  for (let loaded = Atomics.load(claims, 0); loaded < slots; loaded = Atomics.load(claims, 0))
+    if ((await Atomics.waitAsync(claims, 0, loaded, LOAD_TIME).value) === 'timed-out')
+      throw new Error(`${slots - loaded} of ${slots} threads of Piscina have not started within ${LOAD_TIME / 1000} s`);
 }
