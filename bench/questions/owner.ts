@@ -48,6 +48,7 @@ export const owner: Question = {
     );
     const sema = new Sema(MAX, { initFn: create });
     const idle = Array.from({ length: MAX }, create);
+    const words = new Int32Array(new SharedArrayBuffer(4));
 
     const figures = await measure(
       {
@@ -79,6 +80,17 @@ export const owner: Question = {
           async: true,
           async run() {
             for (let i = 0; i < BATCH; i++) sema.release(await sema.acquire());
+          },
+        },
+        // What a pool that several threads can borrow from cannot do without: one compare-exchange to take, one to give back.
+        'pair, array and await': {
+          async: true,
+          async run() {
+            for (let i = 0; i < BATCH; i++) {
+              if (Atomics.compareExchange(words, 0, 0, 1) !== 0) throw new Error('taken');
+              idle.push(await Promise.resolve(idle.pop()!));
+              if (Atomics.compareExchange(words, 0, 1, 0) !== 1) throw new Error('not taken');
+            }
           },
         },
         'array and await': {

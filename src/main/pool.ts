@@ -379,8 +379,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   // ── as a borrower
 
   protected override handOut(slot: number): T {
-    if (this.#settings.leakDetectionThreshold > 0)
-      this.#members.traced(slot, this.lending.held[slot], new Error('borrowed here').stack ?? '');
+    if (this.traced) this.#members.traced(slot, this.lending.held[slot], new Error('borrowed here').stack ?? '');
     const resource = this.#stock.resources.get(slot);
     if (resource === undefined) throw this.#nothingIn(slot);
     return resource;

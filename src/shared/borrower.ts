@@ -42,12 +42,13 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   protected readonly waiters: Waiters;
   protected readonly doorbell: Doorbell;
   protected readonly keepAlive = new KeepAlive();
-  readonly #traced: boolean;
+  /** Is it remembered who has borrowed what? */
+  protected readonly traced: boolean;
 
   protected constructor(name: string, block: ControlBlock, me: number) {
     this.name = name;
     this.block = block;
-    this.#traced = (block.constants.features & FEATURE_TRACE) !== 0;
+    this.traced = (block.constants.features & FEATURE_TRACE) !== 0;
     this.lending = new Lending(block, me, {
       served: () => this.waiters.pollSoon(),
       called: () => this.called(),
@@ -109,7 +110,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
         }
       }
     }
-    return this.#traced ? this.#acquireTraced(options) : this.borrow(options, this.#deliver);
+    return this.traced ? this.#acquireTraced(options) : this.borrow(options, this.#deliver);
   }
 
   readonly #deliver = (slot: number): R => this.handOut(slot);

@@ -6,7 +6,7 @@ import { Borrower } from '../shared/borrower.ts';
 import { now } from '../shared/clock.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
 import { fromWire, PoolClosedError, RemoteCallError, show, toWire } from '../shared/errors.ts';
-import { FEATURE_SHARE, FEATURE_TRACE, TALLY_TIMED_OUT } from '../shared/layout.ts';
+import { FEATURE_SHARE, TALLY_TIMED_OUT } from '../shared/layout.ts';
 import { isServed } from '../shared/lending.ts';
 import { MARK_SYNC, NONE } from '../shared/line.ts';
 import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, SHARED, TRACE } from '../shared/protocol.ts';
@@ -24,7 +24,6 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   readonly #caller: Caller;
   readonly #syncCaller: Caller;
   readonly #shares: boolean;
-  readonly #traces: boolean;
   /** Nothing else, and without a trace. */
   readonly #handsOutLeases: boolean;
   /** What `share` made of each resource; and which slot a value belongs to. */
@@ -47,8 +46,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     });
     this.#calls = new Calls(name, port, block.bells, this.lending, this.keepAlive, (response) => this.#receive(response));
     this.#shares = (block.constants.features & FEATURE_SHARE) !== 0;
-    this.#traces = (block.constants.features & FEATURE_TRACE) !== 0;
-    this.#handsOutLeases = !this.#shares && !this.#traces;
+    this.#handsOutLeases = !this.#shares && !this.traced;
     this.#caller = {
       pool: this,
       label: `Remote of pool ${show(name)}`,
@@ -141,7 +139,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   #handOutSpecially<R extends Remote<T> | SyncRemote<T>>(slot: number, caller: Caller): R {
-    if (this.#traces) this.#trace(slot);
+    if (this.traced) this.#trace(slot);
     return this.#shares ? (this.#sharedValue(slot) as R) : makeRemote(caller, slot, this.lending.serials[slot]);
   }
 
