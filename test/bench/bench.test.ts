@@ -43,7 +43,7 @@ function startNode(...args: string[]) {
 const LINES: Readonly<Record<string, readonly string[]>> = {
   'worker: tryAcquireSync + release': ['compare-exchange pair', 'pair, object, counts'],
   'worker: await acquire + release': ['bare await', 'pair, await of an object', 'pair, object, counts, await'],
-  'owner: await acquire + release': ['generic-pool', 'tarn', 'lightning-pool', 'async-sema', 'array and await'],
+  'owner: await acquire + release': ['generic-pool', 'tarn', 'lightning-pool', 'async-sema', 'pair, array and await', 'array and await'],
   ...handOffs(
     '2 threads on 1, 1 us',
     '2 threads on 1, 20 us',
