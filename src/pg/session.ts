@@ -45,14 +45,14 @@ const SETTLED = 1;
 
 const discards = ({ command }: QueryResult<unknown[]>): boolean => command === 'DISCARD' || command === 'DEALLOCATE';
 
-/** Said about the statement itself, before it ran: what a function or a procedure in it complains of has a context. */
-function isStale(error: unknown): boolean {
-  const { code, where } = error as { code?: unknown; where?: unknown };
-  return (code === '0A000' || code === '26000') && where === undefined;
-}
-
 /** By `idle_session_timeout` the server ends only what it was idle for: what was sent at that moment it has not begun. Not so for 57P01. */
-const wasIdle = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === '57P05';
+const wasIdle = (error: unknown): boolean => isAbout(error, '57P05');
+
+/** Said about the statement itself, before it ran: what a function or a procedure in it complains of, by whatever code, has a context. */
+function isAbout(error: unknown, ...codes: string[]): boolean {
+  const { code, where } = (error ?? {}) as { code?: string; where?: unknown };
+  return codes.includes(code!) && where === undefined;
+}
 
 export class Session implements SessionMethods {
   readonly #client: Client;
@@ -269,7 +269,7 @@ export class Session implements SessionMethods {
         return Object.assign(await body(), this.#state());
       } catch (error) {
         await this.#readyAfter(error);
-        return { ...this.#state(), error: sendError(error), ...(wasIdle(error) ? { unsent: true } : {}) };
+        return { ...this.#state(), error: sendError(error), ...(this.#broken !== undefined && wasIdle(error) ? { unsent: true } : {}) };
       }
     }).finally(() => {
       this.#usedAt = performance.now();
@@ -393,7 +393,7 @@ export class Session implements SessionMethods {
       await this.#readyAfter(error);
       // Whatever it was, a statement that the driver does not know to be prepared is not.
       if (isCached && internals(this.#client).connection.parsedStatements[called] === undefined) this.#statements.forget(called);
-      if (!isPreparable || !isStale(error)) throw error;
+      if (!isPreparable || !isAbout(error, '0A000', '26000')) throw error;
       this.#statements.discard(called);
       await this.#takeOutGarbage();
       if (this.#status() !== 'I') throw error;

@@ -68,6 +68,25 @@ describe.each(WHERE)('on %s', (where) => {
     await until(async () => (await connections(pool.pool.name)) === 1);
   });
 
+  test.each([
+    ['idle_session_timeout', 'runs on another', 1],
+    ['an administrator', 'is told so, and not run again', 0],
+  ])('what was sent when the session was being ended by %s %s', async (by, _, rows) => {
+    const network = await proxy();
+    const table = `crossed_${rows}_${where.length}`;
+    await ask(`create table ${table} (a int)`);
+    const isIdle = by === 'idle_session_timeout';
+    const pool = await open({ max: 1, settings: { ...network.settings, options: `-c idle_session_timeout=${isIdle ? 700 : 0}` } });
+    const run = await on(where, pool);
+    await run((p) => p.query('select 1'));
+    network.cross();
+    if (!isIdle) await killAll(pool.pool.name);
+    await until(async () => (await connections(pool.pool.name)) === 0);
+    const outcome = await run((p, __, t) => p.query(`insert into ${t} values (1)`).catch((error) => error.code), table);
+    expect(outcome).toEqual(isIdle ? expect.objectContaining({ rowCount: 1 }) : '57P01');
+    expect(await ask(`select a from ${table}`)).toHaveLength(rows);
+  });
+
   test('a transaction whose connection breaks does not go on with another one', async () => {
     const pool = await open({ max: 2 });
     const run = await on(where, pool);
