@@ -16,6 +16,8 @@ export interface Reading {
   readonly dirt: Dirt;
   /** One statement that reads or writes rows: worth a prepared statement. */
   readonly isPreparable: boolean;
+  /** COPY ... FROM STDIN: the server would wait for rows. */
+  readonly isCopyIn: boolean;
 }
 
 /** Reads the text of a query. Remembers what it has read: programs say the same things again and again. */
@@ -39,11 +41,15 @@ const TOKEN =
 
 function read(text: string): Reading {
   const tokens = tokensOf(text);
-  if (tokens === undefined) return { dirt: DIRTY, isPreparable: false };
+  if (tokens === undefined) return { dirt: DIRTY, isPreparable: false, isCopyIn: false };
   const statements = split(tokens);
   let dirt: Dirt = CLEAN;
   for (const statement of statements) dirt = Math.max(dirt, dirtOf(statement)) as Dirt;
-  return { dirt, isPreparable: statements.length === 1 && ROWS.has(statements[0][0]) };
+  return {
+    dirt,
+    isPreparable: statements.length === 1 && ROWS.has(statements[0][0]),
+    isCopyIn: statements.some((statement) => statement[0] === 'copy' && statement.includes('stdin')),
+  };
 }
 
 /** In lower case, without comments and spaces. A literal is ', a quoted name is ". Undefined: not to be understood. */

@@ -5,6 +5,7 @@
  * transaction is read. Every answer says how the session is left, so that whoever gives it back needs to ask nobody.
  */
 import type { Client, CustomTypesConfig, QueryConfig, QueryResult } from 'pg';
+import { NO_COPY } from './copy.ts';
 import { receiveError, sendError } from './database-error.ts';
 import { CLEAN, DIRTY, type Dirt, readStatement } from './dirt.ts';
 import { closeAll, internals, isReadTimeout } from './driver.ts';
@@ -168,11 +169,12 @@ export class Session implements SessionMethods {
   fetch(borrow: string, cursor: string, rows: number, ...statement: StatementArguments): Promise<Answer> {
     return this.#answer(borrow, async () => {
       if (!this.#portals.has(cursor)) {
+        const [text = '', values, , mode] = statement;
+        assertNoCopyIn(text);
         if (this.#status() === 'I') {
           await this.#client.query('BEGIN');
           this.#portals.ownTransaction = true;
         }
-        const [text = '', values, , mode] = statement;
         this.#touch(text);
         this.#portals.open(cursor, text, values, (mode & RAW) === 0 ? undefined : UNPARSED);
       }
@@ -199,6 +201,7 @@ export class Session implements SessionMethods {
     }
     return new Promise((resolve, reject) => {
       this.#answer(borrow, async () => {
+        for (const [type, body] of messages) if (type === 'parse') assertNoCopyIn((body as { text: string }).text);
         this.#touchAll(messages);
         // The object does not know what is prepared here, and the driver does not know what it prepares.
         const names = namesOf(messages);
@@ -408,6 +411,7 @@ export class Session implements SessionMethods {
     const left = (mode & RAW) === 0 ? new LeftAsText(this.#client) : undefined;
     config.types = left ?? UNPARSED;
     if ((mode & EXTENDED) !== 0) config.queryMode = 'extended';
+    if (config.name !== undefined || config.queryMode !== undefined) assertNoCopyIn(text ?? '');
     if (timeout !== undefined) config.query_timeout = timeout;
     const results = (await this.#client.query(config as never)) as unknown as QueryResult<unknown[]> | QueryResult<unknown[]>[];
     if (Array.isArray(results) ? results.some(discards) : discards(results)) this.#forgetStatements();
@@ -478,6 +482,11 @@ export class Session implements SessionMethods {
     // Before the pool takes it for gone.
     await endClient(this.#client, () => this.#origin.cancel(), checkTimeout > 0 ? Math.min(GIVE_UP, checkTimeout * 0.8) : GIVE_UP);
   }
+}
+
+/** By the extended protocol the server would wait for a second sync, which the driver does not send. Otherwise the driver tells it that nothing will come. */
+function assertNoCopyIn(text: string): void {
+  if (readStatement(text).isCopyIn) throw new Error(NO_COPY);
 }
 
 /** Of the statements that are prepared by these. */

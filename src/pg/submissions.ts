@@ -4,11 +4,12 @@
  */
 import type { Client, FieldDef } from 'pg';
 import { asBuffers, withOwnBytes } from './bytes.ts';
+import { NO_COPY } from './copy.ts';
 import { sendError } from './database-error.ts';
 import { isReadTimeout } from './driver.ts';
 import type { ClientMessage, ServerMessage } from './protocol.ts';
 
-type Connection = NodeJS.EventEmitter & Record<ClientMessage[0], (body?: unknown) => void>;
+type Connection = NodeJS.EventEmitter & Record<ClientMessage[0], (body?: unknown) => void> & { sendCopyFail(reason: string): void };
 
 /** With these a batch is answered. An error always is the end of one, but for the server's being ready. */
 const AFTER_SYNC = ['readyForQuery'];
@@ -220,6 +221,13 @@ class Relay {
   }
 
   handleReadyForQuery(): void {}
+
+  handleCopyInResponse(): void {
+    this.#connection!.sendCopyFail(NO_COPY);
+  }
+
+  /** Nobody has asked for it here: as in pg, it is passed over. */
+  handleCopyData(): void {}
 }
 
 const asBound = (body: unknown): unknown => ({ ...(body as object), values: (body as { values: unknown[] }).values.map(asBuffers) });
