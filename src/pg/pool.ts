@@ -79,7 +79,7 @@ export abstract class PgPool extends EventEmitter implements Type {
   }
 
   async #connect(options: AcquireOptions | undefined, place: Place | undefined): Promise<PgClient> {
-    if (place !== undefined) return this.#connectIn(place.scope, options);
+    if (place !== undefined) return this.#connectIn(place, options);
     const { hold, answer } = await borrow(this.sessions, options, hello);
     if (answer.error !== undefined) {
       hold.giveBack();
@@ -88,21 +88,24 @@ export abstract class PgPool extends EventEmitter implements Type {
     return this.#lend(hold, (error) => void hold.giveBack(error));
   }
 
-  /** The scope's connection, kept until this client is released. */
-  async #connectIn(scope: Scope, options: AcquireOptions | undefined): Promise<PgClient> {
+  /** The scope's connection, kept until this client is released. In a transaction it is of use as long as that goes on. */
+  async #connectIn(place: Place, options: AcquireOptions | undefined): Promise<PgClient> {
+    const { scope } = place;
     const hold = await scope.enter(options);
-    return this.#lend(hold, (error) => {
+    const giveBack = (error: Error | undefined): void => {
       if (error !== undefined && scope.hold === hold) scope.destroy(error);
       scope.leave();
-    });
+    };
+    return this.#lend(hold, giveBack, () => void this.#unlessOver(place));
   }
 
-  #lend(hold: Hold, giveBack: (error: Error | undefined) => void): PgClient {
-    const client = new PgClient(hold, (error) => {
+  #lend(hold: Hold, giveBack: (error: Error | undefined) => void, assertInside?: () => void): PgClient {
+    const giveBackAndSay = (error: Error | undefined): void => {
       this.#clients.delete(client);
       giveBack(error);
       this.emit('release', error, client);
-    });
+    };
+    const client = new PgClient(hold, giveBackAndSay, assertInside);
     this.#clients.add(client);
     this.emit('acquire', client);
     return client;

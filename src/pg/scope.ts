@@ -7,6 +7,8 @@ import { borrow, type Hold, type RemoteSession, resultOf, type Sessions } from '
 import type { Answer } from './protocol.ts';
 import { argumentsOf, type Question } from './question.ts';
 
+const ROLLBACK = /^\s*(?:rollback|abort)(?:\s+(?:work|transaction))?(?:\s+and\s+no\s+chain)?\s*(?:;|$)/i;
+
 export class Scope {
   readonly #sessions: Sessions;
   #hold: Hold | undefined;
@@ -97,9 +99,10 @@ export class Scope {
     );
   }
 
-  #forgive({ text }: Question): void {
+  /** A ROLLBACK, of the whole and not to a savepoint: whoever says that knows. */
+  forgive({ text }: Question): void {
     if (this.#hold?.isBroken && this.#transactions === 0) this.#giveBack();
-    if (this.#lost !== undefined && text !== undefined && /^\s*(?:rollback|abort)\b/i.test(text)) this.#lost = undefined;
+    if (this.#lost !== undefined && text !== undefined && ROLLBACK.test(text)) this.#lost = undefined;
   }
 
   leave(): void {
@@ -107,7 +110,7 @@ export class Scope {
   }
 
   async run(question: Question): Promise<QueryResult<any>> {
-    this.#forgive(question);
+    this.forgive(question);
     const { hold, answer } = await this.enterWith(undefined, (session, id) => session.run(id, ...argumentsOf(question)));
     try {
       return answer === undefined ? await hold.run(question) : resultOf(answer, question);

@@ -82,16 +82,62 @@ describe.each(WHERE)('on %s', (where) => {
             told.push((error as Error).message);
           }
         } else told.push('lost in the middle of a transaction');
-        told.push(await p.query('commit').catch(message));
-        await p.query('rollback');
+        for (const text of ['commit', 'rollback to savepoint a', 'ROLLBACK WORK TO a', 'rollback and chain', `rollback prepared 'a'`])
+          told.push(await p.query(text).catch(message));
+        if ('querySync' in p) (p as any).querySync(' ROLLBACK transaction;');
+        else await (p as any).query(' ROLLBACK transaction;');
         told.push((await p.query('select count(*)::int as n from halves')).rows[0].n);
         return told;
       }),
     );
     const lost = expect.stringContaining('lost in the middle of a transaction');
-    expect(seen).toEqual(['57P01', lost, lost, lost, lost, lost, 0]);
+    expect(seen).toEqual(['57P01', ...Array(9).fill(lost), 0]);
     expect(await ask('select * from halves')).toEqual([]);
   });
+
+  test.each(['return', 'throw', 'abort'])(
+    'a client that was borrowed in a transaction refuses what comes after its end, by %s',
+    async (end) => {
+      const pool = await open({ max: 1 });
+      await ask('create table if not exists late (n int)');
+      await ask('truncate late');
+      const run = await on(where, pool);
+      const seen = await run(
+        (p, { load }, how) =>
+          // The scope has the connection longer than the transaction, so that is no help.
+          p.scope(async () => {
+            const { default: Cursor } = (await load('pg-cursor')) as any;
+            const abort = new AbortController();
+            let late: Promise<unknown[]> | undefined;
+            const message = (error: Error): string => error.message;
+            await p
+              .transaction(
+                async () => {
+                  const client = await p.connect();
+                  await client.query('insert into late values (1)');
+                  const over = new Promise((resolve) => abort.signal.addEventListener('abort', resolve));
+                  late = over.then(async () => {
+                    const told = [await client.query('insert into late values (2)').catch(message)];
+                    told.push(await client.query(new Cursor('insert into late values (3)')).read(1).catch(message));
+                    client.release();
+                    return told;
+                  });
+                  if (how === 'throw') throw new Error('no');
+                  if (how === 'abort') setTimeout(() => abort.abort(), 5);
+                  if (how === 'abort') await client.query('select pg_sleep(30)');
+                },
+                how === 'abort' ? { signal: abort.signal } : {},
+              )
+              .catch(() => {});
+            abort.abort();
+            return late;
+          }),
+        end,
+      );
+      expect(seen).toEqual(Array(2).fill(expect.stringContaining('this transaction is over')));
+      expect(await ask('select n from late')).toEqual(end === 'return' ? [{ n: 1 }] : []);
+    },
+  );
 
   test('rows that were asked for in a transaction do not come from outside of it later', async () => {
     const run = await on(where, await open());
