@@ -3,12 +3,15 @@ import type { Client, ClientConfig, QueryConfig } from 'pg';
 import { type ConnectionSettings, secretsOf, withoutSecrets } from './connection-settings.ts';
 import { DatabaseError } from './database-error.ts';
 import { internals } from './driver.ts';
+import { endClient } from './ending.ts';
 
 type Driver = typeof import('pg');
 export type OnConnect = (client: Client) => void | Promise<void>;
 
 /** A cancel request is a connection of its own; it may take so long, in ms. */
 const CANCEL_LIMIT = 2000;
+/** So may the end of a connection that nobody has had yet. */
+const GIVE_UP = 2000;
 
 export interface Connected {
   readonly client: Client;
@@ -44,17 +47,22 @@ export async function connect(
   const client = shielded(config, undefined, () => new driver.Client(config));
   // It is also told by the promise; without a listener it would end the process.
   client.on('error', () => {});
-  const cut = (): void => internals(client).connection.stream.destroy();
-  signal.addEventListener('abort', cut, { once: true });
+  let ending: Promise<void> | undefined;
+  // The server would go on with what onConnect has it do, beyond `max`.
+  const giveUp = async (): Promise<void> => {
+    if (typeof (client as { processID?: unknown }).processID !== 'number') internals(client).connection.stream.destroy();
+    else await (ending ??= endClient(client, () => cancel(driver, config, client), GIVE_UP));
+  };
+  signal.addEventListener('abort', giveUp, { once: true });
   try {
     await client.connect();
     const setup = onConnect === undefined ? [] : await setUp(client, onConnect);
     return { client, setup, cancel: () => cancel(driver, config, client) };
   } catch (error) {
-    cut();
+    await giveUp();
     throw withoutSecrets(error, secretsOf(config, (client as { password?: unknown }).password));
   } finally {
-    signal.removeEventListener('abort', cut);
+    signal.removeEventListener('abort', giveUp);
   }
 }
 

@@ -264,6 +264,24 @@ test('no server, a wrong password, a failing onConnect: the error says so, and n
   }
 });
 
+test('a connection that is given up before it was finished leaves nothing running on the server', async () => {
+  const slow = async (client: { query(text: string): Promise<unknown> }) => void (await client.query('select pg_sleep(60)'));
+  const late = await open({ max: 1, createTimeout: 200, onConnect: slow });
+  expect(await rejection(late.query('select 1'))).toMatchObject({ code: 'ERR_POOL_CREATE_TIMEOUT' });
+  const failing = await open({
+    max: 1,
+    onConnect: async (client) => {
+      const sleeping = slow(client);
+      sleeping.catch(() => {});
+      await until(async () => (await running(failing.pool.name)) === 1);
+      throw new Error('not today');
+    },
+  });
+  expect(await rejection(failing.query('select 1'))).toMatchObject({ message: 'not today' });
+  expect(await connections(failing.pool.name)).toBe(0);
+  await until(async () => (await connections(late.pool.name)) === 0);
+});
+
 test('events of the owner’s pool, as in pg', async () => {
   const pool = await open({ max: 1 });
   const heard: unknown[] = [];
