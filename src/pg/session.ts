@@ -87,11 +87,13 @@ export class Session implements SessionMethods {
     this.#statements = new Statements(settings.statementCacheSize);
     this.#portals = new Portals(client);
     this.#submissions = new Submissions(client, (error) => this.#break(error));
-    // A statement may be called like something that every object has.
-    Object.assign(internals(client).connection, { parsedStatements: Object.create(null), submittedNamedStatements: Object.create(null) });
+    const { connection } = internals(client);
+    // A statement may be called like something that every object has. onConnect may have prepared some.
+    connection.parsedStatements = Object.assign(Object.create(null), connection.parsedStatements);
+    Object.assign(connection, { submittedNamedStatements: Object.create(null) });
     this.#setup = origin.setup.filter(({ text }) => readStatement(text).dirt !== CLEAN);
     this.#transaction = internals(client).getTransactionStatus?.() ?? 'I';
-    internals(client).connection.on('readyForQuery', ({ status }: { status: TransactionStatus }) => {
+    connection.on('readyForQuery', ({ status }: { status: TransactionStatus }) => {
       this.#transaction = status;
     });
     client.on('error', (error) => this.#break(error));

@@ -211,6 +211,14 @@ describe('prepared statements', () => {
     expect(await names()).toContain('select 4');
   });
 
+  test('what onConnect has prepared is known by its name, before a reset and after it', async () => {
+    const warm = { name: 'warm', text: 'select 1 as a' };
+    const pool = await open({ max: 1, onConnect: async (client) => void (await client.query(warm)) });
+    expect((await pool.query(warm)).rows).toEqual([{ a: 1 }]);
+    await pool.query(`set my.own = 'x'`);
+    expect((await pool.query(warm)).rows).toEqual([{ a: 1 }]);
+  });
+
   test('off by default', async () => {
     const pool = await open({ max: 1 });
     await pool.query('select 1');
