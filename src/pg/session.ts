@@ -187,11 +187,11 @@ export class Session implements SessionMethods {
   close(borrow: string, cursor: string): Promise<Answer> {
     return this.#answer(borrow, async () => {
       await this.#portals.close(cursor);
-      if (this.#portals.ownTransaction && this.#portals.size === 0) {
-        this.#portals.ownTransaction = false;
-        if (this.#status() !== 'I') await this.#client.query(this.#status() === 'T' ? 'COMMIT' : 'ROLLBACK');
-      }
-      return {};
+      if (!this.#portals.ownTransaction || this.#portals.size > 0) return {};
+      this.#portals.ownTransaction = false;
+      if (this.#status() === 'I') return {};
+      const { command } = await this.#client.query('COMMIT');
+      return { rolledBack: command === 'ROLLBACK' };
     });
   }
 

@@ -276,6 +276,33 @@ describe.each(WHERE)('on %s', (where) => {
     });
   });
 
+  test('what was written within the loop of a scope and could not be committed is not passed over', async () => {
+    const t = await table();
+    const run = await on(where, await open({ max: 1 }));
+    const seen = await run(async (pool, _, name) => {
+      const write = (wrong: boolean) =>
+        pool.scope(async () => {
+          for await (const { g } of pool.iterate('select g from generate_series(1, 9) g', [], { batchSize: 2 })) {
+            await pool.query(`insert into ${name} values ($1)`, [g + (wrong ? 10 : 0)]);
+            if (wrong) await pool.query('select nowhere').catch(() => {});
+            if (g === 3 || wrong) break;
+          }
+        });
+      const told = [await write(false), await write(true).catch((error) => [error.name, error.cause?.code])];
+      // The loop's own error is what comes out of it.
+      const own = async () => {
+        for await (const _ of pool.iterate('select 1 as a')) {
+          await pool.query('select nowhere').catch(() => {});
+          throw new Error('mine');
+        }
+      };
+      told.push(await pool.scope(own).catch((error) => error.message));
+      return told;
+    }, t);
+    expect(seen).toEqual([undefined, ['TransactionRolledBackError', '42703'], 'mine']);
+    expect(await rowsOf(t)).toEqual([1, 2, 3]);
+  });
+
   test('iterate leaves rows on the server until they are asked for', async () => {
     const run = await on(where, await open());
     const calls = await run(async (pool) => {
