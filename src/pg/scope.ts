@@ -59,13 +59,15 @@ export class Scope {
     options: AcquireOptions | undefined,
     first: (session: RemoteSession, borrow: string) => Promise<Answer>,
   ): Promise<{ hold: Hold; answer: Answer | undefined }> {
-    options?.signal?.throwIfAborted();
-    // Nobody would give back what it borrows now.
-    if (this.#isOver) throw new Error('this scope is over: await everything that uses the pool before its body returns');
-    this.assertNotLost();
+    this.#assertOpen(options);
     this.#uses++;
     try {
-      if (this.#borrowing !== undefined) return { hold: await this.#borrowing, answer: undefined };
+      while (this.#borrowing !== undefined) {
+        // If it fails, that was by the limits of whoever began it.
+        const hold = await this.#borrowing.catch(() => undefined);
+        if (hold !== undefined) return { hold, answer: undefined };
+        this.#assertOpen(options);
+      }
       if (this.#hold?.isBroken && this.#transactions === 0) {
         this.#giveBack();
         this.assertNotLost();
@@ -85,6 +87,13 @@ export class Scope {
       this.#uses--;
       throw error;
     }
+  }
+
+  #assertOpen(options: AcquireOptions | undefined): void {
+    options?.signal?.throwIfAborted();
+    // Nobody would give back what it borrows now.
+    if (this.#isOver) throw new Error('this scope is over: await everything that uses the pool before its body returns');
+    this.assertNotLost();
   }
 
   /**

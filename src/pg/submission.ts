@@ -3,7 +3,6 @@
  * sync, and what the server says is told to the object as the driver would.
  */
 import { EventEmitter } from 'node:events';
-import { threadId } from 'node:worker_threads';
 import type { CustomTypesConfig, FieldDef } from 'pg';
 import { asBuffers, withOwnBytes } from './bytes.ts';
 import { NO_SOCKET } from './copy.ts';
@@ -67,7 +66,7 @@ class SubmissionConnection extends EventEmitter {
   readonly stream = NO_SOCKET;
   parsedStatements = {};
   submittedNamedStatements = {};
-  readonly #name = `${threadId}:${++submissions}`;
+  readonly #name: string;
   readonly #hold: Hold;
   readonly #query: Handlers;
   readonly #isParsed: boolean;
@@ -82,6 +81,7 @@ class SubmissionConnection extends EventEmitter {
     super();
     this.setMaxListeners(0);
     this.#hold = hold;
+    this.#name = `${hold.id}:${++submissions}`;
     this.#query = query;
     this.#isParsed = isParsed;
     this.#over = over;

@@ -202,6 +202,22 @@ describe.each(WHERE)('on %s', (where) => {
     expect(await done).toEqual([1, 'joined', 5]);
   });
 
+  test('whoever waits in a scope for its connection does not give up because another one there did', async () => {
+    const pool = await open({ max: 1 });
+    const run = await on(where, pool);
+    const other = await pool.connect();
+    const done = run((p) =>
+      p.scope(async () => {
+        const hasty = p.connect({ timeout: 20 }).catch((error) => error.code);
+        const patient = p.query('select 2 as a');
+        return [await hasty, (await patient).rows];
+      }),
+    );
+    await until(() => pool.pool.stats().timedOut === 1);
+    other.release();
+    expect(await settled(done)).toEqual(['ERR_POOL_ACQUIRE_TIMEOUT', [{ a: 2 }]]);
+  });
+
   test('a scope that ends with a transaction open has it rolled back, however it ends', async () => {
     const name = await table();
     const pool = await open({ max: 1 });
