@@ -124,7 +124,7 @@ test('what onConnect and a connect listener have set is still there after a rese
     onConnect: async (client) => {
       connected++;
       await client.query(`set my.first = 'one'`);
-      void client.query(`select set_config('my.second', $1, false)`, ['two']);
+      void client.query({ name: 'second', text: `select set_config('my.second', $1, false)`, values: ['two'] });
       await client.query('create temp table ours (id int)');
     },
   });
