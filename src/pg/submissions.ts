@@ -188,16 +188,22 @@ class Relay {
   }
 
   handleDataRow({ fields }: { fields: readonly unknown[] }): void {
-    const row = this.#isParsed ? fields.map((raw, column) => (raw === null ? null : this.#parsers[column](raw))) : fields;
-    this.#say('dataRow', { fields: row.map(withOwnBytes) });
+    if (this.#hasFailed) return;
+    try {
+      const row = this.#isParsed ? fields.map((raw, column) => (raw === null ? null : this.#parsers[column](raw))) : fields;
+      this.#say('dataRow', { fields: row.map(withOwnBytes) });
+    } catch (error) {
+      // A parser of somebody's: it would throw at the socket, which ends the process.
+      this.handleError(error as Error);
+    }
   }
 
   handleCommandComplete({ text }: { text: string }): void {
-    this.#say('commandComplete', { text });
+    if (!this.#hasFailed) this.#say('commandComplete', { text });
   }
 
   handlePortalSuspended(): void {
-    this.#say('portalSuspended');
+    if (!this.#hasFailed) this.#say('portalSuspended');
   }
 
   handleEmptyQuery(): void {

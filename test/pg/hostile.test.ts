@@ -211,6 +211,43 @@ describe.each(WHERE)('on %s', (where) => {
     await until(async () => (await openTransactions(pool.pool.name)) === 0);
   });
 
+  test('a type parser that throws fails the query, and nothing else', async () => {
+    const getTypeParser = () => (raw: string) => {
+      if (raw === '3') throw new Error('not this');
+      return raw;
+    };
+    const run = await on(where, await open({ max: 1, settings: { types: { getTypeParser } as never } }));
+    const seen = await settled(
+      run(async (p, { load }) => {
+        const { default: Cursor } = (await load('pg-cursor')) as any;
+        const { default: QueryStream } = (await load('pg-query-stream')) as any;
+        const message = (error: Error): string => error.message;
+        const text = 'select generate_series(1, 9) as a';
+        const all = async (rows: AsyncIterable<unknown>): Promise<string> => {
+          try {
+            for await (const _ of rows);
+            return 'done';
+          } catch (error) {
+            return (error as Error).message;
+          }
+        };
+        const told: unknown[] = [await p.query(text).catch(message), await all(p.iterate(text, [], { batchSize: 2 }))];
+        const client = await p.connect();
+        const pid = client.processID;
+        told.push(await client.query(new Cursor(text)).read(5).catch(message));
+        told.push((await client.query(`select 'a' as a`)).rows[0].a);
+        told.push(await all(client.query(new QueryStream(text, [], { batchSize: 2 })) as never));
+        client.release();
+        const next = await p.connect();
+        told.push((await next.query(`select 'b' as b`)).rows[0].b, next.processID === pid, next.getTransactionStatus());
+        next.release();
+        return told;
+      }),
+      8000,
+    );
+    expect(seen).toEqual([...Array(3).fill('not this'), 'a', 'not this', 'b', true, 'I']);
+  });
+
   test('a literal of many megabytes', async () => {
     const run = await on(where, await open());
     const length = await run(
