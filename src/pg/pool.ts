@@ -59,7 +59,10 @@ export abstract class PgPool extends EventEmitter implements Type {
     if (this.listenerCount('acquire') === 0 && this.listenerCount('release') === 0) return runOnce(this.sessions, question);
     const client = await this.#connect(undefined, undefined);
     try {
-      return await client.query(text, values as unknown[]);
+      // With one of its own: as in pg, a callback in the configuration is not for the pool.
+      return await new Promise((resolve, reject) => {
+        client.query(text, values as unknown[], (error, result) => (error ? reject(error) : resolve(result)));
+      });
     } finally {
       client.release();
     }
