@@ -175,6 +175,28 @@ describe.each(WHERE)('on %s', (where) => {
     expect((await pool.query('select 1 as a')).rows).toEqual([{ a: 1 }]);
   });
 
+  test('a signal that the body itself aborts, at once, is heard', async () => {
+    const name = await table();
+    const run = await on(where, await open({ max: 1 }));
+    const seen = await run(async (p, _, t) => {
+      const told: unknown[] = [];
+      for (const failing of [false, true]) {
+        const controller = new AbortController();
+        const body = (tx: { query(text: string): Promise<unknown> }) => {
+          const inserted = tx.query(`insert into ${t} values (1)`);
+          controller.abort(new Error('enough'));
+          inserted.catch(() => {});
+          if (failing) throw new Error('mine');
+          return inserted;
+        };
+        told.push(await p.transaction(body, { signal: controller.signal }).then(String, (error) => error.message));
+      }
+      return told;
+    }, name);
+    expect(seen).toEqual(['enough', 'mine']);
+    expect(await rowsOf(name)).toEqual([]);
+  });
+
   test('a raw BEGIN pins the connection until COMMIT; with nothing open it is lent to others', async () => {
     const pool = await open({ max: 1 });
     const run = await on(where, pool);
