@@ -45,21 +45,31 @@ export async function connect(
   // Queries run one at a time here, and cursors need that.
   delete config.pipeline;
   const client = shielded(config, undefined, () => new driver.Client(config));
-  // It is also told by the promise; without a listener it would end the process.
-  client.on('error', () => {});
-  let ending: Promise<void> | undefined;
-  // The server would go on with what onConnect has it do, beyond `max`.
-  const giveUp = async (): Promise<void> => {
-    if (typeof (client as { processID?: unknown }).processID !== 'number') internals(client).connection.stream.destroy();
-    else await (ending ??= endClient(client, () => cancel(driver, config, client), GIVE_UP));
+  let lost: Error | undefined;
+  // Without a listener it would end the process.
+  client.on('error', (error) => {
+    lost ??= error;
+  });
+  // It makes a client of its own, of settings that may be of use no more: a file with a certificate is gone, say.
+  const cancelled = (): Promise<void> => cancel(driver, config, client).catch(() => {});
+  let isConnected = false;
+  const giveUp = (): void => {
+    if (isConnected) void leave();
+    else internals(client).connection.stream.destroy();
   };
+  // The server would go on with what onConnect has it do, beyond `max`. And what it has hung up on is there for a little longer.
+  let leaving: Promise<void> | undefined;
+  const leave = (): Promise<void> => (leaving ??= endClient(client, cancelled, GIVE_UP));
   signal.addEventListener('abort', giveUp, { once: true });
   try {
     await client.connect();
+    isConnected = true;
     const setup = onConnect === undefined ? [] : await setUp(client, onConnect);
-    return { client, setup, cancel: () => cancel(driver, config, client) };
+    // The last moment: from now on others listen.
+    if (lost !== undefined) throw lost;
+    return { client, setup, cancel: cancelled };
   } catch (error) {
-    await giveUp();
+    if (!internals(client).connection.stream.destroyed) await leave();
     throw withoutSecrets(error, secretsOf(config, (client as { password?: unknown }).password));
   } finally {
     signal.removeEventListener('abort', giveUp);
@@ -105,7 +115,7 @@ function drained(client: Client): Promise<void> {
 }
 
 /** Resolves when the server has taken the request. It may come too late to do anything. */
-function cancel(driver: Driver, config: ClientConfig, client: Client): Promise<void> {
+async function cancel(driver: Driver, config: ClientConfig, client: Client): Promise<void> {
   const messenger = new driver.Client(config) as unknown as {
     host: string;
     port: number;
@@ -120,7 +130,7 @@ function cancel(driver: Driver, config: ClientConfig, client: Client): Promise<v
   };
   const { processID, secretKey } = client as unknown as { processID: number; secretKey: unknown };
   const { connection, host, port, ssl, sslNegotiation } = messenger;
-  return new Promise((resolve) => {
+  await new Promise<void>((resolve) => {
     const timer = setTimeout(() => connection.stream.destroy(), CANCEL_LIMIT);
     const say = (): void => connection.cancel(processID, secretKey);
     connection.on('connect', () => {

@@ -100,6 +100,11 @@ export class Session implements SessionMethods {
     return !internals(this.#client).readyForQuery;
   }
 
+  /** Of what. */
+  get broken(): Error | undefined {
+    return this.#broken;
+  }
+
   // ── for the owner
 
   /** For the healthcheck: it is nobody's then. */

@@ -1,6 +1,10 @@
 /** Connections that break, threads that die, a server that goes away and comes back. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join as path } from 'node:path';
 import { consecutiveFailures } from 'cenote';
-import { describe, expect, test } from 'vitest';
+import type { PgClient } from 'cenote/pg';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { ask, connections, join, killAll, on, open, postgres, WHERE } from '../support/postgres.ts';
 import { proxy } from '../support/proxy.ts';
 import { failureOf, rejection, settled, sleep, until } from '../support/wait.ts';
@@ -189,8 +193,8 @@ test('what a dead thread left running is cancelled within seconds; its transacti
   expect((await Promise.all([pool.query('select 1 as a'), pool.query('select 1 as a')])).map(({ rows }) => rows[0].a)).toEqual([1, 1]);
 });
 
-test('with orphans kept, what a dead thread left open is closed all the same', async () => {
-  const pool = await open({ max: 1, orphans: 'release' });
+test.each([0, 1])('with orphans kept, what a dead thread left open is closed all the same: min %i', async (min) => {
+  const pool = await open({ min, max: 1, orphans: 'release' });
   const worker = await join(pool);
   await worker.pg(async (p) => {
     const client = await p.connect();
@@ -233,14 +237,23 @@ test('the server never sees more than max, whatever breaks', async () => {
   expect(most).toBeLessThanOrEqual(2);
 });
 
-test('when a connection is said to be removed, its backend is gone on the server', async () => {
+test.each([
+  ['destroyed', async (client: PgClient) => client.release(true)],
+  [
+    'killed while it is idle',
+    async (client: PgClient) => {
+      client.release();
+      await ask('select pg_terminate_backend($1)', [client.processID]);
+    },
+  ],
+])('when a connection that was %s is said to be removed, its backend is gone on the server', async (_, end) => {
   const pool = await open({ max: 1 });
   const left: number[] = [];
   for (let i = 0; i < 20; i++) {
     const client = await pool.connect();
     const removed = new Promise((resolve) => pool.once('remove', resolve));
-    client.release(true);
-    await removed;
+    await end(client);
+    await settled(removed);
     left.push(await connections(pool.pool.name));
   }
   expect(left).toEqual(Array(20).fill(0));
@@ -262,6 +275,64 @@ test('no server, a wrong password, a failing onConnect: the error says so, and n
     await until(async () => (await connections(pool.pool.name)) === 0);
     expect(pool.totalCount).toBe(0);
   }
+});
+
+test('a connection that is lost while it is made is had by nobody', async () => {
+  let made = 0;
+  const pool = await open({
+    max: 1,
+    onConnect: async (client) => {
+      if (++made > 1) return;
+      const ended = new Promise((resolve) => client.once('end', resolve));
+      await ask('select pg_terminate_backend($1)', [(client as unknown as { processID: number }).processID]);
+      await ended;
+    },
+  });
+  expect(await rejection(pool.query('select 1'))).toMatchObject({ code: '57P01' });
+  expect((await pool.query('select 1 as a')).rows).toEqual([{ a: 1 }]);
+});
+
+test('nor one that is lost while others of `min` are made', async () => {
+  const pids: number[] = [];
+  const pool = await open({
+    min: 2,
+    max: 2,
+    onConnect: async (client) => {
+      pids.push((client as unknown as { processID: number }).processID);
+      if (pids.length !== 2) return;
+      // The other one is through by then.
+      await until(async () => (await ask(`select from pg_stat_activity where pid = $1 and state = 'idle'`, [pids[0]])).length === 1);
+      await client.query('select pg_terminate_backend($1, 10000)', [pids[0]]);
+    },
+  });
+  const rows = await Promise.all([1, 2, 3, 4].map((a) => pool.query('select $1::int as a, pg_sleep(0.05)', [a])));
+  expect(rows.map((result) => result.rows[0].a)).toEqual([1, 2, 3, 4]);
+});
+
+test('a query that cannot be cancelled, as there is no way to the server any more, is waited for', async () => {
+  const file = path(mkdtempSync(path(tmpdir(), 'cenote-')), 'root.crt');
+  onTestFinished(() => rmSync(dirname(file), { recursive: true }));
+  writeFileSync(file, '');
+  const { url } = await postgres();
+  // The driver reads the file for each connection.
+  const pool = await open({ max: 1, settings: { connectionString: `${url}&sslrootcert=${encodeURIComponent(file)}` } });
+  const client = await pool.connect();
+  client.release();
+  rmSync(file);
+  const abort = new AbortController();
+  const reason = rejection(
+    pool.transaction(
+      async (tx) => {
+        const sleeping = tx.query('select pg_sleep(0.3)');
+        abort.abort(new Error('enough'));
+        await sleeping;
+      },
+      { signal: abort.signal },
+    ),
+  );
+  expect(await reason).toMatchObject({ message: 'enough' });
+  const { rows } = await settled(pool.query('select pg_backend_pid() as pid'));
+  expect(rows).toEqual([{ pid: client.processID }]);
 });
 
 test('a connection that is given up before it was finished leaves nothing running on the server', async () => {
