@@ -78,6 +78,7 @@ export class Session implements SessionMethods {
     this.#transaction = internals(client).getTransactionStatus?.() ?? 'I';
     internals(client).connection.on('readyForQuery', ({ status }: { status: TransactionStatus }) => {
       this.#transaction = status;
+      if (status === 'I') this.#portals.lose();
     });
     client.on('error', (error) => this.#break(error));
     client.on('end', () => this.#break(new Error('Connection terminated unexpectedly')));
@@ -173,7 +174,7 @@ export class Session implements SessionMethods {
   close(borrow: string, cursor: string): Promise<Answer> {
     return this.#answer(borrow, async () => {
       await this.#portals.close(cursor);
-      if (!this.#portals.ownTransaction || this.#portals.size > 0) return {};
+      if (!this.#portals.ownTransaction || this.#portals.isAnyLeft) return {};
       this.#portals.ownTransaction = false;
       if (this.#status() === 'I') return {};
       const { command } = await this.#client.query('COMMIT');

@@ -341,6 +341,28 @@ describe.each(WHERE)('on %s', (where) => {
     expect(await rowsOf(t)).toEqual([1, 2, 3]);
   });
 
+  test('rows that nobody went on with keep no later transaction open, and do not begin anew', async () => {
+    const t = await table();
+    const run = await on(where, await open({ max: 1 }));
+    const code = await run(
+      (pool, _, name) =>
+        pool.scope(async () => {
+          let rows: AsyncIterableIterator<unknown> | undefined;
+          await pool.transaction(async () => {
+            rows = pool.iterate('select g from generate_series(1, 9) g', [], { batchSize: 1 });
+            await rows.next();
+          });
+          for await (const { g } of pool.iterate('select g from generate_series(1, 3) g'))
+            await pool.query(`insert into ${name} values ($1)`, [g]);
+          await pool.query(`insert into ${name} values (4)`);
+          return rows!.next().catch((error) => error.code);
+        }),
+      t,
+    );
+    expect(code).toBe('34000');
+    expect(await rowsOf(t)).toEqual([1, 2, 3, 4]);
+  });
+
   test('iterate leaves rows on the server until they are asked for', async () => {
     const run = await on(where, await open());
     const calls = await run(async (pool) => {
