@@ -50,6 +50,9 @@ export async function connect(
   client.on('error', (error) => {
     lost ??= error;
   });
+  client.on('end', () => {
+    lost ??= new Error('Connection terminated');
+  });
   // It makes a client of its own, of settings that may be of use no more: a file with a certificate is gone, say.
   const cancelled = (): Promise<void> => cancel(driver, config, client).catch(() => {});
   let isConnected = false;
