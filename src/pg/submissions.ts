@@ -19,6 +19,7 @@ const AFTER_DESCRIBE = ['rowDescription', 'noData', 'error', 'readyForQuery'];
 export class Submissions {
   readonly #client: Client;
   readonly #broke: (error: Error) => void;
+  /** The last one, over or not: what it heard when nobody listened is told to whoever asks later. */
   #relay: Relay | undefined;
   #last = '';
 
@@ -28,7 +29,7 @@ export class Submissions {
   }
 
   get isOpen(): boolean {
-    return this.#relay !== undefined;
+    return this.#relay !== undefined && !this.#relay.isOver;
   }
 
   /** Settles when the server is ready for something else. */
@@ -44,17 +45,13 @@ export class Submissions {
   /** `parsed`: with the connection's type parsers applied. */
   open(name: string, messages: readonly ClientMessage[], parsed: boolean): Promise<ServerMessage[]> {
     this.#last = name;
-    const over = (): void => {
-      if (this.#relay === relay) this.#relay = undefined;
-    };
-    const relay = new Relay(this.#client, parsed, over, this.#broke);
+    const relay = new Relay(this.#client, parsed, this.#broke);
     this.#relay = relay;
     const said = relay.send(messages);
     this.#client.query(relay as never);
     return said;
   }
 
-  /** What comes too late is said to nobody. */
   send(name: string, messages: readonly ClientMessage[]): Promise<ServerMessage[]> {
     return this.#relay === undefined || !this.knows(name) ? Promise.resolve([]) : this.#relay.send(messages);
   }
@@ -90,7 +87,6 @@ class Relay {
   callback: ((error: Error | null) => void) | undefined;
   readonly #client: Client;
   readonly #isParsed: boolean;
-  readonly #over: () => void;
   readonly #broke: (error: Error) => void;
   #end!: () => void;
   #connection: Connection | undefined;
@@ -102,14 +98,17 @@ class Relay {
   #isOver = false;
   #isSent = false;
 
-  constructor(client: Client, isParsed: boolean, over: () => void, broke: (error: Error) => void) {
+  constructor(client: Client, isParsed: boolean, broke: (error: Error) => void) {
     this.#client = client;
     this.#broke = broke;
     this.#isParsed = isParsed;
-    this.#over = over;
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   send(messages: readonly ClientMessage[]): Promise<ServerMessage[]> {
@@ -123,7 +122,7 @@ class Relay {
     this.#connection = connection;
     connection.on('noData', this.#noData);
     connection.once('readyForQuery', this.#ready);
-    connection.once('end', this.#ready);
+    connection.once('end', this.#lost);
     this.#next();
   }
 
@@ -166,14 +165,19 @@ class Relay {
 
   readonly #noData = (): void => this.#say('noData');
 
+  /** That is no end of the rows. */
+  readonly #lost = (): void => {
+    if (!this.#hasFailed) this.handleError(new Error('Connection terminated unexpectedly'));
+    this.#ready();
+  };
+
   readonly #ready = (): void => {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#connection!.off('noData', this.#noData);
     this.#connection!.off('readyForQuery', this.#ready);
-    this.#connection!.off('end', this.#ready);
+    this.#connection!.off('end', this.#lost);
     this.callback?.(null);
-    this.#over();
     this.#say('readyForQuery');
     this.#next();
     this.#end();
@@ -220,7 +224,6 @@ class Relay {
     // The connection was lost before this was sent.
     if (this.#connection === undefined) {
       this.#isOver = true;
-      this.#over();
       this.#answer();
       this.#end();
     }

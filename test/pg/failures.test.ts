@@ -123,6 +123,31 @@ test('a cut network: the query under way rejects, the next gets a connection tha
   expect((await worker.pg((p) => p.query('select 2 as a'))).rows).toEqual([{ a: 2 }]);
 });
 
+describe.each(WHERE)('a cursor whose connection is lost says so, and is not at its end, on %s', (where) => {
+  test.each(['between two reads', 'in one'])('%s', async (when) => {
+    const network = await proxy();
+    const pool = await open({ max: 1, settings: network.settings });
+    const run = await on(where, pool);
+    await run(async (p, { load }, isReading) => {
+      const { default: Cursor } = (await load('pg-cursor')) as any;
+      const client = await p.connect();
+      const cursor = client.query(new Cursor('select pg_sleep(case when n = 1 then 0 else 30 end) from generate_series(1, 9) as n'));
+      await cursor.read(1);
+      const read = async (): Promise<unknown> => {
+        const outcome = await cursor.read(5).catch((error: Error) => typeof error.message);
+        client.release();
+        return outcome;
+      };
+      const reading = isReading ? read() : undefined;
+      (globalThis as any).outcome = () => reading ?? read();
+    }, when === 'in one');
+    if (when === 'in one') await until(async () => (await running(pool.pool.name)) === 1);
+    network.cut();
+    if (when !== 'in one') await until(async () => (await connections(pool.pool.name)) === 0);
+    expect(await settled(run(() => (globalThis as any).outcome()))).toBe('string');
+  });
+});
+
 test('a reset that takes longer than checkTimeout costs the connection', async () => {
   const network = await proxy();
   const pool = await open({ max: 1, checkTimeout: 100, settings: network.settings });
