@@ -305,7 +305,7 @@ test('query_timeout leaves no timer behind a cursor that was closed', async () =
 
 test('with query_timeout, nobody waits for a network that swallows everything longer than that', async () => {
   const network = await proxy();
-  const pool = await open({ max: 4, checkTimeout: 300, settings: { ...network.settings, query_timeout: 200 } as never });
+  const pool = await open({ max: 4, checkTimeout: 300, settings: { ...network.settings, query_timeout: 800 } as never });
   pool.on('error', () => {});
   const { default: Cursor } = await import('pg-cursor');
   const [one, two] = [await pool.connect(), await pool.connect()];
