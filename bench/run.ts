@@ -1,5 +1,6 @@
 /** Measures cenote against its rivals and prints one table. `npm run bench -- --help` says how. */
 import { parseArgs } from 'node:util';
+import { chosen } from './frame/command.ts';
 import { checkPage, putInto } from './frame/page.ts';
 import type { Effort, Question, Row } from './frame/question.ts';
 import { footer, machine, table } from './frame/table.ts';
@@ -84,18 +85,5 @@ async function run({ only, quick, json, into }: ReturnType<typeof options>): Pro
   if (into !== undefined) putInto(into, `$ ${command.length > 1 ? command.toSpliced(1, 0, '--').join(' ') : command[0]}\n${text()}`);
 }
 
-/** The options, or undefined when there is nothing to run. */
-function chosen(): ReturnType<typeof options> | undefined {
-  try {
-    const values = options();
-    if (!values.help) return values;
-    console.log(USAGE);
-  } catch (error) {
-    console.error((error as Error).message);
-    process.exitCode = 1;
-  }
-  return undefined;
-}
-
-const values = chosen();
+const values = chosen(options, USAGE);
 if (values !== undefined) await run(values);

@@ -1,6 +1,7 @@
 /** Queries from many threads: cenote against a pool in each thread, and against one pool by comlink. `npm run bench:pg -- --help` says how. */
 import { parseArgs } from 'node:util';
 import { openDatabase } from '../../examples/demo/database.ts';
+import { chosen } from '../frame/command.ts';
 import { type Machine, machine } from '../frame/table.ts';
 import { type Effort, FULL, measureAll, QUICK, type Row } from './measure.ts';
 import { Observer } from './observer.ts';
@@ -94,18 +95,5 @@ async function run({ effort, json, markdown }: ReturnType<typeof options>): Prom
 
 const text = ({ machine, postgres, effort, rows }: Result): string => `${tables(rows)}\n\n${footer(machine, postgres, effort)}`;
 
-/** The options, or undefined when there is nothing to run. */
-function chosen(): ReturnType<typeof options> | undefined {
-  try {
-    const values = options();
-    if (!values.help) return values;
-    console.log(USAGE);
-  } catch (error) {
-    console.error((error as Error).message);
-    process.exitCode = 1;
-  }
-  return undefined;
-}
-
-const values = chosen();
+const values = chosen(options, USAGE);
 if (values !== undefined) await run(values);

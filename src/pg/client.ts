@@ -11,13 +11,16 @@ import type { QueryCallback, Submission, PgClient as Type } from './types.ts';
 export class PgClient extends EventEmitter implements Type {
   readonly #hold: Hold;
   readonly #giveBack: (destroy: Error | undefined) => void;
+  readonly #assertInside: () => void;
   readonly #listener: HoldListener;
   #isReleased = false;
 
-  constructor(hold: Hold, giveBack: (destroy: Error | undefined) => void) {
+  /** `assertInside` throws when what the client was borrowed for is over, and the connection goes on to something else. */
+  constructor(hold: Hold, giveBack: (destroy: Error | undefined) => void, assertInside: () => void = () => {}) {
     super();
     this.#hold = hold;
     this.#giveBack = giveBack;
+    this.#assertInside = assertInside;
     this.#listener = {
       heard: (heard) => this.#heard(heard),
       broken: (error) => this.#broken(error),
@@ -63,15 +66,20 @@ export class PgClient extends EventEmitter implements Type {
   }
 
   async #query(text: string | QueryConfig, values: unknown): Promise<QueryResult<any>> {
-    this.#assertBorrowed();
+    this.#assertUsable();
     return this.#hold.run(ask(text, values));
   }
 
   #submit(submission: Submission, values: unknown, callback: unknown): Submission {
     const query = submission as Submission & { callback?: unknown };
     query.callback ??= typeof values === 'function' ? values : callback;
-    if (this.#isReleased || this.#hold.isOver) refuseSubmission(submission, this.#released());
-    else submitTo(this.#hold, submission, () => {});
+    try {
+      this.#assertUsable();
+    } catch (error) {
+      refuseSubmission(submission, error as Error);
+      return submission;
+    }
+    submitTo(this.#hold, submission, () => {});
     return submission;
   }
 
@@ -94,12 +102,10 @@ export class PgClient extends EventEmitter implements Type {
     return this.#isReleased;
   }
 
-  #assertBorrowed(): void {
-    if (this.#isReleased || this.#hold.isOver) throw this.#released();
-  }
-
-  #released(): Error {
-    return new Error('Client has been released to the pool, and refuses further queries: connect() again');
+  #assertUsable(): void {
+    if (this.#isReleased || this.#hold.isOver)
+      throw new Error('Client has been released to the pool, and refuses further queries: connect() again');
+    this.#assertInside();
   }
 
   #heard({ event, message }: Heard): void {

@@ -3,12 +3,15 @@ import type { Client, ClientConfig, QueryConfig } from 'pg';
 import { type ConnectionSettings, secretsOf, withoutSecrets } from './connection-settings.ts';
 import { DatabaseError } from './database-error.ts';
 import { internals } from './driver.ts';
+import { endClient } from './ending.ts';
 
 type Driver = typeof import('pg');
 export type OnConnect = (client: Client) => void | Promise<void>;
 
 /** A cancel request is a connection of its own; it may take so long, in ms. */
 const CANCEL_LIMIT = 2000;
+/** So may the end of a connection that nobody has had yet. */
+const GIVE_UP = 2000;
 
 export interface Connected {
   readonly client: Client;
@@ -42,19 +45,37 @@ export async function connect(
   // Queries run one at a time here, and cursors need that.
   delete config.pipeline;
   const client = shielded(config, undefined, () => new driver.Client(config));
-  // It is also told by the promise; without a listener it would end the process.
-  client.on('error', () => {});
-  const cut = (): void => internals(client).connection.stream.destroy();
-  signal.addEventListener('abort', cut, { once: true });
+  let lost: Error | undefined;
+  // Without a listener it would end the process.
+  client.on('error', (error) => {
+    lost ??= error;
+  });
+  client.on('end', () => {
+    lost ??= new Error('Connection terminated');
+  });
+  // It makes a client of its own, of settings that may be of use no more: a file with a certificate is gone, say.
+  const cancelled = (): Promise<void> => cancel(driver, config, client).catch(() => {});
+  let isConnected = false;
+  const giveUp = (): void => {
+    if (isConnected) void leave();
+    else internals(client).connection.stream.destroy();
+  };
+  // The server would go on with what onConnect has it do, beyond `max`. And what it has hung up on is there for a little longer.
+  let leaving: Promise<void> | undefined;
+  const leave = (): Promise<void> => (leaving ??= endClient(client, cancelled, GIVE_UP));
+  signal.addEventListener('abort', giveUp, { once: true });
   try {
     await client.connect();
+    isConnected = true;
     const setup = onConnect === undefined ? [] : await setUp(client, onConnect);
-    return { client, setup, cancel: () => cancel(driver, config, client) };
+    // The last moment: from now on others listen.
+    if (lost !== undefined) throw lost;
+    return { client, setup, cancel: cancelled };
   } catch (error) {
-    cut();
+    if (!internals(client).connection.stream.destroyed) await leave();
     throw withoutSecrets(error, secretsOf(config, (client as { password?: unknown }).password));
   } finally {
-    signal.removeEventListener('abort', cut);
+    signal.removeEventListener('abort', giveUp);
   }
 }
 
@@ -97,7 +118,7 @@ function drained(client: Client): Promise<void> {
 }
 
 /** Resolves when the server has taken the request. It may come too late to do anything. */
-function cancel(driver: Driver, config: ClientConfig, client: Client): Promise<void> {
+async function cancel(driver: Driver, config: ClientConfig, client: Client): Promise<void> {
   const messenger = new driver.Client(config) as unknown as {
     host: string;
     port: number;
@@ -112,7 +133,7 @@ function cancel(driver: Driver, config: ClientConfig, client: Client): Promise<v
   };
   const { processID, secretKey } = client as unknown as { processID: number; secretKey: unknown };
   const { connection, host, port, ssl, sslNegotiation } = messenger;
-  return new Promise((resolve) => {
+  await new Promise<void>((resolve) => {
     const timer = setTimeout(() => connection.stream.destroy(), CANCEL_LIMIT);
     const say = (): void => connection.cancel(processID, secretKey);
     connection.on('connect', () => {

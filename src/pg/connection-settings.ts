@@ -89,7 +89,11 @@ export function withoutSecrets(error: unknown, secrets: readonly string[]): Erro
   return restated(error, clean(messageOf(error)), clean);
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : 'not an error was thrown');
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return 'not an error was thrown';
+  // A host with several addresses, none of which answers.
+  return error instanceof AggregateError && error.message === '' ? error.errors.map(messageOf).join('; ') : error.message;
+}
 
 /** Another error with this message, and those properties of the old one that are texts and numbers. */
 function restated(from: unknown, message: string, clean = (text: string): string => text): Error {

@@ -1,5 +1,6 @@
 /** Rows through a server-side cursor. */
 import { threadId } from 'node:worker_threads';
+import { TransactionRolledBackError } from './begin.ts';
 import { receiveError } from './database-error.ts';
 import { borrow, type Hold, type RemoteSession, resultOf, type Sessions } from './hold.ts';
 import type { Answer } from './protocol.ts';
@@ -34,7 +35,9 @@ export async function* rowsOf(
     }
   } finally {
     try {
-      if (!answer?.done && !hold.isBroken) await close(hold, name);
+      const closing = answer?.done || hold.isBroken ? undefined : close(hold, name);
+      // What the server complained of is told, and not that nothing came of it.
+      await (answer?.error === undefined ? closing : closing?.catch(() => {}));
     } finally {
       if (scope === undefined) await hold.giveBack();
       else scope.leave();
@@ -42,8 +45,9 @@ export async function* rowsOf(
   }
 }
 
-/** Rejects if the cursor's own transaction could not be committed. */
+/** Rejects if the cursor's own transaction could not be committed: in a scope, others may have written in it. */
 async function close(hold: Hold, name: string): Promise<void> {
-  const { error } = await hold.call((session, id) => session.close(id, name));
+  const { error, rolledBack } = await hold.call((session, id) => session.close(id, name));
   if (error !== undefined) throw receiveError(error);
+  if (rolledBack) throw new TransactionRolledBackError(hold.lastError);
 }

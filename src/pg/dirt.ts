@@ -1,7 +1,7 @@
 /**
  * What a statement may leave behind in its session, as far as its text tells. Errs on the side of dirt: only what is known to leave nothing is clean.
  *
- * What no text tells: triggers, views, operators, defaults and policies may call functions that change the session. `reset: 'always'` is for those.
+ * What no text tells: triggers, views, operators, defaults and policies may call functions that change the session, and so may `t.f` for a table t. `reset: 'always'` is for those.
  */
 
 /** Nothing. */
@@ -16,6 +16,8 @@ export interface Reading {
   readonly dirt: Dirt;
   /** One statement that reads or writes rows: worth a prepared statement. */
   readonly isPreparable: boolean;
+  /** COPY ... FROM STDIN: the server would wait for rows. */
+  readonly isCopyIn: boolean;
 }
 
 /** Reads the text of a query. Remembers what it has read: programs say the same things again and again. */
@@ -39,14 +41,18 @@ const TOKEN =
 
 function read(text: string): Reading {
   const tokens = tokensOf(text);
-  if (tokens === undefined) return { dirt: DIRTY, isPreparable: false };
+  if (tokens === undefined) return { dirt: DIRTY, isPreparable: false, isCopyIn: false };
   const statements = split(tokens);
   let dirt: Dirt = CLEAN;
   for (const statement of statements) dirt = Math.max(dirt, dirtOf(statement)) as Dirt;
-  return { dirt, isPreparable: statements.length === 1 && ROWS.has(statements[0][0]) };
+  return {
+    dirt,
+    isPreparable: statements.length === 1 && ROWS.has(statements[0][0]),
+    isCopyIn: statements.some((statement) => statement[0] === 'copy' && statement.includes('stdin')),
+  };
 }
 
-/** In lower case, without comments and spaces. A literal is ', a quoted name is ". Undefined: not to be understood. */
+/** In lower case, without comments and spaces. A literal is ', a quoted name is " (but for one). Undefined: not to be understood. */
 function tokensOf(text: string): string[] | undefined {
   const tokens: string[] = [];
   TOKEN.lastIndex = 0;
@@ -60,7 +66,8 @@ function tokensOf(text: string): string[] | undefined {
     else if (token === '--') end = endOfLine(text, from);
     else if (last === "'" || last === '"') {
       end = endOfQuoted(text, from, last, /^e/i.test(token));
-      tokens.push(last);
+      // Builders quote every name, and this one is looked for.
+      tokens.push(text.slice(from - 1, end) === '"pg_settings"' ? 'pg_settings' : last);
     } else if (token.length > 1 && last === '$' && token[0] === '$') {
       end = text.indexOf(token, from) + token.length;
       if (end < from + token.length) return undefined;
@@ -114,6 +121,7 @@ function split(tokens: readonly string[]): string[][] {
 
 const words = (list: string): ReadonlySet<string> => new Set(list.split(/\s+/).filter(Boolean));
 
+const TEMPORARY = words('temp temporary local global');
 const ROWS = words('select insert update delete with values merge table');
 /** Known to leave nothing, whatever follows: what they change ends with the transaction, or is no state of the session. */
 const HARMLESS = words('begin start commit end abort rollback savepoint release show notify lock truncate fetch move');
@@ -126,12 +134,13 @@ function dirtOf(statement: readonly string[]): Dirt {
   if (HARMLESS.has(first)) return CLEAN;
   if (ROWS.has(first)) return dirtOfRows(statement);
   if (first === 'set') return statement[1] === 'local' || statement[1] === 'transaction' || statement[1] === 'constraints' ? CLEAN : DIRTY;
-  if (first === 'create') return /^(temp|temporary|local|global)$/.test(createdAs(statement)) ? DIRTY : DOUBTFUL;
+  if (first === 'create') return isTemporary(statement) ? DIRTY : DOUBTFUL;
   return RARE.has(first) ? DOUBTFUL : DIRTY;
 }
 
-/** The word that says temporary, past OR REPLACE. */
-const createdAs = (statement: readonly string[]): string => (statement[1] === 'or' ? statement[3] : statement[1]) ?? '';
+/** Said by a word, past OR REPLACE, or by the schema. */
+const isTemporary = (statement: readonly string[]): boolean =>
+  TEMPORARY.has((statement[1] === 'or' ? statement[3] : statement[1]) ?? '') || statement.includes('pg_temp');
 
 function dirtOfRows(statement: readonly string[]): Dirt {
   // A view, of which an UPDATE is a SET.
@@ -153,17 +162,29 @@ function dirtOfCall(statement: readonly string[], at: number): Dirt {
   const name = statement[at - 1];
   const before = statement[at - 2];
   if (name !== '"' && !/^[a-z_\u0080-\uffff]/.test(name)) return CLEAN;
-  if (KEYWORDS.has(name) && before !== '.') return CLEAN;
+  if (before !== '.' && (KEYWORDS.has(name) || FOLLOWING.get(name)?.has(before))) return CLEAN;
   if (before === '.') {
     if (statement[at - 4] === '.' ? isTable(statement[at - 6]) : isTable(statement[at - 4])) return CLEAN;
     return statement[at - 3] === 'pg_catalog' ? dirtOfFunction(name) : DOUBTFUL;
   }
-  // insert into t (...), as t (...), generate_series(...) t (...), with t (...) as (...)
-  if (isTable(before) || before === 'as' || before === ')' || isCommonTable(statement, at)) return CLEAN;
+  // insert into t (...), as t (...), generate_series(...) t (...), count(*) over (...), with t (...) as (...)
+  if (isTable(before) || before === 'as' || (before === ')' && !isDistinctOn(statement, at - 2)) || isCommonTable(statement, at))
+    return CLEAN;
   return name === '"' ? DOUBTFUL : dirtOfFunction(name);
 }
 
 const isTable = (before: string | undefined): boolean => before === 'into';
+
+/** `distinct on (...)`, after which calls come as after SELECT itself. */
+function isDistinctOn(statement: readonly string[], end: number): boolean {
+  let at = end;
+  for (let depth = 1; depth > 0 && at > 0; ) {
+    at--;
+    if (statement[at] === ')') depth++;
+    if (statement[at] === '(') depth--;
+  }
+  return statement[at - 1] === 'on' && statement[at - 2] === 'distinct';
+}
 
 /** `name (columns) as (`: a WITH. */
 function isCommonTable(statement: readonly string[], at: number): boolean {
@@ -185,14 +206,26 @@ function dirtOfFunction(name: string): Dirt {
 const SESSION = words(`set_config setseed pg_advisory_lock pg_advisory_lock_shared pg_try_advisory_lock pg_try_advisory_lock_shared
   dblink_connect dblink_connect_u`);
 
-/** Words that a parenthesis may follow without a call, and types with a length. */
-const KEYWORDS =
-  words(`select from where and or not in any all some exists values as on using over filter within group by having order limit offset
-  union intersect except distinct case when then else end array row returning set default conflict do update nothing with materialized partition
-  window range rows groups between like ilike similar is join lateral left right inner outer full cross fetch first next only recursive
-  key share no for of at overriding user system value matched delete insert merge tablesample bernoulli repeatable collate
-  numeric decimal varchar char character bpchar bit varbit varying time timestamp timestamptz timetz interval float
-  grouping rollup cube sets interval precision`);
+/** Words that a parenthesis may follow without a call, and types with a length. Most of them cannot be the name of a function. */
+const KEYWORDS = words(`select from where and or not in any all some exists values as on using group having order limit offset
+  union intersect except distinct case when then else end array row returning default do with window
+  between like ilike join lateral left right fetch only for user collate
+  numeric decimal varchar char character bpchar bit varbit time timestamp timestamptz timetz interval float grouping precision`);
+
+/** Words that may be a function of somebody's as well: what is before them when they are none. */
+const FOLLOWING: ReadonlyMap<string, ReadonlySet<string | undefined>> = new Map([
+  ['by', words('group order partition')],
+  ['set', words('update')],
+  ['conflict', words('on')],
+  ['insert', words('then')],
+  ['materialized', words('as not')],
+  ['sets', words('grouping')],
+  ['rollup', words('by')],
+  ['cube', words('by')],
+  ['system', words('tablesample')],
+  ['bernoulli', words('tablesample')],
+  ['varying', words('character char bit')],
+]);
 
 /** Functions of the server that leave nothing in the session. */
 const FUNCTIONS =

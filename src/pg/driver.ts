@@ -4,6 +4,8 @@ import type { TransactionStatus } from './protocol.ts';
 
 export interface Internals {
   readonly readyForQuery: boolean;
+  /** Null until the server has said it. */
+  readonly processID: number | null;
   readonly connection: NodeJS.EventEmitter & {
     readonly stream: { readonly destroyed: boolean; destroy(): void };
     parsedStatements: Record<string, string>;

@@ -7,17 +7,28 @@ const CANCEL_AGAIN = 500;
 
 /** Cancels what still runs there, and resolves when the server has closed the connection. If it has not within `limit` ms, the connection is cut. */
 export async function endClient(client: Client, cancel: () => Promise<void>, limit: number): Promise<void> {
-  const { connection } = internals(client);
+  const { connection, readyForQuery, processID } = internals(client);
   internals(client).ref();
   const cut = setTimeout(() => connection.stream.destroy(), limit);
-  const cancelling = internals(client).readyForQuery ? undefined : cancelUntilEnded(cancel);
+  // Who has not got a process yet has nothing at work.
+  const cancelling = readyForQuery || processID === null ? undefined : cancelUntilEnded(cancel);
   try {
-    if (cancelling !== undefined && !connection.stream.destroyed) await isReadyOrGone(client);
-    await client.end();
+    if (cancelling !== undefined) await isReadyOrGone(client);
+    await hangUp(client);
   } finally {
     clearTimeout(cut);
     clearInterval(cancelling);
   }
+}
+
+/** Says goodbye, and waits for the server to hang up. The driver's own `end` cuts what is at work or has failed, and then the backend is there for a little longer. */
+async function hangUp(client: Client): Promise<void> {
+  const { connection } = internals(client);
+  if (connection.stream.destroyed) return;
+  await new Promise<void>((resolve) => {
+    connection.once('end', () => resolve());
+    connection.end();
+  });
 }
 
 /** How often a cancel request is made again, if the query that it was for goes on. */

@@ -37,19 +37,27 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
   };
   // The socket belongs to no transaction of the first borrower's.
   const outside = AsyncLocalStorage.snapshot();
-  const losses: { told(session: Session, error: Error): void } = { told: () => {} };
+  /** All that there are. */
+  const sessions = new Set<Session>();
+  let owner: PgPool | undefined;
   const pool = await createPool<Session>({
     ...(rest as object),
     factory: async ({ signal }) => {
       const { client, setup, cancel } = await outside(() => connect(driver, settings, onConnect, signal));
-      return new Session(client, sessionSettings, { setup, cancel, broke: (session, error) => losses.told(session, error) });
+      const session = new Session(client, sessionSettings, { setup, cancel, broke: (which, error) => owner?.lost(which, error) });
+      sessions.add(session);
+      return session;
     },
-    destructor: (session) => session.end(),
+    destructor: (session) => {
+      sessions.delete(session);
+      return session.end();
+    },
     healthcheck: (session) => session.isAlive(),
     expose: ['hello', 'run', 'once', 'reset', 'fetch', 'close', 'submit', 'cancel'],
   });
-  const owner = new PgPool(pool);
-  losses.told = (session, error) => owner.lost(session, error);
+  owner = new PgPool(pool, sessions);
+  // Lost while others were made.
+  for (const session of sessions) if (session.broken !== undefined) owner.lost(session, session.broken);
   return owner;
 }
 
@@ -83,10 +91,12 @@ class PgPool extends BasePool implements PgOwnerPool {
   readonly #outside = AsyncLocalStorage.snapshot();
   /** What events call a connection: the same object for its whole life. */
   readonly #clients = new Map<Session, PgClient>();
+  readonly #all: ReadonlySet<Session>;
 
-  constructor(pool: Pool<Session>) {
+  constructor(pool: Pool<Session>, all: ReadonlySet<Session>) {
     super(pool as unknown as Sessions);
     this.#pool = pool;
+    this.#all = all;
     pool.on('create', (session) => this.#outside(() => this.emit('connect', this.#clientOf(session))));
     pool.on('destroy', (session) => {
       this.#outside(() => this.emit('remove', this.#clientOf(session)));
@@ -124,8 +134,7 @@ class PgPool extends BasePool implements PgOwnerPool {
 
   /** What a thread has left behind in a connection that was kept, or that it gave back behind our back. */
   #tidyUpAfter(threadId: number): void {
-    for (const session of this.#clients.keys())
-      if (session.borrow.startsWith(`${threadId}:`)) void session.reset(session.borrow).catch(() => {});
+    for (const session of this.#all) if (session.borrow.startsWith(`${threadId}:`)) void session.reset(session.borrow).catch(() => {});
   }
 
   protected override leave(): Promise<void> {

@@ -59,7 +59,10 @@ export abstract class PgPool extends EventEmitter implements Type {
     if (this.listenerCount('acquire') === 0 && this.listenerCount('release') === 0) return runOnce(this.sessions, question);
     const client = await this.#connect(undefined, undefined);
     try {
-      return await client.query(text, values as unknown[]);
+      // With one of its own: as in pg, a callback in the configuration is not for the pool.
+      return await new Promise((resolve, reject) => {
+        client.query(text, values as unknown[], (error, result) => (error ? reject(error) : resolve(result)));
+      });
     } finally {
       client.release();
     }
@@ -79,7 +82,7 @@ export abstract class PgPool extends EventEmitter implements Type {
   }
 
   async #connect(options: AcquireOptions | undefined, place: Place | undefined): Promise<PgClient> {
-    if (place !== undefined) return this.#connectIn(place.scope, options);
+    if (place !== undefined) return this.#connectIn(place, options);
     const { hold, answer } = await borrow(this.sessions, options, hello);
     if (answer.error !== undefined) {
       hold.giveBack();
@@ -88,21 +91,24 @@ export abstract class PgPool extends EventEmitter implements Type {
     return this.#lend(hold, (error) => void hold.giveBack(error));
   }
 
-  /** The scope's connection, kept until this client is released. */
-  async #connectIn(scope: Scope, options: AcquireOptions | undefined): Promise<PgClient> {
+  /** The scope's connection, kept until this client is released. In a transaction it is of use as long as that goes on. */
+  async #connectIn(place: Place, options: AcquireOptions | undefined): Promise<PgClient> {
+    const { scope } = place;
     const hold = await scope.enter(options);
-    return this.#lend(hold, (error) => {
+    const giveBack = (error: Error | undefined): void => {
       if (error !== undefined && scope.hold === hold) scope.destroy(error);
       scope.leave();
-    });
+    };
+    return this.#lend(hold, giveBack, () => void this.#unlessOver(place));
   }
 
-  #lend(hold: Hold, giveBack: (error: Error | undefined) => void): PgClient {
-    const client = new PgClient(hold, (error) => {
+  #lend(hold: Hold, giveBack: (error: Error | undefined) => void, assertInside?: () => void): PgClient {
+    const giveBackAndSay = (error: Error | undefined): void => {
       this.#clients.delete(client);
       giveBack(error);
       this.emit('release', error, client);
-    });
+    };
+    const client = new PgClient(hold, giveBackAndSay, assertInside);
     this.#clients.add(client);
     this.emit('acquire', client);
     return client;

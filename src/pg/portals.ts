@@ -26,7 +26,8 @@ interface Portal {
   readonly values: readonly unknown[] | undefined;
   readonly types: CustomTypesConfig | undefined;
   isOpen: boolean;
-  isDone: boolean;
+  /** Its transaction has ended: the server does not have it any more. */
+  isLost: boolean;
 }
 
 export class Portals {
@@ -39,8 +40,9 @@ export class Portals {
     this.#client = client;
   }
 
-  get size(): number {
-    return this.#portals.size;
+  /** The server may have some of them. */
+  get isAnyLeft(): boolean {
+    return [...this.#portals.values()].some(({ isLost }) => !isLost);
   }
 
   has(name: string): boolean {
@@ -48,7 +50,7 @@ export class Portals {
   }
 
   open(name: string, text: string, values: readonly unknown[] | undefined, types: CustomTypesConfig | undefined): void {
-    this.#portals.set(name, { text, values, types, isOpen: false, isDone: false });
+    this.#portals.set(name, { text, values, types, isOpen: false, isLost: false });
   }
 
   async fetch(name: string, rows: number): Promise<Partial<Answer>> {
@@ -59,8 +61,7 @@ export class Portals {
       this.#client.query(query as never);
     });
     portal.isOpen = true;
-    portal.isDone = !query.isSuspended;
-    return { results: sendResult(result), done: portal.isDone };
+    return { results: sendResult(result), done: !query.isSuspended };
   }
 
   /** A query of the driver's that asks for so many rows, and syncs at once. Only the first makes the portal. */
@@ -95,7 +96,13 @@ export class Portals {
     await closeAll(this.#client, 'P', [name]);
   }
 
-  /** Their transaction ends. */
+  /** Their transaction has ended, whoever said so. They keep their names: somebody may still ask, and is not to get rows of another transaction. */
+  lose(): void {
+    for (const portal of this.#portals.values()) portal.isLost = true;
+    this.ownTransaction = false;
+  }
+
+  /** Whoever had them has gone. */
   forget(): void {
     this.#portals.clear();
     this.ownTransaction = false;

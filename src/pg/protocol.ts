@@ -42,6 +42,8 @@ export interface Answer {
   readonly unsent?: boolean | undefined;
   /** Of a cursor: there are no more rows. */
   readonly done?: boolean | undefined;
+  /** Of a cursor's own transaction: a statement in it had failed, so it could not be committed. */
+  readonly rolledBack?: boolean | undefined;
   /** To a submission: what the server said. */
   readonly messages?: readonly ServerMessage[] | undefined;
   /** Notices and notifications since the last answer. */

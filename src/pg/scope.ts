@@ -7,6 +7,8 @@ import { borrow, type Hold, type RemoteSession, resultOf, type Sessions } from '
 import type { Answer } from './protocol.ts';
 import { argumentsOf, type Question } from './question.ts';
 
+const ROLLBACK = /^\s*(?:rollback|abort)(?:\s+(?:work|transaction))?(?:\s+and\s+no\s+chain)?\s*(?:;|$)/i;
+
 export class Scope {
   readonly #sessions: Sessions;
   #hold: Hold | undefined;
@@ -57,13 +59,15 @@ export class Scope {
     options: AcquireOptions | undefined,
     first: (session: RemoteSession, borrow: string) => Promise<Answer>,
   ): Promise<{ hold: Hold; answer: Answer | undefined }> {
-    options?.signal?.throwIfAborted();
-    // Nobody would give back what it borrows now.
-    if (this.#isOver) throw new Error('this scope is over: await everything that uses the pool before its body returns');
-    this.assertNotLost();
+    this.#assertOpen(options);
     this.#uses++;
     try {
-      if (this.#borrowing !== undefined) return { hold: await this.#borrowing, answer: undefined };
+      while (this.#borrowing !== undefined) {
+        // If it fails, that was by the limits of whoever began it.
+        const hold = await this.#borrowing.catch(() => undefined);
+        if (hold !== undefined) return { hold, answer: undefined };
+        this.#assertOpen(options);
+      }
       if (this.#hold?.isBroken && this.#transactions === 0) {
         this.#giveBack();
         this.assertNotLost();
@@ -85,6 +89,13 @@ export class Scope {
     }
   }
 
+  #assertOpen(options: AcquireOptions | undefined): void {
+    options?.signal?.throwIfAborted();
+    // Nobody would give back what it borrows now.
+    if (this.#isOver) throw new Error('this scope is over: await everything that uses the pool before its body returns');
+    this.assertNotLost();
+  }
+
   /**
    * What was begun went with the connection, and the server has rolled it back. Whoever goes on as if it were still there is stopped, like in a transaction that has failed: until
    * ROLLBACK, or the end of the scope.
@@ -97,9 +108,10 @@ export class Scope {
     );
   }
 
-  #forgive({ text }: Question): void {
+  /** A ROLLBACK, of the whole and not to a savepoint: whoever says that knows. */
+  forgive({ text }: Question): void {
     if (this.#hold?.isBroken && this.#transactions === 0) this.#giveBack();
-    if (this.#lost !== undefined && text !== undefined && /^\s*(?:rollback|abort)\b/i.test(text)) this.#lost = undefined;
+    if (this.#lost !== undefined && text !== undefined && ROLLBACK.test(text)) this.#lost = undefined;
   }
 
   leave(): void {
@@ -107,7 +119,7 @@ export class Scope {
   }
 
   async run(question: Question): Promise<QueryResult<any>> {
-    this.#forgive(question);
+    this.forgive(question);
     const { hold, answer } = await this.enterWith(undefined, (session, id) => session.run(id, ...argumentsOf(question)));
     try {
       return answer === undefined ? await hold.run(question) : resultOf(answer, question);

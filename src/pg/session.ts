@@ -4,21 +4,19 @@
  * Whatever uses the client does so in `#exclusive`, one after the other: at the end of each the server is ready for the next, and its word on the
  * transaction is read. Every answer says how the session is left, so that whoever gives it back needs to ask nobody.
  */
-import type { Client, CustomTypesConfig, QueryConfig, QueryResult } from 'pg';
+import type { Client, QueryConfig } from 'pg';
 import { receiveError, sendError } from './database-error.ts';
-import { CLEAN, DIRTY, type Dirt, readStatement } from './dirt.ts';
-import { closeAll, internals, isReadTimeout } from './driver.ts';
+import { internals, isReadTimeout } from './driver.ts';
 import { cancelUntilReady, endClient } from './ending.ts';
-import { LeftAsText } from './left-as-text.ts';
-import { EXTENDED, RAW } from './mode.ts';
+import { Leftovers, type Reset } from './leftovers.ts';
+import { RAW } from './mode.ts';
 import { Portals } from './portals.ts';
 import type { Answer, ClientMessage, Heard, SessionMethods, StatementArguments, TransactionStatus } from './protocol.ts';
-import { type SentResult, sendResults } from './results.ts';
-import { Statements } from './statements.ts';
+import { assertNoCopyIn, isAbout, Runner, UNPARSED } from './runner.ts';
 import { Submissions } from './submissions.ts';
 
 export interface SessionSettings {
-  readonly reset: 'auto' | 'always' | 'never';
+  readonly reset: Reset;
   readonly statementCacheSize: number;
   /** Most time for a reset, in ms; 0: none. */
   readonly checkTimeout: number;
@@ -33,9 +31,6 @@ export interface Origin {
   broke(session: Session, error: Error): void;
 }
 
-/** Text as it came, bytes as they came. */
-const UNPARSED: CustomTypesConfig = { getTypeParser: () => (raw: unknown) => raw };
-
 /** At most so many notices and notifications are kept for the next answer. */
 const MOST_HEARD = 1000;
 /** How long the end of a connection may take, in ms, before it is cut. */
@@ -43,31 +38,21 @@ const GIVE_UP = 3000;
 /** A connection that was used so short a while ago, in ms, is as it was. */
 const SETTLED = 1;
 
-const discards = ({ command }: QueryResult<unknown[]>): boolean => command === 'DISCARD' || command === 'DEALLOCATE';
-
-/** Said about the statement itself, before it ran: what a function or a procedure in it complains of has a context. */
-function isStale(error: unknown): boolean {
-  const { code, where } = error as { code?: unknown; where?: unknown };
-  return (code === '0A000' || code === '26000') && where === undefined;
-}
-
 /** By `idle_session_timeout` the server ends only what it was idle for: what was sent at that moment it has not begun. Not so for 57P01. */
-const wasIdle = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === '57P05';
+const wasIdle = (error: unknown): boolean => isAbout(error, '57P05');
 
 export class Session implements SessionMethods {
   readonly #client: Client;
   readonly #settings: SessionSettings;
-  readonly #statements: Statements;
+  readonly #runner: Runner;
+  readonly #leftovers: Leftovers;
   readonly #portals: Portals;
   readonly #submissions: Submissions;
   readonly #origin: Origin;
-  readonly #setup: QueryConfig[];
   #tail: Promise<unknown> = Promise.resolve();
   #borrow = '';
   /** Who wants it to be reset. */
   #leaving = '';
-  #dirt: Dirt = CLEAN;
-  #isUsed = false;
   #isNew = true;
   #transaction: TransactionStatus;
   #cancels = 0;
@@ -83,15 +68,17 @@ export class Session implements SessionMethods {
     this.#client = client;
     this.#settings = settings;
     this.#origin = origin;
-    this.#statements = new Statements(settings.statementCacheSize);
+    this.#runner = new Runner(client, settings.statementCacheSize, {
+      status: () => this.#transaction,
+      readyAfter: (error) => this.#readyAfter(error),
+    });
+    this.#leftovers = new Leftovers(settings.reset, origin.setup);
     this.#portals = new Portals(client);
     this.#submissions = new Submissions(client, (error) => this.#break(error));
-    // A statement may be called like something that every object has.
-    Object.assign(internals(client).connection, { parsedStatements: Object.create(null), submittedNamedStatements: Object.create(null) });
-    this.#setup = origin.setup.filter(({ text }) => readStatement(text).dirt !== CLEAN);
     this.#transaction = internals(client).getTransactionStatus?.() ?? 'I';
     internals(client).connection.on('readyForQuery', ({ status }: { status: TransactionStatus }) => {
       this.#transaction = status;
+      if (status === 'I') this.#portals.lose();
     });
     client.on('error', (error) => this.#break(error));
     client.on('end', () => this.#break(new Error('Connection terminated unexpectedly')));
@@ -114,6 +101,11 @@ export class Session implements SessionMethods {
     return !internals(this.#client).readyForQuery;
   }
 
+  /** Of what. */
+  get broken(): Error | undefined {
+    return this.#broken;
+  }
+
   // ── for the owner
 
   /** For the healthcheck: it is nobody's then. */
@@ -133,9 +125,7 @@ export class Session implements SessionMethods {
           throw new Error('the connection is in use already: configure it in onConnect, or before the connect listener returns');
         const [text = '', values] = statement;
         const answer = await this.#run(...statement);
-        if (this.#dirt !== CLEAN) this.#setup.push({ text, ...(values === undefined ? {} : { values: [...values] }) });
-        this.#dirt = CLEAN;
-        this.#isUsed = false;
+        this.#leftovers.adopt(text, values);
         return answer;
       });
     return { hello: () => this.#answer(undefined, async () => ({})), run: (_, ...statement) => setUp(...statement) };
@@ -168,12 +158,13 @@ export class Session implements SessionMethods {
   fetch(borrow: string, cursor: string, rows: number, ...statement: StatementArguments): Promise<Answer> {
     return this.#answer(borrow, async () => {
       if (!this.#portals.has(cursor)) {
+        const [text = '', values, , mode] = statement;
+        assertNoCopyIn(text);
         if (this.#status() === 'I') {
           await this.#client.query('BEGIN');
           this.#portals.ownTransaction = true;
         }
-        const [text = '', values, , mode] = statement;
-        this.#touch(text);
+        this.#leftovers.touch(text);
         this.#portals.open(cursor, text, values, (mode & RAW) === 0 ? undefined : UNPARSED);
       }
       return this.#portals.fetch(cursor, rows);
@@ -183,11 +174,11 @@ export class Session implements SessionMethods {
   close(borrow: string, cursor: string): Promise<Answer> {
     return this.#answer(borrow, async () => {
       await this.#portals.close(cursor);
-      if (this.#portals.ownTransaction && this.#portals.size === 0) {
-        this.#portals.ownTransaction = false;
-        if (this.#status() !== 'I') await this.#client.query(this.#status() === 'T' ? 'COMMIT' : 'ROLLBACK');
-      }
-      return {};
+      if (!this.#portals.ownTransaction || this.#portals.isAnyLeft) return {};
+      this.#portals.ownTransaction = false;
+      if (this.#status() === 'I') return {};
+      const { command } = await this.#client.query('COMMIT');
+      return { rolledBack: command === 'ROLLBACK' };
     });
   }
 
@@ -199,12 +190,9 @@ export class Session implements SessionMethods {
     }
     return new Promise((resolve, reject) => {
       this.#answer(borrow, async () => {
+        for (const [type, body] of messages) if (type === 'parse') assertNoCopyIn((body as { text: string }).text);
         this.#touchAll(messages);
-        // The object does not know what is prepared here, and the driver does not know what it prepares.
-        const names = namesOf(messages);
-        for (const name of names) this.#statements.discard(name);
-        if (names.length > 0) await this.#takeOutGarbage();
-        for (const name of names) this.#statements.discard(name);
+        await this.#runner.lendNames(namesOf(messages));
         const first = this.#submissions.open(submission, messages, parsed);
         const { ended } = this.#submissions;
         if (this.#leaving === borrow) this.#submissions.abandon();
@@ -269,7 +257,7 @@ export class Session implements SessionMethods {
         return Object.assign(await body(), this.#state());
       } catch (error) {
         await this.#readyAfter(error);
-        return { ...this.#state(), error: sendError(error), ...(wasIdle(error) ? { unsent: true } : {}) };
+        return { ...this.#state(), error: sendError(error), ...(this.#broken !== undefined && wasIdle(error) ? { unsent: true } : {}) };
       }
     }).finally(() => {
       this.#usedAt = performance.now();
@@ -327,9 +315,7 @@ export class Session implements SessionMethods {
   }
 
   #isUnclean(): boolean {
-    if (this.#status() !== 'I' || this.#submissions.isOpen) return true;
-    const { reset } = this.#settings;
-    return reset === 'always' ? this.#isUsed : reset === 'auto' && this.#dirt !== CLEAN;
+    return this.#status() !== 'I' || this.#submissions.isOpen || this.#leftovers.isAny;
   }
 
   #state(): Answer {
@@ -343,7 +329,7 @@ export class Session implements SessionMethods {
       pid: this.processID,
       status,
       unclean: this.#isUnclean(),
-      pinned: status !== 'I' || isOpen || this.#dirt === DIRTY,
+      pinned: status !== 'I' || isOpen || this.#leftovers.isOnPurpose,
       streaming: isOpen,
     };
     if (this.#isLost) state.broken = true;
@@ -351,15 +337,10 @@ export class Session implements SessionMethods {
     return state;
   }
 
-  #touch(text: string): void {
-    this.#isUsed = true;
-    const { dirt } = readStatement(text);
-    if (dirt > this.#dirt) this.#dirt = dirt;
-  }
-
   #touchAll(messages: readonly ClientMessage[]): void {
     for (const [type, body] of messages)
-      if (type === 'parse' || type === 'query') this.#touch(type === 'parse' ? (body as { text: string }).text : (body as string));
+      if (type === 'parse' || type === 'query')
+        this.#leftovers.touch(type === 'parse' ? (body as { text: string }).text : (body as string));
   }
 
   #hear(event: Heard['event'], message: object): void {
@@ -377,59 +358,9 @@ export class Session implements SessionMethods {
     this.#origin.broke(this, error);
   }
 
-  // ── running a statement
-
-  async #run(...[text, values, name, mode, timeout]: StatementArguments): Promise<Partial<Answer>> {
-    const { isPreparable } = readStatement(text ?? '');
-    this.#touch(text ?? '');
-    const isCached = name === undefined && isPreparable && this.#statements.isOn;
-    const called = isCached ? this.#statements.name(text!) : name;
-    if (called !== undefined && !isCached) this.#makeWayFor(called, text);
-    if (this.#statements.hasGarbage) await this.#takeOutGarbage();
-    try {
-      return { results: await this.#query(text, values, called, mode, timeout) };
-    } catch (error) {
-      if (called === undefined) throw error;
-      await this.#readyAfter(error);
-      // Whatever it was, a statement that the driver does not know to be prepared is not.
-      if (isCached && internals(this.#client).connection.parsedStatements[called] === undefined) this.#statements.forget(called);
-      if (!isPreparable || !isStale(error)) throw error;
-      this.#statements.discard(called);
-      await this.#takeOutGarbage();
-      if (this.#status() !== 'I') throw error;
-      const again = isCached ? this.#statements.name(text!) : called;
-      return { results: await this.#query(text, values, again, mode, timeout) };
-    }
-  }
-
-  async #query(...[text, values, name, mode, timeout]: StatementArguments): Promise<SentResult | SentResult[]> {
-    const config: Record<string, unknown> = { text, values, rowMode: 'array' };
-    if (name !== undefined) config.name = name;
-    const left = (mode & RAW) === 0 ? new LeftAsText(this.#client) : undefined;
-    config.types = left ?? UNPARSED;
-    if ((mode & EXTENDED) !== 0) config.queryMode = 'extended';
-    if (timeout !== undefined) config.query_timeout = timeout;
-    const results = (await this.#client.query(config as never)) as unknown as QueryResult<unknown[]> | QueryResult<unknown[]>[];
-    if (Array.isArray(results) ? results.some(discards) : discards(results)) this.#forgetStatements();
-    return sendResults(results, left);
-  }
-
-  #forgetStatements(): void {
-    this.#statements.clear();
-    internals(this.#client).connection.parsedStatements = Object.create(null);
-  }
-
-  /** The name was somebody else's, for another text. */
-  #makeWayFor(name: string, text: string | undefined): void {
-    const before = internals(this.#client).connection.parsedStatements[name];
-    if (before !== undefined && text !== undefined && before !== text) this.#statements.discard(name);
-  }
-
-  async #takeOutGarbage(): Promise<void> {
-    const names = this.#statements.takeGarbage();
-    const { parsedStatements } = internals(this.#client).connection;
-    for (const name of names) delete parsedStatements[name];
-    await closeAll(this.#client, 'S', names);
+  async #run(...statement: StatementArguments): Promise<Partial<Answer>> {
+    this.#leftovers.touch(statement[0] ?? '');
+    return { results: await this.#runner.run(...statement) };
   }
 
   // ── cleaning
@@ -453,16 +384,9 @@ export class Session implements SessionMethods {
   }
 
   async #undo(): Promise<void> {
-    const { reset } = this.#settings;
     this.#portals.forget();
     if (this.#status() !== 'I') await this.#client.query('ROLLBACK');
-    if (reset === 'always' || (reset === 'auto' && this.#dirt !== CLEAN)) {
-      await this.#client.query('DISCARD ALL');
-      this.#forgetStatements();
-      for (const config of this.#setup) await this.#client.query({ ...config });
-    }
-    this.#dirt = CLEAN;
-    this.#isUsed = false;
+    if (this.#leftovers.isAny) await this.#leftovers.undo(this.#client, () => this.#runner.forgetStatements());
   }
 
   // ── the end

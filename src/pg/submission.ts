@@ -3,9 +3,9 @@
  * sync, and what the server says is told to the object as the driver would.
  */
 import { EventEmitter } from 'node:events';
-import { threadId } from 'node:worker_threads';
 import type { CustomTypesConfig, FieldDef } from 'pg';
 import { asBuffers, withOwnBytes } from './bytes.ts';
+import { NO_SOCKET } from './copy.ts';
 import { receiveError, type SentError } from './database-error.ts';
 import type { Hold } from './hold.ts';
 import type { ClientMessage, ServerMessage } from './protocol.ts';
@@ -38,12 +38,21 @@ export function submitTo(hold: Hold, submission: Submission, over: () => void): 
   const isParsed = query._result !== undefined && query._result._types === undefined;
   if (isParsed) query._result!._types = PARSED;
   const connection = new SubmissionConnection(hold, query, isParsed, over);
-  const problem = query.submit(connection as never) as unknown;
-  if (problem instanceof Error)
+  const problem = problemOf(() => query.submit(connection as never));
+  if (problem !== undefined)
     process.nextTick(() => {
       query.handleError(problem, connection);
       over();
     });
+}
+
+function problemOf(submit: () => unknown): Error | undefined {
+  try {
+    const problem = submit();
+    return problem instanceof Error ? problem : undefined;
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 /** As in pg: also one that comes when nothing can be sent any more is told so, a little later. */
@@ -54,10 +63,10 @@ export function refuseSubmission(submission: Submission, error: Error): void {
 let submissions = 0;
 
 class SubmissionConnection extends EventEmitter {
-  readonly stream = { writable: true, cork(): void {}, uncork(): void {} };
+  readonly stream = NO_SOCKET;
   parsedStatements = {};
   submittedNamedStatements = {};
-  readonly #name = `${threadId}:${++submissions}`;
+  readonly #name: string;
   readonly #hold: Hold;
   readonly #query: Handlers;
   readonly #isParsed: boolean;
@@ -72,6 +81,7 @@ class SubmissionConnection extends EventEmitter {
     super();
     this.setMaxListeners(0);
     this.#hold = hold;
+    this.#name = `${hold.id}:${++submissions}`;
     this.#query = query;
     this.#isParsed = isParsed;
     this.#over = over;

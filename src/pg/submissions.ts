@@ -4,11 +4,12 @@
  */
 import type { Client, FieldDef } from 'pg';
 import { asBuffers, withOwnBytes } from './bytes.ts';
+import { NO_COPY } from './copy.ts';
 import { sendError } from './database-error.ts';
 import { isReadTimeout } from './driver.ts';
 import type { ClientMessage, ServerMessage } from './protocol.ts';
 
-type Connection = NodeJS.EventEmitter & Record<ClientMessage[0], (body?: unknown) => void>;
+type Connection = NodeJS.EventEmitter & Record<ClientMessage[0], (body?: unknown) => void> & { sendCopyFail(reason: string): void };
 
 /** With these a batch is answered. An error always is the end of one, but for the server's being ready. */
 const AFTER_SYNC = ['readyForQuery'];
@@ -18,6 +19,7 @@ const AFTER_DESCRIBE = ['rowDescription', 'noData', 'error', 'readyForQuery'];
 export class Submissions {
   readonly #client: Client;
   readonly #broke: (error: Error) => void;
+  /** The last one, over or not: what it heard when nobody listened is told to whoever asks later. */
   #relay: Relay | undefined;
   #last = '';
 
@@ -27,7 +29,7 @@ export class Submissions {
   }
 
   get isOpen(): boolean {
-    return this.#relay !== undefined;
+    return this.#relay !== undefined && !this.#relay.isOver;
   }
 
   /** Settles when the server is ready for something else. */
@@ -43,17 +45,13 @@ export class Submissions {
   /** `parsed`: with the connection's type parsers applied. */
   open(name: string, messages: readonly ClientMessage[], parsed: boolean): Promise<ServerMessage[]> {
     this.#last = name;
-    const over = (): void => {
-      if (this.#relay === relay) this.#relay = undefined;
-    };
-    const relay = new Relay(this.#client, parsed, over, this.#broke);
+    const relay = new Relay(this.#client, parsed, this.#broke);
     this.#relay = relay;
     const said = relay.send(messages);
     this.#client.query(relay as never);
     return said;
   }
 
-  /** What comes too late is said to nobody. */
   send(name: string, messages: readonly ClientMessage[]): Promise<ServerMessage[]> {
     return this.#relay === undefined || !this.knows(name) ? Promise.resolve([]) : this.#relay.send(messages);
   }
@@ -89,7 +87,6 @@ class Relay {
   callback: ((error: Error | null) => void) | undefined;
   readonly #client: Client;
   readonly #isParsed: boolean;
-  readonly #over: () => void;
   readonly #broke: (error: Error) => void;
   #end!: () => void;
   #connection: Connection | undefined;
@@ -101,14 +98,17 @@ class Relay {
   #isOver = false;
   #isSent = false;
 
-  constructor(client: Client, isParsed: boolean, over: () => void, broke: (error: Error) => void) {
+  constructor(client: Client, isParsed: boolean, broke: (error: Error) => void) {
     this.#client = client;
     this.#broke = broke;
     this.#isParsed = isParsed;
-    this.#over = over;
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   send(messages: readonly ClientMessage[]): Promise<ServerMessage[]> {
@@ -122,7 +122,7 @@ class Relay {
     this.#connection = connection;
     connection.on('noData', this.#noData);
     connection.once('readyForQuery', this.#ready);
-    connection.once('end', this.#ready);
+    connection.once('end', this.#lost);
     this.#next();
   }
 
@@ -165,14 +165,19 @@ class Relay {
 
   readonly #noData = (): void => this.#say('noData');
 
+  /** That is no end of the rows. */
+  readonly #lost = (): void => {
+    if (!this.#hasFailed) this.handleError(new Error('Connection terminated unexpectedly'));
+    this.#ready();
+  };
+
   readonly #ready = (): void => {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#connection!.off('noData', this.#noData);
     this.#connection!.off('readyForQuery', this.#ready);
-    this.#connection!.off('end', this.#ready);
+    this.#connection!.off('end', this.#lost);
     this.callback?.(null);
-    this.#over();
     this.#say('readyForQuery');
     this.#next();
     this.#end();
@@ -187,16 +192,22 @@ class Relay {
   }
 
   handleDataRow({ fields }: { fields: readonly unknown[] }): void {
-    const row = this.#isParsed ? fields.map((raw, column) => (raw === null ? null : this.#parsers[column](raw))) : fields;
-    this.#say('dataRow', { fields: row.map(withOwnBytes) });
+    if (this.#hasFailed) return;
+    try {
+      const row = this.#isParsed ? fields.map((raw, column) => (raw === null ? null : this.#parsers[column](raw))) : fields;
+      this.#say('dataRow', { fields: row.map(withOwnBytes) });
+    } catch (error) {
+      // A parser of somebody's: it would throw at the socket, which ends the process.
+      this.handleError(error as Error);
+    }
   }
 
   handleCommandComplete({ text }: { text: string }): void {
-    this.#say('commandComplete', { text });
+    if (!this.#hasFailed) this.#say('commandComplete', { text });
   }
 
   handlePortalSuspended(): void {
-    this.#say('portalSuspended');
+    if (!this.#hasFailed) this.#say('portalSuspended');
   }
 
   handleEmptyQuery(): void {
@@ -213,13 +224,19 @@ class Relay {
     // The connection was lost before this was sent.
     if (this.#connection === undefined) {
       this.#isOver = true;
-      this.#over();
       this.#answer();
       this.#end();
     }
   }
 
   handleReadyForQuery(): void {}
+
+  handleCopyInResponse(): void {
+    this.#connection!.sendCopyFail(NO_COPY);
+  }
+
+  /** Nobody has asked for it here: as in pg, it is passed over. */
+  handleCopyData(): void {}
 }
 
 const asBound = (body: unknown): unknown => ({ ...(body as object), values: (body as { values: unknown[] }).values.map(asBuffers) });

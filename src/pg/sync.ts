@@ -24,10 +24,13 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     options?: { timeout?: number },
   ): QueryResult<R> {
     const question = ask(text, values);
-    const hold = this.place()?.scope.hold;
-    if (hold !== undefined) return this.#run(hold, question);
-    this.place()?.scope.assertNotLost();
-    if (this.place() !== undefined) return this.#alone(question, options);
+    const scope = this.place()?.scope;
+    if (scope !== undefined) {
+      scope.forgive(question);
+      if (scope.hold !== undefined) return this.#run(scope.hold, question);
+      scope.assertNotLost();
+      return this.#alone(scope, question, options);
+    }
     for (let attempts = 1; ; attempts++) {
       const answer = this.#attached.useSync((session) => session.once(...argumentsOf(question)), options);
       if (!answer.unsent || isEnough(this.sessions, attempts)) return resultOf(answer, question);
@@ -35,8 +38,7 @@ export class PgPool extends BasePool implements PoolType, PgSync {
   }
 
   /** In a scope that has no connection just now. What the statement leaves open is the scope's. */
-  #alone(question: Question, options: { timeout?: number } | undefined): QueryResult<any> {
-    const { scope } = this.place()!;
+  #alone(scope: Scope, question: Question, options: { timeout?: number } | undefined): QueryResult<any> {
     const hold = this.#acquire(options);
     if (scope.isBusy) {
       try {

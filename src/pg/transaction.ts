@@ -113,8 +113,7 @@ async function runBody<V>(scope: Scope, hold: Hold, inside: Inside, body: Body<V
     tx.retire();
   };
   try {
-    const running = Promise.resolve(inside(place, () => body(tx)));
-    if (signal === undefined) return await running;
+    if (signal === undefined) return await inside(place, () => body(tx));
     const aborted = new Promise<never>((_, reject) => {
       stop = () => {
         end();
@@ -123,7 +122,8 @@ async function runBody<V>(scope: Scope, hold: Hold, inside: Inside, body: Body<V
       };
       signal.addEventListener('abort', stop, { once: true });
     });
-    return await Promise.race([running, aborted]);
+    aborted.catch(() => {});
+    return await Promise.race([aborted, inside(place, () => body(tx))]);
   } finally {
     hold.leaveBody();
     end();

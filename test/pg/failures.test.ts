@@ -1,6 +1,10 @@
 /** Connections that break, threads that die, a server that goes away and comes back. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join as path } from 'node:path';
 import { consecutiveFailures } from 'cenote';
-import { describe, expect, test } from 'vitest';
+import type { PgClient } from 'cenote/pg';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { ask, connections, join, killAll, on, open, postgres, WHERE } from '../support/postgres.ts';
 import { proxy } from '../support/proxy.ts';
 import { failureOf, rejection, settled, sleep, until } from '../support/wait.ts';
@@ -68,6 +72,25 @@ describe.each(WHERE)('on %s', (where) => {
     await until(async () => (await connections(pool.pool.name)) === 1);
   });
 
+  test.each([
+    ['idle_session_timeout', 'runs on another', 1],
+    ['an administrator', 'is told so, and not run again', 0],
+  ])('what was sent when the session was being ended by %s %s', async (by, _, rows) => {
+    const network = await proxy();
+    const table = `crossed_${rows}_${where.length}`;
+    await ask(`create table ${table} (a int)`);
+    const isIdle = by === 'idle_session_timeout';
+    const pool = await open({ max: 1, settings: { ...network.settings, options: `-c idle_session_timeout=${isIdle ? 700 : 0}` } });
+    const run = await on(where, pool);
+    await run((p) => p.query('select 1'));
+    network.cross();
+    if (!isIdle) await killAll(pool.pool.name);
+    await until(async () => (await connections(pool.pool.name)) === 0);
+    const outcome = await run((p, __, t) => p.query(`insert into ${t} values (1)`).catch((error) => error.code), table);
+    expect(outcome).toEqual(isIdle ? expect.objectContaining({ rowCount: 1 }) : '57P01');
+    expect(await ask(`select a from ${table}`)).toHaveLength(rows);
+  });
+
   test('a transaction whose connection breaks does not go on with another one', async () => {
     const pool = await open({ max: 2 });
     const run = await on(where, pool);
@@ -98,6 +121,31 @@ test('a cut network: the query under way rejects, the next gets a connection tha
   expect(await settled(slow)).toBe(true);
   expect((await pool.query('select 1 as a')).rows).toEqual([{ a: 1 }]);
   expect((await worker.pg((p) => p.query('select 2 as a'))).rows).toEqual([{ a: 2 }]);
+});
+
+describe.each(WHERE)('a cursor whose connection is lost says so, and is not at its end, on %s', (where) => {
+  test.each(['between two reads', 'in one'])('%s', async (when) => {
+    const network = await proxy();
+    const pool = await open({ max: 1, settings: network.settings });
+    const run = await on(where, pool);
+    await run(async (p, { load }, isReading) => {
+      const { default: Cursor } = (await load('pg-cursor')) as any;
+      const client = await p.connect();
+      const cursor = client.query(new Cursor('select pg_sleep(case when n = 1 then 0 else 30 end) from generate_series(1, 9) as n'));
+      await cursor.read(1);
+      const read = async (): Promise<unknown> => {
+        const outcome = await cursor.read(5).catch((error: Error) => typeof error.message);
+        client.release();
+        return outcome;
+      };
+      const reading = isReading ? read() : undefined;
+      (globalThis as any).outcome = () => reading ?? read();
+    }, when === 'in one');
+    if (when === 'in one') await until(async () => (await running(pool.pool.name)) === 1);
+    network.cut();
+    if (when !== 'in one') await until(async () => (await connections(pool.pool.name)) === 0);
+    expect(await settled(run(() => (globalThis as any).outcome()))).toBe('string');
+  });
 });
 
 test('a reset that takes longer than checkTimeout costs the connection', async () => {
@@ -170,8 +218,8 @@ test('what a dead thread left running is cancelled within seconds; its transacti
   expect((await Promise.all([pool.query('select 1 as a'), pool.query('select 1 as a')])).map(({ rows }) => rows[0].a)).toEqual([1, 1]);
 });
 
-test('with orphans kept, what a dead thread left open is closed all the same', async () => {
-  const pool = await open({ max: 1, orphans: 'release' });
+test.each([0, 1])('with orphans kept, what a dead thread left open is closed all the same: min %i', async (min) => {
+  const pool = await open({ min, max: 1, orphans: 'release' });
   const worker = await join(pool);
   await worker.pg(async (p) => {
     const client = await p.connect();
@@ -214,14 +262,23 @@ test('the server never sees more than max, whatever breaks', async () => {
   expect(most).toBeLessThanOrEqual(2);
 });
 
-test('when a connection is said to be removed, its backend is gone on the server', async () => {
+test.each([
+  ['destroyed', async (client: PgClient) => client.release(true)],
+  [
+    'killed while it is idle',
+    async (client: PgClient) => {
+      client.release();
+      await ask('select pg_terminate_backend($1)', [client.processID]);
+    },
+  ],
+])('when a connection that was %s is said to be removed, its backend is gone on the server', async (_, end) => {
   const pool = await open({ max: 1 });
   const left: number[] = [];
   for (let i = 0; i < 20; i++) {
     const client = await pool.connect();
     const removed = new Promise((resolve) => pool.once('remove', resolve));
-    client.release(true);
-    await removed;
+    await end(client);
+    await settled(removed);
     left.push(await connections(pool.pool.name));
   }
   expect(left).toEqual(Array(20).fill(0));
@@ -239,10 +296,95 @@ test('no server, a wrong password, a failing onConnect: the error says so, and n
     },
   });
   expect(((await failureOf(() => picky.query('select 1'))) as Error).message).toBe('not today');
-  for (const pool of [broken, wrong, picky]) {
+  // What Node says of a host with several addresses, none of which answers.
+  const nowhere = await open({
+    onConnect: () => {
+      throw Object.assign(new AggregateError([new Error('not ::1'), new Error('not 127.0.0.1')]), { code: 'ECONNREFUSED' });
+    },
+  });
+  expect(await rejection(nowhere.query('select 1'))).toMatchObject({ code: 'ECONNREFUSED', message: 'not ::1; not 127.0.0.1' });
+  const ended = await open({ onConnect: (client) => client.end() });
+  expect(await rejection(ended.query('select 1'))).toMatchObject({ message: 'Connection terminated' });
+  for (const pool of [broken, wrong, picky, nowhere, ended]) {
     await until(async () => (await connections(pool.pool.name)) === 0);
     expect(pool.totalCount).toBe(0);
   }
+});
+
+test('a connection that is lost while it is made is had by nobody', async () => {
+  let made = 0;
+  const pool = await open({
+    max: 1,
+    onConnect: async (client) => {
+      if (++made > 1) return;
+      const ended = new Promise((resolve) => client.once('end', resolve));
+      await ask('select pg_terminate_backend($1)', [(client as unknown as { processID: number }).processID]);
+      await ended;
+    },
+  });
+  expect(await rejection(pool.query('select 1'))).toMatchObject({ code: '57P01' });
+  expect((await pool.query('select 1 as a')).rows).toEqual([{ a: 1 }]);
+});
+
+test('nor one that is lost while others of `min` are made', async () => {
+  const pids: number[] = [];
+  const pool = await open({
+    min: 2,
+    max: 2,
+    onConnect: async (client) => {
+      pids.push((client as unknown as { processID: number }).processID);
+      if (pids.length !== 2) return;
+      // The other one is through by then.
+      await until(async () => (await ask(`select from pg_stat_activity where pid = $1 and state = 'idle'`, [pids[0]])).length === 1);
+      await client.query('select pg_terminate_backend($1, 10000)', [pids[0]]);
+    },
+  });
+  const rows = await Promise.all([1, 2, 3, 4].map((a) => pool.query('select $1::int as a, pg_sleep(0.05)', [a])));
+  expect(rows.map((result) => result.rows[0].a)).toEqual([1, 2, 3, 4]);
+});
+
+test('a query that cannot be cancelled, as there is no way to the server any more, is waited for', async () => {
+  const file = path(mkdtempSync(path(tmpdir(), 'cenote-')), 'root.crt');
+  onTestFinished(() => rmSync(dirname(file), { recursive: true }));
+  writeFileSync(file, '');
+  const { url } = await postgres();
+  // The driver reads the file for each connection.
+  const pool = await open({ max: 1, settings: { connectionString: `${url}&sslrootcert=${encodeURIComponent(file)}` } });
+  const client = await pool.connect();
+  client.release();
+  rmSync(file);
+  const abort = new AbortController();
+  const reason = rejection(
+    pool.transaction(
+      async (tx) => {
+        const sleeping = tx.query('select pg_sleep(0.3)');
+        abort.abort(new Error('enough'));
+        await sleeping;
+      },
+      { signal: abort.signal },
+    ),
+  );
+  expect(await reason).toMatchObject({ message: 'enough' });
+  const { rows } = await settled(pool.query('select pg_backend_pid() as pid'));
+  expect(rows).toEqual([{ pid: client.processID }]);
+});
+
+test('a connection that is given up before it was finished leaves nothing running on the server', async () => {
+  const slow = async (client: { query(text: string): Promise<unknown> }) => void (await client.query('select pg_sleep(60)'));
+  const late = await open({ max: 1, createTimeout: 200, onConnect: slow });
+  expect(await rejection(late.query('select 1'))).toMatchObject({ code: 'ERR_POOL_CREATE_TIMEOUT' });
+  const failing = await open({
+    max: 1,
+    onConnect: async (client) => {
+      const sleeping = slow(client);
+      sleeping.catch(() => {});
+      await until(async () => (await running(failing.pool.name)) === 1);
+      throw new Error('not today');
+    },
+  });
+  expect(await rejection(failing.query('select 1'))).toMatchObject({ message: 'not today' });
+  expect(await connections(failing.pool.name)).toBe(0);
+  await until(async () => (await connections(late.pool.name)) === 0);
 });
 
 test('events of the owner’s pool, as in pg', async () => {

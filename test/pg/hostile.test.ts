@@ -30,16 +30,20 @@ describe.each(WHERE)('on %s', (where) => {
     expect(seen).toEqual([1, 2, 1, 2, 1, 2]);
   });
 
-  test('a statement that had run when it failed is not run again, whatever it calls its error', async () => {
-    const pool = await open({ max: 1, statementCacheSize: 10 });
-    await ask('create table if not exists paid (id serial)');
-    await ask('truncate paid');
-    await ask(`create or replace procedure pay() language plpgsql as
-      $$ begin insert into paid default values; commit; raise exception using errcode = '0A000'; end $$`);
-    const run = await on(where, pool);
-    expect(await run((p) => p.query({ name: 'pay', text: 'call pay()' }).catch((error) => error.code))).toBe('0A000');
-    expect((await ask('select count(*)::int as n from paid'))[0].n).toBe(1);
-  });
+  test.each(['0A000', '26000', '57P05'])(
+    'a statement that had run when it failed is not run again, though it calls its error %s',
+    async (code) => {
+      const pool = await open({ max: 1, statementCacheSize: 10 });
+      await ask('create table if not exists paid (id serial)');
+      await ask('truncate paid');
+      await ask(`create or replace procedure pay() language plpgsql as
+      $$ begin insert into paid default values; commit; raise exception using errcode = '${code}'; end $$`);
+      const run = await on(where, pool);
+      for (const ways of [{ name: 'pay', text: 'call pay()' }, 'call pay()'] as const)
+        expect(await run((p, _, query) => p.query(query).catch((error) => error.code), ways)).toBe(code);
+      expect((await ask('select count(*)::int as n from paid'))[0].n).toBe(2);
+    },
+  );
 
   test('a scope whose body did not wait for a transaction leaves nothing behind', async () => {
     const pool = await open({ max: 1 });
@@ -78,16 +82,62 @@ describe.each(WHERE)('on %s', (where) => {
             told.push((error as Error).message);
           }
         } else told.push('lost in the middle of a transaction');
-        told.push(await p.query('commit').catch(message));
-        await p.query('rollback');
+        for (const text of ['commit', 'rollback to savepoint a', 'ROLLBACK WORK TO a', 'rollback and chain', `rollback prepared 'a'`])
+          told.push(await p.query(text).catch(message));
+        if ('querySync' in p) (p as any).querySync(' ROLLBACK transaction;');
+        else await (p as any).query(' ROLLBACK transaction;');
         told.push((await p.query('select count(*)::int as n from halves')).rows[0].n);
         return told;
       }),
     );
     const lost = expect.stringContaining('lost in the middle of a transaction');
-    expect(seen).toEqual(['57P01', lost, lost, lost, lost, lost, 0]);
+    expect(seen).toEqual(['57P01', ...Array(9).fill(lost), 0]);
     expect(await ask('select * from halves')).toEqual([]);
   });
+
+  test.each(['return', 'throw', 'abort'])(
+    'a client that was borrowed in a transaction refuses what comes after its end, by %s',
+    async (end) => {
+      const pool = await open({ max: 1 });
+      await ask('create table if not exists late (n int)');
+      await ask('truncate late');
+      const run = await on(where, pool);
+      const seen = await run(
+        (p, { load }, how) =>
+          // The scope has the connection longer than the transaction, so that is no help.
+          p.scope(async () => {
+            const { default: Cursor } = (await load('pg-cursor')) as any;
+            const abort = new AbortController();
+            let late: Promise<unknown[]> | undefined;
+            const message = (error: Error): string => error.message;
+            await p
+              .transaction(
+                async () => {
+                  const client = await p.connect();
+                  await client.query('insert into late values (1)');
+                  const over = new Promise((resolve) => abort.signal.addEventListener('abort', resolve));
+                  late = over.then(async () => {
+                    const told = [await client.query('insert into late values (2)').catch(message)];
+                    told.push(await client.query(new Cursor('insert into late values (3)')).read(1).catch(message));
+                    client.release();
+                    return told;
+                  });
+                  if (how === 'throw') throw new Error('no');
+                  if (how === 'abort') setTimeout(() => abort.abort(), 5);
+                  if (how === 'abort') await client.query('select pg_sleep(30)');
+                },
+                how === 'abort' ? { signal: abort.signal } : {},
+              )
+              .catch(() => {});
+            abort.abort();
+            return late;
+          }),
+        end,
+      );
+      expect(seen).toEqual(Array(2).fill(expect.stringContaining('this transaction is over')));
+      expect(await ask('select n from late')).toEqual(end === 'return' ? [{ n: 1 }] : []);
+    },
+  );
 
   test('rows that were asked for in a transaction do not come from outside of it later', async () => {
     const run = await on(where, await open());
@@ -161,6 +211,43 @@ describe.each(WHERE)('on %s', (where) => {
     await until(async () => (await openTransactions(pool.pool.name)) === 0);
   });
 
+  test('a type parser that throws fails the query, and nothing else', async () => {
+    const getTypeParser = () => (raw: string) => {
+      if (raw === '3') throw new Error('not this');
+      return raw;
+    };
+    const run = await on(where, await open({ max: 1, settings: { types: { getTypeParser } as never } }));
+    const seen = await settled(
+      run(async (p, { load }) => {
+        const { default: Cursor } = (await load('pg-cursor')) as any;
+        const { default: QueryStream } = (await load('pg-query-stream')) as any;
+        const message = (error: Error): string => error.message;
+        const text = 'select generate_series(1, 9) as a';
+        const all = async (rows: AsyncIterable<unknown>): Promise<string> => {
+          try {
+            for await (const _ of rows);
+            return 'done';
+          } catch (error) {
+            return (error as Error).message;
+          }
+        };
+        const told: unknown[] = [await p.query(text).catch(message), await all(p.iterate(text, [], { batchSize: 2 }))];
+        const client = await p.connect();
+        const pid = client.processID;
+        told.push(await client.query(new Cursor(text)).read(5).catch(message));
+        told.push((await client.query(`select 'a' as a`)).rows[0].a);
+        told.push(await all(client.query(new QueryStream(text, [], { batchSize: 2 })) as never));
+        client.release();
+        const next = await p.connect();
+        told.push((await next.query(`select 'b' as b`)).rows[0].b, next.processID === pid, next.getTransactionStatus());
+        next.release();
+        return told;
+      }),
+      8000,
+    );
+    expect(seen).toEqual([...Array(3).fill('not this'), 'a', 'not this', 'b', true, 'I']);
+  });
+
   test('a literal of many megabytes', async () => {
     const run = await on(where, await open());
     const length = await run(
@@ -218,7 +305,7 @@ test('query_timeout leaves no timer behind a cursor that was closed', async () =
 
 test('with query_timeout, nobody waits for a network that swallows everything longer than that', async () => {
   const network = await proxy();
-  const pool = await open({ max: 4, checkTimeout: 300, settings: { ...network.settings, query_timeout: 200 } as never });
+  const pool = await open({ max: 4, checkTimeout: 300, settings: { ...network.settings, query_timeout: 800 } as never });
   pool.on('error', () => {});
   const { default: Cursor } = await import('pg-cursor');
   const [one, two] = [await pool.connect(), await pool.connect()];

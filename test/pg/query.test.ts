@@ -182,6 +182,20 @@ describe.each(WHERE)('on %s', (where) => {
     expect(seen).toEqual([undefined, [{ a: 1 }], undefined, [{ a: 2 }], '42703', undefined, [{ a: 3 }]]);
   });
 
+  test('a callback in the configuration of a query is not for the pool, whether somebody listens to it or not', async () => {
+    const run = await on(where, await open());
+    const seen = await run(async (pool) => {
+      const heard: unknown[] = [];
+      const config = { text: 'select 1 as a', callback: () => heard.push('callback') };
+      heard.push((await pool.query(config)).rows);
+      pool.on('acquire', () => heard.push('acquire'));
+      heard.push((await pool.query(config)).rows);
+      heard.push(await pool.query('select nowhere').catch((error) => error.code));
+      return heard;
+    });
+    expect(seen).toEqual([[{ a: 1 }], 'acquire', [{ a: 1 }], 'acquire', '42703']);
+  });
+
   test('what is no query is refused by name', async () => {
     const run = await on(where, await open());
     const seen = await run(async (pool) => {

@@ -124,7 +124,7 @@ test('what onConnect and a connect listener have set is still there after a rese
     onConnect: async (client) => {
       connected++;
       await client.query(`set my.first = 'one'`);
-      void client.query(`select set_config('my.second', $1, false)`, ['two']);
+      void client.query({ name: 'second', text: `select set_config('my.second', $1, false)`, values: ['two'] });
       await client.query('create temp table ours (id int)');
     },
   });
@@ -209,6 +209,14 @@ describe('prepared statements', () => {
     await worker.pg((p) => p.query('select 4'));
     expect((await held(pool)).length).toBeLessThanOrEqual(3);
     expect(await names()).toContain('select 4');
+  });
+
+  test('what onConnect has prepared is known by its name, before a reset and after it', async () => {
+    const warm = { name: 'warm', text: 'select 1 as a' };
+    const pool = await open({ max: 1, onConnect: async (client) => void (await client.query(warm)) });
+    expect((await pool.query(warm)).rows).toEqual([{ a: 1 }]);
+    await pool.query(`set my.own = 'x'`);
+    expect((await pool.query(warm)).rows).toEqual([{ a: 1 }]);
   });
 
   test('off by default', async () => {

@@ -175,6 +175,28 @@ describe.each(WHERE)('on %s', (where) => {
     expect((await pool.query('select 1 as a')).rows).toEqual([{ a: 1 }]);
   });
 
+  test('a signal that the body itself aborts, at once, is heard', async () => {
+    const name = await table();
+    const run = await on(where, await open({ max: 1 }));
+    const seen = await run(async (p, _, t) => {
+      const told: unknown[] = [];
+      for (const failing of [false, true]) {
+        const controller = new AbortController();
+        const body = (tx: { query(text: string): Promise<unknown> }) => {
+          const inserted = tx.query(`insert into ${t} values (1)`);
+          controller.abort(new Error('enough'));
+          inserted.catch(() => {});
+          if (failing) throw new Error('mine');
+          return inserted;
+        };
+        told.push(await p.transaction(body, { signal: controller.signal }).then(String, (error) => error.message));
+      }
+      return told;
+    }, name);
+    expect(seen).toEqual(['enough', 'mine']);
+    expect(await rowsOf(name)).toEqual([]);
+  });
+
   test('a raw BEGIN pins the connection until COMMIT; with nothing open it is lent to others', async () => {
     const pool = await open({ max: 1 });
     const run = await on(where, pool);
@@ -200,6 +222,22 @@ describe.each(WHERE)('on %s', (where) => {
     expect((await settled(other)).rows).toEqual([{ a: 1 }]);
     expect(await rowsOf(name)).toEqual([1]);
     expect(await done).toEqual([1, 'joined', 5]);
+  });
+
+  test('whoever waits in a scope for its connection does not give up because another one there did', async () => {
+    const pool = await open({ max: 1 });
+    const run = await on(where, pool);
+    const other = await pool.connect();
+    const done = run((p) =>
+      p.scope(async () => {
+        const hasty = p.connect({ timeout: 20 }).catch((error) => error.code);
+        const patient = p.query('select 2 as a');
+        return [await hasty, (await patient).rows];
+      }),
+    );
+    await until(() => pool.pool.stats().timedOut === 1);
+    other.release();
+    expect(await settled(done)).toEqual(['ERR_POOL_ACQUIRE_TIMEOUT', [{ a: 2 }]]);
   });
 
   test('a scope that ends with a transaction open has it rolled back, however it ends', async () => {
@@ -274,6 +312,55 @@ describe.each(WHERE)('on %s', (where) => {
       empty: [],
       after: [{ a: 7 }],
     });
+  });
+
+  test('what was written within the loop of a scope and could not be committed is not passed over', async () => {
+    const t = await table();
+    const run = await on(where, await open({ max: 1 }));
+    const seen = await run(async (pool, _, name) => {
+      const write = (wrong: boolean) =>
+        pool.scope(async () => {
+          for await (const { g } of pool.iterate('select g from generate_series(1, 9) g', [], { batchSize: 2 })) {
+            await pool.query(`insert into ${name} values ($1)`, [g + (wrong ? 10 : 0)]);
+            if (wrong) await pool.query('select nowhere').catch(() => {});
+            if (g === 3 || wrong) break;
+          }
+        });
+      const told = [await write(false), await write(true).catch((error) => [error.name, error.cause?.code])];
+      // The loop's own error is what comes out of it.
+      const own = async () => {
+        for await (const _ of pool.iterate('select 1 as a')) {
+          await pool.query('select nowhere').catch(() => {});
+          throw new Error('mine');
+        }
+      };
+      told.push(await pool.scope(own).catch((error) => error.message));
+      return told;
+    }, t);
+    expect(seen).toEqual([undefined, ['TransactionRolledBackError', '42703'], 'mine']);
+    expect(await rowsOf(t)).toEqual([1, 2, 3]);
+  });
+
+  test('rows that nobody went on with keep no later transaction open, and do not begin anew', async () => {
+    const t = await table();
+    const run = await on(where, await open({ max: 1 }));
+    const code = await run(
+      (pool, _, name) =>
+        pool.scope(async () => {
+          let rows: AsyncIterableIterator<unknown> | undefined;
+          await pool.transaction(async () => {
+            rows = pool.iterate('select g from generate_series(1, 9) g', [], { batchSize: 1 });
+            await rows.next();
+          });
+          for await (const { g } of pool.iterate('select g from generate_series(1, 3) g'))
+            await pool.query(`insert into ${name} values ($1)`, [g]);
+          await pool.query(`insert into ${name} values (4)`);
+          return rows!.next().catch((error) => error.code);
+        }),
+      t,
+    );
+    expect(code).toBe('34000');
+    expect(await rowsOf(t)).toEqual([1, 2, 3, 4]);
   });
 
   test('iterate leaves rows on the server until they are asked for', async () => {

@@ -11,6 +11,8 @@ export interface Proxy {
   cut(): void;
   /** Nothing goes through any more, and nobody is told. */
   freeze(): void;
+  /** What the server says from now on is heard when something was asked, which it does not hear any more: the two have crossed. */
+  cross(): void;
   /** Nobody can connect; what is connected is cut. */
   down(): Promise<void>;
   up(): Promise<void>;
@@ -20,6 +22,7 @@ export async function proxy(): Promise<Proxy> {
   const url = new URL((await postgres()).url);
   const path = `${url.searchParams.get('host')}/.s.PGSQL.5432`;
   const sockets = new Set<Socket>();
+  const pairs = new Set<readonly [near: Socket, far: Socket]>();
   const server = createServer((near) => {
     const far = dial(path);
     for (const [socket, other] of [[near, far] as const, [far, near] as const]) {
@@ -32,6 +35,9 @@ export async function proxy(): Promise<Proxy> {
     }
     near.pipe(far);
     far.pipe(near);
+    const pair = [near, far] as const;
+    pairs.add(pair);
+    near.on('close', () => pairs.delete(pair));
   });
   const listen = (port: number): Promise<number> =>
     new Promise((resolve, reject) => {
@@ -54,6 +60,13 @@ export async function proxy(): Promise<Proxy> {
     },
     freeze: () => {
       for (const socket of sockets) socket.unpipe().pause();
+    },
+    cross: () => {
+      for (const [near, far] of pairs) {
+        near.unpipe(far);
+        far.unpipe(near).pause();
+        near.once('data', () => far.pipe(near)).resume();
+      }
     },
     down: () =>
       new Promise((resolve) => {

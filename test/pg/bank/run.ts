@@ -2,7 +2,6 @@
  * A bank: four threads move money over one pool while backends and threads are killed and queries cancelled at random. Whatever breaks, the sum stays, each
  * account is what its entries say, nothing is left behind on the server, and there are never more connections than `max`.
  */
-import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { createPgPool, type PgOwnerPool } from 'cenote/pg';
 import pg from 'pg';
@@ -237,7 +236,8 @@ class Run implements BankReport {
   async settle(): Promise<void> {
     const working = this.#threads.map((worker, seat) => {
       if (worker === undefined) return undefined;
-      const exited = once(worker, 'exit');
+      // Not by `once` of node:events, which an error ends as well: one that was told to throw may not have done so yet.
+      const exited = new Promise((resolve) => worker.once('exit', resolve));
       Atomics.compareExchange(this.#orders, seat, 0, ORDERS.stop);
       return exited;
     });

@@ -8,7 +8,7 @@ const ORDERS = { stop: 1, exit: 2, throw: 3, leave: 4 };
 
 const { handle, seed, accounts, total, orders, seat } = workerData;
 const random = new Random(seed);
-const pool = await attachPgPool(handle);
+let pool;
 let wrong;
 
 const pick = () => 1 + random.below(accounts);
@@ -175,22 +175,28 @@ async function work() {
   }
 }
 
-const lanes = Promise.all([work(), work(), work()]);
-const watching = setInterval(() => {
-  if (ordered() === ORDERS.exit) process.exit(7);
-  if (ordered() === ORDERS.throw) throw new Error('bank: a thread that was told to die');
-}, 5);
-await lanes;
-if (ordered() === ORDERS.exit || ordered() === ORDERS.throw) await new Promise(() => {});
-clearInterval(watching);
-// Whoever asks again is served: each try may meet one of the connections that are being killed.
-for (let tries = 1; ; tries++) {
-  try {
-    await pool.query('select 1');
-    break;
-  } catch (error) {
-    if (!isExpected(error) || tries === 10) throw error;
+/** Not at the top level: Node 20 crashes when a thread is terminated as a module with an await there begins. */
+async function main() {
+  pool = await attachPgPool(handle);
+  const lanes = Promise.all([work(), work(), work()]);
+  const watching = setInterval(() => {
+    if (ordered() === ORDERS.exit) process.exit(7);
+    if (ordered() === ORDERS.throw) throw new Error('bank: a thread that was told to die');
+  }, 5);
+  await lanes;
+  if (ordered() === ORDERS.exit || ordered() === ORDERS.throw) await new Promise(() => {});
+  clearInterval(watching);
+  // Whoever asks again is served: each try may meet one of the connections that are being killed.
+  for (let tries = 1; ; tries++) {
+    try {
+      await pool.query('select 1');
+      break;
+    } catch (error) {
+      if (!isExpected(error) || tries === 10) throw error;
+    }
   }
+  if (ordered() === ORDERS.leave) await pool.end();
+  parentPort.postMessage({ wrong });
 }
-if (ordered() === ORDERS.leave) await pool.end();
-parentPort.postMessage({ wrong });
+
+main();

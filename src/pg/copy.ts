@@ -1,0 +1,15 @@
+/** COPY with the streams of other packages: they read and write the socket themselves, and that is on the owner's thread, where the driver has it. */
+
+export const NO_COPY =
+  'COPY with a stream works on no thread of this pool, as the stream would need the socket: use a pg.Client of its own for that';
+
+/** In the place of the socket: what asks it for more than a submission needs is told why there is none. */
+export const NO_SOCKET: object = new Proxy(
+  { writable: true, cork(): void {}, uncork(): void {} },
+  {
+    get(target, key) {
+      if (typeof key === 'symbol' || key in target) return Reflect.get(target, key);
+      throw new Error(NO_COPY);
+    },
+  },
+);

@@ -1,0 +1,113 @@
+/** Runs one statement at a time on the driver's client: prepared if it is worth it, prepared again if its plan is stale, and with its rows as they can be sent. */
+import type { Client, CustomTypesConfig, QueryResult } from 'pg';
+import { NO_COPY } from './copy.ts';
+import { readStatement } from './dirt.ts';
+import { closeAll, internals } from './driver.ts';
+import { LeftAsText } from './left-as-text.ts';
+import { EXTENDED, RAW } from './mode.ts';
+import type { StatementArguments, TransactionStatus } from './protocol.ts';
+import { type SentResult, sendResults } from './results.ts';
+import { Statements } from './statements.ts';
+
+/** What is known of the session that the client has. */
+export interface State {
+  status(): TransactionStatus;
+  /** After an error: ready for something else, or known to be lost. */
+  readyAfter(error: unknown): Promise<void>;
+}
+
+/** Text as it came, bytes as they came. */
+export const UNPARSED: CustomTypesConfig = { getTypeParser: () => (raw: unknown) => raw };
+
+/** Said about the statement itself, before it ran: what a function or a procedure in it complains of, by whatever code, has a context. */
+export function isAbout(error: unknown, ...codes: string[]): boolean {
+  const { code, where } = (error ?? {}) as { code?: string; where?: unknown };
+  return codes.includes(code!) && where === undefined;
+}
+
+/** By the extended protocol the server would wait for a second sync, which the driver does not send. Otherwise the driver tells it that nothing will come. */
+export function assertNoCopyIn(text: string): void {
+  if (readStatement(text).isCopyIn) throw new Error(NO_COPY);
+}
+
+const discards = ({ command }: QueryResult<unknown[]>): boolean => command === 'DISCARD' || command === 'DEALLOCATE';
+
+export class Runner {
+  readonly #client: Client;
+  readonly #statements: Statements;
+  readonly #state: State;
+
+  constructor(client: Client, cacheSize: number, state: State) {
+    this.#client = client;
+    this.#statements = new Statements(cacheSize);
+    this.#state = state;
+    const { connection } = internals(client);
+    // A statement may be called like something that every object has. onConnect may have prepared some.
+    connection.parsedStatements = Object.assign(Object.create(null), connection.parsedStatements);
+    Object.assign(connection, { submittedNamedStatements: Object.create(null) });
+  }
+
+  async run(...[text, values, name, mode, timeout]: StatementArguments): Promise<SentResult | SentResult[]> {
+    const { isPreparable } = readStatement(text ?? '');
+    const isCached = name === undefined && isPreparable && this.#statements.isOn;
+    const called = isCached ? this.#statements.name(text!) : name;
+    if (called !== undefined && !isCached) this.#makeWayFor(called, text);
+    if (this.#statements.hasGarbage) await this.#takeOutGarbage();
+    try {
+      return await this.#query(text, values, called, mode, timeout);
+    } catch (error) {
+      if (called === undefined) throw error;
+      await this.#state.readyAfter(error);
+      // Whatever it was, a statement that the driver does not know to be prepared is not.
+      if (isCached && internals(this.#client).connection.parsedStatements[called] === undefined) this.#statements.forget(called);
+      if (!isPreparable || !isAbout(error, '0A000', '26000')) throw error;
+      this.#statements.discard(called);
+      await this.#takeOutGarbage();
+      if (this.#state.status() !== 'I') throw error;
+      const again = isCached ? this.#statements.name(text!) : called;
+      return await this.#query(text, values, again, mode, timeout);
+    }
+  }
+
+  async #query(...[text, values, name, mode, timeout]: StatementArguments): Promise<SentResult | SentResult[]> {
+    const config: Record<string, unknown> = { text, values, rowMode: 'array' };
+    if (name !== undefined) config.name = name;
+    const left = (mode & RAW) === 0 ? new LeftAsText(this.#client) : undefined;
+    config.types = left ?? UNPARSED;
+    if ((mode & EXTENDED) !== 0) config.queryMode = 'extended';
+    if (config.name !== undefined || config.queryMode !== undefined) assertNoCopyIn(text ?? '');
+    if (timeout !== undefined) config.query_timeout = timeout;
+    const results = (await this.#client.query(config as never)) as unknown as QueryResult<unknown[]> | QueryResult<unknown[]>[];
+    if (Array.isArray(results) ? results.some(discards) : discards(results)) this.forgetStatements();
+    return sendResults(results, left);
+  }
+
+  // ── prepared statements
+
+  /** The server has forgotten all of them. */
+  forgetStatements(): void {
+    this.#statements.clear();
+    internals(this.#client).connection.parsedStatements = Object.create(null);
+  }
+
+  /** For somebody who does not know what is prepared here, and whom the driver does not know: free now, and taken back afterwards. */
+  async lendNames(names: readonly string[]): Promise<void> {
+    if (names.length === 0) return;
+    for (const name of names) this.#statements.discard(name);
+    await this.#takeOutGarbage();
+    for (const name of names) this.#statements.discard(name);
+  }
+
+  /** The name was somebody else's, for another text. */
+  #makeWayFor(name: string, text: string | undefined): void {
+    const before = internals(this.#client).connection.parsedStatements[name];
+    if (before !== undefined && text !== undefined && before !== text) this.#statements.discard(name);
+  }
+
+  async #takeOutGarbage(): Promise<void> {
+    const names = this.#statements.takeGarbage();
+    const { parsedStatements } = internals(this.#client).connection;
+    for (const name of names) delete parsedStatements[name];
+    await closeAll(this.#client, 'S', names);
+  }
+}

@@ -1,0 +1,86 @@
+/** COPY: what pg does of it by itself works, and what needs the socket says so at once and leaves the connection as it was. */
+import { expect, test } from 'vitest';
+import { ask, on, open, WHERE } from '../support/postgres.ts';
+import { settled } from '../support/wait.ts';
+
+const NO_COPY = expect.stringContaining('COPY with a stream works on no thread');
+
+test.each(WHERE)('objects that want the socket, as those of pg-copy-streams do, are told that there is none: on %s', async (where) => {
+  await ask('create table if not exists copied (a int)');
+  const run = await on(where, await open({ max: 1 }));
+  const seen = await settled(
+    run(async (pool, { load }) => {
+      const { EventEmitter } = (await load('node:events')) as typeof import('node:events');
+      class Copy extends EventEmitter {
+        connection: any;
+        text: string;
+        readonly failed: Promise<string>;
+        constructor(text: string) {
+          super();
+          this.text = text;
+          this.failed = new Promise((resolve) => this.once('error', (error) => resolve(error.message)));
+        }
+        handleError(error: Error) {
+          this.emit('error', error);
+        }
+        handleReadyForQuery() {}
+      }
+      class CopyFrom extends Copy {
+        submit(connection: any) {
+          connection.query(this.text);
+        }
+      }
+      class CopyTo extends Copy {
+        submit(connection: any) {
+          connection.stream.listeners('data');
+          connection.query(this.text);
+        }
+      }
+      const client = await pool.connect();
+      const pid = client.processID;
+      const told: unknown[] = [];
+      for (const copy of [new CopyFrom('copy copied from stdin'), new CopyTo('copy copied to stdout')]) {
+        told.push(await client.query(copy).failed);
+        const { rows } = await client.query('select 1 as a');
+        told.push(rows[0].a, client.getTransactionStatus());
+      }
+      client.release();
+      const next = await pool.connect();
+      told.push(next.processID === pid);
+      next.release();
+      return told;
+    }),
+    8000,
+  );
+  expect(seen).toEqual([NO_COPY, 1, 'I', NO_COPY, 1, 'I', true]);
+});
+
+test.each(WHERE)('nobody waits for rows that will not come, whatever way it is asked: on %s', async (where) => {
+  await ask('create table if not exists copied (a int)');
+  const pool = await open({ max: 1 });
+  const run = await on(where, pool);
+  const seen = await settled(
+    run(async (p, { load }) => {
+      const { default: Cursor } = (await load('pg-cursor')) as any;
+      const text = 'COPY /* from */ copied (a) FROM STDIN';
+      const message = (error: Error): string => error.message;
+      const told: unknown[] = [
+        await p.query(text).catch(message),
+        await p.query({ text, queryMode: 'extended' } as never).catch(message),
+        await p.query({ text, name: 'copying' }).catch(message),
+        await p.iterate(text).next().catch(message),
+      ];
+      const client = await p.connect();
+      told.push(await client.query(new Cursor(text)).read(1).catch(message));
+      client.release();
+      const out = await p.query('copy (select 1 union select 2) to stdout');
+      told.push(out.command, out.rowCount, out.rows, (await p.query('select 1 as a')).rows);
+      return told;
+    }),
+    8000,
+  );
+  // The first is pg's own word.
+  const failed = expect.stringContaining('No source stream defined');
+  expect(seen).toEqual([failed, NO_COPY, NO_COPY, NO_COPY, NO_COPY, 'COPY', 2, [], [{ a: 1 }]]);
+  expect(await ask('select state from pg_stat_activity where application_name = $1', [pool.pool.name])).toEqual([{ state: 'idle' }]);
+});
