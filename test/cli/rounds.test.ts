@@ -14,7 +14,8 @@ test('a round that was cut short counts for nobody', async () => {
     readonly #ledger: Ledger;
     #slices = 0;
 
-    constructor({ workerData }: { workerData: { ledger: LedgerHandle } }) {
+    constructor({ workerData }: { workerData: { ledger: LedgerHandle; claims: Int32Array } }) {
+      workerData.claims[0] = setting.slots;
       this.#ledger = new Ledger(workerData.ledger);
     }
 
