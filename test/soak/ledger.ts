@@ -147,6 +147,13 @@ export class Ledger {
     if (found !== holder) throw new Violation(`resource ${id} is held by ${nameOf(holder)}, but ${nameOf(found)} has it`);
   }
 
+  /** A call of this borrower is under way, whether or not the borrower is still there. */
+  assertNobodyElse(id: number, holder: number): void {
+    const found = this.holder(id);
+    if (found !== 0 && found !== holder)
+      throw new Violation(`a call of ${nameOf(holder)} on resource ${id} is under way, while ${nameOf(found)} has it`);
+  }
+
   /** A borrower is about to give it back. */
   swapOut(id: number, holder: number): void {
     const found = Atomics.compareExchange(this.words, WITNESSES + id, holder, 0);

@@ -180,7 +180,7 @@ export class Round {
     await this.#untilStats(owner, still);
 
     await this.#ask(owner, 'borrow everything');
-    for (const thread of living) await this.#ask(thread, 'borrow');
+    await Promise.all(living.map((thread) => this.#ask(thread, 'borrow')));
     await this.#untilStats(owner, still);
 
     // Half of them leave properly, half are cut off.
