@@ -4,7 +4,7 @@ import type { PoolHandle } from 'cenote';
 import { type AttachedPool, attachPool } from 'cenote/worker';
 import type { Configuration } from './configuration.ts';
 import { Lane, stampNow } from './lane.ts';
-import { Ledger, OWNER_DOOMED } from './ledger.ts';
+import { HANGING, Ledger, OWNER_DOOMED } from './ledger.ts';
 import { Seat } from './seat.ts';
 import type { Tool } from './tool.ts';
 
@@ -16,7 +16,7 @@ export interface BorrowerData {
 }
 
 /** To a borrower, once it is quiet. */
-export type BorrowerOrder = 'detach' | 'borrow' | 'end';
+export type BorrowerOrder = 'detach' | 'borrow' | 'hang' | 'end';
 /** From a borrower. `at` in ms of a clock that all threads share. */
 export type BorrowerNews =
   | { readonly type: 'quiet' | 'told'; readonly at: number }
@@ -46,6 +46,13 @@ async function borrowInTurn(pool: AttachedPool<Tool>): Promise<void> {
   }
 }
 
+/** An errand that runs, and never ends. */
+async function hang(pool: AttachedPool<Tool>): Promise<void> {
+  const before = ledger.get(HANGING);
+  pool.call('hang', []).catch(() => {});
+  while (ledger.get(HANGING) === before) await turn();
+}
+
 async function work(): Promise<void> {
   try {
     const seat = new Seat(life, ledger, configuration, await attach(), (what) => tell({ type: 'failure', what }));
@@ -56,6 +63,7 @@ async function work(): Promise<void> {
     parentPort!.on('message', async (order: BorrowerOrder) => {
       const pool = seat.pool as AttachedPool<Tool>;
       if (order === 'borrow') await Promise.all([borrowInTurn(pool), borrowInTurn(pool)]);
+      if (order === 'hang') await hang(pool);
       if (order === 'detach') await pool.detach();
       if (order === 'end') parentPort!.close();
       tell({ type: 'done', order });

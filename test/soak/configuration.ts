@@ -32,6 +32,8 @@ export interface Configuration {
   /** Pause between two deaths, in ms; 0: nobody is killed. */
   readonly killEvery: number;
   readonly detaches: boolean;
+  /** At the end a thread is cut off while an errand of its own runs that never ends: the pool gives it a second. */
+  readonly hangs: boolean;
   readonly ownerDies: boolean;
   readonly duration: number;
 }
@@ -66,6 +68,7 @@ export function drawConfiguration(random: Random, seed: number, duration: number
     faults: random.pick([0, 0.02, 0.1]),
     killEvery: random.pick([0, 15, 60, 150]),
     detaches: random.chance(0.5),
+    hangs: random.chance(0.4),
     ownerDies: random.chance(0.25),
     duration,
   };

@@ -26,6 +26,7 @@ export const BREAKER_MOVES = 11;
 export const TIMEOUTS = 12;
 export const ABORTS = 13;
 export const CALLS = 14;
+export const HANGING = 15;
 const SINGLES = 32;
 
 // ── a life: one run of one thread

@@ -184,6 +184,7 @@ export class Round {
     await this.#untilStats(owner, still);
 
     // Half of them leave properly, half are cut off.
+    if (this.#configuration.hangs && living.length > 1) await this.#ask(living[1], 'hang');
     for (const [index, thread] of living.entries()) index % 2 === 0 ? await this.#ask(thread, 'detach') : await thread.worker.terminate();
     await this.#untilStats(owner, (stats) => (stats.threads === 0 ? undefined : 'no thread is attached'));
     await this.#ask(owner, 'borrow everything');

@@ -1,5 +1,5 @@
 /** The resource of the soak: it has a number, and methods of every kind. */
-import { errandOf, type Ledger } from './ledger.ts';
+import { errandOf, HANGING, type Ledger } from './ledger.ts';
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -47,6 +47,7 @@ export class Tool {
   }
 
   hang(): Promise<never> {
+    this.#ledger.count(HANGING);
     return new Promise(() => {});
   }
 
