@@ -3,7 +3,7 @@
  * that is to notice. Those that it does not notice go through all tests afterwards, in stages, cheapest first (the first N of them; 0: none), until one fails. Who notices, and after how
  * long; or SURVIVED. `--tests` runs these instead.
  *
- * `--planted` does the same with planted.ts, and asks the soak first.
+ * `--planted` asks the soak for a minute about each fault of planted.ts, and then all tests of the owner and of workers (`--stages 0`: the soak alone).
  *
  * What fails with nothing changed would fail with any mutant, and is no catch: the tests that are to notice run on the copy as it is before anything else, and one that notices in a
  * stage runs on it afterwards.
@@ -276,13 +276,13 @@ async function soaked(folder: string): Promise<string> {
     './scripts/typescript.js',
     'test/soak/soak.ts',
     '--minutes',
-    '0.5',
+    '1',
     '--duration',
     '1000',
     '--seed',
     '7',
   ];
-  const ended = await run(folder, soak, 120_000);
+  const ended = await run(folder, soak, 180_000);
   if (ended === undefined) return 'hangs';
   const rounds = [...ended.output.matchAll(/^round (\d+)/gm)].at(-1)?.[1] ?? '0';
   if (ended.code === 0) return `nothing in ${rounds} rounds`;
@@ -301,6 +301,7 @@ async function plant(): Promise<void> {
         const bySoak = `${await soaked(folder)} (${seconds(started)})`;
         started = performance.now();
         let byTests: string | undefined;
+        if (values.stages === '0') return say(`${fault.edits[0].file}, ${fault.name}\n  soak: ${bySoak}`);
         for (const stage of STAGES.filter(({ name }) => ['main', 'bad input', 'worker'].includes(name)))
           byTests ??= (await noticed(folder, stage))?.who;
         say(`${fault.edits[0].file}, ${fault.name}\n  soak: ${bySoak}\n  tests: ${byTests ?? 'SURVIVED'} (${seconds(started)})`);

@@ -41,7 +41,7 @@ export interface Configuration {
 export function drawConfiguration(random: Random, seed: number, duration: number): Configuration {
   const max = random.from(1, 5);
   // In many rounds nothing is done by the clock: what is owed to somebody must not come by chance, with the next look at everything.
-  const byClock = random.chance(0.6);
+  const byClock = random.chance(0.5);
   const interval = (choices: readonly number[]): number => (byClock ? random.pick(choices) : 0);
   return {
     seed,
@@ -52,7 +52,7 @@ export function drawConfiguration(random: Random, seed: number, duration: number
     maxUses: random.pick([0, 0, 1, 7, 100]),
     maxLifetime: interval([0, 0, 30, 300]),
     idleTimeout: interval([0, 0, 20, 100]),
-    maxWaiting: random.pick([1024, 1024, 3, 0]),
+    maxWaiting: random.pick([1024, 1024, 1024, 3, 0]),
     healthcheckInterval: interval([0, 0, 10, 100]),
     checkTimeout: random.pick([10, 30]),
     createTimeout: random.pick([20, 50]),
