@@ -52,7 +52,12 @@ describe('histories of real threads', () => {
   });
 
   test.each([
-    ['whoever finds something idle takes it, line or not', 'shared/lending.ts', ' || !isLineEmpty(words[LINE_WORD])', ''],
+    [
+      'whoever finds something idle takes it, line or not',
+      'shared/lending.ts',
+      ' || !isLineEmpty(this.#words[LINE_WORD])) return this.#tryBorrowGuarded()',
+      ') return this.#tryBorrowGuarded()',
+    ],
     [
       'the youngest is served first',
       'shared/succession.ts',
@@ -61,9 +66,9 @@ describe('histories of real threads', () => {
     ],
     [
       'what is out may be taken',
-      'shared/lending.ts',
-      'if (slotState(word) === IDLE) {',
-      'if (slotState(word) === IDLE || slotState(word) === 4 /* LEASED */) {',
+      'shared/slot.ts',
+      '(idle & STATE_MASK) !== IDLE || Atomics',
+      '((idle & STATE_MASK) !== IDLE && (idle & STATE_MASK) !== LEASED) || Atomics',
     ],
   ])('a pool in which %s is refused', { timeout: 60_000 }, async (_, file, find, replace) => {
     const { code, remove } = broken(file, find, replace);
