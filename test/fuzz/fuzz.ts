@@ -2,7 +2,7 @@
  * Flips bits of a control block while real threads work on it: `npm run fuzz -- --minutes 1 --seed 7`. A round that fails prints its seed.
  *
  * The owner and the borrowers run in a process of their own (subject.ts), with a thread beside them that watches the owner's heart: a round fails if the
- * owner's event loop, or a borrower's, stands still, if one resource has two borrowers or close() does not end (where no damaged word excuses that: docs/proof-bad-input.md),
+ * owner's event loop, or a borrower's, stands still, if one resource has two borrowers or close() does not end (where no damaged word excuses just that: docs/proof-bad-input.md),
  * if anything is thrown that is not an error of ours, or if the process has not ended in time.
  */
 import { spawn } from 'node:child_process';
@@ -19,6 +19,8 @@ export interface Report {
   stranded: number;
   /** Times that somebody took a resource or gave it back, and a witness outside of the block was asked whether anybody else had it. */
   judged: number;
+  /** Times that somebody else had it, and the word of its slot had been damaged. */
+  excused: number;
   /** Rounds whose damage does not excuse a close() that does not end. */
   awaited: number;
   failures: string[];
@@ -28,7 +30,7 @@ export interface Report {
 const LIMIT = 20_000;
 
 export async function fuzz(seed: number, milliseconds: number, tell: (line: string) => void = () => {}): Promise<Report> {
-  const report: Report = { rounds: 0, flips: 0, operations: 0, refused: 0, stranded: 0, judged: 0, awaited: 0, failures: [] };
+  const report: Report = { rounds: 0, flips: 0, operations: 0, refused: 0, stranded: 0, judged: 0, excused: 0, awaited: 0, failures: [] };
   const end = performance.now() + milliseconds;
   for (let round = seed; performance.now() < end; round++) {
     const { said, stderr, why } = await run(round);
@@ -38,12 +40,13 @@ export async function fuzz(seed: number, milliseconds: number, tell: (line: stri
     if (why !== '') problems.push(why);
     if (figures === undefined) problems.push(`no figures: ${stderr.slice(-2000)}`);
     else {
-      const { flips, operations, refused, stranded, judged, awaited } = JSON.parse(figures.slice(8));
+      const { flips, operations, refused, stranded, judged, excused, awaited } = JSON.parse(figures.slice(8));
       report.flips += flips;
       report.operations += operations;
       report.refused += refused;
       report.stranded += stranded;
       report.judged += judged;
+      report.excused += excused;
       report.awaited += awaited;
     }
     for (const problem of problems) {

@@ -8,7 +8,7 @@ import { leasedTo, leaseOf } from '../../dist/shared/slot.js';
 import { open } from '../support/pools.ts';
 import { type Service, service } from '../support/service.ts';
 import { type Thread, thread } from '../support/thread.ts';
-import { settled, sleep, until } from '../support/wait.ts';
+import { gate, settled, sleep, until } from '../support/wait.ts';
 import { rogue } from './rogue.ts';
 
 const { CALL, CALL_SYNC, RELEASE, DESTROY, TRACE, LEAVE, ERRAND, WITHDRAW } = protocol;
@@ -197,6 +197,27 @@ describe('messages', () => {
     await until(() => pool.stats().threads === 1);
     expect(pool.activeCount()).toBe(0);
     await expectServed(neighbour);
+  });
+
+  test('an errand after LEAVE that is granted in the moment in which the thread goes: nothing is lost', async () => {
+    const running = gate();
+    class Slow {
+      wait(): Promise<void> {
+        return running.promise;
+      }
+    }
+    const pool = await open({ factory: () => new Slow(), max: 2 });
+    const held = await pool.acquire();
+    const bad = await rogue(pool as Pool<unknown>);
+    expect((await bad.knock())[0]).toBe(protocol.WELCOME);
+    // Its first errand runs, and is all that it still stays for; the second waits.
+    await bad.post([[[ERRAND, 1, undefined, 'wait', []]], [[LEAVE]], [[ERRAND, 2, undefined, 'wait', []]]]);
+    await until(() => pool.waitingCount() === 1);
+    // The grant is known one microtask before the end of the first errand, at which the thread goes, and taken up one after it.
+    pool.release(held);
+    running.open();
+    await until(() => pool.stats().threads === 0);
+    await until(() => pool.idleCount() === 2);
   });
 
   test('messages of any shape', async () => {

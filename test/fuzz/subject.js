@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { createPool, PoolError } from 'cenote';
 import { attachPool } from 'cenote/worker';
+import { Members } from '../../dist/main/members.js';
 import { ControlBlock } from '../../dist/shared/control-block.js';
 import * as layout from '../../dist/shared/layout.js';
 import { GRANTED } from '../../dist/shared/line.js';
@@ -20,8 +21,12 @@ const DAMAGED = 5;
 const SLOT_WORD = 1;
 const CELL_WORD = 2;
 const JUDGED = 6;
-const HEARTS = 8;
-/** A word of the witnesses' own for each resource: who has it, by what the borrowers themselves say. 0: nobody. */
+/** Each slot whose own word was damaged has its bit. */
+const DAMAGED_SLOTS = 7;
+/** Times that somebody else had a resource whose slot's word was damaged. */
+const EXCUSED = 8;
+const HEARTS = 9;
+/** Two words of the witnesses' own for each resource: who has it, by what the borrowers themselves say (0: nobody), and in which slot it was put. */
 const MOST_RESOURCES = 1 << 16;
 const DESTROYED = -1;
 /** Where a cell says which slot: see line.ts. */
@@ -82,9 +87,23 @@ class Witness {
   #judge(id, found, expected, next) {
     if (Atomics.load(this.#board, STOP) !== 0) return;
     Atomics.add(this.#board, JUDGED, 1);
-    if (found === expected || (Atomics.load(this.#board, DAMAGED) & SLOT_WORD) !== 0) return;
-    say(`failure resource ${id} has two: ${found} had it, not ${expected}, as it was to be ${next}; no slot's word was damaged`);
+    if (found === expected) return;
+    const slot = Atomics.load(this.#words, MOST_RESOURCES + id);
+    if (((Atomics.load(this.#board, DAMAGED_SLOTS) >> slot) & 1) !== 0) Atomics.add(this.#board, EXCUSED, 1);
+    else
+      say(
+        `failure resource ${id} has two: ${found} had it, not ${expected}, as it was to be ${next}; the word of its slot ${slot} was not damaged`,
+      );
   }
+}
+
+/** The pool tells nobody in which slot a resource is. This is where the owner learns it, before anybody can have it. */
+function noteSlots(witnesses) {
+  const { share } = Members.prototype;
+  Members.prototype.share = function (slot, generation, resource) {
+    Atomics.store(witnesses, MOST_RESOURCES + resource.id, slot);
+    return share.call(this, slot, generation, resource);
+  };
 }
 
 class Thing {
@@ -206,12 +225,13 @@ async function owner(seed) {
   const guarded = pick(3);
   // What `share` hands out has its number with it; what is called remotely does not.
   const isWitnessed = pick(2) === 0;
-  // With no slot's word damaged (1, 2) nothing excuses two borrowers; with no cell's either (2), a close() that does not end.
+  // Two borrowers are excused only by damage to the word of that very slot. With no slot's word and no cell's damaged (2) nothing excuses a close() that does not end.
   const spares = pick(3);
   const board = new Int32Array(new SharedArrayBuffer(4 * 32));
   // Damage that chance would not find: what somebody has just been granted, and has not picked up; or how far the line goes.
   const aims = isWitnessed && spares === 1 && pick(2) === 0;
-  const witnesses = new Int32Array(new SharedArrayBuffer(4 * MOST_RESOURCES));
+  const witnesses = new Int32Array(new SharedArrayBuffer(4 * 2 * MOST_RESOURCES));
+  noteSlots(witnesses);
   const witness = isWitnessed ? new Witness(witnesses, board, 0) : undefined;
   let made = 0;
   const make = () => new Thing(made++ % MOST_RESOURCES);
@@ -257,8 +277,10 @@ async function owner(seed) {
   if (!isOver && !isExcused)
     say(`failure close() has not ended, and no slot's and no cell's word was damaged: ${JSON.stringify(pool.stats())}`);
   await watcher.terminate();
-  const [operations, refused, flips, stranded, judged] = [OPERATIONS, REFUSED, FLIPS, STRANDED, JUDGED].map((word) => board[word]);
-  say(`figures ${JSON.stringify({ operations, refused, flips, stranded, judged, awaited: isExcused ? 0 : 1 })}`);
+  const [operations, refused, flips, stranded, judged, excused] = [OPERATIONS, REFUSED, FLIPS, STRANDED, JUDGED, EXCUSED].map(
+    (word) => board[word],
+  );
+  say(`figures ${JSON.stringify({ operations, refused, flips, stranded, judged, excused, awaited: isExcused ? 0 : 1 })}`);
   // What is lost keeps the process alive; that is known, and said in docs/proof-bad-input.md.
   setTimeout(() => process.exit(), 10);
 }
@@ -303,8 +325,10 @@ async function thread({ role, index, seed, handle, board, witnesses, isWitnessed
     const isCell = name.endsWith('cells');
     if ((isSlotWord && spares > 0) || (isCell && spares > 1)) continue;
     // Said before it is done.
-    if (isSlotWord) Atomics.or(board, DAMAGED, SLOT_WORD);
-    else if (isCell) Atomics.or(board, DAMAGED, CELL_WORD);
+    if (isSlotWord) {
+      Atomics.or(board, DAMAGED, SLOT_WORD);
+      Atomics.or(board, DAMAGED_SLOTS, 1 << ((at - block.layout.slots) / layout.SLOT_STRIDE));
+    } else if (isCell) Atomics.or(board, DAMAGED, CELL_WORD);
     let mask = 0;
     for (let bits = pick(3) === 0 ? 1 + pick(8) : 1; bits > 0; bits--)
       mask ^= 1 << pick(name.endsWith('words') || name.endsWith('cells') ? 16 : 32);

@@ -2,168 +2,222 @@
 import { type Mutant, mutant } from '../interleave/explorer/mutant.ts';
 
 export interface Listed extends Mutant {
+  /** The test file that is to notice, and is asked first: 'interleave/close' is test/interleave/close.test.ts. */
+  readonly first: readonly string[];
   /** No test fails, and this is why none has to. Checked: if one does fail, the program says so. */
-  readonly survives?: string;
+  readonly survives?: string | undefined;
 }
 
-const SLOT = 'shared/slot.ts';
-const LINE = 'shared/line.ts';
-const BELL = 'shared/bell.ts';
-const STATE = 'shared/state.ts';
-const LENDING = 'shared/lending.ts';
-const CENSUS = 'shared/census.ts';
-const SUCCESSION = 'shared/succession.ts';
-const WAITERS = 'shared/waiters.ts';
-const REPAIR = 'shared/repair.ts';
-const BLOCKING = 'shared/blocking.ts';
-const DOORBELL = 'shared/doorbell.ts';
-const THREADS = 'shared/threads.ts';
-const TALLIES = 'shared/tallies.ts';
-const HISTOGRAM = 'shared/histogram.ts';
-const BORROWER = 'shared/borrower.ts';
-const CONTROL_BLOCK = 'shared/control-block.ts';
-const KEEP_ALIVE = 'shared/keep-alive.ts';
-const ERRORS = 'shared/errors.ts';
-const CLOCK = 'shared/clock.ts';
+/** The name, what stands in the source, what stands there instead; who is to notice, and why nobody has to. */
+type Wrong = readonly [name: string, find: string, replace: string, first?: string, survives?: string];
+
+const UNITS = ['docs/state-machines', 'shared'];
+
+const within = (file: string, ...wrongs: readonly Wrong[]): Listed[] =>
+  wrongs.map(([name, find, replace, first, survives]) => ({
+    ...mutant(name, file, find, replace),
+    first: first === undefined ? UNITS : [first],
+    survives,
+  }));
 
 export const mutants: readonly Listed[] = [
-  mutant(
-    'a slot picked up loses its flag',
-    SLOT,
-    'this.#swap(slot, word, lease | FLAG)) return 0;',
-    'this.#swap(slot, word, lease)) return 0;',
+  ...within(
+    'shared/slot.ts',
+    ['a slot picked up loses its flag', 'this.#swap(slot, word, lease | FLAG)) return 0;', 'this.#swap(slot, word, lease)) return 0;'],
+    ['a slot is taken without a flag', 'inState(idle, TAKEN, me) | FLAG', 'inState(idle, TAKEN, me)'],
+    ['the version of a slot stays', '((word & VERSION_MASK) + VERSION_ONE) | 0 | state', '(word & VERSION_MASK) | state'],
+    ['anybody puts a slot back', ' === TAKEN && slotThread(word) === me && ', ' === TAKEN && '],
+    ['a slot that is taken is not flagged', 'case LEASED:\n        case TAKEN:\n', 'case LEASED:\n'],
+    ['only an unflagged lease is seized', ' || this.#grasp(slot, lease | FLAG, inState(lease, CHECKING, 0))', ''],
+    ['a flagged return expects no flag', 'lease | FLAG, nextRound(lease, IDLE)', 'lease, nextRound(lease, IDLE)'],
+    ['slots are one more than there are', 'slot < this.count', 'slot <= this.count'],
   ),
-  mutant('a slot is taken without a flag', SLOT, 'inState(idle, TAKEN, me) | FLAG', 'inState(idle, TAKEN, me)'),
-  mutant('the version of a slot stays', SLOT, '((word & VERSION_MASK) + VERSION_ONE) | 0 | state', '(word & VERSION_MASK) | state'),
-  mutant('anybody puts a slot back', SLOT, ' === TAKEN && slotThread(word) === me && ', ' === TAKEN && '),
-  mutant('a slot that is taken is not flagged', SLOT, 'case LEASED:\n        case TAKEN:\n', 'case LEASED:\n'),
-  mutant('only an unflagged lease is seized', SLOT, ' || this.#grasp(slot, lease | FLAG, inState(lease, CHECKING, 0))', ''),
-  mutant('a flagged return expects no flag', SLOT, 'lease | FLAG, nextRound(lease, IDLE)', 'lease, nextRound(lease, IDLE)'),
-  mutant('slots are one more than there are', SLOT, 'slot < this.count', 'slot <= this.count'),
-
-  mutant('the high water is one too low', LINE, 'highWaterOf(line), cell + 1)', 'highWaterOf(line), cell)'),
-  mutant('a joiner leaves the epoch', LINE, 'nextEpoch(line) | (high', '(line & EPOCH_MASK) | (high'),
-  mutant('the version of a cell stays', LINE, '((word & VERSION_MASK) + VERSION_ONE) | 0;', 'word & VERSION_MASK;'),
-  mutant('those without a ticket are never served', LINE, 'if (!found && strays)', 'if (found && strays)'),
-  mutant('whoever is on the way in is nobody', LINE, 'if (state === JOINING) found = ON_THE_WAY;', ''),
-  mutant('a line reopens up to the first cell', LINE, 'this.#publish(this.count - 1)', 'this.#publish(0)'),
-  mutant(
-    'tickets are compared as if they did not wrap',
-    LINE,
-    '(counter - this.#words[tickets + cell]) | 0',
-    'counter - this.#words[tickets + cell]',
+  ...within(
+    'shared/line.ts',
+    ['the high water is one too low', 'highWaterOf(line), cell + 1)', 'highWaterOf(line), cell)'],
+    ['a joiner leaves the epoch', 'nextEpoch(line) | (high', '(line & EPOCH_MASK) | (high'],
+    ['the version of a cell stays', '((word & VERSION_MASK) + VERSION_ONE) | 0;', 'word & VERSION_MASK;'],
+    ['those without a ticket are never served', 'if (!found && strays)', 'if (found && strays)'],
+    ['whoever is on the way in is nobody', 'if (state === JOINING) found = ON_THE_WAY;', '', 'interleave/join-release'],
+    ['a line reopens up to the first cell', 'this.#publish(this.count - 1)', 'this.#publish(0)'],
+    [
+      'tickets are compared as if they did not wrap',
+      '(counter - this.#words[tickets + cell]) | 0',
+      'counter - this.#words[tickets + cell]',
+    ],
+    ['the high water is believed', 'return Math.min(highWaterOf(line), this.count);', 'return highWaterOf(line);'],
+    ['one more may wait than may', '|| this.waiting() < limit', '|| this.waiting() <= limit'],
   ),
-  mutant('the high water is believed', LINE, 'return Math.min(highWaterOf(line), this.count);', 'return highWaterOf(line);'),
-  mutant('one more may wait than may', LINE, '|| this.waiting() < limit', '|| this.waiting() <= limit'),
-
-  mutant('who listens is not notified', BELL, '(SLEEPING | LISTENING)) !== 0', 'SLEEPING) !== 0'),
-  mutant('bells are one more than there are', BELL, 'thread >= this.#count', 'thread > this.#count'),
-  mutant('a thread that woke still says that it sleeps', BELL, 'Atomics.and(this.#words, at, ~SLEEPING);', ''),
-
-  mutant('a draining pool lets people in', STATE, '(state & (CLOSED | DRAINING)) !== 0', '(state & CLOSED) !== 0'),
-  mutant('an open breaker sends nobody away', STATE, 'isClosed(state) || breakerOf(state) === INACTIVE', 'isClosed(state)'),
-  mutant(
-    'probes do not come back by the owner',
-    STATE,
-    '(state & RETURNS_GUARDED) !== 0 || breakerOf(state) === RECOVERING',
-    '(state & RETURNS_GUARDED) !== 0',
+  ...within(
+    'shared/bell.ts',
+    ['who listens is not notified', '(SLEEPING | LISTENING)) !== 0', 'SLEEPING) !== 0'],
+    ['bells are one more than there are', 'thread >= this.#count', 'thread > this.#count'],
+    ['a thread that woke still says that it sleeps', 'Atomics.and(this.#words, at, ~SLEEPING);', ''],
   ),
-  mutant('a breaker that moves forgets the rest', STATE, '(word & ~BREAKER_MASK) | to', '(word & 0) | to'),
-
-  mutant(
-    'the fast path passes the line',
-    LENDING,
-    ' || !isLineEmpty(this.#words[LINE_WORD])) return this.#tryBorrowGuarded()',
-    ') return this.#tryBorrowGuarded()',
+  ...within(
+    'shared/state.ts',
+    ['a draining pool lets people in', '(state & (CLOSED | DRAINING)) !== 0', '(state & CLOSED) !== 0'],
+    ['an open breaker sends nobody away', 'isClosed(state) || breakerOf(state) === INACTIVE', 'isClosed(state)'],
+    [
+      'probes do not come back by the owner',
+      '(state & RETURNS_GUARDED) !== 0 || breakerOf(state) === RECOVERING',
+      '(state & RETURNS_GUARDED) !== 0',
+    ],
+    ['a breaker that moves forgets the rest', '(word & ~BREAKER_MASK) | to', '(word & 0) | to'],
   ),
-  mutant('the fast path does not flag', LENDING, 'this.#borrowAnother(FLAG)', 'this.#borrowAnother(0)'),
-  mutant('one use more than maxUses', LENDING, 'uses(slot) >= this.#maxUses) this.#slots', 'uses(slot) > this.#maxUses) this.#slots'),
-  mutant('a flagged release does not match', LENDING, 'lease)) return;\n    this.match();', 'lease)) return;'),
-  mutant('handed in, and nobody told', LENDING, 'if (slots.handIn(slot, lease)) this.callOwner();', 'slots.handIn(slot, lease);'),
-  mutant(
-    'a cell is freed before its slot is picked up',
-    LENDING,
-    'const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;\n    line.free(cell, granted);',
-    'line.free(cell, granted);\n    const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;',
+  ...within(
+    'shared/lending.ts',
+    [
+      'the fast path passes the line',
+      ' || !isLineEmpty(this.#words[LINE_WORD])) return this.#tryBorrowGuarded()',
+      ') return this.#tryBorrowGuarded()',
+      'interleave/no-passing',
+    ],
+    ['the fast path does not flag', 'this.#borrowAnother(FLAG)', 'this.#borrowAnother(0)', 'main/before-release'],
+    [
+      'one use more than maxUses',
+      'uses(slot) >= this.#maxUses) this.#slots',
+      'uses(slot) > this.#maxUses) this.#slots',
+      'interleave/max-uses',
+    ],
+    ['a flagged release does not match', 'lease)) return;\n    this.match();', 'lease)) return;', 'interleave/join-release'],
+    [
+      'handed in, and nobody told',
+      'if (slots.handIn(slot, lease)) this.callOwner();',
+      'slots.handIn(slot, lease);',
+      'interleave/returns-guarded',
+    ],
+    [
+      'a cell is freed before its slot is picked up',
+      'const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;\n    line.free(cell, granted);',
+      'line.free(cell, granted);\n    const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;',
+      'interleave/death/granted',
+    ],
+    ['whoever leaves does not match', 'empty.\n    this.match();', 'empty.'],
+    ['a close is not told who moved', 'needed || isClosed(state) || isDraining(state)', 'needed', 'interleave/close'],
+    [
+      'anybody hands out what is guarded',
+      'isEvicting(state) || guardsHandOuts(state)',
+      'isEvicting(state)',
+      'interleave/hand-outs-guarded',
+    ],
+    ['a match that finds nothing flags nothing', 'else if (!this.flagAll()) return', 'else return', 'interleave/join-release'],
+    ['granted, and nobody woken', 'this.wake(cellThread(first.word));\n        return true;', 'return true;', 'interleave/join-release'],
+    ['a thread that has left still borrows', 'this.#left = CLOSED;', ''],
+    ['a thread that only borrows never looks up', 'LOOK_EVERY = 250', 'LOOK_EVERY = 2_500_000_000', 'worker/owner-death'],
   ),
-  mutant('whoever leaves does not match', LENDING, 'empty.\n    this.match();', 'empty.'),
-  mutant('a close is not told who moved', LENDING, 'needed || isClosed(state) || isDraining(state)', 'needed'),
-  mutant('anybody hands out what is guarded', LENDING, 'isEvicting(state) || guardsHandOuts(state)', 'isEvicting(state)'),
-  mutant('a match that finds nothing flags nothing', LENDING, 'else if (!this.flagAll()) return', 'else return'),
-  mutant('granted, and nobody woken', LENDING, 'this.wake(cellThread(first.word));\n        return true;', 'return true;'),
-  mutant(
+  ...within('shared/census.ts', [
     'a slot that is granted is still on offer',
-    CENSUS,
     'state === TAKEN ? this.#granted[slot] === 0 : state !== LEASED',
     'state !== LEASED',
+  ]),
+  ...within(
+    'shared/succession.ts',
+    ['who was found is not sorted', 'if (found > 1) keys', 'if (found < 0) keys', 'interleave/fifo'],
+    ['the youngest first', '(AGES - age) * CELLS + cell', 'age * CELLS + cell'],
   ),
-  mutant('a thread that has left still borrows', LENDING, 'this.#left = CLOSED;', ''),
-  mutant('a thread that only borrows never looks up', LENDING, 'LOOK_EVERY = 250', 'LOOK_EVERY = 2_500_000_000'),
-
-  mutant('who was found is not sorted', SUCCESSION, 'if (found > 1) keys', 'if (found < 0) keys'),
-  mutant('the youngest first', SUCCESSION, '(AGES - age) * CELLS + cell', 'age * CELLS + cell'),
-
-  mutant('behind one who waits, those who try are not looked at', WAITERS, 'this.#trying === 0 && ', ''),
-  mutant('an abort keeps what it was granted', WAITERS, 'this.#lending.withdraw(waiter.cell);', 'this.#lending.leave(waiter.cell);'),
-  mutant('a try is not told what the factory said', WAITERS, 'waiter.tries && reason !== REASON_FACTORY', 'waiter.tries'),
-  mutant('a waiter that was served keeps the process', WAITERS, 'this.#keepAlive.letGo();', ''),
-
-  mutant('what the dead were granted stays', REPAIR, 'if (slotState(taken) === TAKEN) slots.repossess(slot, taken);', ''),
-  mutant('what the dead granted is taken back', REPAIR, ' && !owner.block.census.isGranted(slot)', ''),
-  mutant('whom the dead granted is not woken', REPAIR, 'owner.wake(cellThread(word));', '{}'),
-  mutant('a line that the dead emptied stays so', REPAIR, 'line.reopen();', ''),
-
-  mutant(
-    'a sleeper reads its bell after it looked',
-    BLOCKING,
-    'const seen = bells.read(lending.me);\n    const outcome = lending.collect(cell);',
-    'const outcome = lending.collect(cell);\n    const seen = bells.read(lending.me);',
+  ...within(
+    'shared/waiters.ts',
+    ['behind one who waits, those who try are not looked at', 'this.#trying === 0 && ', '', 'worker/acquire'],
+    ['an abort keeps what it was granted', 'this.#lending.withdraw(waiter.cell);', 'this.#lending.leave(waiter.cell);', 'main/abort'],
+    ['a try is not told what the factory said', 'waiter.tries && reason !== REASON_FACTORY', 'waiter.tries', 'main/try-acquire'],
+    ['a waiter that was served keeps the process', 'this.#keepAlive.letGo();', '', 'main/exit'],
   ),
-  mutant('a sleeper served at the last moment times out', BLOCKING, '? TIMED_OUT : lending.collect(cell)', '? TIMED_OUT : TIMED_OUT'),
-  mutant('a sleeper never asks after its owner', BLOCKING, '=== seen) sleeper', '!== seen) sleeper'),
-
-  mutant('looks, then listens', DOORBELL, 'this.listen();\n    this.#heard();', 'this.#heard();\n    this.listen();'),
-  mutant('hears after its end', DOORBELL, 'this.#listening = false;\n    if (this.#isOver) return;', 'this.#listening = false;'),
-
-  mutant(
-    'the first thread gets the record of the owner',
-    THREADS,
-    'thread = 1; thread < this.count; thread++) {',
-    'thread = 0; thread < this.count; thread++) {',
+  ...within(
+    'shared/repair.ts',
+    ['what the dead were granted stays', 'if (slotState(taken) === TAKEN) slots.repossess(slot, taken);', '', 'interleave/death/granted'],
+    ['what the dead granted is taken back', ' && !owner.block.census.isGranted(slot)', '', 'interleave/death/matcher'],
+    ['whom the dead granted is not woken', 'owner.wake(cellThread(word));', '{}', 'interleave/death/matcher'],
+    ['a line that the dead emptied stays so', 'line.reopen();', ''],
   ),
-  mutant('the owner is counted', THREADS, 'thread = 1; thread < this.count; thread++) if', 'thread = 0; thread < this.count; thread++) if'),
-
-  mutant('what the dead had is never released', TALLIES, 'this.#floats[from + TALLY_RELEASED] = this.#floats[from + TALLY_ACQUIRED];', ''),
-  mutant('folded counters count twice', TALLIES, 'this.#floats[from + counter] = 0;', ''),
-  mutant('a sum in the middle of a fold', TALLIES, 'if (before & 1 && tries', 'if (before & 2 && tries'),
-
-  mutant('buckets shifted by one', HISTOGRAM, '(exponent - 3)) - 8', '(exponent - 3)) - 7'),
-  mutant('a percentile is one too high', HISTOGRAM, 'left <= 0 &&', 'left < 0 &&'),
-
-  mutant('whoever joins beside a close stays', BORROWER, 'isRefusing(state) && lending.leave(cell)', 'state < 0 && lending.leave(cell)'),
-  mutant('use gives back what somebody else has borrowed since', BORROWER, 'serials[slot] === serial) this', 'serials[slot] !== 0) this'),
-  mutant(
-    'a try does not ask the owner',
-    BORROWER,
-    'lending.match();\n    // The owner says no where there is nothing.\n    lending.callOwner();',
-    'lending.match();',
+  ...within(
+    'shared/blocking.ts',
+    [
+      'a sleeper reads its bell after it looked',
+      'const seen = bells.read(lending.me);\n    const outcome = lending.collect(cell);',
+      'const outcome = lending.collect(cell);\n    const seen = bells.read(lending.me);',
+      'interleave/join-release',
+    ],
+    [
+      'a sleeper served at the last moment times out',
+      '? TIMED_OUT : lending.collect(cell)',
+      '? TIMED_OUT : TIMED_OUT',
+      'interleave/leave-grant',
+    ],
+    ['a sleeper never asks after its owner', '=== seen) sleeper', '!== seen) sleeper', 'worker/owner-death'],
   ),
-  mutant('recovery flags nothing', BORROWER, 'this.lending.flagAll();', ''),
-
-  mutant('too few cells', CONTROL_BLOCK, 'constants.maxWaiting + threads + constants.max', 'constants.maxWaiting'),
-  mutant('any version will do', CONTROL_BLOCK, 'if (abi !== ABI_VERSION)', 'if (abi === 0)'),
-  mutant('a new resource has been used', CONTROL_BLOCK, '+ SLOT_USES] = 0;', '+ SLOT_USES] |= 0;'),
-
-  mutant('the process lives on', KEEP_ALIVE, 'if (--this.#pending === 0)', 'if (--this.#pending < 0)'),
-  mutant('the process ends while one of two is pending', KEEP_ALIVE, 'if (--this.#pending === 0)', 'if (--this.#pending >= 0)'),
-
-  mutant('errors within errors without end', ERRORS, 'if (budget.left-- === 0)', 'if (budget.left-- === Number.NEGATIVE_INFINITY)'),
-  mutant(
-    'the class of the language is lost',
-    ERRORS,
-    'if (error instanceof type) return name;',
-    'if (error instanceof type) return String(error);',
+  ...within(
+    'shared/doorbell.ts',
+    ['looks, then listens', 'this.listen();\n    this.#heard();', 'this.#heard();\n    this.listen();'],
+    ['hears after its end', 'this.#listening = false;\n    if (this.#isOver) return;', 'this.#listening = false;'],
   ),
-  mutant('stamps do not wrap', CLOCK, '(stamp() - stamped) | 0', 'stamp() - stamped'),
-  mutant('each thread has a clock of its own', CLOCK, 'return origin + performance.now();', 'return performance.now() + 0 * origin;'),
+  ...within(
+    'shared/threads.ts',
+    [
+      'the first thread gets the record of the owner',
+      'thread = 1; thread < this.count; thread++) {',
+      'thread = 0; thread < this.count; thread++) {',
+    ],
+    ['the owner is counted', 'thread = 1; thread < this.count; thread++) if', 'thread = 0; thread < this.count; thread++) if'],
+  ),
+  ...within(
+    'shared/tallies.ts',
+    ['what the dead had is never released', 'this.#floats[from + TALLY_RELEASED] = this.#floats[from + TALLY_ACQUIRED];', ''],
+    ['folded counters count twice', 'this.#floats[from + counter] = 0;', ''],
+    ['a sum in the middle of a fold', 'if (before & 1 && tries', 'if (before & 2 && tries'],
+  ),
+  ...within(
+    'shared/histogram.ts',
+    ['buckets shifted by one', '(exponent - 3)) - 8', '(exponent - 3)) - 7'],
+    ['a percentile is one too high', 'left <= 0 &&', 'left < 0 &&'],
+  ),
+  ...within(
+    'shared/borrower.ts',
+    [
+      'whoever joins beside a close stays',
+      'isRefusing(state) && lending.leave(cell)',
+      'state < 0 && lending.leave(cell)',
+      'interleave/close',
+    ],
+    [
+      'use gives back what somebody else has borrowed since',
+      'serials[slot] === serial) this',
+      'serials[slot] !== 0) this',
+      'main/use-and-lease',
+    ],
+    [
+      'a try does not ask the owner',
+      'lending.match();\n    // The owner says no where there is nothing.\n    lending.callOwner();',
+      'lending.match();',
+      'interleave/try-acquire',
+    ],
+    [
+      'recovery flags nothing',
+      'this.lending.flagAll();',
+      '',
+      'interleave/recovering',
+      'flagged twice: whoever joins in RECOVERING calls the owner, whose turn flags whatever is out before it leaves anybody waiting (Demand.meet); and where a hook or a strategy wants to see returns, everything is flagged from the moment it is borrowed',
+    ],
+  ),
+  ...within(
+    'shared/control-block.ts',
+    ['too few cells', 'constants.maxWaiting + threads + constants.max', 'constants.maxWaiting'],
+    ['any version will do', 'if (abi !== ABI_VERSION)', 'if (abi === 0)'],
+    ['a new resource has been used', '+ SLOT_USES] = 0;', '+ SLOT_USES] |= 0;'],
+  ),
+  ...within(
+    'shared/keep-alive.ts',
+    ['the process lives on', 'if (--this.#pending === 0)', 'if (--this.#pending < 0)'],
+    ['the process ends while one of two is pending', 'if (--this.#pending === 0)', 'if (--this.#pending >= 0)'],
+  ),
+  ...within(
+    'shared/errors.ts',
+    ['errors within errors without end', 'if (budget.left-- === 0)', 'if (budget.left-- === Number.NEGATIVE_INFINITY)'],
+    ['the class of the language is lost', 'if (error instanceof type) return name;', 'if (error instanceof type) return String(error);'],
+  ),
+  ...within(
+    'shared/clock.ts',
+    ['stamps do not wrap', '(stamp() - stamped) | 0', 'stamp() - stamped'],
+    ['each thread has a clock of its own', 'return origin + performance.now();', 'return performance.now() + 0 * origin;'],
+  ),
 ];

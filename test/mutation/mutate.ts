@@ -1,10 +1,12 @@
 /**
- * `npm run mutate [-- --list] [--only NAME]... [--from N] [--to N] [--stages N] [--tests PATH]... [--log FILE]`: makes each mutant in a copy of the tree, builds it, and runs the tests in
- * stages (the first N of them, or the chosen tests alone), cheapest first, until one fails. Who notices, and after how long; or SURVIVED.
+ * `npm run mutate [-- --list] [--only NAME]... [--from N] [--to N] [--stages N] [--tests PATH]... [--log FILE]`: makes each mutant in a copy of the tree, builds it, and runs the test file
+ * that is to notice. Those that it does not notice go through all tests afterwards, in stages, cheapest first (the first N of them; 0: none), until one fails. Who notices, and after how
+ * long; or SURVIVED. `--tests` runs these instead.
  *
- * `--planted` does the same with planted.ts, and asks the soak first.
+ * `--planted` asks the soak for a minute about each fault of planted.ts, and then all tests of the owner and of workers (`--stages 0`: the soak alone).
  *
- * First the copy as it is: what fails there would fail with any mutant, and count as a catch.
+ * What fails with nothing changed would fail with any mutant, and is no catch: the tests that are to notice run on the copy as it is before anything else, and one that notices in a
+ * stage runs on it afterwards.
  */
 import { spawn } from 'node:child_process';
 import { appendFileSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -28,7 +30,7 @@ const STAGES: readonly Stage[] = [
   { name: 'docs and shared', paths: ['test/docs/state-machines', 'test/shared'], limit: 60_000 },
   { name: 'model', paths: ['test/model'], limit: 90_000 },
   { name: 'main', paths: ['test/main'], limit: 150_000 },
-  { name: 'damage', paths: ['test/fuzz/damage', 'test/fuzz/handle'], limit: 60_000 },
+  { name: 'bad input', paths: ['test/fuzz/damage', 'test/fuzz/handle', 'test/fuzz/port'], limit: 90_000 },
   { name: 'interleave', paths: ['test/interleave', '--exclude', 'test/interleave/explorer/**'], limit: 300_000 },
   { name: 'linear', paths: ['test/linear'], limit: 120_000 },
   { name: 'worker', paths: ['test/worker'], limit: 300_000 },
@@ -115,6 +117,7 @@ function run(folder: string, args: readonly string[], limit: number): Promise<{ 
   });
 }
 
+/** What is wrong, or nothing. */
 async function build(folder: string): Promise<string> {
   rmSync(join(folder, 'dist'), { recursive: true, force: true });
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
@@ -131,8 +134,15 @@ interface Report {
   }[];
 }
 
+interface Notice {
+  readonly who: string;
+  /** Where to look whether it would fail anyway. */
+  readonly paths: readonly string[];
+}
+
 /** Who notices, or undefined. */
-async function noticed(folder: string, stage: Stage): Promise<string | undefined> {
+async function noticed(folder: string, stage: Stage): Promise<Notice | undefined> {
+  const notice = (who: string, paths = stage.paths): Notice => ({ who, paths });
   const file = join(folder, 'report.json');
   rmSync(file, { force: true });
   const args = [
@@ -141,35 +151,36 @@ async function noticed(folder: string, stage: Stage): Promise<string | undefined
     '-t',
     NOT_CAUGHT_ONES,
     '--testTimeout',
-    stage.name === 'interleave' || stage.name === 'chosen' ? '90000' : '20000',
+    stage.paths.some((path) => path.startsWith('test/interleave')) ? '90000' : '20000',
     '--reporter=json',
     `--outputFile=${file}`,
   ];
   const ended = await run(folder, [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...stage.paths, ...args], stage.limit);
-  if (ended === undefined) return `${stage.name}: hangs for ${stage.limit / 1000} s`;
+  if (ended === undefined) return notice(`${stage.name}: hangs for ${stage.limit / 1000} s`);
   if (ended.code === 0) return;
-  if (!existsSync(file)) return `${stage.name}: exit code ${ended.code} ${ended.output.slice(-300)}`;
+  if (!existsSync(file)) return notice(`${stage.name}: exit code ${ended.code} ${ended.output.slice(-300)}`);
   const report = JSON.parse(readFileSync(file, 'utf8')) as Report;
   for (const { name, status, message, assertionResults } of report.testResults) {
     const where = relative(folder, name).replaceAll('\\', '/');
     for (const { title, status, failureMessages } of assertionResults) {
       if (status !== 'failed') continue;
-      if (failureMessages.some((failure) => failure.includes(MISFIT))) return `MISFIT ${where}: ${title}`;
+      if (failureMessages.some((failure) => failure.includes(MISFIT))) return notice(`MISFIT ${where}: ${title}`);
       // Said apart: on a machine that is busy with other things that may be no catch.
       const timedOut = failureMessages.some((failure) => failure.includes('Test timed out')) ? 'timed out, ' : '';
-      return `${timedOut}${where}: ${title}`;
+      return notice(`${timedOut}${where}: ${title}`, [where]);
     }
-    if (status === 'failed' && message !== '') return `${where}: ${message.split('\n')[0]}`;
+    if (status === 'failed' && message !== '') return notice(`${where}: ${message.split('\n')[0]}`, [where]);
   }
-  return `${stage.name}: exit code ${ended.code}, an error outside of any test`;
+  return notice(`${stage.name}: exit code ${ended.code}, an error outside of any test`);
 }
 
-/** Runs the stages on the copy as it stands. */
-async function judged(folder: string): Promise<string | undefined> {
-  const stages = values.tests === undefined ? STAGES : [{ name: 'chosen', paths: values.tests, limit: 300_000 }];
-  for (const stage of stages.slice(0, Number(values.stages))) {
-    const who = await noticed(folder, stage);
-    if (who !== undefined) return who;
+/** The first notice of the copy as it stands. */
+async function judged(folder: string, stages: readonly Stage[]): Promise<Notice | undefined> {
+  const problem = await build(folder);
+  if (problem !== '') return { who: problem, paths: [] };
+  for (const stage of stages) {
+    const notice = await noticed(folder, stage);
+    if (notice !== undefined) return notice;
   }
 }
 
@@ -189,37 +200,73 @@ async function withEdits<V>(folder: string, { name, edits }: Mutant, body: () =>
 
 const seconds = (since: number): string => `${Math.round((performance.now() - since) / 1000)} s`;
 
+const asked = ({ first }: Listed): Stage => {
+  const paths = values.tests ?? first.map((name) => `test/${name}`);
+  return { name: paths.join(' '), paths, limit: values.tests === undefined ? 120_000 : 300_000 };
+};
+
 async function mutate(): Promise<void> {
   const folder = copy();
-  let caught = 0;
-  let explained = 0;
-  const wrong: string[] = [];
   const list = chosen();
+  const unnoticed: Listed[] = [];
+  const wrong: string[] = [];
+  const by = new Map<string, number>();
+
+  const tell = (mutant: Listed, verdict: string, started: number): void =>
+    say(`${mutants.indexOf(mutant) + 1}. ${mutant.edits[0].file}, ${mutant.name}: ${verdict} (${seconds(started)})`);
+  const caught = (mutant: Listed, { who }: Notice, started: number): void => {
+    tell(mutant, who, started);
+    if (mutant.survives !== undefined) wrong.push(`it says that it survives, and does not: ${mutant.name}`);
+    if (who.startsWith('MISFIT') || who.startsWith('does not build')) wrong.push(`not judged: ${mutant.name}`);
+    else by.set(kindOf(who), (by.get(kindOf(who)) ?? 0) + 1);
+  };
+  const left = (mutant: Listed, started: number): void => {
+    tell(mutant, mutant.survives === undefined ? 'SURVIVED' : `survived, as it says: ${mutant.survives}`, started);
+    if (mutant.survives === undefined) wrong.push(`nobody noticed: ${mutant.name}`);
+  };
+
   try {
-    if (values.only === undefined && values.from === '1') {
-      const started = performance.now();
-      const who = (await build(folder)) || (await judged(folder));
-      if (who !== undefined) throw new Error(`with nothing changed, there is a failure already: ${who}`);
-      say(`with nothing changed: nothing fails, ${seconds(started)}`);
-    }
+    let started = performance.now();
+    const all = { name: 'those that are to notice', paths: [...new Set(list.flatMap((mutant) => asked(mutant).paths))], limit: 900_000 };
+    const already = await judged(folder, [all]);
+    if (already !== undefined) throw new Error(`with nothing changed, there is a failure already: ${already.who}`);
+    say(`with nothing changed: nothing fails in ${all.paths.length} places, ${seconds(started)}`);
+
     for (const mutant of list) {
-      const started = performance.now();
-      const who = await withEdits(folder, mutant, async () => (await build(folder)) || (await judged(folder)));
-      const verdict = who ?? (mutant.survives === undefined ? 'SURVIVED' : `survived, as it says: ${mutant.survives}`);
-      say(`${mutants.indexOf(mutant) + 1}. ${mutant.edits[0].file}, ${mutant.name}: ${verdict} (${seconds(started)})`);
-      if (who === undefined && mutant.survives === undefined) wrong.push(`nobody noticed: ${mutant.name}`);
-      if (who !== undefined && mutant.survives !== undefined) wrong.push(`it says that it survives, and does not: ${mutant.name}`);
-      if (who?.startsWith('MISFIT') || who?.startsWith('does not build')) wrong.push(`not judged: ${mutant.name}`);
-      else if (who !== undefined) caught++;
-      else if (mutant.survives !== undefined) explained++;
+      started = performance.now();
+      const notice = await withEdits(folder, mutant, () => judged(folder, [asked(mutant)]));
+      if (notice !== undefined) caught(mutant, notice, started);
+      else {
+        unnoticed.push(mutant);
+        tell(mutant, `not noticed by ${asked(mutant).name}`, started);
+      }
+    }
+
+    const stages = values.tests === undefined ? STAGES.slice(0, Number(values.stages)) : [];
+    for (const mutant of unnoticed) {
+      started = performance.now();
+      const notice = await withEdits(folder, mutant, () => judged(folder, stages));
+      if (notice === undefined) left(mutant, started);
+      else if (
+        notice.paths.length > 0 &&
+        (await judged(folder, [{ name: 'unchanged', paths: notice.paths, limit: 300_000 }])) !== undefined
+      )
+        wrong.push(`not judged, as it fails with nothing changed, too: ${mutant.name}, ${notice.who}`);
+      else caught(mutant, notice, started);
     }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-  say(`${caught} of ${list.length} caught (${Math.round((caught / list.length) * 100)} %), ${explained} survive for a reason`);
+  const sum = [...by.values()].reduce((all, some) => all + some, 0);
+  const whom = [...by].map(([kind, times]) => `${times} by ${kind}`).join(', ');
+  const explained = unnoticed.filter(({ survives }) => survives !== undefined).length;
+  say(`${sum} of ${list.length} caught (${Math.round((sum / list.length) * 100)} %): ${whom}; ${explained} survive for a reason`);
   for (const line of wrong) say(line);
   process.exitCode = wrong.length === 0 ? 0 : 1;
 }
+
+/** The folder of tests that noticed. */
+const kindOf = (who: string): string => /test\/\w+(?=\/)/.exec(who)?.[0] ?? 'no test of its own';
 
 /** What the soak makes of it, in how many rounds. */
 async function soaked(folder: string): Promise<string> {
@@ -229,13 +276,13 @@ async function soaked(folder: string): Promise<string> {
     './scripts/typescript.js',
     'test/soak/soak.ts',
     '--minutes',
-    '0.5',
+    '1',
     '--duration',
     '1000',
     '--seed',
     '7',
   ];
-  const ended = await run(folder, soak, 120_000);
+  const ended = await run(folder, soak, 180_000);
   if (ended === undefined) return 'hangs';
   const rounds = [...ended.output.matchAll(/^round (\d+)/gm)].at(-1)?.[1] ?? '0';
   if (ended.code === 0) return `nothing in ${rounds} rounds`;
@@ -254,7 +301,9 @@ async function plant(): Promise<void> {
         const bySoak = `${await soaked(folder)} (${seconds(started)})`;
         started = performance.now();
         let byTests: string | undefined;
-        for (const stage of STAGES.filter(({ name }) => name === 'main' || name === 'worker')) byTests ??= await noticed(folder, stage);
+        if (values.stages === '0') return say(`${fault.edits[0].file}, ${fault.name}\n  soak: ${bySoak}`);
+        for (const stage of STAGES.filter(({ name }) => ['main', 'bad input', 'worker'].includes(name)))
+          byTests ??= (await noticed(folder, stage))?.who;
         say(`${fault.edits[0].file}, ${fault.name}\n  soak: ${bySoak}\n  tests: ${byTests ?? 'SURVIVED'} (${seconds(started)})`);
       });
   } finally {

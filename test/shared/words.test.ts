@@ -1,12 +1,15 @@
 /** The words of a control block, one at a time: what no race needs, and what the rest of the tests would only notice late. */
 import { describe, expect, test } from 'vitest';
 import { ControlBlock } from '../../dist/shared/control-block.js';
+import { Doorbell } from '../../dist/shared/doorbell.js';
 import { ABI_VERSION, ABI_WORD, FOLD_WORD, LINE_WORD, TALLY_ACQUIRED, TALLY_RELEASED, TICKET_WORD } from '../../dist/shared/layout.js';
 import { Lending } from '../../dist/shared/lending.js';
-import { GRANTED, MARK_TRIES, NONE } from '../../dist/shared/line.js';
+import { GRANTED, isLineEmpty, MARK_TRIES, NONE } from '../../dist/shared/line.js';
+import { repair } from '../../dist/shared/repair.js';
 import * as slots from '../../dist/shared/slot.js';
 import * as states from '../../dist/shared/state.js';
 
+const OWNER = 0;
 const A = 1;
 const B = 2;
 const SLOTS = 2;
@@ -79,6 +82,19 @@ describe('line', () => {
     expect(block.line.waiters()).toHaveLength(1);
   });
 
+  test('a line that was emptied an epoch too late opens again, up to the last waiter', () => {
+    for (const open of [(block: ControlBlock) => block.line.reopen(), (block: ControlBlock) => repair(lendingOf(block, OWNER), B)]) {
+      const block = blockOf();
+      const first = join(block, A);
+      join(block, A);
+      block.line.leave(first, A);
+      block.words[LINE_WORD] = 0;
+      expect(lendingOf(block, OWNER).hasWaiters()).toBe(false);
+      open(block);
+      expect(lendingOf(block, OWNER).hasWaiters()).toBe(true);
+    }
+  });
+
   test('a line of three is shorter than four, and not than three', () => {
     const block = blockOf();
     for (const me of [A, B, A]) join(block, me);
@@ -102,6 +118,13 @@ describe('lending', () => {
     const lending = lendingOf(block, A);
     lending.end();
     expect(lending.tryBorrow()).toBe(NONE);
+  });
+
+  test('whoever leaves last leaves an empty line', () => {
+    const block = blockOf();
+    const lending = lendingOf(block, A);
+    expect(lending.leave(lending.join(0))).toBe(true);
+    expect(isLineEmpty(block.words[LINE_WORD])).toBe(true);
   });
 
   test('what one waiter has been granted is not on offer to another', () => {
@@ -211,6 +234,43 @@ describe('bells', () => {
     bells.ring(A);
     await heard;
     clearInterval(keeps);
+  });
+
+  test('what rings while the doorbell is answered is heard, too', async () => {
+    const { bells } = blockOf();
+    let heard = 0;
+    await new Promise<void>((resolve) => {
+      const answer = (): void => {
+        if (++heard > 1) return;
+        bells.ring(A);
+        // Rung later, so heard later.
+        bells.listen(B, resolve);
+        bells.ring(B);
+      };
+      new Doorbell(bells, A, () => true, answer).listen();
+      bells.ring(A);
+    });
+    expect(heard).toBe(2);
+  });
+
+  test("a doorbell that has ended neither answers nor touches the bell, which is somebody else's by now", async () => {
+    const { bells } = blockOf();
+    const said: string[] = [];
+    const doorbellOf = (name: string, wanted: boolean) =>
+      new Doorbell(
+        bells,
+        A,
+        () => said.push(`${name} is asked`) > 0 && wanted,
+        () => said.push(`${name} hears`),
+      );
+    const last = doorbellOf('the last', false);
+    last.listen();
+    last.end();
+    doorbellOf('the next', true).listen();
+    const later = new Promise<void>((resolve) => bells.listen(B, resolve));
+    bells.ring(B);
+    await later;
+    expect(said).toEqual([]);
   });
 
   test('a bell that there is none of is not rung', () => {

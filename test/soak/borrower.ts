@@ -4,7 +4,7 @@ import type { PoolHandle } from 'cenote';
 import { type AttachedPool, attachPool } from 'cenote/worker';
 import type { Configuration } from './configuration.ts';
 import { Lane, stampNow } from './lane.ts';
-import { Ledger, OWNER_DOOMED } from './ledger.ts';
+import { HANGING, Ledger, OWNER_DOOMED } from './ledger.ts';
 import { Seat } from './seat.ts';
 import type { Tool } from './tool.ts';
 
@@ -16,7 +16,7 @@ export interface BorrowerData {
 }
 
 /** To a borrower, once it is quiet. */
-export type BorrowerOrder = 'detach' | 'borrow' | 'end';
+export type BorrowerOrder = 'detach' | 'borrow' | 'hang' | 'end';
 /** From a borrower. `at` in ms of a clock that all threads share. */
 export type BorrowerNews =
   | { readonly type: 'quiet' | 'told'; readonly at: number }
@@ -27,16 +27,43 @@ const { handle, ledger: buffer, life, configuration } = workerData as BorrowerDa
 const tell = (news: BorrowerNews): void => parentPort!.postMessage(news);
 const ledger = new Ledger(buffer);
 const attach = () => attachPool<Tool>(handle);
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/** Others have it for a turn of their event loops. */
+const SERVED_WITHIN = 5000;
+
+/** Nothing else goes on but others that do the same: no timeout, abort or death has the line looked at. A waiter that is not served when something is given back never will be. */
+async function borrowInTurn(pool: AttachedPool<Tool>): Promise<void> {
+  for (let left = 8; left > 0; ) {
+    try {
+      const resource = await pool.acquire({ timeout: SERVED_WITHIN });
+      await turn();
+      pool.release(resource);
+      left--;
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== 'ERR_POOL_QUEUE_FULL') throw error;
+      await turn();
+    }
+  }
+}
+
+/** An errand that runs, and never ends. */
+async function hang(pool: AttachedPool<Tool>): Promise<void> {
+  const before = ledger.get(HANGING);
+  pool.call('hang', []).catch(() => {});
+  while (ledger.get(HANGING) === before) await turn();
+}
 
 async function work(): Promise<void> {
   try {
     const seat = new Seat(life, ledger, configuration, await attach(), (what) => tell({ type: 'failure', what }));
     const lanes = Array.from({ length: configuration.lanes }, (_, index) => new Lane(seat, index, attach));
     const ends = await Promise.all(lanes.map((lane) => lane.run()));
+    if (seat.isDying) return;
     tell({ type: ends.includes('told') ? 'told' : 'quiet', at: stampNow() });
     parentPort!.on('message', async (order: BorrowerOrder) => {
       const pool = seat.pool as AttachedPool<Tool>;
-      if (order === 'borrow') for (let left = 3; left > 0; left--) pool.release(await pool.acquire({ timeout: 5000 }));
+      if (order === 'borrow') await Promise.all([borrowInTurn(pool), borrowInTurn(pool)]);
+      if (order === 'hang') await hang(pool);
       if (order === 'detach') await pool.detach();
       if (order === 'end') parentPort!.close();
       tell({ type: 'done', order });

@@ -294,7 +294,9 @@ export class Lane {
     }
     if (holding.lost) return false;
     // Not waited for: the resource must stay ours, as the pool sees it, until it has settled.
-    if (typeof resource !== 'number' && random.chance(0.2)) void Promise.resolve(resource.slow(random.from(0, 5))).catch(() => {});
+    // On the owner it is a method like any other, and the pool knows nothing of it.
+    if (typeof resource !== 'number' && this.#attach !== undefined && random.chance(0.2))
+      void Promise.resolve((resource as Remote<Tool>).slow(random.from(0, 5), holding.holder)).catch(() => {});
     this.#swapOut(holding);
     return true;
   }
@@ -310,7 +312,7 @@ export class Lane {
         for (const end = performance.now() + random.unit() * 0.2; performance.now() < end; );
         return;
       case 3:
-        await this.#call(() => (resource as Remote<Tool>).slow(random.from(0, 3)));
+        await this.#call(() => (resource as Remote<Tool>).slow(random.from(0, 3), holding.holder));
         return;
       case 4:
         await this.#call(() => (resource as Remote<Tool>).fail());

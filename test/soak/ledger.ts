@@ -26,6 +26,7 @@ export const BREAKER_MOVES = 11;
 export const TIMEOUTS = 12;
 export const ABORTS = 13;
 export const CALLS = 14;
+export const HANGING = 15;
 const SINGLES = 32;
 
 // ── a life: one run of one thread
@@ -145,6 +146,13 @@ export class Ledger {
   assertHeld(id: number, holder: number): void {
     const found = this.holder(id);
     if (found !== holder) throw new Violation(`resource ${id} is held by ${nameOf(holder)}, but ${nameOf(found)} has it`);
+  }
+
+  /** A call of this borrower is under way, whether or not the borrower is still there. */
+  assertNobodyElse(id: number, holder: number): void {
+    const found = this.holder(id);
+    if (found !== 0 && found !== holder)
+      throw new Violation(`a call of ${nameOf(holder)} on resource ${id} is under way, while ${nameOf(found)} has it`);
   }
 
   /** A borrower is about to give it back. */

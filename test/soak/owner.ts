@@ -71,7 +71,7 @@ const hook =
 
 const make = (): Tool => {
   ledger.count(MADE);
-  return new Tool(ledger.count(RESOURCES), ledger, life);
+  return new Tool(ledger.count(RESOURCES), ledger, life, fail);
 };
 
 function factory(): Tool | Promise<Tool> {

@@ -180,12 +180,16 @@ export class Round {
     await this.#untilStats(owner, still);
 
     await this.#ask(owner, 'borrow everything');
-    for (const thread of living) await this.#ask(thread, 'borrow');
+    await Promise.all(living.map((thread) => this.#ask(thread, 'borrow')));
     await this.#untilStats(owner, still);
 
     // Half of them leave properly, half are cut off.
+    if (this.#configuration.hangs && living.length > 1) await this.#ask(living[1], 'hang');
     for (const [index, thread] of living.entries()) index % 2 === 0 ? await this.#ask(thread, 'detach') : await thread.worker.terminate();
-    await this.#untilStats(owner, (stats) => (stats.threads === 0 ? undefined : 'no thread is attached'));
+    await this.#untilStats(owner, ({ threads, idle, count }) => {
+      if (threads !== 0) return 'no thread is attached';
+      return idle === count ? undefined : 'every slot is idle or empty, with nobody there';
+    });
     await this.#ask(owner, 'borrow everything');
 
     const stats = await this.#ask(owner, 'close');

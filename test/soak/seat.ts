@@ -16,6 +16,9 @@ export interface Holding {
   lost: boolean;
 }
 
+/** How many of the lives that are told to die leave an errand behind that never ends: each keeps a resource for a second. */
+const LEAVES_ERRAND_EVERY = 8;
+
 export class Seat {
   readonly life: number;
   readonly ledger: Ledger;
@@ -27,7 +30,8 @@ export class Seat {
   /** Settled unless this thread is between two attachments. */
   attached: Promise<void> = Promise.resolve();
   readonly #fail: (what: string) => void;
-  #dying = false;
+  /** It has begun to die: in a moment it will be dead. */
+  isDying = false;
 
   constructor(
     life: number,
@@ -75,8 +79,15 @@ export class Seat {
   /** Called wherever it would be nasty to die. */
   dieIfTold(): void {
     const death = DEATHS[this.ledger.order(this.life)];
-    if (this.#dying || death === 'none' || death === 'terminate') return;
-    this.#dying = true;
+    if (this.isDying || death === 'none' || death === 'terminate') return;
+    this.isDying = true;
+    if (this.life % LEAVES_ERRAND_EVERY !== 0 || !('detach' in this.pool)) return this.#die(death);
+    // On its way, in line, or running when its thread dies.
+    void this.pool.call('hang', []).catch(() => {});
+    setTimeout(() => this.#die(death), (this.life % 3) * 10);
+  }
+
+  #die(death: Death): void {
     switch (death) {
       case 'exit':
         return process.exit(3);

@@ -1,15 +1,20 @@
 /** The resource of the soak: it has a number, and methods of every kind. */
-import { errandOf, type Ledger } from './ledger.ts';
+import { errandOf, HANGING, type Ledger } from './ledger.ts';
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class Tool {
   readonly number: number;
   readonly #ledger: Ledger;
   readonly #errand: number;
+  readonly #fail: (what: string) => void;
 
-  constructor(number: number, ledger: Ledger, ownersLife: number) {
+  /** What `fail` is told must not depend on whether the caller lives to hear of it. */
+  constructor(number: number, ledger: Ledger, ownersLife: number, fail: (what: string) => void) {
     this.number = number;
     this.#ledger = ledger;
     this.#errand = errandOf(ownersLife);
+    this.#fail = fail;
   }
 
   id(): number {
@@ -21,15 +26,18 @@ export class Tool {
     return this.#ledger.holder(this.number);
   }
 
-  slow(ms: number): Promise<number> {
-    return new Promise((resolve) => setTimeout(resolve, ms, this.number));
+  /** A call of this borrower: until it has settled nobody else may have the resource, though the borrower may have given it back, or be dead. */
+  async slow(ms: number, holder: number): Promise<number> {
+    await pause(ms);
+    this.#guarded(() => this.#ledger.assertNobodyElse(this.number, holder));
+    return this.number;
   }
 
   /** An errand: nobody else may have it all the while. */
   async solo(ms: number, fails: boolean): Promise<number> {
-    this.#ledger.swapIn(this.number, this.#errand);
-    if (ms > 0) await this.slow(ms);
-    this.#ledger.swapOut(this.number, this.#errand);
+    this.#guarded(() => this.#ledger.swapIn(this.number, this.#errand));
+    if (ms > 0) await pause(ms);
+    this.#guarded(() => this.#ledger.swapOut(this.number, this.#errand));
     if (fails) throw new Error('chaos: an errand');
     return this.number;
   }
@@ -39,6 +47,15 @@ export class Tool {
   }
 
   hang(): Promise<never> {
+    this.#ledger.count(HANGING);
     return new Promise(() => {});
+  }
+
+  #guarded(check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      this.#fail((error as Error).message);
+    }
   }
 }

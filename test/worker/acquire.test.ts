@@ -284,6 +284,30 @@ describe('tryAcquire on a worker', () => {
     expect(await t.run(async ({ pool }) => (await pool.tryAcquire()) === null)).toBe(true);
   });
 
+  test('gives null at once, also behind an acquire of the same thread that goes on waiting', async () => {
+    const pool = await open({ factory: service(), min: 3, max: 3, recoveryProbes: 1 });
+    pool.recover();
+    const probe = await settled(pool.acquire());
+    const t = await thread(pool);
+    await t.run(({ pool, keep }) => void keep('waiting', pool.acquire()));
+    await until(() => pool.waitingCount() === 1);
+    const tried = t.run(async ({ pool, flags }) => {
+      const trying = pool.tryAcquire();
+      // It has looked for itself by then, and hears of nothing but by its bell.
+      await null;
+      Atomics.store(flags, 0, 1);
+      Atomics.notify(flags, 0);
+      return (await trying) === null;
+    });
+    // Blocks the owner: nobody says no before that.
+    expect(Atomics.wait(t.flags, 0, 0, 5000)).not.toBe('timed-out');
+    expect(await settled(tried, 2000)).toBe(true);
+    expect(pool.waitingCount()).toBe(1);
+    pool.release(probe);
+    await settled(t.run(async ({ pool, kept }) => pool.release(await kept<ReturnType<typeof pool.acquire>>('waiting'))));
+    await until(() => pool.idleCount() === 3);
+  });
+
   test("rejects with the factory's error", async () => {
     const pool = await open({ factory: () => Promise.reject(Object.assign(new TypeError('no route'), { code: 'E_ROUTE' })) });
     const t = await thread(pool);

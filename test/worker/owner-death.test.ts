@@ -72,6 +72,8 @@ describe.each(deaths)('an owner that dies by %s', (_, kill) => {
     kill(owner);
     for (const error of await Promise.all(waiting)) expect(error).toMatchObject(closed);
     expect(performance.now() - started).toBeLessThan(SOON);
+    // Nobody leaves a place in line behind, at which a sibling that has not been told yet would hand over what it gives back.
+    expect(pool.waitingCount()).toBe(0);
   });
 
   test('calls in flight are refused, asynchronous and synchronous', async () => {
