@@ -1,5 +1,5 @@
 // What the threads of the tests run. It attaches to the handle it was given, then runs the functions that the test sends as text.
-import { parentPort, threadId, Worker, workerData } from 'node:worker_threads';
+import { MessagePort, parentPort, threadId, Worker, workerData } from 'node:worker_threads';
 import { attachPool } from 'cenote/worker';
 
 const { handle, flags } = workerData;
@@ -71,6 +71,21 @@ const scope = {
         }
       });
     }),
+  sent: async (body) => {
+    const sent = [];
+    const { postMessage } = MessagePort.prototype;
+    // What the pool sends are lists; what this thread says to the test is none.
+    MessagePort.prototype.postMessage = function (message, ...rest) {
+      if (Array.isArray(message)) sent.push(structuredClone(message));
+      return postMessage.call(this, message, ...rest);
+    };
+    try {
+      await body();
+    } finally {
+      MessagePort.prototype.postMessage = postMessage;
+    }
+    return sent;
+  },
   outcome: (promise) =>
     Promise.resolve(promise).then(
       (value) => ({ ok: true, value: sanitise(value) }),

@@ -46,6 +46,8 @@ export interface Scope<T> {
   block(index: number): void;
   /** Runs a function on a thread which this thread starts, attached to the handle. */
   nested<U, V>(handle: PoolHandle<U>, body: (scope: Scope<U>) => V | PromiseLike<V>): Promise<V>;
+  /** What the pool sends to its owner while `body` runs, message by message. */
+  sent(body: () => unknown): Promise<unknown[][]>;
   /** What becomes of a promise, as plain data. */
   outcome<V>(promise: V | PromiseLike<V>): Promise<Attempt<V>>;
   /** The same for a function that may also throw at once. */

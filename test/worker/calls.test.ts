@@ -26,6 +26,24 @@ describe('a remote call', () => {
     ).toEqual([1, 3, 7, undefined]);
   });
 
+  test('goes at once if no other is under way; those made in the same tick follow in one message, as one run', async () => {
+    const { t } = await borrowed();
+    const sent = await t.run(async ({ held: [remote], sent }) => {
+      const messages = await sent(() => Promise.all([1, 2, 3, 4].map((n) => remote!.add(n, n))));
+      return messages.map((requests) => requests.map((request) => (request as unknown[])[5]));
+    });
+    expect(sent).toEqual([
+      [[[1, 1]]],
+      [
+        [
+          [2, 2],
+          [3, 3],
+          [4, 4],
+        ],
+      ],
+    ]);
+  });
+
   test('gives a promise', async () => {
     const { t } = await borrowed();
     expect(await t.run(({ held: [remote] }) => remote!.whoami() instanceof Promise)).toBe(true);
