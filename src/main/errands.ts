@@ -46,7 +46,7 @@ export class Errands {
     this.#pool = pool;
     this.#lending = lending;
     this.#desk = desk;
-    this.#slots = new Uint8Array(lending.held.length);
+    this.#slots = new Uint8Array(lending.leases.length);
   }
 
   /** Is this slot out on an errand? */
@@ -78,7 +78,7 @@ export class Errands {
     // Granted in the very moment in which its thread went.
     if (errand.waiting?.signal.aborted && !this.#errands.has(member)) return this.#desk.giveBack(slot);
     errand.slot = slot;
-    errand.lease = this.#lending.held[slot];
+    errand.lease = this.#lending.leases[slot];
     this.#slots[slot] = 1;
     member.run(errand.id, slot, errand.lease, `${method}()`, false, () => this.#desk.find(slot, method)(args));
     member.whenSettled(slot, errand.lease, () => this.#end(member, errand));

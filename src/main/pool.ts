@@ -22,6 +22,7 @@ import { Members } from './members.ts';
 import { findMethod } from './methods.ts';
 import { checkStrategy, type Settings } from './options.ts';
 import { closeDoor, openDoor } from './registry.ts';
+import type { Resources } from './resources.ts';
 import { Stock } from './stock.ts';
 import type { CircuitBreakerStrategy, Pool, PoolEvents } from './types.ts';
 import { Timetable } from './upkeep.ts';
@@ -31,6 +32,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   readonly #settings: Settings<T>;
   readonly #events = new Events<T>();
   readonly #stock: Stock<T>;
+  readonly #resources: Resources<T>;
   readonly #members: Members<T>;
   readonly #guard: Guard;
   readonly #demand: Demand<T>;
@@ -64,11 +66,12 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       share: (slot, generation, resource) => this.#members.share(slot, generation, resource),
       changed: () => this.called(),
     });
+    this.#resources = this.#stock.resources;
     this.#guard = new Guard(this, block.state, settings.recoveryProbes, {
       changed: (next, previous) => this.#events.emit('state', next, previous),
       failed: (error) => this.#events.emit('error', error),
     });
-    this.#members = new Members(settings, this.lending, this.#stock.resources, {
+    this.#members = new Members(settings, this.lending, this.#resources, {
       attached: (id) => this.#events.emit('attach', id),
       detached: (id, reclaimed) => {
         this.#events.emit('detach', id, reclaimed);
@@ -94,7 +97,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     this.#timetable = new Timetable(block, settings, {
       examine: (slot, done) => this.#examine(slot, done),
       expire: (slot) => this.#stock.unmake(slot, 'idle-timeout'),
-      isAlive: (slot) => this.#stock.resources.has(slot),
+      isAlive: (slot) => this.#resources.has(slot),
       leaking: (slot, lease, thread, heldFor) => this.#leaking(slot, lease, thread, heldFor),
     });
     block.threads.occupy(OWNER, threadId);
@@ -225,11 +228,11 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   #takeBack(slot: number): void {
     const wasProbe = this.#guard.returned(slot);
     // Only where the block was damaged: there is nothing to ask a hook about.
-    if (!this.#stock.resources.has(slot)) return this.#stock.unmake(slot, 'unhealthy');
+    if (!this.#resources.has(slot)) return this.#stock.unmake(slot, 'unhealthy');
     if (isClosed(this.block.state.load())) return this.#stock.unmake(slot, 'closed');
     // Its failure has been reported.
     if (this.#stock.isCondemned(slot)) return this.#stock.keep(slot);
-    const verdict = ask('beforeRelease', this.#settings.beforeRelease, this.#stock.resources.get(slot), this.#settings.checkTimeout);
+    const verdict = ask('beforeRelease', this.#settings.beforeRelease, this.#resources.get(slot), this.#settings.checkTimeout);
     whenKnown(verdict, (known) => {
       const { maxUses } = this.#settings;
       const passes = this.#passes(known);
@@ -264,7 +267,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   }
 
   #examine(slot: number, done: () => void): void {
-    const verdict = ask('healthcheck', this.#settings.healthcheck, this.#stock.resources.get(slot), this.#settings.checkTimeout);
+    const verdict = ask('healthcheck', this.#settings.healthcheck, this.#resources.get(slot), this.#settings.checkTimeout);
     whenKnown(verdict, (known) => {
       if (this.#passes(known)) this.#stock.keep(slot);
       else this.#stock.unmake(slot, 'unhealthy');
@@ -379,9 +382,13 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   // ── as a borrower
 
   protected override handOut(slot: number): T {
-    if (this.traced) this.#members.traced(slot, this.lending.held[slot], new Error('borrowed here').stack ?? '');
-    const resource = this.#stock.resources.get(slot);
+    const resource = this.#resources.get(slot);
+    return resource === undefined || this.traced ? this.#handOutSpecially(slot, resource) : resource;
+  }
+
+  #handOutSpecially(slot: number, resource: T | undefined): T {
     if (resource === undefined) throw this.#nothingIn(slot);
+    this.#members.traced(slot, this.lending.leases[slot], new Error('borrowed here').stack ?? '');
     return resource;
   }
 
@@ -390,16 +397,19 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     return this.damaged(`slot ${slot} has no resource`);
   }
 
+  /** Most give back what was lent last. */
   protected override slotOf(resource: T): number {
-    // Most give back what was lent last.
     const { last } = this.lending;
-    if (this.#stock.resources.get(last) === resource && this.#isOut(last)) return last;
-    return this.#stock.resources.find(resource, (slot) => this.#isOut(slot));
+    return this.#resources.get(last) === resource && this.#isOut(last) ? last : this.#findOut(resource);
+  }
+
+  #findOut(resource: T): number {
+    return this.#resources.find(resource, (slot) => this.#isOut(slot));
   }
 
   /** Borrowed here, and not for the sake of a thread. */
   #isOut(slot: number): boolean {
-    return this.lending.held[slot] !== 0 && !this.#members.isOnErrand(slot);
+    return this.lending.holds(slot) && !this.#members.isOnErrand(slot);
   }
 
   protected override giveBack(slot: number): void {
@@ -411,7 +421,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   }
 
   condemn(resource: T, error?: Error): boolean {
-    const slot = this.#stock.resources.slotOf(resource);
+    const slot = this.#resources.slotOf(resource);
     if (slot === NONE || !this.#stock.condemn(slot)) return false;
     this.#guard.failure(reasonToDestroy(this.name, error), this.#guard.returned(slot));
     this.called();

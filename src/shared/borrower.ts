@@ -102,15 +102,21 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   acquire(options?: AcquireOptions): Promise<R> {
     if (options === undefined) {
       const slot = this.lending.tryBorrow();
-      if (slot !== NONE) {
-        try {
-          return Promise.resolve(this.handOut(slot));
-        } catch (error) {
-          return Promise.reject(error);
-        }
-      }
+      if (slot !== NONE) return this.#promise(slot);
     }
+    return this.#acquireInLine(options);
+  }
+
+  #acquireInLine(options: AcquireOptions | undefined): Promise<R> {
     return this.traced ? this.#acquireTraced(options) : this.borrow(options, this.#deliver);
+  }
+
+  #promise(slot: number): Promise<R> {
+    try {
+      return Promise.resolve(this.handOut(slot));
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   readonly #deliver = (slot: number): R => this.handOut(slot);
@@ -334,7 +340,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   /** Says who holds what: a thread that waits for itself should be able to read it. */
   protected timedOut(timeout: number): Error {
     const { count, idle } = this.block.census.count();
-    const mine = this.lending.held.reduce((held, lease) => (lease === 0 ? held : held + 1), 0);
+    const mine = this.lending.serials.reduce((held, serial) => (serial === 0 ? held : held + 1), 0);
     const out = `${count - idle} of ${this.block.constants.max} are out or being made, ${mine} of them with this thread`;
     const hint = mine > 0 && mine === count - idle ? ': it may be waiting for itself' : '';
     return new AcquireTimeoutError(

@@ -28,7 +28,7 @@ import {
   WAITING,
   type Waiting,
 } from './line.ts';
-import { EMPTY, FLAG, FOUND_IDLE, IDLE, leasedTo, leaseOf, type Slots, slotState } from './slot.ts';
+import { EMPTY, FLAG, FOUND_IDLE, IDLE, leasedTo, leaseOf, leasing, leaving, type Slots, slotState } from './slot.ts';
 import { CLOSED, guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, RETURNS_GUARDED } from './state.ts';
 import { Succession } from './succession.ts';
 import { OWNER } from './threads.ts';
@@ -39,8 +39,8 @@ export const isServed = (outcome: number): boolean => outcome >= 0;
 export const reasonOf = (outcome: number): number => -1 - outcome;
 const sentAway = (reason: number): number => -1 - reason;
 
-/** Every how many hand-outs one hold is timed: the clock costs more than the hand-out. */
-const SAMPLE_EVERY = 64;
+/** Every how many hand-outs one hold is timed, in the long run: the clock costs more than the hand-out. Before that each one whose number is a power of two. */
+const SAMPLE_EVERY = 256;
 
 /** How often a thread that only ever borrows and gives back looks up from it, in ms: it may never get to its event loop. */
 const LOOK_EVERY = 250;
@@ -54,96 +54,111 @@ export interface Listener {
   called(): void;
 }
 
+/**
+ * Its members are private by TypeScript's word only, like those of `Slots`. What a thread does for each borrow should fit into the function that borrows: V8 puts no more than 920
+ * bytes of bytecode into one, everything included, and a call to what is left out takes as long as half a compare-exchange. A `#` costs a byte or three each time.
+ */
 export class Lending {
   readonly me: number;
   readonly block: ControlBlock;
-  /** This thread's leases by slot: the slot word without its flag. 0: none; a lease is never 0, as LEASED is not. */
-  readonly held: Int32Array;
-  /** The same, numbered: unlike the version in a lease, a number does not come round. 0: none. What is handed out remembers it. */
-  readonly serials: Float64Array;
-  readonly #words: Int32Array;
-  readonly #slots: Slots;
-  readonly #succession: Succession;
-  readonly #floats: Float64Array;
-  readonly #slotWords: number;
-  /** What a slot word says when it is lent to us. */
-  readonly #mine: number;
+  /** The words of slots without their flag, as this thread had them when it last borrowed each. */
+  readonly leases: Int32Array;
+  /** The number of this thread's lease of each slot, 0: none. Unlike the version in a lease it does not come round: what is handed out remembers it. */
+  readonly serials: number[];
+  private readonly words: Int32Array;
+  private readonly slots: Slots;
+  private readonly succession: Succession;
+  private readonly floats: Float64Array;
+  private readonly slotWords: number;
+  /** What is added to the word of a slot when we borrow it, and when we give it back. */
+  private readonly leasing: number;
+  private readonly leaving: number;
   /** Where our counters are. */
-  readonly #acquired: number;
-  readonly #released: number;
-  readonly #maxUses: number;
-  readonly #traced: boolean;
-  readonly #listener: Listener;
-  readonly #sampledAt: Float64Array;
+  private readonly acquired: number;
+  private readonly released: number;
+  private readonly maxUses: number;
+  private readonly traced: boolean;
+  private readonly listener: Listener;
+  private readonly sampledAt: Float64Array;
   /** Hand-outs so far: the number of a lease, and our counter of hand-outs. */
-  #begun = 0;
+  private begun = 0;
   /** The next hand-out that is timed; and the next that is looked at at all. */
-  #sampleAt = 1;
-  #watchAt = 1;
-  readonly #watchesAll: boolean;
+  private sampleAt = 1;
+  private watchAt = 1;
+  private readonly watchesAll: boolean;
   /** How many of those under way are timed. */
-  #sampling = 0;
+  private sampling = 0;
   /** CLOSED as soon as this thread has left: for it the pool is. */
-  #left = 0;
-  #lookedAt = 0;
+  private left = 0;
+  private lookedAt = 0;
   /** Where to look first: what one thread used last is in its caches. */
-  #last = 0;
+  private lastSlot = 0;
+  /** The word that it may still have: we have left it so. A guess: the compare-exchange decides. */
+  private lastIdle = IDLE;
 
   constructor(block: ControlBlock, me: number, listener: Listener) {
     this.block = block;
     this.me = me;
-    this.held = new Int32Array(block.slots.count);
-    this.serials = new Float64Array(block.slots.count);
-    this.#words = block.words;
-    this.#slots = block.slots;
-    this.#succession = new Succession(block.line);
-    this.#floats = block.floats;
-    this.#mine = leasedTo(me);
-    this.#slotWords = block.layout.slots;
-    this.#acquired = block.tallies.of(me) + TALLY_ACQUIRED;
-    this.#released = block.tallies.of(me) + TALLY_RELEASED;
-    this.#maxUses = block.constants.maxUses || Number.POSITIVE_INFINITY;
-    this.#traced = (block.constants.features & FEATURE_TRACE) !== 0;
-    this.#watchesAll = this.#traced || block.constants.maxUses !== 0;
-    this.#listener = listener;
-    this.#sampledAt = new Float64Array(block.slots.count);
+    this.leases = new Int32Array(block.slots.count);
+    this.serials = Array.from({ length: block.slots.count }, () => 0);
+    this.words = block.words;
+    this.slots = block.slots;
+    this.succession = new Succession(block.line);
+    this.floats = block.floats;
+    this.leasing = leasing(me);
+    this.leaving = leaving(me);
+    this.slotWords = block.layout.slots;
+    this.acquired = block.tallies.of(me) + TALLY_ACQUIRED;
+    this.released = block.tallies.of(me) + TALLY_RELEASED;
+    this.maxUses = block.constants.maxUses || Number.POSITIVE_INFINITY;
+    this.traced = (block.constants.features & FEATURE_TRACE) !== 0;
+    this.watchesAll = this.traced || block.constants.maxUses !== 0;
+    this.listener = listener;
+    this.sampledAt = new Float64Array(block.slots.count);
   }
 
   /** The slot that this thread has borrowed last. */
   get last(): number {
-    return this.#last;
+    return this.lastSlot;
+  }
+
+  /** Has this thread borrowed that slot? */
+  holds(slot: number): boolean {
+    return this.serials[slot] !== 0;
   }
 
   // ── borrowing
 
   /**
-   * IDLE -> LEASED(me) for one slot, or NONE. The fast path: plain reads as hints, one compare-exchange that decides.
+   * IDLE -> LEASED(me) for one slot, or NONE. The fast path: plain reads as hints, and a guess at the slot, on which one compare-exchange decides.
    * NONE means nothing: whoever must know for sure joins the line.
    */
   tryBorrow(): number {
-    if ((this.#words[STATE_WORD] | this.#left) !== 0 || !isLineEmpty(this.#words[LINE_WORD])) return this.#tryBorrowGuarded();
-    const slot = this.#last;
-    const lease = this.#slots.borrow(slot, this.#mine);
-    if (lease === 0) return this.#borrowAnother(0);
-    this.#begin(slot, lease);
+    if ((this.words[STATE_WORD] | this.left) !== 0 || !isLineEmpty(this.words[LINE_WORD])) return this.tryBorrowGuarded();
+    const slot = this.lastSlot;
+    const idle = this.lastIdle;
+    const lease = (idle + this.leasing) | 0;
+    if (!this.slots.borrowAgain(slot, idle, lease)) return this.borrowAnother(0);
+    this.begin(slot, lease);
     return slot;
   }
 
   /** Where the owner looks at returns they are flagged from the start. Anything else that the state says keeps us from passing the line. */
-  #tryBorrowGuarded(): number {
-    const state = this.#words[STATE_WORD] | this.#left;
-    return state === RETURNS_GUARDED && isLineEmpty(this.#words[LINE_WORD]) ? this.#borrowAnother(FLAG) : NONE;
+  private tryBorrowGuarded(): number {
+    const state = this.words[STATE_WORD] | this.left;
+    return state === RETURNS_GUARDED && isLineEmpty(this.words[LINE_WORD]) ? this.borrowAnother(FLAG) : NONE;
   }
 
   /** The first that is idle, from the one that we had last on. */
-  #borrowAnother(flag: number): number {
-    const slots = this.#slots;
-    let slot = this.#last;
+  private borrowAnother(flag: number): number {
+    const slots = this.slots;
+    const as = leasedTo(this.me) | flag;
+    let slot = this.lastSlot;
     for (let left = slots.count; left > 0; left--) {
-      const lease = leaseOf(slots.borrow(slot, this.#mine | flag));
+      const lease = leaseOf(slots.borrow(slot, as));
       if (lease !== 0) {
-        this.#last = slot;
-        this.#begin(slot, lease);
+        this.lastSlot = slot;
+        this.begin(slot, lease);
         return slot;
       }
       if (++slot === slots.count) slot = 0;
@@ -153,28 +168,28 @@ export class Lending {
 
   /** This thread leaves: its record may soon be another thread's, so nothing may be borrowed under its number any more. */
   end(): void {
-    this.#left = CLOSED;
+    this.left = CLOSED;
   }
 
-  /** A lease of ours begins. What is not due each time is left to `#watch`: this is the fast path. */
-  #begin(slot: number, lease: number): void {
-    const begun = ++this.#begun;
-    this.held[slot] = lease;
+  /** A lease of ours begins. What is not due each time is left to `watch`: this is the fast path. */
+  private begin(slot: number, lease: number): void {
+    const begun = ++this.begun;
+    this.leases[slot] = lease;
     this.serials[slot] = begun;
-    this.#floats[this.#acquired] = begun;
-    if (begun >= this.#watchAt) this.#watch(slot, begun);
+    this.floats[this.acquired] = begun;
+    if (begun >= this.watchAt) this.watch(slot, begun);
   }
 
-  #watch(slot: number, begun: number): void {
+  private watch(slot: number, begun: number): void {
     // The last hand-out of a resource: its return has to be seen.
-    if (this.block.uses(slot) >= this.#maxUses) this.#slots.flag(slot);
-    if (this.#traced) this.block.setBorrowedAt(slot, stamp());
-    if (begun >= this.#sampleAt) {
-      this.#sampleAt = begun + SAMPLE_EVERY;
-      if (this.#sampledAt[slot] === 0) this.#sampling++;
-      this.#sampledAt[slot] = now();
+    if (this.block.uses(slot) >= this.maxUses) this.slots.flag(slot);
+    if (this.traced) this.block.setBorrowedAt(slot, stamp());
+    if (begun >= this.sampleAt) {
+      this.sampleAt = begun + Math.min(begun, SAMPLE_EVERY);
+      if (this.sampledAt[slot] === 0) this.sampling++;
+      this.sampledAt[slot] = now();
     }
-    this.#watchAt = this.#watchesAll ? 0 : this.#sampleAt;
+    this.watchAt = this.watchesAll ? 0 : this.sampleAt;
   }
 
   // ── giving back
@@ -182,45 +197,47 @@ export class Lending {
   /** Ends our lease of a slot: it becomes idle, goes to the oldest waiter, or to the owner to be looked at. */
   giveBack(slot: number): void {
     const lease = this.forget(slot);
-    if (!this.#slots.giveBack(slot, lease)) this.#giveBackFlagged(slot, lease);
+    const idle = (lease + this.leaving) | 0;
+    if (!this.slots.giveBack(slot, lease, idle)) return this.giveBackFlagged(slot, lease);
+    this.lastSlot = slot;
+    this.lastIdle = idle;
   }
 
   /** Our lease is over for this thread; somebody else moves the slot (the owner, by message). Gives the lease. */
   forget(slot: number): number {
-    const lease = this.held[slot];
-    this.held[slot] = 0;
+    const lease = this.leases[slot];
     this.serials[slot] = 0;
-    this.#floats[this.#released]++;
-    if (this.#sampling !== 0) this.#endSample(slot);
+    this.floats[this.released]++;
+    if (this.sampling !== 0) this.endSample(slot);
     return lease;
   }
 
-  #endSample(slot: number): void {
-    const began = this.#sampledAt[slot];
+  private endSample(slot: number): void {
+    const began = this.sampledAt[slot];
     if (began === 0) return;
     const time = now();
     this.block.holdTimes.record(time - began);
-    this.#sampledAt[slot] = 0;
-    this.#sampling--;
-    if (time - this.#lookedAt > LOOK_EVERY) {
-      this.#lookedAt = time;
-      this.#listener.lookUp();
+    this.sampledAt[slot] = 0;
+    this.sampling--;
+    if (time - this.lookedAt > LOOK_EVERY) {
+      this.lookedAt = time;
+      this.listener.lookUp();
     }
   }
 
-  #giveBackFlagged(slot: number, lease: number): void {
-    if (this.mustReturn(slot)) this.#handIn(slot, lease);
-    else this.#passOn(slot, lease);
+  private giveBackFlagged(slot: number, lease: number): void {
+    if (this.mustReturn(slot)) this.handIn(slot, lease);
+    else this.passOn(slot, lease);
   }
 
   /** To the owner, who has to see it first. */
-  #handIn(slot: number, lease: number): void {
+  private handIn(slot: number, lease: number): void {
     const { slots } = this.block;
     if (slots.handIn(slot, lease)) this.callOwner();
   }
 
   /** To the next in line. */
-  #passOn(slot: number, lease: number): void {
+  private passOn(slot: number, lease: number): void {
     const { slots } = this.block;
     if (!slots.giveBackFlagged(slot, lease)) return;
     this.match();
@@ -229,7 +246,7 @@ export class Lending {
 
   /** Has the owner to look at this slot before anybody else gets it? */
   mustReturn(slot: number): boolean {
-    return guardsReturns(this.block.state.load()) || this.block.isRetired(slot) || this.block.uses(slot) >= this.#maxUses;
+    return guardsReturns(this.block.state.load()) || this.block.isRetired(slot) || this.block.uses(slot) >= this.maxUses;
   }
 
   // ── waiting
@@ -253,11 +270,11 @@ export class Lending {
       case WAITING:
         return PENDING;
       case GRANTED: {
-        const lease = this.#pickUp(cell, word);
+        const lease = this.pickUp(cell, word);
         if (lease === 0) return sentAway(REASON_DAMAGED);
         const slot = cellSlot(word);
-        this.#last = slot;
-        this.#begin(slot, lease);
+        this.lastSlot = slot;
+        this.begin(slot, lease);
         return slot;
       }
       case FAILED:
@@ -272,7 +289,7 @@ export class Lending {
   }
 
   /** The slot first, then the cell: in between, the slot says whose it is. Gives the lease, or 0 if the block is damaged. */
-  #pickUp(cell: number, granted: number): number {
+  private pickUp(cell: number, granted: number): number {
     const { line, slots } = this.block;
     const slot = cellSlot(granted);
     const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;
@@ -296,11 +313,11 @@ export class Lending {
     if (this.leave(cell)) return;
     const word = this.block.line.load(cell);
     if (cellThread(word) !== this.me || cellState(word) !== GRANTED) return void this.collect(cell);
-    const lease = this.#pickUp(cell, word);
+    const lease = this.pickUp(cell, word);
     if (lease === 0) return;
     const slot = cellSlot(word);
-    if (this.block.isRetired(slot)) this.#handIn(slot, lease);
-    else this.#passOn(slot, lease);
+    if (this.block.isRetired(slot)) this.handIn(slot, lease);
+    else this.passOn(slot, lease);
   }
 
   // ── matching
@@ -326,9 +343,9 @@ export class Lending {
     while (this.hasWaiters()) {
       const state = this.block.state.load();
       if (isEvicting(state) || guardsHandOuts(state)) return true;
-      const slot = this.#takeIdle();
+      const slot = this.takeIdle();
       if (slot !== NONE) this.grant(slot);
-      else if (!this.flagAll()) return this.#mayGrow();
+      else if (!this.flagAll()) return this.mayGrow();
     }
     return false;
   }
@@ -339,7 +356,7 @@ export class Lending {
     for (;;) {
       const word = line.loadLine();
       if (isLineEmpty(word)) return false;
-      if (this.#succession.first()) return true;
+      if (this.succession.first()) return true;
       switch (line.look(word)) {
         case SOMEBODY:
           return true;
@@ -353,15 +370,15 @@ export class Lending {
 
   /** Who has waited longest, as far as plain reads can tell: its grant is what decides. Good until the next call. */
   first(): Waiting | undefined {
-    return this.#succession.first() ? this.#succession : undefined;
+    return this.succession.first() ? this.succession : undefined;
   }
 
   /** IDLE -> TAKEN(me), or NONE. */
-  #takeIdle(): number {
+  private takeIdle(): number {
     const { slots } = this.block;
-    let slot = this.#last;
+    let slot = this.lastSlot;
     for (let left = slots.count; left > 0; left--) {
-      const word = this.#words[this.#slotWords + slot * SLOT_STRIDE + SLOT_STATE];
+      const word = this.words[this.slotWords + slot * SLOT_STRIDE + SLOT_STATE];
       if (slotState(word) === IDLE && slots.take(slot, word, this.me)) return slot;
       if (++slot === slots.count) slot = 0;
     }
@@ -396,7 +413,7 @@ export class Lending {
     return idle;
   }
 
-  #mayGrow(): boolean {
+  private mayGrow(): boolean {
     const { slots } = this.block;
     for (let slot = 0; slot < slots.count; slot++) if (slotState(slots.load(slot)) === EMPTY) return true;
     return false;
@@ -413,12 +430,12 @@ export class Lending {
 
   /** To whoever was granted or refused something. */
   wake(thread: number): void {
-    if (thread === this.me) this.#listener.served();
+    if (thread === this.me) this.listener.served();
     else this.block.bells.ring(thread);
   }
 
   callOwner(): void {
-    if (this.me === OWNER) this.#listener.called();
+    if (this.me === OWNER) this.listener.called();
     else this.block.bells.ring(OWNER);
   }
 

@@ -66,6 +66,9 @@ export const leaseOf = (word: number): number => word & ~FLAG;
 
 /** What a lease's word has besides its version. */
 export const leasedTo = (thread: number): number => (thread << THREAD_SHIFT) | LEASED;
+/** What to add to the word of an idle slot so that it says that the slot is lent to this thread; and to the word of such a lease, for the slot that is idle after it. */
+export const leasing = (thread: number): number => leasedTo(thread) - IDLE;
+export const leaving = (thread: number): number => VERSION_ONE - leasing(thread);
 const inState = (word: number, state: number, thread: number): number => (word & VERSION_MASK) | (thread << THREAD_SHIFT) | state;
 const nextRound = (word: number, state: number): number => ((word & VERSION_MASK) + VERSION_ONE) | 0 | state;
 
@@ -77,15 +80,15 @@ export const OWNERS = 2;
 
 export class Slots {
   readonly count: number;
-  readonly #words: Int32Array;
-  readonly #base: number;
+  private readonly words: Int32Array;
+  private readonly base: number;
   /** The owner's own books: which slots it has in hand. Nobody else can write there. */
-  readonly #inHand: Uint8Array;
+  private readonly inHand: Uint8Array;
 
   constructor(words: Int32Array, base: number, count: number) {
-    this.#words = words;
-    this.#base = base;
-    this.#inHand = new Uint8Array(count);
+    this.words = words;
+    this.base = base;
+    this.inHand = new Uint8Array(count);
     this.count = count;
   }
 
@@ -95,81 +98,83 @@ export class Slots {
   }
 
   at(slot: number): number {
-    return this.#base + slot * SLOT_STRIDE + SLOT_STATE;
+    return this.base + slot * SLOT_STRIDE + SLOT_STATE;
   }
 
   load(slot: number): number {
-    return Atomics.load(this.#words, this.at(slot));
+    return Atomics.load(this.words, this.at(slot));
   }
 
-  #swap(slot: number, from: number, to: number): boolean {
-    return Atomics.compareExchange(this.#words, this.at(slot), from, to) === from;
+  private swap(slot: number, from: number, to: number): boolean {
+    return Atomics.compareExchange(this.words, this.at(slot), from, to) === from;
   }
 
   /** Into the owner's hands. */
-  #grasp(slot: number, from: number, to: number): boolean {
-    if (!this.#swap(slot, from, to)) return false;
-    this.#inHand[slot] = 1;
+  private grasp(slot: number, from: number, to: number): boolean {
+    if (!this.swap(slot, from, to)) return false;
+    this.inHand[slot] = 1;
     return true;
   }
 
   /** Out of them, whatever the word says by now. */
-  #letGo(slot: number, from: number, to: number): boolean {
-    this.#inHand[slot] = 0;
-    return isInHand(from) && this.#swap(slot, from, to);
+  private letGo(slot: number, from: number, to: number): boolean {
+    this.inHand[slot] = 0;
+    return isInHand(from) && this.swap(slot, from, to);
   }
 
   // ── anyone
 
-  /**
-   * IDLE -> LEASED(me), the fast path. `as` is `leasedTo(me)`, with FLAG where returns are guarded. Gives the word as it is now, or 0: it was not idle, or somebody else was first.
-   * Whoever has it counts the use; a thread that dies before it does has hardly used it.
-   *
-   * Like `giveBack` written out rather than made of the functions above: V8 puts only so much code into a caller, and a call costs as much as half a compare-exchange.
-   */
+  /** IDLE -> LEASED(me). `as` is `leasedTo(me)`, with FLAG where returns are guarded. Gives the word as it is now, or 0: it was not idle, or somebody else was first. */
   borrow(slot: number, as: number): number {
-    const at = this.#base + slot * SLOT_STRIDE;
-    const idle = this.#words[at];
+    const idle = this.words[this.at(slot)];
     const leased = (idle & VERSION_MASK) | as;
-    if ((idle & STATE_MASK) !== IDLE || Atomics.compareExchange(this.#words, at, idle, leased) !== idle) return 0;
-    ++this.#words[at + SLOT_USES];
-    return leased;
+    return slotState(idle) === IDLE && this.borrowAgain(slot, idle, leased) ? leased : 0;
+  }
+
+  /**
+   * The same, the fast path: for a slot that we have left idle ourselves, so that it need not be read first. `idle` is the word that we have left, and `leased` what `leasing` makes of it.
+   * Whoever has the slot counts the use; a thread that dies before it does has hardly used it.
+   */
+  borrowAgain(slot: number, idle: number, leased: number): boolean {
+    const at = this.base + slot * SLOT_STRIDE;
+    if (Atomics.compareExchange(this.words, at, idle, leased) !== idle) return false;
+    ++this.words[at + SLOT_USES];
+    return true;
   }
 
   /** IDLE -> TAKEN(me): mine to grant. Flagged from the start, as there is a line. */
   take(slot: number, idle: number, me: number): boolean {
-    return this.#swap(slot, idle, inState(idle, TAKEN, me) | FLAG);
+    return this.swap(slot, idle, inState(idle, TAKEN, me) | FLAG);
   }
 
   /** TAKEN(me) -> IDLE: nobody to grant it to. Whoever does this must look at the line again: a joiner may have relied on the flag. */
   putBack(slot: number, me: number): boolean {
     const word = this.load(slot);
-    return slotState(word) === TAKEN && slotThread(word) === me && this.#swap(slot, word, nextRound(word, IDLE));
+    return slotState(word) === TAKEN && slotThread(word) === me && this.swap(slot, word, nextRound(word, IDLE));
   }
 
   /** TAKEN(whoever matched) -> LEASED(me), by the waiter it was granted to, before it frees its cell. Keeps the flag, counts the use. Gives the lease, or 0 if the block is damaged. */
   pickUp(slot: number, me: number): number {
     const word = this.load(slot);
     const lease = inState(word, LEASED, me);
-    if (slotState(word) !== TAKEN || !this.#swap(slot, word, lease | FLAG)) return 0;
-    ++this.#words[this.at(slot) + SLOT_USES];
+    if (slotState(word) !== TAKEN || !this.swap(slot, word, lease | FLAG)) return 0;
+    ++this.words[this.at(slot) + SLOT_USES];
     return lease;
   }
 
-  /** LEASED(me) -> IDLE, the fast path. Fails if the flag is set, or if the lease is not ours (any more). */
-  giveBack(slot: number, lease: number): boolean {
-    const idle = ((lease & VERSION_MASK) + VERSION_ONE) | 0 | IDLE;
-    return Atomics.compareExchange(this.#words, this.#base + slot * SLOT_STRIDE, lease, idle) === lease;
+  /** LEASED(me) -> IDLE, the fast path; `idle` is what `leaving` makes of the lease. Fails if the flag is set, or if the lease is not ours (any more). */
+  giveBack(slot: number, lease: number, idle: number): boolean {
+    return Atomics.compareExchange(this.words, this.base + slot * SLOT_STRIDE, lease, idle) === lease;
   }
 
   /** LEASED(me)|F -> IDLE. Whoever does this must match afterwards. */
   giveBackFlagged(slot: number, lease: number): boolean {
-    return this.#swap(slot, lease | FLAG, nextRound(lease, IDLE));
+    return this.swap(slot, lease | FLAG, nextRound(lease, IDLE));
   }
 
   /** LEASED(me)|F -> RETURNED: the owner has to see it first. Whoever does this must ring the owner. */
   handIn(slot: number, lease: number): boolean {
-    return this.#swap(slot, lease | FLAG, inState(lease, RETURNED, slotThread(lease)));
+    return this.swap(slot, lease | FLAG, inState(lease, RETURNED, slotThread(lease)));
   }
 
   /** Sets F on a slot that is out, so that its return is seen. Pairs with the compare-exchange in `giveBack`, which then fails. */
@@ -181,7 +186,7 @@ export class Slots {
           return FOUND_IDLE;
         case LEASED:
         case TAKEN:
-          if (isFlagged(word) || this.#swap(slot, word, word | FLAG)) return FLAGGED;
+          if (isFlagged(word) || this.swap(slot, word, word | FLAG)) return FLAGGED;
           break;
         default:
           return OWNERS;
@@ -197,54 +202,54 @@ export class Slots {
    */
   salvage(slot: number): boolean {
     const word = this.load(slot);
-    const isDamaged = slotState(word) === NO_STATE || (isInHand(word) && this.#inHand[slot] === 0);
-    return isDamaged && this.#grasp(slot, word, inState(word, CHECKING, 0));
+    const isDamaged = slotState(word) === NO_STATE || (isInHand(word) && this.inHand[slot] === 0);
+    return isDamaged && this.grasp(slot, word, inState(word, CHECKING, 0));
   }
 
   /** EMPTY -> CREATING. */
   reserve(slot: number): boolean {
     const word = this.load(slot);
-    return slotState(word) === EMPTY && this.#grasp(slot, word, inState(word, CREATING, 0));
+    return slotState(word) === EMPTY && this.grasp(slot, word, inState(word, CREATING, 0));
   }
 
   /** CREATING or CHECKING -> IDLE. The owner matches afterwards. */
   shelve(slot: number): boolean {
     const word = this.load(slot);
-    return this.#letGo(slot, word, nextRound(word, IDLE));
+    return this.letGo(slot, word, nextRound(word, IDLE));
   }
 
   /** CREATING or CHECKING -> TAKEN(owner), to grant it. Flagged like `take`. */
   offer(slot: number): boolean {
     const word = this.load(slot);
-    return this.#letGo(slot, word, inState(word, TAKEN, 0) | FLAG);
+    return this.letGo(slot, word, inState(word, TAKEN, 0) | FLAG);
   }
 
   /** CREATING or CHECKING -> EMPTY: the factory failed, or the destructor is through. */
   vacate(slot: number): boolean {
     const word = this.load(slot);
-    return this.#letGo(slot, word, nextRound(word, EMPTY));
+    return this.letGo(slot, word, nextRound(word, EMPTY));
   }
 
   /** IDLE -> CHECKING: a health check, a hook, or the end. */
   check(slot: number): boolean {
     const word = this.load(slot);
-    return slotState(word) === IDLE && this.#grasp(slot, word, inState(word, CHECKING, 0));
+    return slotState(word) === IDLE && this.grasp(slot, word, inState(word, CHECKING, 0));
   }
 
   /** RETURNED -> CHECKING. */
   accept(slot: number): boolean {
     const word = this.load(slot);
-    return slotState(word) === RETURNED && this.#grasp(slot, word, inState(word, CHECKING, 0));
+    return slotState(word) === RETURNED && this.grasp(slot, word, inState(word, CHECKING, 0));
   }
 
   /** LEASED(t) -> CHECKING for a thread that is dead, or that asked for it: exactly this lease, flagged or not. */
   seize(slot: number, lease: number): boolean {
-    return this.#grasp(slot, lease, inState(lease, CHECKING, 0)) || this.#grasp(slot, lease | FLAG, inState(lease, CHECKING, 0));
+    return this.grasp(slot, lease, inState(lease, CHECKING, 0)) || this.grasp(slot, lease | FLAG, inState(lease, CHECKING, 0));
   }
 
   /** TAKEN(t) -> IDLE, exactly from the word that was seen: t is dead and granted it to nobody. The owner matches afterwards. */
   repossess(slot: number, taken: number): boolean {
-    return this.#swap(slot, taken, nextRound(taken, IDLE));
+    return this.swap(slot, taken, nextRound(taken, IDLE));
   }
 }
 

@@ -5,10 +5,12 @@ import { isMainThread, MessageChannel, threadId } from 'node:worker_threads';
 import { ControlBlock } from '../shared/control-block.ts';
 import { fromWire, PoolClosedError, PoolError, show } from '../shared/errors.ts';
 import { KeepAlive } from '../shared/keep-alive.ts';
+import { FEATURE_SHARE } from '../shared/layout.ts';
 import { KNOCK, type Knock, REFUSED, type Response, WELCOME } from '../shared/protocol.ts';
 import { isClosed } from '../shared/state.ts';
 import type { PoolHandle } from '../shared/types.ts';
 import { WorkerPool } from './pool.ts';
+import { SharingPool } from './sharing.ts';
 import type { AttachedPool } from './types.ts';
 
 /** A function of the module; @types/node has put it into the wrong interface. */
@@ -81,7 +83,8 @@ async function join(name: string, owner: number, block: ControlBlock, onLeave: (
           reject(new TypeError(`not a pool handle: its buffer is a copy of pool ${show(name)}'s. Pass on pool.handle as it is`));
           return port.close();
         }
-        pool = new WorkerPool(name, block, first[1], port, onLeave);
+        const Attached = (block.constants.features & FEATURE_SHARE) === 0 ? WorkerPool : SharingPool;
+        pool = new Attached(name, block, first[1], port, onLeave);
         port.unref();
         resolve(pool);
         pool.receive(rest);

@@ -55,7 +55,7 @@ export class Calls {
     this.#bells = bells;
     this.#me = lending.me;
     this.#lending = lending;
-    this.#underWay = new Int32Array(lending.held.length);
+    this.#underWay = new Int32Array(lending.leases.length);
     this.#keepAlive = keepAlive;
     this.#receive = receive;
   }
@@ -77,7 +77,7 @@ export class Calls {
       this.#pending.set(id, { slot, serial: this.#lending.serials[slot], resolve, reject });
       this.#keepAlive.hold();
       this.#underWay[slot]++;
-      this.#sendCall(id, slot, this.#lending.held[slot], method, args);
+      this.#sendCall(id, slot, this.#lending.leases[slot], method, args);
     });
   }
 
@@ -103,7 +103,7 @@ export class Calls {
     const id = ++this.#lastId;
     this.#awaited = id;
     this.#answer = undefined;
-    this.send([CALL_SYNC, id, slot, this.#lending.held[slot], method, args], true);
+    this.send([CALL_SYNC, id, slot, this.#lending.leases[slot], method, args], true);
     for (;;) {
       const seen = this.#bells.read(this.#me);
       this.drain();

@@ -6,10 +6,10 @@ import { Borrower } from '../shared/borrower.ts';
 import { now } from '../shared/clock.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
 import { fromWire, PoolClosedError, RemoteCallError, show, toWire } from '../shared/errors.ts';
-import { FEATURE_SHARE, TALLY_TIMED_OUT } from '../shared/layout.ts';
+import { TALLY_TIMED_OUT } from '../shared/layout.ts';
 import { isServed } from '../shared/lending.ts';
 import { MARK_SYNC, NONE } from '../shared/line.ts';
-import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, SHARED, TRACE } from '../shared/protocol.ts';
+import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, TRACE } from '../shared/protocol.ts';
 import { CLOSED } from '../shared/state.ts';
 import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
 import { Calls } from './calls.ts';
@@ -20,15 +20,9 @@ type Out = 'no' | 'detached' | 'pool-ended' | 'owner-gone';
 
 export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T> {
   readonly #port: MessagePort;
-  readonly #calls: Calls;
+  protected readonly calls: Calls;
   readonly #caller: Caller;
   readonly #syncCaller: Caller;
-  readonly #shares: boolean;
-  /** Nothing else, and without a trace. */
-  readonly #handsOutLeases: boolean;
-  /** What `share` made of each resource; and which slot a value belongs to. */
-  readonly #shared = new Map<number, { generation: number; value: unknown }>();
-  readonly #slotByValue = new Map<unknown, number>();
   readonly #factoryErrors = new Map<number, { ticket: number; error: unknown }>();
   readonly #sleeper: Sleeper;
   readonly #left: Promise<void>;
@@ -44,9 +38,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     this.#left = new Promise((resolve) => {
       this.#hasLeft = resolve;
     });
-    this.#calls = new Calls(name, port, block.bells, this.lending, this.keepAlive, (response) => this.#receive(response));
-    this.#shares = (block.constants.features & FEATURE_SHARE) !== 0;
-    this.#handsOutLeases = !this.#shares && !this.traced;
+    this.calls = new Calls(name, port, block.bells, this.lending, this.keepAlive, (response) => this.heard(response));
     this.#caller = {
       pool: this,
       label: `Remote of pool ${show(name)}`,
@@ -68,9 +60,9 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   acquireSync(options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T> {
     if (options === undefined) {
       const slot = this.lending.tryBorrow();
-      if (slot !== NONE) return this.#handOutSync(slot);
+      if (slot !== NONE) return this.handOutSync(slot);
     }
-    return this.#handOutSync(this.#borrowSync(options));
+    return this.handOutSync(this.#borrowSync(options));
   }
 
   #borrowSync(options: Pick<AcquireOptions, 'timeout'> | undefined): number {
@@ -90,7 +82,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   tryAcquireSync(): SyncRemote<T> | null {
     const slot = this.lending.tryBorrow();
-    return slot === NONE ? this.#tryInLine() : this.#handOutSync(slot);
+    return slot === NONE ? this.#tryInLine() : this.handOutSync(slot);
   }
 
   #tryInLine(): SyncRemote<T> | null {
@@ -98,12 +90,12 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     if (cell === NONE) return null;
     const ticket = this.block.line.ticket(cell);
     const outcome = this.#sleep(cell, 0);
-    return isServed(outcome) ? this.#handOutSync(outcome) : this.nothing(outcome, cell, ticket);
+    return isServed(outcome) ? this.handOutSync(outcome) : this.nothing(outcome, cell, ticket);
   }
 
   #sleep(cell: number, timeout: number): number {
     // What the owner should do before we can be served may still lie here.
-    this.#calls.flush();
+    this.calls.flush();
     const since = now();
     try {
       return sleepInLine(this.lending, cell, timeout, this.#sleeper);
@@ -120,7 +112,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     const slot = this.#borrowSync(options);
     const serial = this.lending.serials[slot];
     try {
-      return body(this.#handOutSync(slot));
+      return body(this.handOutSync(slot));
     } finally {
       if (this.lending.serials[slot] === serial) this.giveBack(slot);
     }
@@ -129,18 +121,13 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   // ── what is handed out
 
   protected override handOut(slot: number): Remote<T> {
-    return this.#handsOutLeases ? makeRemote(this.#caller, slot, this.lending.serials[slot]) : this.#handOutSpecially(slot, this.#caller);
+    if (this.traced) this.trace(slot);
+    return makeRemote(this.#caller, slot, this.lending.serials[slot]);
   }
 
-  #handOutSync(slot: number): SyncRemote<T> {
-    return this.#handsOutLeases
-      ? makeRemote(this.#syncCaller, slot, this.lending.serials[slot])
-      : this.#handOutSpecially(slot, this.#syncCaller);
-  }
-
-  #handOutSpecially<R extends Remote<T> | SyncRemote<T>>(slot: number, caller: Caller): R {
-    if (this.traced) this.#trace(slot);
-    return this.#shares ? (this.#sharedValue(slot) as R) : makeRemote(caller, slot, this.lending.serials[slot]);
+  protected handOutSync(slot: number): SyncRemote<T> {
+    if (this.traced) this.trace(slot);
+    return makeRemote(this.#syncCaller, slot, this.lending.serials[slot]);
   }
 
   synchronous(resource: Remote<T> | SyncRemote<T>): SyncRemote<T> {
@@ -153,71 +140,57 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   /** The same lease. Over or not: its calls say so. */
   #again<R extends Remote<T> | SyncRemote<T>>(resource: Remote<T> | SyncRemote<T>, caller: Caller): R {
-    if (this.#shares) return resource as R;
     const before = callerOf(resource);
     if (before !== this.#syncCaller && before !== this.#caller)
       throw new TypeError(`pool ${show(this.name)}: ${show(resource)} is not something that this pool has handed out`);
     return makeRemote(caller, remoteSlot(resource), remoteSerial(resource));
   }
 
-  #sharedValue(slot: number): unknown {
-    // The owner posted the value before the slot could be had, so it is here or in the port.
-    if (this.#shared.get(slot)?.generation !== this.block.generation(slot)) this.#calls.drain();
-    const shared = this.#shared.get(slot);
-    if (shared === undefined) {
-      // Nothing was ever made there: the owner looks after it.
-      const error = this.damaged(`slot ${slot} has no resource`);
-      this.giveUp(slot, error);
-      throw error;
-    }
-    this.#slotByValue.set(shared.value, slot);
-    return shared.value;
-  }
-
-  #trace(slot: number): void {
+  protected trace(slot: number): void {
     const stack = new Error('borrowed here').stack ?? '';
-    this.#calls.send([TRACE, slot, this.lending.held[slot], stack], true);
+    this.calls.send([TRACE, slot, this.lending.leases[slot], stack], true);
   }
 
   protected override slotOf(resource: Remote<T> | SyncRemote<T>): number {
-    if (this.#shares) return this.#slotOfShared(resource);
     return currentSlot(resource, this, this.lending.serials);
-  }
-
-  #slotOfShared(value: unknown): number {
-    const slot = this.#slotByValue.get(value);
-    return slot !== undefined && this.lending.held[slot] !== 0 ? slot : NONE;
   }
 
   // ── giving back
 
+  /** The way that most returns take, written out: see `Slots.borrowAgain`. */
+  override release(resource: Remote<T> | SyncRemote<T>): void {
+    const slot = this.slotOf(resource);
+    if (slot === NONE || this.calls.underWay(slot) !== 0) super.release(resource as Remote<T>);
+    else this.lending.giveBack(slot);
+  }
+
   protected override giveBack(slot: number): void {
-    if (this.#calls.underWay(slot) === 0) this.lending.giveBack(slot);
+    if (this.calls.underWay(slot) === 0) this.lending.giveBack(slot);
     else this.#giveBackLater(slot);
   }
 
   #giveBackLater(slot: number): void {
     // The owner does it for us when the calls have settled: this thread may be asleep by then.
-    this.#calls.forget(slot);
-    this.#calls.send([RELEASE, slot, this.lending.forget(slot)]);
+    this.calls.forget(slot);
+    this.calls.send([RELEASE, slot, this.lending.forget(slot)]);
   }
 
   protected override giveUp(slot: number, error: Error): void {
-    this.#calls.forget(slot);
-    this.#calls.send([DESTROY, slot, this.lending.forget(slot), toWire(error)], true);
+    this.calls.forget(slot);
+    this.calls.send([DESTROY, slot, this.lending.forget(slot), toWire(error)], true);
   }
 
   // ── calling
 
   #call(slot: number, serial: number, method: string, args: unknown[]): Promise<unknown> {
     const refusal = this.#refuseCall(slot, serial, method);
-    return refusal === undefined ? this.#calls.call(slot, method, args) : Promise.reject(refusal);
+    return refusal === undefined ? this.calls.call(slot, method, args) : Promise.reject(refusal);
   }
 
   #callSync(slot: number, serial: number, method: string, args: readonly unknown[]): unknown {
     const refusal = this.#refuseCall(slot, serial, method);
     if (refusal !== undefined) throw refusal;
-    return this.#calls.callSync(slot, method, args, this.#sleeper.assertOwnerAlive);
+    return this.calls.callSync(slot, method, args, this.#sleeper.assertOwnerAlive);
   }
 
   override async call<K extends MethodName<Remote<T>>>(
@@ -229,7 +202,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     checkAcquireOptions(options);
     options?.signal?.throwIfAborted();
     this.assertOpen();
-    return this.#calls.errand(method, args, options?.timeout, options?.signal) as Promise<Result<Remote<T>, K>>;
+    return this.calls.errand(method, args, options?.timeout, options?.signal) as Promise<Result<Remote<T>, K>>;
   }
 
   #refuseCall(slot: number, serial: number, method: string): Error | undefined {
@@ -241,19 +214,12 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   // ── what comes through the port
 
   receive(responses: readonly Response[]): void {
-    this.#calls.receive(responses);
+    this.calls.receive(responses);
   }
 
-  #receive(response: Response): void {
+  /** Whatever is not an answer. */
+  protected heard(response: Response): void {
     switch (response[0]) {
-      case SHARED: {
-        const [, slot, generation, value] = response;
-        // The value may have been another slot's since: a port number, say, that was free again.
-        const old = this.#shared.get(slot)?.value;
-        if (this.#slotByValue.get(old) === slot) this.#slotByValue.delete(old);
-        this.#shared.set(slot, { generation, value });
-        break;
-      }
       case FACTORY_FAILURE:
         // One for each cell at most, so that those whose waiter left first do not pile up.
         this.#factoryErrors.set(response[1], { ticket: response[2], error: fromWire(response[3]) });
@@ -268,7 +234,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   protected override factoryError(cell: number, ticket: number): unknown {
-    this.#calls.drain();
+    this.calls.drain();
     const found = this.#factoryErrors.get(cell);
     this.#factoryErrors.delete(cell);
     if (found?.ticket === ticket) return found.error;
@@ -299,7 +265,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   /** The port has closed. */
   disconnected(): void {
     if (this.#out === 'no') this.#ownerGone();
-    this.#calls.abandon(() => this.outError());
+    this.calls.abandon(() => this.outError());
     this.#hasLeft();
     this.keepAlive.end();
   }
@@ -308,11 +274,11 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     // Nobody will make, check or reclaim anything any more: say so to every thread.
     this.block.state.set(CLOSED);
     this.#goOut('owner-gone');
-    this.#calls.abandon(() => this.outError());
+    this.calls.abandon(() => this.outError());
   }
 
   protected override lookUp(): void {
-    if (this.#out === 'no' && !this.#calls.isConnected()) this.#ownerGone();
+    if (this.#out === 'no' && !this.calls.isConnected()) this.#ownerGone();
   }
 
   #assertOwnerAlive(): void {
@@ -327,13 +293,13 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     this.doorbell.end();
     this.#onLeave();
     this.waiters.abandon(() => this.outError());
-    for (const [slot, lease] of this.lending.held.entries()) if (lease !== 0) this.giveBack(slot);
+    for (const [slot, serial] of this.lending.serials.entries()) if (serial !== 0) this.giveBack(slot);
   }
 
   detach(): Promise<void> {
     if (this.#out === 'no') {
       this.#goOut('detached');
-      this.#calls.send([LEAVE], true);
+      this.calls.send([LEAVE], true);
     }
     return this.keepAlive.during(this.#left);
   }

@@ -42,7 +42,7 @@ class Leased {
   }
 
   /** The slot of a lease of this attachment that is not over, or NONE. `serials`: those of its leases, by slot. */
-  static current(value: unknown, pool: object, serials: Float64Array): number {
+  static current(value: unknown, pool: object, serials: readonly number[]): number {
     if (typeof value !== 'object' || value === null || !(#caller in value) || value.#caller.pool !== pool) return NONE;
     const slot = value.#slot;
     return serials[slot] === value.#serial ? slot : NONE;

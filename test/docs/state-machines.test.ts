@@ -94,7 +94,7 @@ describe('slot', () => {
     // A round before, so that every remembered word is a real one.
     idle();
     leased();
-    table.giveBack(slot, seen.lease);
+    table.giveBack(slot, seen.lease, (seen.lease + slots.leaving(A)) | 0);
     table.take(slot, word(), A);
     seen.taken = word();
     table.putBack(slot, A);
@@ -133,10 +133,11 @@ describe('slot', () => {
   /** Each function with the arguments of a proper caller: B borrows and picks up, A is whoever had it before. True: it says that it did it. */
   const calls: Record<string, (on: Case) => boolean> = {
     borrow: ({ table, slot }) => table.borrow(slot, slots.leasedTo(B)) !== 0,
+    borrowAgain: ({ table, slot, seen }) => table.borrowAgain(slot, seen.idle, (seen.idle + slots.leasing(B)) | 0),
     take: ({ table, slot, seen }) => table.take(slot, seen.idle, B),
     putBack: ({ table, slot }) => table.putBack(slot, A),
     pickUp: ({ table, slot }) => table.pickUp(slot, B) !== 0,
-    giveBack: ({ table, slot, seen }) => table.giveBack(slot, seen.lease),
+    giveBack: ({ table, slot, seen }) => table.giveBack(slot, seen.lease, (seen.lease + slots.leaving(A)) | 0),
     giveBackFlagged: ({ table, slot, seen }) => table.giveBackFlagged(slot, seen.lease),
     handIn: ({ table, slot, seen }) => table.handIn(slot, seen.lease),
     reserve: ({ table, slot }) => table.reserve(slot),
@@ -148,13 +149,15 @@ describe('slot', () => {
     seize: ({ table, slot, seen }) => table.seize(slot, seen.lease),
     repossess: ({ table, slot, seen }) => table.repossess(slot, seen.taken),
   };
+  /** What the others are made of. */
+  const PARTS = ['swap', 'grasp', 'letGo'];
   const NEEDS_FLAG = ['giveBackFlagged', 'handIn'];
   const REFUSES_FLAG = ['giveBack'];
 
   test('page and code have the same transitions', () => expect(pairs(rows)).toEqual(declared(slots.SLOT_TRANSITIONS)));
 
   test('page, code and this test have the same functions', () => {
-    const moving = methodsOf(slots.Slots).filter((name) => !['has', 'at', 'load', 'flag', 'salvage'].includes(name));
+    const moving = methodsOf(slots.Slots).filter((name) => ![...PARTS, 'has', 'at', 'load', 'flag', 'salvage'].includes(name));
     expect(functionsOf(rows)).toEqual(moving.sort());
     expect(Object.keys(calls).sort()).toEqual(moving.sort());
   });

@@ -26,8 +26,8 @@ describe('acquire and release: two threads, one slot', () => {
     const bad = mutant(
       'borrow stores',
       'shared/slot.ts',
-      '!== IDLE || Atomics.compareExchange(this.#words, at, idle, leased) !== idle) return 0;',
-      '!== IDLE) return 0;\n    Atomics.store(this.#words, at, leased);',
+      'if (Atomics.compareExchange(this.words, at, idle, leased) !== idle) return false;',
+      'if (Atomics.load(this.words, at) !== idle) return false;\n    Atomics.store(this.words, at, leased);',
     );
     expect((await breaks(race, exhaustive(), bad)).kind).toBe('invariant');
   });
@@ -36,8 +36,8 @@ describe('acquire and release: two threads, one slot', () => {
     const bad = mutant(
       'giveBack stores',
       'shared/slot.ts',
-      'return Atomics.compareExchange(this.#words, this.#base + slot * SLOT_STRIDE, lease, idle) === lease;',
-      'Atomics.store(this.#words, this.at(slot), idle);\n    return true;',
+      'return Atomics.compareExchange(this.words, this.base + slot * SLOT_STRIDE, lease, idle) === lease;',
+      'Atomics.store(this.words, this.at(slot), idle);\n    return true;',
     );
     expect((await breaks(race, exhaustive(), bad)).kind).toBe('deadlock');
   });

@@ -79,7 +79,7 @@ export class Actor {
   /** Uses it and gives it back, if it got one. */
   spend(slot: number): void {
     if (slot < 0) return;
-    this.context.assert(this.lending.held[slot] !== 0, `slot ${slot} was not there to be picked up`);
+    this.context.assert(this.lending.holds(slot), `slot ${slot} was not there to be picked up`);
     this.use(slot);
     this.release(slot);
   }
@@ -93,10 +93,12 @@ export class Actor {
 }
 
 /** What setup says we have borrowed. Plain reads: not part of the race. */
-export function adopt({ code }: PoolContext, { block, held, me }: Lending): void {
-  for (let slot = 0; slot < held.length; slot++) {
+export function adopt({ code }: PoolContext, { block, leases, serials, me }: Lending): void {
+  for (let slot = 0; slot < leases.length; slot++) {
     const word = block.words[block.slots.at(slot)];
-    if (code.slots.slotState(word) === code.slots.LEASED && code.slots.slotThread(word) === me) held[slot] = code.slots.leaseOf(word);
+    if (code.slots.slotState(word) !== code.slots.LEASED || code.slots.slotThread(word) !== me) continue;
+    leases[slot] = code.slots.leaseOf(word);
+    serials[slot] = 1;
   }
 }
 

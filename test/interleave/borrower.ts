@@ -94,7 +94,7 @@ export function borrowerOf(context: PoolContext): TestBorrower {
     }
 
     holds(slot: number): boolean {
-      return this.lending.held[slot] !== 0;
+      return this.lending.holds(slot);
     }
 
     spend(slot: number): void {

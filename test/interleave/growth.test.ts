@@ -37,14 +37,14 @@ describe('growth from EMPTY', () => {
     mutant(
       'a match that does not ask for more',
       'shared/lending.ts',
-      'else if (!this.flagAll()) return this.#mayGrow();',
+      'else if (!this.flagAll()) return this.mayGrow();',
       'else if (!this.flagAll()) return false;',
     ),
     mutant(
       'an offer without the flag',
       'shared/slot.ts',
-      'return this.#letGo(slot, word, inState(word, TAKEN, 0) | FLAG);',
-      'return this.#letGo(slot, word, nextRound(word, IDLE));',
+      'return this.letGo(slot, word, inState(word, TAKEN, 0) | FLAG);',
+      'return this.letGo(slot, word, nextRound(word, IDLE));',
     ),
   );
 });

@@ -42,8 +42,8 @@ describe('joiners against a release: three threads, one slot', () => {
     const bad = mutant(
       'one look',
       'shared/lending.ts',
-      'else if (!this.flagAll()) return this.#mayGrow();',
-      'else {\n        this.flagAll();\n        return this.#mayGrow();\n      }',
+      'else if (!this.flagAll()) return this.mayGrow();',
+      'else {\n        this.flagAll();\n        return this.mayGrow();\n      }',
     );
     expect((await breaks(race, exhaustive(), bad)).kind).toBe('deadlock');
   });

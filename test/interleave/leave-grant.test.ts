@@ -64,8 +64,8 @@ describe('a waiter gives up while it is granted', () => {
     mutant(
       'a waiter that cancels keeps what it was granted',
       'shared/lending.ts',
-      'if (this.block.isRetired(slot)) this.#handIn(slot, lease);\n    else this.#passOn(slot, lease);',
-      'if (this.block.isRetired(slot)) this.#handIn(slot, lease);',
+      'if (this.block.isRetired(slot)) this.handIn(slot, lease);\n    else this.passOn(slot, lease);',
+      'if (this.block.isRetired(slot)) this.handIn(slot, lease);',
     ),
   );
 });

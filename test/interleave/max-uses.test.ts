@@ -37,9 +37,9 @@ describe('maxUses', () => {
     mutant(
       'the last hand-out is not flagged',
       'shared/lending.ts',
-      'if (this.block.uses(slot) >= this.#maxUses) this.#slots.flag(slot);',
+      'if (this.block.uses(slot) >= this.maxUses) this.slots.flag(slot);',
       '',
     ),
-    mutant('one use too many', 'shared/lending.ts', 'uses(slot) >= this.#maxUses) this.#slots', 'uses(slot) > this.#maxUses) this.#slots'),
+    mutant('one use too many', 'shared/lending.ts', 'uses(slot) >= this.maxUses) this.slots', 'uses(slot) > this.maxUses) this.slots'),
   );
 });

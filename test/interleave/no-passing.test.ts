@@ -27,8 +27,8 @@ describe('nobody passes the line', () => {
   const blind = mutant(
     'the fast path does not look at the line',
     'shared/lending.ts',
-    ' || !isLineEmpty(this.#words[LINE_WORD])) return this.#tryBorrowGuarded()',
-    ') return this.#tryBorrowGuarded()',
+    ' || !isLineEmpty(this.words[LINE_WORD])) return this.tryBorrowGuarded()',
+    ') return this.tryBorrowGuarded()',
   );
   caught(race, exhaustive(), blind);
 });

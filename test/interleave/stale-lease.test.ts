@@ -7,9 +7,9 @@ const LEASE = 0;
 
 const borrowsTwice = (context: PoolContext): void => {
   const actor = new Actor(context);
-  const { held } = actor.lending;
+  const { leases } = actor.lending;
   const slot = actor.acquire();
-  context.shared.notes[LEASE] = held[slot];
+  context.shared.notes[LEASE] = leases[slot];
   actor.release(slot);
   actor.round();
 };
@@ -40,15 +40,11 @@ describe('a lease is seized late', () => {
 
   const same = 'const nextRound = (word: number, state: number): number => ((word & VERSION_MASK) + VERSION_ONE) | 0 | state;';
   const kept = 'const nextRound = (word: number, state: number): number => (word & VERSION_MASK) | state;';
-  const next = '((lease & VERSION_MASK) + VERSION_ONE) | 0 | IDLE;';
+  const next = 'VERSION_ONE - leasing(thread);';
   caught(
     race,
     exhaustive(),
-    together(
-      'a slot without versions',
-      mutant('', 'shared/slot.ts', same, kept),
-      mutant('', 'shared/slot.ts', next, '(lease & VERSION_MASK) | IDLE;'),
-    ),
+    together('a slot without versions', mutant('', 'shared/slot.ts', same, kept), mutant('', 'shared/slot.ts', next, '-leasing(thread);')),
   );
   caught(
     race,
@@ -56,8 +52,8 @@ describe('a lease is seized late', () => {
     mutant(
       'any lease is seized',
       'shared/slot.ts',
-      'return this.#grasp(slot, lease, inState(lease, CHECKING, 0)) || this.#grasp(slot, lease | FLAG, inState(lease, CHECKING, 0));',
-      'Atomics.store(this.#words, this.at(slot), inState(lease, CHECKING, 0));\n    return true;',
+      'return this.grasp(slot, lease, inState(lease, CHECKING, 0)) || this.grasp(slot, lease | FLAG, inState(lease, CHECKING, 0));',
+      'Atomics.store(this.words, this.at(slot), inState(lease, CHECKING, 0));\n    return true;',
     ),
   );
 });

@@ -54,15 +54,16 @@ const two = poolRace(
 
 /** Holds slot 0 or slot 1, and never both: one of them is idle all along. */
 const juggle = (context: PoolContext): void => {
-  const { block, held, me } = new Actor(context).lending;
+  const { block, leases, me } = new Actor(context).lending;
+  const { leasedTo, leaving } = context.code.slots;
   let holds = 0;
-  let lease = held[0];
+  let lease = leases[0];
   for (let times = 0; times < 2; times++) {
-    block.slots.giveBack(holds, lease);
+    block.slots.giveBack(holds, lease, (lease + leaving(me)) | 0);
     holds = 1 - holds;
-    lease = block.slots.borrow(holds, context.code.slots.leasedTo(me));
+    lease = block.slots.borrow(holds, leasedTo(me));
   }
-  block.slots.giveBack(holds, lease);
+  block.slots.giveBack(holds, lease, (lease + leaving(me)) | 0);
 };
 const looks = (context: PoolContext): void => {
   context.assert(!new Actor(context).lending.block.census.isSpokenFor(false), 'it said no, though one was idle all along');

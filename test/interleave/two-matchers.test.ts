@@ -35,8 +35,8 @@ describe('two matchers, one waiter', () => {
     mutant(
       'a take that stores',
       'shared/slot.ts',
-      'return this.#swap(slot, idle, inState(idle, TAKEN, me) | FLAG);',
-      'Atomics.store(this.#words, this.at(slot), inState(idle, TAKEN, me) | FLAG);\n    return true;',
+      'return this.swap(slot, idle, inState(idle, TAKEN, me) | FLAG);',
+      'Atomics.store(this.words, this.at(slot), inState(idle, TAKEN, me) | FLAG);\n    return true;',
     ),
   );
 });

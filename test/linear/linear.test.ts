@@ -55,8 +55,8 @@ describe('histories of real threads', () => {
     [
       'whoever finds something idle takes it, line or not',
       'shared/lending.ts',
-      ' || !isLineEmpty(this.#words[LINE_WORD])) return this.#tryBorrowGuarded()',
-      ') return this.#tryBorrowGuarded()',
+      ' || !isLineEmpty(this.words[LINE_WORD])) return this.tryBorrowGuarded()',
+      ') return this.tryBorrowGuarded()',
     ],
     [
       'the youngest is served first',
@@ -67,8 +67,8 @@ describe('histories of real threads', () => {
     [
       'what is out may be taken',
       'shared/slot.ts',
-      '(idle & STATE_MASK) !== IDLE || Atomics',
-      '((idle & STATE_MASK) !== IDLE && (idle & STATE_MASK) !== LEASED) || Atomics',
+      'slotState(idle) === IDLE && this',
+      '(slotState(idle) === IDLE || slotState(idle) === LEASED) && this',
     ],
   ])('a pool in which %s is refused', { timeout: 60_000 }, async (_, file, find, replace) => {
     const { code, remove } = broken(file, find, replace);

@@ -177,6 +177,16 @@ describe('waitTime', () => {
   });
 });
 
+test('of the holds of a thread one in 256 is timed, and at first each whose number is a power of two', async () => {
+  const pool = await open({ ...workshop(), max: 1 });
+  const counts: number[] = [];
+  for (const holds of [1, 2, 2, 8, 256, 300, 512, 2560]) {
+    while (pool.stats().acquired < holds) pool.release(await pool.acquire());
+    counts.push(pool.stats().holdTime.count);
+  }
+  expect(counts).toEqual([1, 2, 2, 4, 9, 9, 10, 18]);
+});
+
 test('holdTime knows, from samples, how long resources are out', async () => {
   const pool = await open({ ...workshop(), max: 50 });
   for (let round = 0; round < 6; round++) {

@@ -23,12 +23,12 @@ const within = (file: string, ...wrongs: readonly Wrong[]): Listed[] =>
 export const mutants: readonly Listed[] = [
   ...within(
     'shared/slot.ts',
-    ['a slot picked up loses its flag', 'this.#swap(slot, word, lease | FLAG)) return 0;', 'this.#swap(slot, word, lease)) return 0;'],
+    ['a slot picked up loses its flag', 'this.swap(slot, word, lease | FLAG)) return 0;', 'this.swap(slot, word, lease)) return 0;'],
     ['a slot is taken without a flag', 'inState(idle, TAKEN, me) | FLAG', 'inState(idle, TAKEN, me)'],
     ['the version of a slot stays', '((word & VERSION_MASK) + VERSION_ONE) | 0 | state', '(word & VERSION_MASK) | state'],
     ['anybody puts a slot back', ' === TAKEN && slotThread(word) === me && ', ' === TAKEN && '],
     ['a slot that is taken is not flagged', 'case LEASED:\n        case TAKEN:\n', 'case LEASED:\n'],
-    ['only an unflagged lease is seized', ' || this.#grasp(slot, lease | FLAG, inState(lease, CHECKING, 0))', ''],
+    ['only an unflagged lease is seized', ' || this.grasp(slot, lease | FLAG, inState(lease, CHECKING, 0))', ''],
     ['a flagged return expects no flag', 'lease | FLAG, nextRound(lease, IDLE)', 'lease, nextRound(lease, IDLE)'],
     ['slots are one more than there are', 'slot < this.count', 'slot <= this.count'],
   ),
@@ -69,17 +69,12 @@ export const mutants: readonly Listed[] = [
     'shared/lending.ts',
     [
       'the fast path passes the line',
-      ' || !isLineEmpty(this.#words[LINE_WORD])) return this.#tryBorrowGuarded()',
-      ') return this.#tryBorrowGuarded()',
+      ' || !isLineEmpty(this.words[LINE_WORD])) return this.tryBorrowGuarded()',
+      ') return this.tryBorrowGuarded()',
       'interleave/no-passing',
     ],
-    ['the fast path does not flag', 'this.#borrowAnother(FLAG)', 'this.#borrowAnother(0)', 'main/before-release'],
-    [
-      'one use more than maxUses',
-      'uses(slot) >= this.#maxUses) this.#slots',
-      'uses(slot) > this.#maxUses) this.#slots',
-      'interleave/max-uses',
-    ],
+    ['the fast path does not flag', 'this.borrowAnother(FLAG)', 'this.borrowAnother(0)', 'main/before-release'],
+    ['one use more than maxUses', 'uses(slot) >= this.maxUses) this.slots', 'uses(slot) > this.maxUses) this.slots', 'interleave/max-uses'],
     ['a flagged release does not match', 'lease)) return;\n    this.match();', 'lease)) return;', 'interleave/join-release'],
     [
       'handed in, and nobody told',
@@ -103,7 +98,7 @@ export const mutants: readonly Listed[] = [
     ],
     ['a match that finds nothing flags nothing', 'else if (!this.flagAll()) return', 'else return', 'interleave/join-release'],
     ['granted, and nobody woken', 'this.wake(cellThread(first.word));\n        return true;', 'return true;', 'interleave/join-release'],
-    ['a thread that has left still borrows', 'this.#left = CLOSED;', ''],
+    ['a thread that has left still borrows', 'this.left = CLOSED;', ''],
     ['a thread that only borrows never looks up', 'LOOK_EVERY = 250', 'LOOK_EVERY = 2_500_000_000', 'worker/owner-death'],
   ),
   ...within('shared/census.ts', [

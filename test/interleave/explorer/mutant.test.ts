@@ -35,6 +35,7 @@ describe('mutants', () => {
 
   test('plain accesses become operations', () => {
     expect(madeVisible('x = this.#words[a + 1];')).toBe('x = Atomics.load(this.#words, a + 1);');
+    expect(madeVisible('x = this.words[a + 1];')).toBe('x = Atomics.load(this.words, a + 1);');
     expect(madeVisible('this.#words[a] = b;')).toBe('Atomics.store(this.#words, a, b);');
     expect(madeVisible('const n = ++this.#words[a];')).toBe('const n = Atomics.store(this.#words, a, Atomics.load(this.#words, a) + 1);');
   });

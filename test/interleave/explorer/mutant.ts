@@ -35,14 +35,14 @@ export const everyAccess = (files: readonly string[], of: Mutant = { name: '', e
   visible: files,
 });
 
-const PLAIN = /(\+\+)?this\.#words\[([^[\]]+)\](?: = ([^=][^;]*);)?/g;
+const PLAIN = /(\+\+)?this\.(#?words)\[([^[\]]+)\](?: = ([^=][^;]*);)?/g;
 
 /** `this.#words[i]` to `Atomics.load(this.#words, i)`, `this.#words[i] = v;` to a store, `++this.#words[i]` to a load and a store. */
 export function madeVisible(text: string): string {
-  return text.replace(PLAIN, (_, increment: string | undefined, index: string, value: string | undefined) => {
-    const load = `Atomics.load(this.#words, ${index})`;
-    if (increment !== undefined) return `Atomics.store(this.#words, ${index}, ${load} + 1)`;
-    return value === undefined ? load : `Atomics.store(this.#words, ${index}, ${value});`;
+  return text.replace(PLAIN, (_, increment: string | undefined, words: string, index: string, value: string | undefined) => {
+    const load = `Atomics.load(this.${words}, ${index})`;
+    if (increment !== undefined) return `Atomics.store(this.${words}, ${index}, ${load} + 1)`;
+    return value === undefined ? load : `Atomics.store(this.${words}, ${index}, ${value});`;
   });
 }
 
