@@ -65,7 +65,7 @@ export const handOffs: Question = {
   async run(effort): Promise<Row[]> {
     const rows: Row[] = [];
     // A slice is spread over threads that have to wake each other: it takes longer to tell anything.
-    const longer = { rounds: Math.ceil(effort.rounds * 0.6), slice: effort.slice * 3 };
+    const longer = { rounds: Math.ceil(effort.rounds * 0.6), slice: effort.slice * 8 };
     for (const { count, slots, holds } of CASES)
       rows.push(...(await withThreads(count, (threads) => contend(threads, slots, holds, longer))));
     return rows;

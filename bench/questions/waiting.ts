@@ -20,7 +20,7 @@ import { type BenchThread, withThreads } from '../frame/thread.ts';
 const THREADS = 8;
 const HOLD_MS = 100;
 const TRY_EVERY_MS = 1;
-const PAUSE_MS = 100;
+const PAUSE_MS = 400;
 
 const SLEEP = 'sleep, 100 ms at a time';
 const CONTENDERS = ['cenote', SLEEP, 'one long sleep', 'permits by message', 'try every ms'] as const;
@@ -31,9 +31,9 @@ export const waiting: Question = {
   asks: 'CPU time of a process whose 8 threads wait for one slot held for 100 ms at a time, over one that just sleeps',
   async run({ rounds, slice }): Promise<Row[]> {
     // Slices in which every thread has its turn, so that few rounds tell enough.
-    const effort: Effort = { rounds: Math.ceil(rounds / 3), slice: slice * 25 };
+    const effort: Effort = { rounds: Math.ceil(rounds / 3), slice: slice * 50 };
     const whole = await interleave(['cenote', SLEEP], Math.ceil(rounds / 5), async (name) =>
-      inProcess<number>(import.meta.url, 'wholeProcess', [name, effort.slice * 2]),
+      inProcess<number>(import.meta.url, 'wholeProcess', [name, effort.slice]),
     );
     const meanwhile = await inProcess<Figures>(import.meta.url, 'meanwhile', [effort]);
     return [
@@ -53,8 +53,10 @@ export async function wholeProcess(contender: Contender, slice: number): Promise
 }
 
 export async function meanwhile({ rounds, slice }: Effort): Promise<Figures> {
-  return withPool((threads) =>
-    interleave(CONTENDERS, rounds, async (name) => {
+  return withPool(async (threads) => {
+    // Code that has seldom run is not compiled, and after 100 ms of sleep it is in no cache: a hand-over then takes five times as long.
+    for (const name of CONTENDERS) await heat(threads, import.meta.url, 'warm', [name, slice], slice);
+    return interleave(CONTENDERS, rounds, async (name) => {
       let before = process.cpuUsage();
       let used = 0;
       const { seconds } = await heat(threads, import.meta.url, 'work', [name, slice], slice, {
@@ -69,8 +71,8 @@ export async function meanwhile({ rounds, slice }: Effort): Promise<Figures> {
       // What compiler and collector still do in the background is not the next one's.
       await later(PAUSE_MS);
       return used / seconds;
-    }),
-  );
+    });
+  });
 }
 
 async function withPool<V>(body: (threads: readonly BenchThread[]) => Promise<V>): Promise<V> {
@@ -110,6 +112,14 @@ export async function setUp(handle: PoolHandle<object>, port: MessagePort, bells
     sleep(resource === null ? TRY_EVERY_MS : HOLD_MS);
     if (resource !== null) pool.release(resource);
   });
+}
+
+/** The same with holds of no time at all. */
+export function warm(contender: Contender, slice: number, me: number, signals: Int32Array): void {
+  const way = ways.get(contender)!;
+  const runner = new Runner(me, signals);
+  runner.start();
+  while (!runner.stopped()) way(() => {}, slice);
 }
 
 export function work(contender: Contender, slice: number, me: number, signals: Int32Array): void {

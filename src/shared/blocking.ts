@@ -1,4 +1,5 @@
 /** A waiter that sleeps: blocks its thread until it is served, or until its time is over. */
+import { availableParallelism } from 'node:os';
 import { now } from './clock.ts';
 import { type Lending, PENDING } from './lending.ts';
 import { NONE } from './line.ts';
@@ -13,6 +14,9 @@ export const TIMED_OUT = -1000;
 export const SLICE = 750;
 /** How long somebody who is alone in the line spins before it sleeps, in ms. Sleeping and waking cost about as much. */
 const SPIN = 0.025;
+/** The same where whoever has what it waits for may itself be waiting for a core: long enough for holds that are over at once. */
+const SHORT_SPIN = 0.006;
+const CORES = availableParallelism();
 
 export interface Sleeper {
   /** Called when it has slept for a while and nobody rang; may throw to give up (the caller leaves the line). */
@@ -23,9 +27,9 @@ export interface Sleeper {
 
 /** An outcome of `collect` for the waiter in `cell`, or of `instead`, or TIMED_OUT. `timeout` in ms, 0: for ever. */
 export function sleepInLine(lending: Lending, cell: number, timeout: number, sleeper: Sleeper): number {
-  const { bells, line } = lending.block;
+  const { bells, line, slots } = lending.block;
   const deadline = timeout === 0 ? Number.POSITIVE_INFINITY : now() + timeout;
-  if (line.waiting() === 1) spin(lending, cell);
+  if (line.waiting() === 1) spin(lending, cell, slots.count < CORES ? SPIN : SHORT_SPIN);
   for (;;) {
     // Read before looking: a ring after this keeps the sleep from beginning.
     const seen = bells.read(lending.me);
@@ -40,7 +44,7 @@ export function sleepInLine(lending: Lending, cell: number, timeout: number, sle
   }
 }
 
-function spin(lending: Lending, cell: number): void {
-  const end = now() + SPIN;
+function spin(lending: Lending, cell: number, limit: number): void {
+  const end = now() + limit;
   while (lending.isWaiting(cell) && now() < end);
 }
