@@ -1,7 +1,7 @@
 /** The page that has the figures: its one block of them, between two marks, is replaced as a whole. */
 import { readFileSync, writeFileSync } from 'node:fs';
 
-const BEGIN = '<!-- figures: written by npm run bench -- --into docs/performance.md -->';
+const BEGIN = '<!-- figures: written by npm run bench, with --into and the name of this page -->';
 const END = '<!-- end of figures -->';
 
 /** Throws if there is no such page, or no place for figures in it. */

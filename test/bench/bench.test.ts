@@ -157,8 +157,7 @@ describe('npm run bench', () => {
     }
   });
 
-  test('has every question in docs/performance.md, in this order', () => {
-    const path = 'docs/performance.md';
+  test.each(['docs/performance.md', 'docs/performance-node24.md'])('has every question in %s, in this order', (path) => {
     checkPage(root + path);
     const [, ...lines] = /^\$ npm run bench.*?\n\n/ms.exec(page(path).text)![0].trim().split('\n');
     // The line of dashes says how wide the columns are.

@@ -28,6 +28,12 @@ export const mutants: readonly Listed[] = [
     ['the version of a slot stays', '((word & VERSION_MASK) + VERSION_ONE) | 0 | state', '(word & VERSION_MASK) | state'],
     ['anybody puts a slot back', ' === TAKEN && slotThread(word) === me && ', ' === TAKEN && '],
     ['a slot that is taken is not flagged', 'case LEASED:\n        case TAKEN:\n', 'case LEASED:\n'],
+    ['a borrow is not counted', '++this.words[at + SLOT_USES];', ''],
+    [
+      'a guess is not compared',
+      'if (Atomics.compareExchange(this.words, at, idle, leased) !== idle) return false;',
+      'Atomics.store(this.words, at, leased);',
+    ],
     ['only an unflagged lease is seized', ' || this.grasp(slot, lease | FLAG, inState(lease, CHECKING, 0))', ''],
     ['a flagged return expects no flag', 'lease | FLAG, nextRound(lease, IDLE)', 'lease, nextRound(lease, IDLE)'],
     ['slots are one more than there are', 'slot < this.count', 'slot <= this.count'],
@@ -99,6 +105,7 @@ export const mutants: readonly Listed[] = [
     ['a match that finds nothing flags nothing', 'else if (!this.flagAll()) return', 'else return', 'interleave/join-release'],
     ['granted, and nobody woken', 'this.wake(cellThread(first.word));\n        return true;', 'return true;', 'interleave/join-release'],
     ['a thread that has left still borrows', 'this.left = CLOSED;', ''],
+    ['few of the first holds are timed', 'begun + Math.min(begun, SAMPLE_EVERY)', 'begun + SAMPLE_EVERY', 'main/stats'],
     ['a thread that only borrows never looks up', 'LOOK_EVERY = 250', 'LOOK_EVERY = 2_500_000_000', 'worker/owner-death'],
   ),
   ...within('shared/census.ts', [
