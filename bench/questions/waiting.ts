@@ -54,7 +54,7 @@ export async function wholeProcess(contender: Contender, slice: number): Promise
 
 export async function meanwhile({ rounds, slice }: Effort): Promise<Figures> {
   return withPool(async (threads) => {
-    // Code that has seldom run is not compiled, and after 100 ms of sleep it is in no cache: a hand-over then takes five times as long.
+    // Code that has seldom run is not compiled, and a hand-over after 100 ms of sleep then takes five times as long: more of it is to be fetched again.
     for (const name of CONTENDERS) await heat(threads, import.meta.url, 'warm', [name, slice], slice);
     return interleave(CONTENDERS, rounds, async (name) => {
       let before = process.cpuUsage();
@@ -114,7 +114,7 @@ export async function setUp(handle: PoolHandle<object>, port: MessagePort, bells
   });
 }
 
-/** The same with holds of no time at all. */
+/** What `work` does, with holds of no time at all. */
 export function warm(contender: Contender, slice: number, me: number, signals: Int32Array): void {
   const way = ways.get(contender)!;
   const runner = new Runner(me, signals);

@@ -400,10 +400,10 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   /** Most give back what was lent last. */
   protected override slotOf(resource: T): number {
     const { last } = this.lending;
-    return this.#resources.get(last) === resource && this.#isOut(last) ? last : this.#findOut(resource);
+    return this.#resources.get(last) === resource && this.#isOut(last) ? last : this.#findAmongOut(resource);
   }
 
-  #findOut(resource: T): number {
+  #findAmongOut(resource: T): number {
     return this.#resources.find(resource, (slot) => this.#isOut(slot));
   }
 

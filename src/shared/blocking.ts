@@ -18,6 +18,9 @@ const SPIN = 0.025;
 const SHORT_SPIN = 0.006;
 const CORES = availableParallelism();
 
+/** By the size of the pool, not by what is out: that changes while one looks. */
+export const spinFor = (slots: number, cores: number): number => (slots < cores ? SPIN : SHORT_SPIN);
+
 export interface Sleeper {
   /** Called when it has slept for a while and nobody rang; may throw to give up (the caller leaves the line). */
   assertOwnerAlive(): void;
@@ -29,7 +32,7 @@ export interface Sleeper {
 export function sleepInLine(lending: Lending, cell: number, timeout: number, sleeper: Sleeper): number {
   const { bells, line, slots } = lending.block;
   const deadline = timeout === 0 ? Number.POSITIVE_INFINITY : now() + timeout;
-  if (line.waiting() === 1) spin(lending, cell, slots.count < CORES ? SPIN : SHORT_SPIN);
+  if (line.waiting() === 1) spin(lending, cell, spinFor(slots.count, CORES));
   for (;;) {
     // Read before looking: a ring after this keeps the sleep from beginning.
     const seen = bells.read(lending.me);

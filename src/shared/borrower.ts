@@ -1,4 +1,5 @@
 /** What every thread can do with a pool; the owner and the workers differ only in what they hand out. */
+import { inspect } from 'node:util';
 import { checkAcquireOptions, checkBody } from './acquire-options.ts';
 import type { ControlBlock } from './control-block.ts';
 import { Doorbell } from './doorbell.ts';
@@ -102,7 +103,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   acquire(options?: AcquireOptions): Promise<R> {
     if (options === undefined) {
       const slot = this.lending.tryBorrow();
-      if (slot !== NONE) return this.#promise(slot);
+      if (slot !== NONE) return this.#promised(slot);
     }
     return this.#acquireInLine(options);
   }
@@ -111,7 +112,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     return this.traced ? this.#acquireTraced(options) : this.borrow(options, this.#deliver);
   }
 
-  #promise(slot: number): Promise<R> {
+  #promised(slot: number): Promise<R> {
     try {
       return Promise.resolve(this.handOut(slot));
     } catch (error) {
@@ -406,6 +407,12 @@ export abstract class Borrower<R> implements ResourcePool<R> {
 
   isClosed(): boolean {
     return this.isOut() || isClosed(this.block.state.load());
+  }
+
+  /** What console.log shows. */
+  [inspect.custom](): string {
+    const { max, active, idle, waiting, closed } = this.stats();
+    return `[Pool ${show(this.name)}: ${active} of ${max} out, ${idle} idle, ${waiting} waiting${closed ? ', closed' : ''}]`;
   }
 
   stats(): PoolStats {

@@ -42,7 +42,10 @@ const sentAway = (reason: number): number => -1 - reason;
 /** Every how many hand-outs one hold is timed, in the long run: the clock costs more than the hand-out. Before that each one whose number is a power of two. */
 const SAMPLE_EVERY = 256;
 
-/** How often a thread that only ever borrows and gives back looks up from it, in ms: it may never get to its event loop. */
+/**
+ * How often a thread that only ever borrows and gives back looks up from it, in ms: it may never get to its event loop. Reckoned from the pace at which it has borrowed
+ * so far, as it has no clock in between; so one that suddenly holds for longer may be late by SAMPLE_EVERY holds.
+ */
 const LOOK_EVERY = 250;
 
 export interface Listener {
@@ -61,7 +64,10 @@ export interface Listener {
 export class Lending {
   readonly me: number;
   readonly block: ControlBlock;
-  /** The words of slots without their flag, as this thread had them when it last borrowed each. */
+  /**
+   * The words of slots without their flag, as this thread had them when it last borrowed each: its lease, as long as it `holds` the slot. Afterwards nobody may compare
+   * with it or send it.
+   */
   readonly leases: Int32Array;
   /** The number of this thread's lease of each slot, 0: none. Unlike the version in a lease it does not come round: what is handed out remembers it. */
   readonly serials: number[];
@@ -79,21 +85,26 @@ export class Lending {
   private readonly maxUses: number;
   private readonly traced: boolean;
   private readonly listener: Listener;
-  private readonly sampledAt: Float64Array;
+  /** When each of the holds began that are timed; 0: it is not. Negative: not for the histogram, only to look up. */
+  private readonly timedAt: Float64Array;
   /** Hand-outs so far: the number of a lease, and our counter of hand-outs. */
   private begun = 0;
-  /** The next hand-out that is timed; and the next that is looked at at all. */
+  /** The next hand-out whose hold is a sample; the next after which this thread looks up; and the next that anything is due for. */
   private sampleAt = 1;
+  private lookAt = 1;
   private watchAt = 1;
   private readonly watchesAll: boolean;
   /** How many of those under way are timed. */
-  private sampling = 0;
+  private timing = 0;
   /** CLOSED as soon as this thread has left: for it the pool is. */
   private left = 0;
   private lookedAt = 0;
+  /** How many hand-outs there had been when a timed hold last ended, and when that was: the pace. */
+  private pacedBegun = 0;
+  private pacedAt = 0;
   /** Where to look first: what one thread used last is in its caches. */
   private lastSlot = 0;
-  /** The word that it may still have: we have left it so. A guess: the compare-exchange decides. */
+  /** The word that it may have: the last that we left, in this slot or another. A guess: the compare-exchange decides. Always the word of something idle. */
   private lastIdle = IDLE;
 
   constructor(block: ControlBlock, me: number, listener: Listener) {
@@ -114,10 +125,10 @@ export class Lending {
     this.traced = (block.constants.features & FEATURE_TRACE) !== 0;
     this.watchesAll = this.traced || block.constants.maxUses !== 0;
     this.listener = listener;
-    this.sampledAt = new Float64Array(block.slots.count);
+    this.timedAt = new Float64Array(block.slots.count);
   }
 
-  /** The slot that this thread has borrowed last. */
+  /** The slot that this thread has last given back or, if that was later, found by a search or been granted. */
   get last(): number {
     return this.lastSlot;
   }
@@ -184,12 +195,17 @@ export class Lending {
     // The last hand-out of a resource: its return has to be seen.
     if (this.block.uses(slot) >= this.maxUses) this.slots.flag(slot);
     if (this.traced) this.block.setBorrowedAt(slot, stamp());
-    if (begun >= this.sampleAt) {
-      this.sampleAt = begun + Math.min(begun, SAMPLE_EVERY);
-      if (this.sampledAt[slot] === 0) this.sampling++;
-      this.sampledAt[slot] = now();
+    const isSample = begun >= this.sampleAt;
+    if (isSample) this.sampleAt = begun + Math.min(begun, SAMPLE_EVERY);
+    if (isSample || begun >= this.lookAt) {
+      if (this.timedAt[slot] === 0) this.timing++;
+      this.timedAt[slot] = isSample ? now() : -now();
     }
-    this.watchAt = this.watchesAll ? 0 : this.sampleAt;
+    this.plan();
+  }
+
+  private plan(): void {
+    this.watchAt = this.watchesAll ? 0 : Math.min(this.sampleAt, this.lookAt);
   }
 
   // ── giving back
@@ -208,17 +224,23 @@ export class Lending {
     const lease = this.leases[slot];
     this.serials[slot] = 0;
     this.floats[this.released]++;
-    if (this.sampling !== 0) this.endSample(slot);
+    if (this.timing !== 0) this.endTiming(slot);
     return lease;
   }
 
-  private endSample(slot: number): void {
-    const began = this.sampledAt[slot];
+  private endTiming(slot: number): void {
+    const began = this.timedAt[slot];
     if (began === 0) return;
     const time = now();
-    this.block.holdTimes.record(time - began);
-    this.sampledAt[slot] = 0;
-    this.sampling--;
+    if (began > 0) this.block.holdTimes.record(time - began);
+    this.timedAt[slot] = 0;
+    this.timing--;
+    // From one hand-out to the next, as it was on the whole since the last time, or as this hold alone says.
+    const round = Math.max(time - Math.abs(began), (time - this.pacedAt) / (this.begun - this.pacedBegun));
+    this.lookAt = this.begun + (Math.min(LOOK_EVERY / round, SAMPLE_EVERY) | 0 || 1);
+    this.pacedBegun = this.begun;
+    this.pacedAt = time;
+    this.plan();
     if (time - this.lookedAt > LOOK_EVERY) {
       this.lookedAt = time;
       this.listener.lookUp();

@@ -132,8 +132,8 @@ export class Slots {
   }
 
   /**
-   * The same, the fast path: for a slot that we have left idle ourselves, so that it need not be read first. `idle` is the word that we have left, and `leased` what `leasing` makes of it.
-   * Whoever has the slot counts the use; a thread that dies before it does has hardly used it.
+   * The same from exactly `idle`, the word of something idle, no matter who left it; `leased` is what `leasing` makes of it. The fast path: a thread that knows what it left
+   * in a slot need not read it first. Whoever has the slot counts the use; a thread that dies before it does has hardly used it.
    */
   borrowAgain(slot: number, idle: number, leased: number): boolean {
     const at = this.base + slot * SLOT_STRIDE;

@@ -89,7 +89,7 @@ export class Calls {
       this.#keepAlive.hold();
       if (signal !== undefined) this.#signals.use(signal);
       const own = [...args];
-      this.send([ERRAND, id, timeout, method, own], this.#isOnlyOne() || !secure(own));
+      this.send([ERRAND, id, timeout, method, own], this.#isAlone() || !secure(own));
     });
   }
 
@@ -126,13 +126,13 @@ export class Calls {
    * Is the call that is about to be sent the only one under way? Then the owner may be asleep, and what takes longest is to wake it: that call goes at once,
    * and while the owner wakes the others of this tick are put together behind it.
    */
-  #isOnlyOne(): boolean {
+  #isAlone(): boolean {
     return this.#pending.size === 1;
   }
 
   /** One more of the run of calls that is about to be sent, or the first of another. */
   #sendCall(id: number, slot: number, lease: number, method: string, args: unknown[]): void {
-    const atOnce = this.#isOnlyOne() || !secure(args);
+    const atOnce = this.#isAlone() || !secure(args);
     const last = this.#outbox.at(-1);
     if (
       last === undefined ||

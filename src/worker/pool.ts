@@ -157,7 +157,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   // ── giving back
 
-  /** The way that most returns take, written out: see `Slots.borrowAgain`. */
+  /** The way that most returns take, written out: it fits into its caller so (see `Lending`). */
   override release(resource: Remote<T> | SyncRemote<T>): void {
     const slot = this.slotOf(resource);
     if (slot === NONE || this.calls.underWay(slot) !== 0) super.release(resource as Remote<T>);

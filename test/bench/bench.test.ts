@@ -157,7 +157,11 @@ describe('npm run bench', () => {
     }
   });
 
-  test.each(['docs/performance.md', 'docs/performance-node24.md'])('has every question in %s, in this order', (path) => {
+  test.each([
+    ['docs/performance.md', 20],
+    ['docs/performance-node24.md', 24],
+  ])('has every question in %s, in this order, of Node %i', (path, version) => {
+    expect(page(path).text).toMatch(new RegExp(`^machine: .*, node v${version}\\.`, 'm'));
     checkPage(root + path);
     const [, ...lines] = /^\$ npm run bench.*?\n\n/ms.exec(page(path).text)![0].trim().split('\n');
     // The line of dashes says how wide the columns are.

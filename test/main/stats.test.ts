@@ -1,5 +1,7 @@
+import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { borrow, expectConsistent, open, workshop } from '../support/pools.ts';
+import { thread } from '../support/thread.ts';
 import { rejection, settled, sleep, until } from '../support/wait.ts';
 
 describe('stats', () => {
@@ -175,6 +177,21 @@ describe('waitTime', () => {
     expect(p90).toBeLessThanOrEqual(p99);
     expect(p99).toBeLessThanOrEqual(max * 1.125);
   });
+});
+
+test('console.log shows a line of it, on any thread', async () => {
+  const pool = await open({ ...workshop(), name: 'db', max: 3, min: 2 });
+  const worker = await thread(pool);
+  const held = await pool.acquire();
+  const shown = '[Pool "db": 1 of 3 out, 1 idle, 0 waiting]';
+  expect(inspect(pool)).toBe(shown);
+  const there = await worker.run(async ({ pool, load }) =>
+    ((await load('node:util')) as { inspect(value: unknown): string }).inspect(pool),
+  );
+  expect(there).toBe(shown);
+  pool.release(held);
+  await pool.close();
+  expect(inspect(pool)).toBe('[Pool "db": 0 of 3 out, 0 idle, 0 waiting, closed]');
 });
 
 test('of the holds of a thread one in 256 is timed, and at first each whose number is a power of two', async () => {

@@ -105,6 +105,8 @@ export const mutants: readonly Listed[] = [
     ['a match that finds nothing flags nothing', 'else if (!this.flagAll()) return', 'else return', 'interleave/join-release'],
     ['granted, and nobody woken', 'this.wake(cellThread(first.word));\n        return true;', 'return true;', 'interleave/join-release'],
     ['a thread that has left still borrows', 'this.left = CLOSED;', ''],
+    ['a return is not remembered', 'this.lastIdle = idle;', ''],
+    ['looks are reckoned from the past alone', 'Math.max(time - Math.abs(began), ', '(', 'worker/owner-death'],
     ['few of the first holds are timed', 'begun + Math.min(begun, SAMPLE_EVERY)', 'begun + SAMPLE_EVERY', 'main/stats'],
     ['a thread that only borrows never looks up', 'LOOK_EVERY = 250', 'LOOK_EVERY = 2_500_000_000', 'worker/owner-death'],
   ),

@@ -164,6 +164,36 @@ test('a thread that never comes to its event loop learns of the death of the own
   expect(performance.now() - ended).toBeLessThan(SOON);
 });
 
+test('so does one that holds for long after it has borrowed often, as soon as it has held so for a while', async () => {
+  const owner = await thread<object>();
+  const handle = await owner.run(async ({ cenote, keep }) => {
+    const { createPool } = await cenote();
+    return keep('pool', await createPool({ name: 'elsewhere', min: 1, max: 1, factory: () => ({}) })).handle;
+  });
+  const worker = await thread(handle);
+  const loop = worker.run(({ pool, tell }) => {
+    const asleep = new Int32Array(new SharedArrayBuffer(4));
+    for (let times = 0; times < 250; times++) pool.release(pool.acquireSync());
+    const end = performance.now() + 20_000;
+    try {
+      for (let times = 0; performance.now() < end; times++) {
+        const resource = pool.acquireSync();
+        Atomics.wait(asleep, 0, 0, 20);
+        pool.release(resource);
+        if (times === 30) tell('at that pace');
+      }
+      return 'never noticed';
+    } catch (error) {
+      return (error as { code?: unknown }).code;
+    }
+  });
+  await until(() => worker.told.length > 0);
+  await owner.terminate();
+  const ended = performance.now();
+  expect(await settled(loop, 8000)).toBe('ERR_POOL_CLOSED');
+  expect(performance.now() - ended).toBeLessThan(SOON);
+});
+
 describe('after the death of the owner', () => {
   test('release and destroy do nothing, however often', async () => {
     const { owner, handle } = await elsewhere();
