@@ -22,6 +22,7 @@ import {
   isLineEmpty,
   NOBODY,
   NONE,
+  NOT_EMPTY,
   ON_THE_WAY,
   REASON_DAMAGED,
   SOMEBODY,
@@ -145,7 +146,7 @@ export class Lending {
    * NONE means nothing: whoever must know for sure joins the line.
    */
   tryBorrow(): number {
-    if ((this.words[STATE_WORD] | this.left) !== 0 || !isLineEmpty(this.words[LINE_WORD])) return this.tryBorrowGuarded();
+    if ((this.words[STATE_WORD] | this.left | (this.words[LINE_WORD] & NOT_EMPTY)) !== 0) return this.tryBorrowGuarded();
     const slot = this.lastSlot;
     const idle = this.lastIdle;
     const lease = (idle + this.leasing) | 0;
@@ -212,7 +213,8 @@ export class Lending {
 
   /** Ends our lease of a slot: it becomes idle, goes to the oldest waiter, or to the owner to be looked at. */
   giveBack(slot: number): void {
-    const lease = this.forget(slot);
+    this.endLease(slot);
+    const lease = this.leases[slot];
     const idle = (lease + this.leaving) | 0;
     if (!this.slots.giveBack(slot, lease, idle)) return this.giveBackFlagged(slot, lease);
     this.lastSlot = slot;
@@ -221,11 +223,14 @@ export class Lending {
 
   /** Our lease is over for this thread; somebody else moves the slot (the owner, by message). Gives the lease. */
   forget(slot: number): number {
-    const lease = this.leases[slot];
+    this.endLease(slot);
+    return this.leases[slot];
+  }
+
+  private endLease(slot: number): void {
     this.serials[slot] = 0;
     this.floats[this.released]++;
     if (this.timing !== 0) this.endTiming(slot);
-    return lease;
   }
 
   private endTiming(slot: number): void {

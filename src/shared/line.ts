@@ -83,7 +83,7 @@ const inState = (word: number, state: number): number => (word & (VERSION_MASK |
 const withSlot = (word: number, state: number, slot: number): number => inState(word, state) | (slot << SLOT_SHIFT);
 const nextRound = (word: number): number => ((word & VERSION_MASK) + VERSION_ONE) | 0;
 
-const NOT_EMPTY = 1;
+export const NOT_EMPTY = 1;
 const HIGH_WATER_SHIFT = 1;
 const HIGH_WATER_MASK = 0xffff;
 const EPOCH_MASK = -1 << 17;

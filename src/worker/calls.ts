@@ -35,8 +35,8 @@ export class Calls {
   readonly #pending = new Map<number, PendingCall>();
   readonly #signals = new AbortSignals((signal) => this.#withdraw(signal));
   readonly #lending: Lending;
-  /** Calls under way of the present lease, by slot. */
-  readonly #underWay: Int32Array;
+  /** Calls of the present lease of each slot that have not been answered yet. */
+  readonly underWay: Int32Array;
   #outbox: Request[] = [];
   #lastId = 0;
   #awaited = 0;
@@ -55,19 +55,14 @@ export class Calls {
     this.#bells = bells;
     this.#me = lending.me;
     this.#lending = lending;
-    this.#underWay = new Int32Array(lending.leases.length);
+    this.underWay = new Int32Array(lending.leases.length);
     this.#keepAlive = keepAlive;
     this.#receive = receive;
   }
 
-  /** Calls of the present lease of a slot that have not been answered yet. */
-  underWay(slot: number): number {
-    return this.#underWay[slot];
-  }
-
   /** That lease is over: what is still under way counts for nobody. */
   forget(slot: number): void {
-    this.#underWay[slot] = 0;
+    this.underWay[slot] = 0;
   }
 
   /** On what this thread has borrowed in that slot. The arguments are in a list that nobody else has. */
@@ -76,7 +71,7 @@ export class Calls {
       const id = ++this.#lastId;
       this.#pending.set(id, { slot, serial: this.#lending.serials[slot], resolve, reject });
       this.#keepAlive.hold();
-      this.#underWay[slot]++;
+      this.underWay[slot]++;
       this.#sendCall(id, slot, this.#lending.leases[slot], method, args);
     });
   }
@@ -236,7 +231,7 @@ export class Calls {
     this.#pending.delete(id);
     this.#keepAlive.letGo();
     if (call.signal !== undefined) this.#signals.letGo(call.signal);
-    if (call.slot !== NONE && this.#lending.serials[call.slot] === call.serial) this.#underWay[call.slot]--;
+    if (call.slot !== NONE && this.#lending.serials[call.slot] === call.serial) this.underWay[call.slot]--;
     if (answer.ok) call.resolve(answer.value);
     else call.reject(answer.error);
   }

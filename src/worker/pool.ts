@@ -13,7 +13,7 @@ import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, TRAC
 import { CLOSED } from '../shared/state.ts';
 import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
 import { Calls } from './calls.ts';
-import { type Caller, callerOf, currentSlot, makeRemote, remoteSerial, remoteSlot } from './remote.ts';
+import { type Caller, callerOf, currentSlot, Handed, remoteSerial, remoteSlot } from './remote.ts';
 import type { AttachedPool, Remote, SyncRemote } from './types.ts';
 
 type Out = 'no' | 'detached' | 'pool-ended' | 'owner-gone';
@@ -82,7 +82,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   tryAcquireSync(): SyncRemote<T> | null {
     const slot = this.lending.tryBorrow();
-    return slot === NONE ? this.#tryInLine() : this.handOutSync(slot);
+    return slot < 0 ? this.#tryInLine() : this.handOutSync(slot);
   }
 
   #tryInLine(): SyncRemote<T> | null {
@@ -122,12 +122,12 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   protected override handOut(slot: number): Remote<T> {
     if (this.traced) this.trace(slot);
-    return makeRemote(this.#caller, slot, this.lending.serials[slot]);
+    return new Handed<Remote<T>>(this.#caller, slot, this.lending.serials[slot]);
   }
 
   protected handOutSync(slot: number): SyncRemote<T> {
     if (this.traced) this.trace(slot);
-    return makeRemote(this.#syncCaller, slot, this.lending.serials[slot]);
+    return new Handed<SyncRemote<T>>(this.#syncCaller, slot, this.lending.serials[slot]);
   }
 
   synchronous(resource: Remote<T> | SyncRemote<T>): SyncRemote<T> {
@@ -143,7 +143,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     const before = callerOf(resource);
     if (before !== this.#syncCaller && before !== this.#caller)
       throw new TypeError(`pool ${show(this.name)}: ${show(resource)} is not something that this pool has handed out`);
-    return makeRemote(caller, remoteSlot(resource), remoteSerial(resource));
+    return new Handed<R>(caller, remoteSlot(resource), remoteSerial(resource));
   }
 
   protected trace(slot: number): void {
@@ -160,12 +160,17 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   /** The way that most returns take, written out: it fits into its caller so (see `Lending`). */
   override release(resource: Remote<T> | SyncRemote<T>): void {
     const slot = this.slotOf(resource);
-    if (slot === NONE || this.calls.underWay(slot) !== 0) super.release(resource as Remote<T>);
+    if (slot < 0 || this.calls.underWay[slot] !== 0) this.#releaseOtherwise(slot, resource);
     else this.lending.giveBack(slot);
   }
 
+  #releaseOtherwise(slot: number, resource: Remote<T> | SyncRemote<T>): void {
+    if (slot === NONE) super.release(resource as Remote<T>);
+    else this.#giveBackLater(slot);
+  }
+
   protected override giveBack(slot: number): void {
-    if (this.calls.underWay(slot) === 0) this.lending.giveBack(slot);
+    if (this.calls.underWay[slot] === 0) this.lending.giveBack(slot);
     else this.#giveBackLater(slot);
   }
 

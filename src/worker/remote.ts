@@ -97,8 +97,12 @@ const missing = new Proxy(Object.create(null), {
 });
 Object.setPrototypeOf(prototype, missing);
 
-export const makeRemote = <R extends Remote<unknown> | SyncRemote<unknown>>(caller: Caller, slot: number, serial: number): R =>
-  new Leased(caller, slot, serial) as unknown as R;
+/** The class, as those see it to whom its objects are handed. */
+export const Handed = Leased as unknown as new <R extends Remote<unknown> | SyncRemote<unknown>>(
+  caller: Caller,
+  slot: number,
+  serial: number,
+) => R;
 
 /** See there: whoever gives something back asks this. */
 export const currentSlot = Leased.current;

@@ -38,7 +38,7 @@ describe('guarded hand-outs', () => {
       'if (isEvicting(state) || guardsHandOuts(state)) return true;',
       'if (isEvicting(state)) return true;',
     ),
-    mutant('the fast path is open', 'shared/lending.ts', 'if ((this.words[STATE_WORD] | this.left) !== 0 || ', 'if ('),
+    mutant('the fast path is open', 'shared/lending.ts', 'if ((this.words[STATE_WORD] | this.left | ', 'if (('),
     mutant(
       'nobody calls the owner',
       'shared/lending.ts',

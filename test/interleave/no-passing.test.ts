@@ -27,8 +27,8 @@ describe('nobody passes the line', () => {
   const blind = mutant(
     'the fast path does not look at the line',
     'shared/lending.ts',
-    ' || !isLineEmpty(this.words[LINE_WORD])) return this.tryBorrowGuarded()',
-    ') return this.tryBorrowGuarded()',
+    ' | (this.words[LINE_WORD] & NOT_EMPTY)) !== 0) return this.tryBorrowGuarded()',
+    ') !== 0) return this.tryBorrowGuarded()',
   );
   caught(race, exhaustive(), blind);
 });

@@ -55,8 +55,8 @@ describe('histories of real threads', () => {
     [
       'whoever finds something idle takes it, line or not',
       'shared/lending.ts',
-      ' || !isLineEmpty(this.words[LINE_WORD])) return this.tryBorrowGuarded()',
-      ') return this.tryBorrowGuarded()',
+      ' | (this.words[LINE_WORD] & NOT_EMPTY)) !== 0) return this.tryBorrowGuarded()',
+      ') !== 0) return this.tryBorrowGuarded()',
     ],
     [
       'the youngest is served first',

@@ -75,8 +75,8 @@ export const mutants: readonly Listed[] = [
     'shared/lending.ts',
     [
       'the fast path passes the line',
-      ' || !isLineEmpty(this.words[LINE_WORD])) return this.tryBorrowGuarded()',
-      ') return this.tryBorrowGuarded()',
+      ' | (this.words[LINE_WORD] & NOT_EMPTY)) !== 0) return this.tryBorrowGuarded()',
+      ') !== 0) return this.tryBorrowGuarded()',
       'interleave/no-passing',
     ],
     ['the fast path does not flag', 'this.borrowAnother(FLAG)', 'this.borrowAnother(0)', 'main/before-release'],

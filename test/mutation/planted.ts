@@ -49,8 +49,8 @@ export const planted: readonly Mutant[] = [
   mutant(
     'a worker gives back under its own calls',
     'worker/pool.ts',
-    'if (slot === NONE || this.calls.underWay(slot) !== 0) super',
-    'if (slot === NONE) super',
+    'if (slot < 0 || this.calls.underWay[slot] !== 0) this',
+    'if (slot < 0) this',
   ),
   mutant('a sleeper that gives up stays in line', 'worker/pool.ts', 'this.lending.withdraw(cell);', ''),
 ];
