@@ -57,7 +57,7 @@ function options() {
   });
   const unknown = values.only?.find((name) => QUESTIONS.every((question) => question.name !== name));
   if (unknown !== undefined) throw new Error(`no question is called ${unknown}\n\n${USAGE}`);
-  // To be found out now, not in five minutes.
+  // To be found out now, not in seven minutes.
   if (values.into !== undefined) checkPage(values.into);
   return values;
 }
