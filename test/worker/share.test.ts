@@ -169,6 +169,17 @@ test('destroy finds it by its value, and the next one has its own', async () => 
   expect(await acquire(t)).toBe(8002);
 });
 
+test('the value of a resource that is no more gives nothing back, though another one is borrowed in its place', async () => {
+  const pool = await open({ factory: servers(), name: 'db', max: 1, share: ({ port }) => port });
+  const t = await thread(pool);
+  expect(await acquire(t)).toBe(8001);
+  await t.run(({ pool }) => pool.destroy(8001 as never));
+  expect(await acquire(t)).toBe(8002);
+  const { error } = await t.run(({ pool, attempt }) => attempt(() => pool.release(8001 as never)));
+  expect(error).toMatchObject({ code: 'ERR_POOL_NOT_BORROWED', pool: 'db' });
+  expect(pool.activeCount()).toBe(1);
+});
+
 test('threads that were attached before the resource was made know its value, and so do those which come later', async () => {
   const pool = await open({ factory: servers(), max: 2, share: ({ port }) => port });
   const early = await thread(pool);
