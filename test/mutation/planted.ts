@@ -1,56 +1,36 @@
 /** Faults in src/main and src/worker of the kind that loses a resource or a waiter, for `npm run mutate -- --planted`: does the soak see them, and do the tests? */
-import { type Mutant, mutant } from '../interleave/explorer/mutant.ts';
+import { type Mutant, mutant } from './mutant.ts';
 
 export const planted: readonly Mutant[] = [
   mutant(
     'destroyed, and its place is not free',
-    'main/stock.ts',
-    'this.#block.slots.vacate(slot);\n      this.#block.tallies.add(OWNER, TALLY_DESTROYED);',
-    'this.#block.tallies.add(OWNER, TALLY_DESTROYED);',
+    'Stock.unmake',
+    "{ this.$BLOCK.$SLOTS.$VACATE($SLOT); this.$BLOCK.$TALLIES.$ADD($OWNER, $TALLY_DESTROYED); this.$EVENTS.$EMIT('destroy', $RESOURCE, $REASON); this.$TELL.$CHANGED(); }",
+    "{ this.$BLOCK.$TALLIES.$ADD($OWNER, $TALLY_DESTROYED); this.$EVENTS.$EMIT('destroy', $RESOURCE, $REASON); this.$TELL.$CHANGED(); }",
   ),
+  mutant('a return that the owner has looked at, and no turn', 'OwnerPool.takeBack', 'this.$CALLED();', ''),
   mutant(
-    'a return that the owner has looked at, and no turn',
-    'main/pool.ts',
-    "this.#stock.unmake(slot, 'rejected-on-release');\n      }\n      this.called();",
-    "this.#stock.unmake(slot, 'rejected-on-release');\n      }",
+    'the counters of a thread that goes are not folded',
+    'Members.gone',
+    "{ if (this.$MEMBERS.$GET($MEMBER.$THREAD) !== $MEMBER) return; this.$MEMBERS.$DELETE($MEMBER.$THREAD); const { block } = this.$LENDING; this.$ERRANDS.$ABANDON($MEMBER, $PATIENCE); const $BORROWED = $REPAIR(this.$LENDING, $MEMBER.$THREAD); $BLOCK.$TALLIES.$ADD($OWNER, $TALLY_RECLAIMED, $BORROWED.$LENGTH); $BLOCK.$TALLIES.$FOLD($MEMBER.$THREAD); $BLOCK.$THREADS.$DISMISS($MEMBER.$THREAD); $MEMBER.$END(); const $RELEASE = this.$SETTINGS.$ORPHANS === 'release'; for (const { slot, lease } of $BORROWED) $MEMBER.$WHEN_SETTLED_OR($PATIENCE, $SLOT, $LEASE, ($SETTLED) => this.$EVENTS.$ORPHANED($SLOT, $RELEASE && $SETTLED)); this.$EVENTS.$DETACHED($MEMBER.$THREAD_ID, $BORROWED.$LENGTH); }",
+    "{ if (this.$MEMBERS.$GET($MEMBER.$THREAD) !== $MEMBER) return; this.$MEMBERS.$DELETE($MEMBER.$THREAD); const { $BLOCK } = this.$LENDING; this.$ERRANDS.$ABANDON($MEMBER, $PATIENCE); const $BORROWED = $REPAIR(this.$LENDING, $MEMBER.$THREAD); $BLOCK.$TALLIES.$ADD($OWNER, $TALLY_RECLAIMED, $BORROWED.$LENGTH); $BLOCK.$THREADS.$DISMISS($MEMBER.$THREAD); $MEMBER.$END(); const $RELEASE = this.$SETTINGS.$ORPHANS === '$RELEASE'; for (const { $SLOT, $LEASE } of $BORROWED) $MEMBER.$WHEN_SETTLED_OR($PATIENCE, $SLOT, $LEASE, ($SETTLED) => this.$EVENTS.$ORPHANED($SLOT, $RELEASE && $SETTLED)); this.$EVENTS.$DETACHED($MEMBER.$THREAD_ID, $BORROWED.$LENGTH); }",
   ),
-  mutant('the counters of a thread that goes are not folded', 'main/members.ts', 'block.tallies.fold(member.thread);', ''),
   mutant(
     'RELEASE does not wait for calls',
-    'main/members.ts',
-    'return member.whenSettled(slot, lease, () => {\n          if (this.#lending.block.slots.seize(slot, lease)) this.#events.returned(slot);\n        });',
-    'if (this.#lending.block.slots.seize(slot, lease)) this.#events.returned(slot);\n        return;',
+    'Members.answer',
+    'return $MEMBER.$WHEN_SETTLED($SLOT, $LEASE, () => { if (this.$LENDING.$BLOCK.$SLOTS.$SEIZE($SLOT, $LEASE)) this.$EVENTS.$RETURNED($SLOT); });',
+    'if (this.$LENDING.$BLOCK.$SLOTS.$SEIZE($SLOT, $LEASE)) this.$EVENTS.$RETURNED($SLOT); return;',
   ),
   mutant(
     'an errand whose thread dies while it runs is not ended',
-    'main/errands.ts',
-    'if (!settled) this.#end(member, errand, this.#desk.orphan);',
+    'Errands.abandon',
+    'if (!$SETTLED) this.$END($MEMBER, $ERRAND, this.$DESK.$ORPHAN);',
     '',
   ),
-  mutant(
-    'an errand granted as its thread dies keeps the slot',
-    'main/errands.ts',
-    '!this.#errands.has(member)) return this.#desk.giveBack(slot);',
-    '!this.#errands.has(member)) return;',
-  ),
-  mutant('what a dead thread had is never unmade', 'main/pool.ts', "this.#stock.unmake(slot, 'orphaned');", ''),
-  mutant(
-    'the factory fails, and its place is not free',
-    'main/demand.ts',
-    'this.#block.slots.vacate(slot);\n    const isTold',
-    'const isTold',
-  ),
-  mutant(
-    'a try that is told no is not woken',
-    'main/demand.ts',
-    'this.#lending.wake(cellThread(word));\n    this.#lending.hasWaiters();',
-    '{}\n    this.#lending.hasWaiters();',
-  ),
-  mutant(
-    'a worker gives back under its own calls',
-    'worker/pool.ts',
-    'if (slot < 0 || this.calls.underWay[slot] !== 0) this',
-    'if (slot < 0) this',
-  ),
-  mutant('a sleeper that gives up stays in line', 'worker/pool.ts', 'this.lending.withdraw(cell);', ''),
+  mutant('an errand granted as its thread dies keeps the slot', 'Errands.run', 'return this.$DESK.$GIVE_BACK($SLOT);', 'return;'),
+  mutant('what a dead thread had is never unmade', 'OwnerPool.orphaned', "this.$STOCK.$UNMAKE($SLOT, 'orphaned');", ''),
+  mutant('the factory fails, and its place is not free', 'Demand.factoryFailed', 'this.$BLOCK.$SLOTS.$VACATE($SLOT);', ''),
+  mutant('a try that is told no is not woken', 'Demand.refuse', 'this.$LENDING.$WAKE($CELL_THREAD($WORD));', '{}'),
+  mutant('a worker gives back under its own calls', 'WorkerPool.release', '$SLOT < 0 || this.$CALLS.$UNDER_WAY[$SLOT] !== 0', '$SLOT < 0'),
+  mutant('a sleeper that gives up stays in line', 'WorkerPool.sleep', 'this.$LENDING.$WITHDRAW($CELL);', ''),
 ];
