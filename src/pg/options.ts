@@ -72,9 +72,9 @@ export function checked(options: PgPoolOptions): GivenOptions {
 /** The names in it are pg's, and not looked at, but for those of its pool: whoever has put `max` there believes in it. */
 function checkConnection(connection: PgPoolOptions['connection']): void {
   if (typeof connection !== 'object' || connection === null) return;
-  for (const name of OF_PG_POOL)
-    if ((connection as Record<string, unknown>)[name] !== undefined)
-      throw new TypeError(
-        `connection.${name} is a setting of the pool, not of a connection: ${OPTIONS.includes(name) ? `put ${name} beside connection` : NAMES.others?.[name]}`,
-      );
+  for (const name of OF_PG_POOL) {
+    if ((connection as Record<string, unknown>)[name] === undefined) continue;
+    const remedy = OPTIONS.includes(name) ? `put ${name} beside connection` : NAMES.others?.[name];
+    throw new TypeError(`connection.${name} is a setting of the pool, not of a connection: ${remedy}`);
+  }
 }

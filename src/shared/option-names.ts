@@ -1,4 +1,4 @@
-/** Names of options: a name that is none of them is refused, and the error says the nearest one. Imports nothing, so that every folder may use it. */
+/** Names of options: one that there is not is refused, and the error says the nearest. Imports nothing, so that every folder may use it. */
 
 export interface OptionNames {
   /** What takes the options, for the message: createPool. */
@@ -13,7 +13,8 @@ export interface OptionNames {
 }
 
 /**
- * Throws TypeError for the first name in `options` that is no option. Not strict: only for wrong capitals, and for options of a later version.
+ * Throws TypeError for the first name in `options` that is no option. If not strict: only for wrong capitals, and for options of a later
+ * version.
  * Names with the value undefined count as not given. Inherited options count, as reading them would find them; symbols do not.
  */
 export function checkNames(options: object, names: OptionNames, strict = true): void {
