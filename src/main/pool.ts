@@ -10,6 +10,7 @@ import { ControlBlock } from '../shared/control-block.ts';
 import { asError, PoolClosedError, RemoteCallError, show } from '../shared/errors.ts';
 import { FEATURE_SHARE, FEATURE_TRACE, TALLY_FACTORY_FAILURES } from '../shared/layout.ts';
 import { NONE, REASON_CLOSED, REASON_UNAVAILABLE } from '../shared/line.ts';
+import { checkFew } from '../shared/option-names.ts';
 import { CREATING, EMPTY, FOUND_IDLE, IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/slot.ts';
 import { breakerOf, CLOSED, DRAINING, HAND_OUTS_GUARDED, INACTIVE, isClosed, isDraining, RETURNS_GUARDED } from '../shared/state.ts';
 import { OWNER } from '../shared/threads.ts';
@@ -347,8 +348,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   drain(options: { timeout?: number | undefined } = {}): Promise<void> {
     try {
-      if (typeof options !== 'object' || options === null)
-        throw new TypeError(`drain takes options like { timeout }, not ${show(options)}`);
+      checkFew(options, { of: 'drain', options: ['timeout'], others: { timeoutMillis: 'use timeout, in milliseconds' } });
       if (options.timeout !== undefined) checkDuration('timeout', options.timeout);
     } catch (error) {
       return Promise.reject(error);

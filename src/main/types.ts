@@ -58,6 +58,11 @@ export interface PoolOptions<T> {
    * distinct: release(value) finds the resource by it. A throw, or a value that cannot be cloned, counts as a failure of the factory.
    */
   share?: ((resource: T) => unknown) | undefined;
+  /**
+   * What a name that no pool knows means: a TypeError that names the nearest one (`idleTimeoutMillis`: idleTimeout). false: it is ignored, but for
+   * wrong capitals. Default true. A name whose value is undefined is not given. Options of acquire are not looked at.
+   */
+  strict?: boolean | undefined;
 }
 
 export interface Pool<T> extends ResourcePool<T>, AsyncDisposable {

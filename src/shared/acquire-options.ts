@@ -10,6 +10,9 @@ export function checkAcquireOptions(options: AcquireOptions | undefined): void {
     throw new TypeError(`acquire options must be an object like { timeout, signal }, not ${show(options)}`);
   const { timeout, signal } = options;
   if (timeout !== undefined) checkDuration('timeout', timeout);
+  // Other names are not looked at. But a limit of a later version, which this one would not keep, is not to be believed in.
+  if ((options as { maxHold?: unknown }).maxHold !== undefined)
+    throw new TypeError('unknown option "maxHold" of acquire: this version of cenote does not have it yet. Leave it out');
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw new TypeError(`signal must be an AbortSignal, not ${show(signal)}`);
 }
 
