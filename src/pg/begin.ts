@@ -1,5 +1,7 @@
 /** What transactions say to the server, and what they make of its answers: the same for those that block and those that do not. */
 import { sqlState } from './database-error.ts';
+import { resultOf } from './hold.ts';
+import type { Answer } from './protocol.ts';
 import type { Question } from './question.ts';
 import type { TransactionOptions } from './types.ts';
 
@@ -33,6 +35,9 @@ export const say = (text: string): Question => ({
   timeout: undefined,
   types: undefined,
 });
+
+/** Answered by a session that was to begin: there was a transaction already. Throws what the server said instead. */
+export const isNested = (answer: Answer): boolean => resultOf(answer, say('')).command === 'SAVEPOINT';
 
 let savepoints = 0;
 export const newSavepoint = (): string => `cenote_${++savepoints}`;

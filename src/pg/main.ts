@@ -53,7 +53,7 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
       return session.end();
     },
     healthcheck: (session) => session.isAlive(),
-    expose: ['hello', 'run', 'once', 'reset', 'fetch', 'close', 'submit', 'cancel'],
+    expose: ['hello', 'run', 'begin', 'once', 'reset', 'fetch', 'close', 'submit', 'cancel'],
   });
   owner = new PgPool(pool, sessions);
   // Lost while others were made.

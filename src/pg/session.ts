@@ -155,6 +155,12 @@ export class Session implements SessionMethods {
     });
   }
 
+  begin(borrow: string, begin: string, savepoint: string): Promise<Answer> {
+    return this.#answer(borrow, () =>
+      this.#run(this.#status() === 'I' ? begin : `SAVEPOINT ${savepoint}`, undefined, undefined, 0, undefined),
+    );
+  }
+
   fetch(borrow: string, cursor: string, rows: number, ...statement: StatementArguments): Promise<Answer> {
     return this.#answer(borrow, async () => {
       if (!this.#portals.has(cursor)) {
@@ -330,7 +336,6 @@ export class Session implements SessionMethods {
       status,
       unclean: this.#isUnclean(),
       pinned: status !== 'I' || isOpen || this.#leftovers.isOnPurpose,
-      streaming: isOpen,
     };
     if (this.#isLost) state.broken = true;
     if (heard.length > 0) state.heard = heard;

@@ -1,8 +1,10 @@
 /** The pool on a worker: with the queries that block, too. */
 import type { QueryConfig, QueryResult, QueryResultRow } from 'pg';
-import type { AttachedPool, SyncRemote } from '../worker/index.ts';
-import { assertCommitted, beginText, checkTransaction, isWorthRetrying, newSavepoint, pauseBefore, say } from './begin.ts';
-import { Hold, isEnough, type RemoteSession, resultOf, type SyncSession } from './hold.ts';
+import type { AttachedPool } from '../worker/index.ts';
+import { assertCommitted, beginText, checkTransaction, isNested, isWorthRetrying, newSavepoint, pauseBefore, say } from './begin.ts';
+import type { Borrowing } from './borrowing.ts';
+import { receiveError } from './database-error.ts';
+import { Hold, isEnough, type RemoteSession, resultOf, type Sessions, type SyncSession } from './hold.ts';
 import { PgPool as BasePool } from './pool.ts';
 import type { SessionMethods } from './protocol.ts';
 import { argumentsOf, ask, type Question } from './question.ts';
@@ -14,7 +16,7 @@ export class PgPool extends BasePool implements PoolType, PgSync {
   readonly #attached: AttachedPool<SessionMethods>;
 
   constructor(attached: AttachedPool<SessionMethods>) {
-    super(attached);
+    super(attached as unknown as Sessions);
     this.#attached = attached;
   }
 
@@ -27,9 +29,12 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     const scope = this.place()?.scope;
     if (scope !== undefined) {
       scope.forgive(question);
-      if (scope.hold !== undefined) return this.#run(scope.hold, question);
-      scope.assertNotLost();
-      return this.#alone(scope, question, options);
+      const hold = scope.enterSync((borrowing) => this.#bring(borrowing, options));
+      try {
+        return this.#run(hold, question);
+      } finally {
+        scope.leave();
+      }
     }
     for (let attempts = 1; ; attempts++) {
       const answer = this.#attached.useSync((session) => session.once(...argumentsOf(question)), options);
@@ -37,21 +42,17 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     }
   }
 
-  /** In a scope that has no connection just now. What the statement leaves open is the scope's. */
-  #alone(scope: Scope, question: Question, options: { timeout?: number } | undefined): QueryResult<any> {
-    const hold = this.#acquire(options);
-    if (scope.isBusy) {
-      try {
-        return this.#run(hold, question);
-      } finally {
-        this.#giveBack(hold);
-      }
-    }
-    scope.adopt(hold);
-    try {
-      return this.#run(hold, question);
-    } finally {
-      scope.leave();
+  /** For a scope that has no connection just now. What waits for one there comes before this, and goes to no other one later: so it has to be alive. */
+  #bring(borrowing: Borrowing, options: { timeout?: number } | undefined): Hold {
+    if (!borrowing.isAwaited) return this.#acquire(options);
+    for (let attempts = 1; ; attempts++) {
+      const { candidate } = borrowing;
+      const hold = candidate ?? this.#acquire(options);
+      const { error, unsent } = hold.note(this.#sync(hold).hello(hold.id));
+      if (error === undefined) return hold;
+      if (candidate === undefined) void hold.giveBack();
+      // What was asked on the candidate before may have been run there or not: this thread learns that at its event loop.
+      if (candidate !== undefined || !unsent || isEnough(this.sessions, attempts)) throw receiveError(error);
     }
   }
 
@@ -60,16 +61,11 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     return new Hold(this.sessions, this.#attached.asynchronous(session) as unknown as RemoteSession);
   }
 
-  #giveBack(hold: Hold): void {
-    this.#clean(hold);
-    void hold.giveBack();
-  }
-
   /** This thread may go on computing: what it leaves behind is undone before that. */
   #clean(hold: Hold): void {
     if (!hold.isUnclean || hold.isBroken || hold.isOver) return;
     try {
-      (this.#attached.synchronous(hold.session) as SyncSession).reset(hold.id);
+      this.#sync(hold).reset(hold.id);
       hold.cleaned();
     } catch {
       // It is broken now, and giving it back says so.
@@ -77,40 +73,46 @@ export class PgPool extends BasePool implements PoolType, PgSync {
   }
 
   #run(hold: Hold, question: Question): QueryResult<any> {
-    hold.assertHeld();
     hold.assertNoSecondBegin(question);
+    this.#assertFree(hold);
+    return resultOf(hold.note(this.#sync(hold).run(hold.id, ...argumentsOf(question))), question);
+  }
+
+  #assertFree(hold: Hold): void {
+    hold.assertHeld();
     if (hold.isStreaming)
       throw new Error('a cursor or stream is open on this connection, and would wait for this thread: finish it before querySync');
-    const session: SyncSession = this.#attached.synchronous(hold.session) as SyncRemote<SessionMethods>;
-    return resultOf(hold.note(session.run(hold.id, ...argumentsOf(question))), question);
+  }
+
+  #sync(hold: Hold): SyncSession {
+    return this.#attached.synchronous(hold.session) as SyncSession;
   }
 
   transactionSync<V>(body: (tx: PgSyncClient) => V, options: TransactionOptions = {}): V {
     checkTransaction(body, options);
     options.signal?.throwIfAborted();
     const place = this.place();
-    if (place !== undefined) {
-      const { hold } = place.scope;
-      if (hold !== undefined) return this.#transact(place.scope, hold, body, options);
-      place.scope.assertNotLost();
-    }
-    const scope = new Scope(this.sessions);
-    const hold = this.#acquire(options.timeout === undefined ? undefined : { timeout: options.timeout });
-    scope.adopt(hold);
+    if (place?.isBusy)
+      throw new Error(
+        'a transaction of this thread is under way in this scope, and would wait for this thread: await it before transactionSync',
+      );
+    const scope = place?.scope ?? new Scope(this.sessions);
+    const limits = options.timeout === undefined ? undefined : { timeout: options.timeout };
+    const hold = scope.enterSync((borrowing) => this.#bring(borrowing, limits));
     try {
       return this.#transact(scope, hold, body, options);
     } finally {
-      this.#clean(hold);
+      if (place === undefined) this.#clean(hold);
       scope.leave();
-      void scope.end();
+      if (place === undefined) void scope.end();
     }
   }
 
   #transact<V>(scope: Scope, hold: Hold, body: (tx: PgSyncClient) => V, options: TransactionOptions): V {
-    if (hold.status !== 'I') return this.#nested(scope, hold, body);
     for (let retry = 0; ; ) {
+      const name = newSavepoint();
+      if (this.#begin(hold, beginText(options), name)) return this.#nested(scope, hold, body, name);
       try {
-        this.#run(hold, say(beginText(options)));
         const value = this.#body(scope, hold, body);
         if (hold.status !== 'I') assertCommitted(this.#run(hold, say('COMMIT')).command, hold.lastError);
         return value;
@@ -123,9 +125,13 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     }
   }
 
-  #nested<V>(scope: Scope, hold: Hold, body: (tx: PgSyncClient) => V): V {
-    const name = newSavepoint();
-    this.#run(hold, say(`SAVEPOINT ${name}`));
+  /** True: there was a transaction already, and now there is a savepoint. */
+  #begin(hold: Hold, text: string, savepoint: string): boolean {
+    this.#assertFree(hold);
+    return isNested(hold.note(this.#sync(hold).begin(hold.id, text, savepoint)));
+  }
+
+  #nested<V>(scope: Scope, hold: Hold, body: (tx: PgSyncClient) => V, name: string): V {
     try {
       const value = this.#body(scope, hold, body);
       this.#run(hold, say(`RELEASE SAVEPOINT ${name}`));
