@@ -18,6 +18,17 @@ export function checkTransaction(body: unknown, options: TransactionOptions): vo
     throw new RangeError(`retries must be a whole number from 0, not ${String(retries)}`);
 }
 
+/** Throws TypeError or RangeError that names the value. */
+export function checkTimeout(timeout: unknown): void {
+  if (timeout === undefined) return;
+  if (typeof timeout !== 'number') throw new TypeError(`timeout must be a number of milliseconds, not ${String(timeout)}`);
+  if (!(timeout >= 0 && timeout <= LONGEST))
+    throw new RangeError(`timeout must be from 0 to ${LONGEST} milliseconds (0 is no limit), not ${timeout}`);
+}
+
+/** The longest wait there is. */
+const LONGEST = 2_147_483_647;
+
 export function beginText({ isolation, readOnly, deferrable }: TransactionOptions): string {
   const modes = [
     isolation === undefined ? '' : `ISOLATION LEVEL ${isolation.toUpperCase()}`,

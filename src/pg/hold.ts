@@ -156,11 +156,22 @@ export class Hold {
     if (answer.error !== undefined) this.#lastError = receiveError(answer.error);
     for (const heard of answer.heard ?? []) for (const listener of this.#listeners) listener.heard(heard);
     if (answer.broken && this.#broken === undefined) {
-      this.#wasOpen = wasOpen || this.#status !== 'I';
-      this.#broken = answer.error === undefined ? new Error('Connection terminated') : receiveError(answer.error);
-      for (const listener of this.#listeners) listener.broken(this.#broken);
+      this.#break(answer.error === undefined ? new Error('Connection terminated') : receiveError(answer.error), wasOpen);
     }
     return answer;
+  }
+
+  #break(error: Error, wasOpen: boolean): void {
+    this.#wasOpen = wasOpen || this.#status !== 'I';
+    this.#broken = error;
+    for (const listener of this.#listeners) listener.broken(error);
+  }
+
+  /** This thread has stopped waiting for an answer, and cannot know what state the connection is in: it is lost. */
+  giveUp(error: Error): void {
+    if (this.#broken !== undefined || this.#isOver) return;
+    this.#session.giveUp().catch(() => {});
+    this.#break(error, this.#status !== 'I' || this.#isPinned);
   }
 
   /** What a blocking call was told may be newer than what is still in the mail. */

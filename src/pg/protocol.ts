@@ -79,4 +79,6 @@ export interface SessionMethods {
   submit(borrow: string, submission: string, messages: readonly ClientMessage[], parsed: boolean): Promise<Answer>;
   /** Asks the server to cancel what runs now. */
   cancel(borrow: string): Promise<void>;
+  /** The borrower has stopped waiting for an answer, so nobody knows what state this is in: what runs is cancelled, what waits is not begun, and the connection is lost. */
+  giveUp(): Promise<void>;
 }

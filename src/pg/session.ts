@@ -218,6 +218,11 @@ export class Session implements SessionMethods {
     await cancelling;
   }
 
+  async giveUp(): Promise<void> {
+    this.#break(new Error('the borrower of this connection has stopped waiting for its answer'));
+    if (this.isAtWork) await cancelUntilReady(this.#client, () => this.#origin.cancel());
+  }
+
   async reset(borrow: string): Promise<void> {
     if (this.#isEnding) return;
     // A submission that nobody will end holds the turn, or will when it comes to it.

@@ -164,6 +164,8 @@ async function play(
           break;
         }
         case 'iterate': {
+          // Outside of a transaction it has one of its own, and what runs beside it is in that.
+          if (tx === undefined) await all();
           const rows = pool.iterate(text);
           expectRow(
             kind,
@@ -172,7 +174,6 @@ async function play(
               return value;
             }),
           );
-          // Outside of a transaction it has one of its own, and what runs beside it is in that.
           if (tx === undefined) await all();
           break;
         }
