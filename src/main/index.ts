@@ -17,6 +17,7 @@ export async function createPool<T>(options: PoolOptions<T>): Promise<Pool<T>> {
 
 export {
   AcquireTimeoutError,
+  CallTimeoutError,
   CreateTimeoutError,
   NotBorrowedError,
   PoolClosedError,

@@ -1,6 +1,8 @@
 /** What transactions say to the server, and what they make of its answers: the same for those that block and those that do not. */
 import { checkFew, type OptionNames } from '../shared/option-names.ts';
 import { sqlState } from './database-error.ts';
+import { resultOf } from './hold.ts';
+import type { Answer } from './protocol.ts';
 import type { Question } from './question.ts';
 import type { TransactionOptions } from './types.ts';
 
@@ -30,6 +32,17 @@ export function checkTransaction(body: unknown, options: TransactionOptions): vo
     throw new RangeError(`retries must be a whole number from 0, not ${String(retries)}`);
 }
 
+/** Throws TypeError or RangeError that names the value. */
+export function checkTimeout(timeout: unknown): void {
+  if (timeout === undefined) return;
+  if (typeof timeout !== 'number') throw new TypeError(`timeout must be a number of milliseconds, not ${String(timeout)}`);
+  if (!(timeout >= 0 && timeout <= LONGEST))
+    throw new RangeError(`timeout must be from 0 to ${LONGEST} milliseconds (0 is no limit), not ${timeout}`);
+}
+
+/** The longest wait there is. */
+const LONGEST = 2_147_483_647;
+
 export function beginText({ isolation, readOnly, deferrable }: TransactionOptions): string {
   const modes = [
     isolation === undefined ? '' : `ISOLATION LEVEL ${isolation.toUpperCase()}`,
@@ -47,6 +60,9 @@ export const say = (text: string): Question => ({
   timeout: undefined,
   types: undefined,
 });
+
+/** Answered by a session that was to begin: there was a transaction already. Throws what the server said instead. */
+export const isNested = (answer: Answer): boolean => resultOf(answer, say('')).command === 'SAVEPOINT';
 
 let savepoints = 0;
 export const newSavepoint = (): string => `cenote_${++savepoints}`;

@@ -2,8 +2,7 @@
 import { threadId } from 'node:worker_threads';
 import { TransactionRolledBackError } from './begin.ts';
 import { receiveError } from './database-error.ts';
-import { borrow, type Hold, type RemoteSession, resultOf, type Sessions } from './hold.ts';
-import type { Answer } from './protocol.ts';
+import { borrow, type Call, type Hold, resultOf, type Sessions } from './hold.ts';
 import { argumentsOf, type Question } from './question.ts';
 import type { Scope } from './scope.ts';
 
@@ -17,27 +16,26 @@ export async function* rowsOf(
   batchSize: number,
 ): AsyncGenerator<any, void> {
   const name = `cenote_${threadId}_${++cursors}`;
-  const fetch = (session: RemoteSession, id: string): Promise<Answer> => session.fetch(id, name, batchSize, ...argumentsOf(question));
+  const fetch: Call = (session, id) => session.fetch(id, name, batchSize, ...argumentsOf(question));
   const scope = scopeNow();
-  let hold: Hold;
-  let answer: Answer | undefined;
-  if (scope === undefined) ({ hold, answer } = await borrow(sessions, undefined, fetch));
-  else hold = await scope.enter();
+  const granted = await (scope === undefined ? borrow(sessions, undefined, fetch) : scope.enterWith(undefined, fetch));
+  const { hold } = granted;
+  let answer = granted.answer!;
   try {
-    answer ??= await hold.call(fetch);
     for (;;) {
       const { rows } = resultOf(answer, question);
       // The server has no more: its cursor can go before anybody looks at the last rows.
       if (answer.done) await close(hold, name);
-      yield* rows;
+      // Not `yield*`: the next rows are asked for in the very call of `next` that wants them.
+      for (const row of rows) yield row;
       if (answer.done) return;
       answer = await hold.call(fetch);
     }
   } finally {
     try {
-      const closing = answer?.done || hold.isBroken ? undefined : close(hold, name);
+      const closing = answer.done || hold.isBroken ? undefined : close(hold, name);
       // What the server complained of is told, and not that nothing came of it.
-      await (answer?.error === undefined ? closing : closing?.catch(() => {}));
+      await (answer.error === undefined ? closing : closing?.catch(() => {}));
     } finally {
       if (scope === undefined) await hold.giveBack();
       else scope.leave();

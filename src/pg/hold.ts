@@ -11,7 +11,12 @@ import { receiveResults } from './results.ts';
 /** The same methods on every thread: on the owner this is the session itself. */
 export type RemoteSession = Remote<SessionMethods>;
 export type SyncSession = SyncRemote<SessionMethods>;
-export type Sessions = ResourcePool<RemoteSession>;
+export interface Sessions extends ResourcePool<RemoteSession> {
+  /** See Borrower. */
+  take<V>(options: AcquireOptions, taken: (session: RemoteSession) => V): Promise<Awaited<V>>;
+}
+/** On what is borrowed under that name. */
+export type Call = (session: RemoteSession, borrow: string) => Promise<Answer>;
 
 /** The result, or throws what the server said. */
 export function resultOf(answer: Answer, { mode, types }: Pick<Question, 'mode' | 'types'>): QueryResult<any> {
@@ -42,12 +47,13 @@ export class Hold {
   #status: TransactionStatus = 'I';
   #isUnclean = false;
   #isPinned = false;
-  #isStreaming = false;
   #broken: Error | undefined;
   #wasOpen = false;
   #lastError: Error | undefined;
   #calls = 0;
   #whenIdle: (() => void)[] = [];
+  /** Submissions that have the connection to themselves until this thread says more. */
+  readonly #streams = new Set<object>();
   #bodies = 0;
   #isOver = false;
 
@@ -69,9 +75,9 @@ export class Hold {
     return this.#isPinned;
   }
 
-  /** A submission has the connection to itself. */
+  /** What is asked now waits for something that only this thread can say, when it is back at its event loop. */
   get isStreaming(): boolean {
-    return this.#isStreaming;
+    return this.#streams.size > 0;
   }
 
   get isBroken(): boolean {
@@ -85,6 +91,21 @@ export class Hold {
   /** The connection was lost in the middle of something, a transaction say: what is asked next must not be asked of another one as if nothing had been. */
   get lost(): Error | undefined {
     return this.#wasOpen ? this.#broken : undefined;
+  }
+
+  /** At once, if nothing is under way. */
+  whenIdle(then: () => void): void {
+    if (this.#calls === 0) then();
+    else this.#whenIdle.push(then);
+  }
+
+  /** From a submission's first message to its last. */
+  streams(submission: object): void {
+    this.#streams.add(submission);
+  }
+
+  endsStream(submission: object): void {
+    this.#streams.delete(submission);
   }
 
   /** What the server complained about last. */
@@ -108,7 +129,7 @@ export class Hold {
   // ── calling
 
   /** One call. Rejects only where there was no answer: what the server says is in it. */
-  async call(body: (session: RemoteSession, borrow: string) => Promise<Answer>): Promise<Answer> {
+  async call(body: Call): Promise<Answer> {
     this.assertHeld();
     this.#calls++;
     try {
@@ -135,22 +156,32 @@ export class Hold {
     if (answer.error !== undefined) this.#lastError = receiveError(answer.error);
     for (const heard of answer.heard ?? []) for (const listener of this.#listeners) listener.heard(heard);
     if (answer.broken && this.#broken === undefined) {
-      this.#wasOpen = wasOpen || this.#status !== 'I';
-      this.#broken = answer.error === undefined ? new Error('Connection terminated') : receiveError(answer.error);
-      for (const listener of this.#listeners) listener.broken(this.#broken);
+      this.#break(answer.error === undefined ? new Error('Connection terminated') : receiveError(answer.error), wasOpen);
     }
     return answer;
   }
 
+  #break(error: Error, wasOpen: boolean): void {
+    this.#wasOpen = wasOpen || this.#status !== 'I';
+    this.#broken = error;
+    for (const listener of this.#listeners) listener.broken(error);
+  }
+
+  /** This thread has stopped waiting for an answer, and cannot know what state the connection is in: it is lost. */
+  giveUp(error: Error): void {
+    if (this.#broken !== undefined || this.#isOver) return;
+    this.#session.giveUp().catch(() => {});
+    this.#break(error, this.#status !== 'I' || this.#isPinned);
+  }
+
   /** What a blocking call was told may be newer than what is still in the mail. */
-  #noteState({ turn, pid, status, unclean, pinned, streaming }: Answer): void {
+  #noteState({ turn, pid, status, unclean, pinned }: Answer): void {
     if (turn < this.#turn) return;
     this.#turn = turn;
     this.#pid = pid;
     this.#status = status;
     this.#isUnclean = unclean;
     this.#isPinned = pinned;
-    this.#isStreaming = streaming;
   }
 
   /** On the owner nothing else keeps a late call from somebody else's connection. */
@@ -209,7 +240,7 @@ export class Hold {
   }
 
   async #finish(): Promise<void> {
-    if (this.#calls > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+    await new Promise<void>((resolve) => this.whenIdle(resolve));
     try {
       if (this.#isUnclean && this.#broken === undefined) await this.#session.reset(this.id);
       this.#give(this.#broken);
@@ -236,7 +267,7 @@ export const isEnough = (sessions: Sessions, attempts: number): boolean => attem
 export async function borrow(
   sessions: Sessions,
   options: AcquireOptions | undefined,
-  first: (session: RemoteSession, borrow: string) => Promise<Answer>,
+  first: Call,
 ): Promise<{ hold: Hold; answer: Answer }> {
   for (let attempts = 1; ; attempts++) {
     const hold = new Hold(sessions, await sessions.acquire(options));

@@ -54,7 +54,7 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
       return session.end();
     },
     healthcheck: (session) => session.isAlive(),
-    expose: ['hello', 'run', 'once', 'reset', 'fetch', 'close', 'submit', 'cancel'],
+    expose: ['hello', 'run', 'begin', 'once', 'reset', 'fetch', 'close', 'submit', 'cancel', 'giveUp'],
   });
   owner = new PgPool(pool, sessions);
   // Lost while others were made.

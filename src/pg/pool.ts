@@ -6,12 +6,13 @@ import type { QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, Quer
 import { checkFew, type OptionNames } from '../shared/option-names.ts';
 import type { AcquireOptions } from '../worker/index.ts';
 import { checkTransaction } from './begin.ts';
+import { hello } from './borrowing.ts';
 import { PgClient } from './client.ts';
 import { rowsOf } from './cursor.ts';
 import { receiveError } from './database-error.ts';
 import { borrow, type Hold, runOnce, type Sessions } from './hold.ts';
 import { ask, type Question, tell } from './question.ts';
-import { hello, Scope } from './scope.ts';
+import { Scope } from './scope.ts';
 import { Place, transact } from './transaction.ts';
 import type { QueryCallback, TransactionOptions, PgPool as Type } from './types.ts';
 
@@ -100,7 +101,8 @@ export abstract class PgPool extends EventEmitter implements Type {
     const hold = await scope.enter(options);
     const giveBack = (error: Error | undefined): void => {
       if (error !== undefined && scope.hold === hold) scope.destroy(error);
-      scope.leave();
+      // What this client asked last may yet leave something open there, and what is asked in the scope next comes behind it.
+      hold.whenIdle(() => scope.leave());
     };
     return this.#lend(hold, giveBack, () => void this.#unlessOver(place));
   }

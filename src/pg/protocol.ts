@@ -32,8 +32,6 @@ export interface Answer {
   readonly unclean: boolean;
   /** Something is open that the borrower will come back for. */
   readonly pinned: boolean;
-  /** A submission has the connection to itself, until it ends. */
-  readonly streaming: boolean;
   readonly results?: SentResult | readonly SentResult[] | undefined;
   readonly error?: SentError | undefined;
   /** The connection is lost. */
@@ -72,6 +70,8 @@ export interface SessionMethods {
   once(...statement: StatementArguments): Promise<Answer>;
   /** Undoes what the borrower left. Rejects if that cannot be done; the session is broken then. */
   reset(borrow: string): Promise<void>;
+  /** BEGIN, or a savepoint if there is a transaction already: with calls still on their way, nobody but the session knows. */
+  begin(borrow: string, begin: string, savepoint: string): Promise<Answer>;
   /** The next rows of a cursor, which the first call opens: in a transaction, or in one of its own. */
   fetch(borrow: string, cursor: string, rows: number, ...statement: StatementArguments): Promise<Answer>;
   close(borrow: string, cursor: string): Promise<Answer>;
@@ -79,4 +79,6 @@ export interface SessionMethods {
   submit(borrow: string, submission: string, messages: readonly ClientMessage[], parsed: boolean): Promise<Answer>;
   /** Asks the server to cancel what runs now. */
   cancel(borrow: string): Promise<void>;
+  /** The borrower has stopped waiting for an answer, so nobody knows what state this is in: what runs is cancelled, what waits is not begun, and the connection is lost. */
+  giveUp(): Promise<void>;
 }

@@ -2,9 +2,9 @@
 import type { QueryResult } from 'pg';
 import type { AcquireOptions } from '../worker/index.ts';
 import { TransactionRolledBackError } from './begin.ts';
+import { Borrowing, type Granted } from './borrowing.ts';
 import { receiveError } from './database-error.ts';
-import { borrow, type Hold, type RemoteSession, resultOf, type Sessions } from './hold.ts';
-import type { Answer } from './protocol.ts';
+import { type Call, type Hold, resultOf, type Sessions } from './hold.ts';
 import { argumentsOf, type Question } from './question.ts';
 
 const ROLLBACK = /^\s*(?:rollback|abort)(?:\s+(?:work|transaction))?(?:\s+and\s+no\s+chain)?\s*(?:;|$)/i;
@@ -12,7 +12,7 @@ const ROLLBACK = /^\s*(?:rollback|abort)(?:\s+(?:work|transaction))?(?:\s+and\s+
 export class Scope {
   readonly #sessions: Sessions;
   #hold: Hold | undefined;
-  #borrowing: Promise<Hold> | undefined;
+  #borrowing: Borrowing;
   /** Who uses the connection just now: queries, clients, cursors, transactions. */
   #uses = 0;
   /** Transactions that must not move to another connection. */
@@ -24,6 +24,7 @@ export class Scope {
 
   constructor(sessions: Sessions) {
     this.#sessions = sessions;
+    this.#borrowing = this.#newBorrowing();
   }
 
   get isOver(): boolean {
@@ -35,64 +36,59 @@ export class Scope {
     return this.#hold;
   }
 
-  /** It is getting a connection, which can only come when this thread is back at its event loop. */
-  get isBusy(): boolean {
-    return this.#borrowing !== undefined;
-  }
-
-  /** A connection borrowed by somebody else's means, without waiting. */
-  adopt(hold: Hold): void {
-    this.#hold = hold;
-    this.#uses++;
-  }
-
   /** Its connection, until `leave`. */
   async enter(options?: AcquireOptions): Promise<Hold> {
-    const { hold, answer } = await this.enterWith(options, hello);
+    const { hold, answer } = await this.enterWith(options, undefined);
     if (answer?.error === undefined) return hold;
     this.leave();
     throw receiveError(answer.error);
   }
 
-  /** The same; with no connection yet, borrows one by making this call on it. No answer: there was one. */
-  async enterWith(
-    options: AcquireOptions | undefined,
-    first: (session: RemoteSession, borrow: string) => Promise<Answer>,
-  ): Promise<{ hold: Hold; answer: Answer | undefined }> {
+  /** The same, and makes this call on it: at once, or, where it has to be borrowed first, when it comes. Calls are made in the order in which they were asked. */
+  async enterWith(options: AcquireOptions | undefined, call: Call | undefined): Promise<Granted> {
     this.#assertOpen(options);
     this.#uses++;
     try {
-      while (this.#borrowing !== undefined) {
-        // If it fails, that was by the limits of whoever began it.
-        const hold = await this.#borrowing.catch(() => undefined);
-        if (hold !== undefined) return { hold, answer: undefined };
-        this.#assertOpen(options);
-      }
-      if (this.#hold?.isBroken && this.#transactions === 0) {
-        this.#giveBack();
-        this.assertNotLost();
-      }
-      if (this.#hold !== undefined) return { hold: this.#hold, answer: undefined };
-      const borrowing = borrow(this.#sessions, options, first);
-      this.#borrowing = borrowing.then(({ hold }) => hold);
-      this.#borrowing.catch(() => {});
-      try {
-        const { hold, answer } = await borrowing;
-        this.#hold = hold;
-        return { hold, answer };
-      } finally {
-        this.#borrowing = undefined;
-      }
+      const hold = this.#hold;
+      if (hold !== undefined) return { hold, answer: call && (await hold.call(call)) };
+      return await this.#nextBorrowing().ask(options, call);
     } catch (error) {
-      this.#uses--;
+      this.leave();
       throw error;
     }
+  }
+
+  /**
+   * `enter` for a caller that blocks: where there is no connection `bring` gets one without waiting for this thread. What waits for it was asked before, and is
+   * sent on it before this returns.
+   */
+  enterSync(bring: (borrowing: Borrowing) => Hold): Hold {
+    this.#assertOpen(undefined);
+    if (this.#hold === undefined) {
+      const borrowing = this.#nextBorrowing();
+      borrowing.arrive(bring(borrowing));
+    }
+    this.#uses++;
+    return this.#hold!;
+  }
+
+  /** The one that is under way, if there is one. */
+  #nextBorrowing(): Borrowing {
+    if (this.#borrowing.hasArrived) this.#borrowing = this.#newBorrowing();
+    return this.#borrowing;
+  }
+
+  #newBorrowing(): Borrowing {
+    return new Borrowing(this.#sessions, (hold) => {
+      this.#hold = hold;
+    });
   }
 
   #assertOpen(options: AcquireOptions | undefined): void {
     options?.signal?.throwIfAborted();
     // Nobody would give back what it borrows now.
     if (this.#isOver) throw new Error('this scope is over: await everything that uses the pool before its body returns');
+    if (this.#hold?.isBroken && this.#transactions === 0) this.#giveBack();
     this.assertNotLost();
   }
 
@@ -120,9 +116,10 @@ export class Scope {
 
   async run(question: Question): Promise<QueryResult<any>> {
     this.forgive(question);
-    const { hold, answer } = await this.enterWith(undefined, (session, id) => session.run(id, ...argumentsOf(question)));
+    this.#hold?.assertNoSecondBegin(question);
+    const { answer } = await this.enterWith(undefined, (session, id) => session.run(id, ...argumentsOf(question)));
     try {
-      return answer === undefined ? await hold.run(question) : resultOf(answer, question);
+      return resultOf(answer!, question);
     } finally {
       this.leave();
     }
@@ -160,10 +157,8 @@ export class Scope {
   /** Nothing of it is left when this resolves: rolled back, reset, given back. Never rejects. */
   async end(): Promise<void> {
     this.#isOver = true;
-    await this.#borrowing?.catch(() => {});
+    await this.#borrowing.ended;
     this.#giveBack();
     await Promise.all(this.#returning);
   }
 }
-
-export const hello = (session: RemoteSession, id: string): Promise<Answer> => session.hello(id);

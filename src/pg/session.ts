@@ -155,6 +155,12 @@ export class Session implements SessionMethods {
     });
   }
 
+  begin(borrow: string, begin: string, savepoint: string): Promise<Answer> {
+    return this.#answer(borrow, () =>
+      this.#run(this.#status() === 'I' ? begin : `SAVEPOINT ${savepoint}`, undefined, undefined, 0, undefined),
+    );
+  }
+
   fetch(borrow: string, cursor: string, rows: number, ...statement: StatementArguments): Promise<Answer> {
     return this.#answer(borrow, async () => {
       if (!this.#portals.has(cursor)) {
@@ -210,6 +216,11 @@ export class Session implements SessionMethods {
     const cancelling = cancelUntilReady(this.#client, () => this.#origin.cancel());
     this.#cancelling = Promise.all([this.#cancelling, cancelling]);
     await cancelling;
+  }
+
+  async giveUp(): Promise<void> {
+    this.#break(new Error('the borrower of this connection has stopped waiting for its answer'));
+    if (this.isAtWork) await cancelUntilReady(this.#client, () => this.#origin.cancel());
   }
 
   async reset(borrow: string): Promise<void> {
@@ -330,7 +341,6 @@ export class Session implements SessionMethods {
       status,
       unclean: this.#isUnclean(),
       pinned: status !== 'I' || isOpen || this.#leftovers.isOnPurpose,
-      streaming: isOpen,
     };
     if (this.#isLost) state.broken = true;
     if (heard.length > 0) state.heard = heard;

@@ -73,7 +73,9 @@ class SubmissionConnection extends EventEmitter {
   readonly #over: () => void;
   #messages: ClientMessage[] = [];
   #fields: readonly FieldDef[] = [];
-  #last: Promise<void> = Promise.resolve();
+  /** What it sends before its first messages are answered: they open what the others go on with. */
+  #later: (readonly ClientMessage[])[] = [];
+  #progress: 'new' | 'opening' | 'open' = 'new';
   #hasFailed = false;
   #isOver = false;
 
@@ -135,21 +137,33 @@ class SubmissionConnection extends EventEmitter {
   #send(): void {
     const messages = this.#messages;
     this.#messages = [];
-    this.#last = this.#last.then(() => this.#sendNow(messages));
+    if (this.#progress === 'opening') this.#later.push(messages);
+    else void this.#sendNow(messages);
   }
 
-  /** One after the other: the first opens what the others go on with. */
+  /** At once: what is asked after this comes behind it. */
   async #sendNow(messages: readonly ClientMessage[]): Promise<void> {
     if (this.#isOver) return;
+    // With a sync it ends by itself; until then it has the connection, and waits for this thread.
+    if (messages.some(([type]) => type === 'sync' || type === 'query')) this.#hold.endsStream(this);
+    else if (this.#progress === 'new') this.#hold.streams(this);
+    if (this.#progress === 'new') this.#progress = 'opening';
     try {
       const { messages: said, error } = await this.#hold.call((session, borrow) =>
         session.submit(borrow, this.#name, messages, this.#isParsed),
       );
+      if (error === undefined) this.#opened();
       for (const message of said ?? []) this.#hear(message);
       if (error !== undefined) this.#fail(receiveError(error));
     } catch (error) {
       this.#fail(error as Error);
     }
+  }
+
+  #opened(): void {
+    if (this.#progress === 'open') return;
+    this.#progress = 'open';
+    for (const messages of this.#later.splice(0)) void this.#sendNow(messages);
   }
 
   // ── what it hears
@@ -181,7 +195,7 @@ class SubmissionConnection extends EventEmitter {
         query.handleError(receiveError(body as SentError), this);
         return;
       case 'readyForQuery':
-        this.#isOver = true;
+        this.#end();
         if (!this.#hasFailed) query.handleReadyForQuery(this);
         this.#over();
         break;
@@ -192,10 +206,15 @@ class SubmissionConnection extends EventEmitter {
   /** The connection is lost, or the client was given back. */
   #fail(error: Error): void {
     if (this.#isOver) return;
-    this.#isOver = true;
+    this.#end();
     if (!this.#hasFailed) this.#query.handleError(error, this);
     this.emit('readyForQuery');
     this.emit('end');
     this.#over();
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#hold.endsStream(this);
   }
 }

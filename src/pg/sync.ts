@@ -1,10 +1,22 @@
 /** The pool on a worker: with the queries that block, too. */
 import type { QueryConfig, QueryResult, QueryResultRow } from 'pg';
-import type { AttachedPool, SyncRemote } from '../worker/index.ts';
-import { assertCommitted, beginText, checkTransaction, isWorthRetrying, newSavepoint, pauseBefore, say } from './begin.ts';
-import { Hold, isEnough, type RemoteSession, resultOf, type SyncSession } from './hold.ts';
+import { type AttachedPool, CallTimeoutError } from '../worker/index.ts';
+import {
+  assertCommitted,
+  beginText,
+  checkTimeout,
+  checkTransaction,
+  isNested,
+  isWorthRetrying,
+  newSavepoint,
+  pauseBefore,
+  say,
+} from './begin.ts';
+import type { Borrowing } from './borrowing.ts';
+import { receiveError } from './database-error.ts';
+import { Hold, isEnough, type RemoteSession, resultOf, type Sessions, type SyncSession } from './hold.ts';
 import { PgPool as BasePool } from './pool.ts';
-import type { SessionMethods } from './protocol.ts';
+import type { Answer, SessionMethods } from './protocol.ts';
 import { argumentsOf, ask, type Question } from './question.ts';
 import { Scope } from './scope.ts';
 import { Place } from './transaction.ts';
@@ -12,9 +24,10 @@ import type { PgSync, PgSyncClient, PgPool as PoolType, TransactionOptions } fro
 
 export class PgPool extends BasePool implements PoolType, PgSync {
   readonly #attached: AttachedPool<SessionMethods>;
+  #deadline = Number.POSITIVE_INFINITY;
 
   constructor(attached: AttachedPool<SessionMethods>) {
-    super(attached);
+    super(attached as unknown as Sessions);
     this.#attached = attached;
   }
 
@@ -23,116 +36,176 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     values?: readonly unknown[],
     options?: { timeout?: number },
   ): QueryResult<R> {
-    const question = ask(text, values);
+    return this.#within(options?.timeout, () => this.#query(ask(text, values)));
+  }
+
+  #query(question: Question): QueryResult<any> {
     const scope = this.place()?.scope;
     if (scope !== undefined) {
       scope.forgive(question);
-      if (scope.hold !== undefined) return this.#run(scope.hold, question);
-      scope.assertNotLost();
-      return this.#alone(scope, question, options);
+      const hold = scope.enterSync((borrowing) => this.#bring(borrowing));
+      try {
+        return this.#run(hold, question);
+      } finally {
+        scope.leave();
+      }
     }
     for (let attempts = 1; ; attempts++) {
-      const answer = this.#attached.useSync((session) => session.once(...argumentsOf(question)), options);
+      const answer = this.#attached.useSync((session) => this.#once(session, question), this.#limits());
       if (!answer.unsent || isEnough(this.sessions, attempts)) return resultOf(answer, question);
     }
   }
 
-  /** In a scope that has no connection just now. What the statement leaves open is the scope's. */
-  #alone(scope: Scope, question: Question, options: { timeout?: number } | undefined): QueryResult<any> {
-    const hold = this.#acquire(options);
-    if (scope.isBusy) {
+  #once(session: SyncSession, question: Question): Answer {
+    try {
+      return session.once(...argumentsOf(question));
+    } catch (error) {
+      // The connection is destroyed now; this ends at once what the server does for it.
+      if (error instanceof CallTimeoutError)
+        this.#attached
+          .asynchronous(session)
+          .giveUp()
+          .catch(() => {});
+      throw error;
+    }
+  }
+
+  /** Whatever blocks this thread within the body ends when this time is over. Blocking calls nest, so there is one such time for the thread. */
+  #within<V>(timeout: number | undefined, body: () => V): V {
+    checkTimeout(timeout);
+    const before = this.#deadline;
+    if (timeout) this.#deadline = Math.min(before, performance.now() + timeout);
+    try {
+      return body();
+    } finally {
+      this.#deadline = before;
+    }
+  }
+
+  /** What is left of it. Undefined: for the call there is no limit, for the wait in line that of the pool. */
+  #limits(): { timeout: number } | undefined {
+    if (this.#deadline === Number.POSITIVE_INFINITY) return undefined;
+    return { timeout: Math.max(1, this.#deadline - performance.now()) };
+  }
+
+  /** For a scope that has no connection just now. What waits for one there comes before this, and goes to no other one later: so it has to be alive. */
+  #bring(borrowing: Borrowing): Hold {
+    if (!borrowing.isAwaited) return this.#acquire();
+    for (let attempts = 1; ; attempts++) {
+      const { candidate } = borrowing;
+      const hold = candidate ?? this.#acquire();
+      let isAlive = false;
       try {
-        return this.#run(hold, question);
+        const { error, unsent } = this.#call(hold, (session, id) => session.hello(id));
+        isAlive = error === undefined;
+        if (error === undefined) return hold;
+        // What was asked on the candidate before may have been run there or not: this thread learns that at its event loop.
+        if (candidate !== undefined || !unsent || isEnough(this.sessions, attempts)) throw receiveError(error);
       } finally {
-        this.#giveBack(hold);
+        if (!isAlive && candidate === undefined) void hold.giveBack();
       }
     }
-    scope.adopt(hold);
-    try {
-      return this.#run(hold, question);
-    } finally {
-      scope.leave();
-    }
   }
 
-  #acquire(options: { timeout?: number } | undefined): Hold {
-    const session = this.#attached.acquireSync(options);
+  #acquire(): Hold {
+    const session = this.#attached.acquireSync(this.#limits());
     return new Hold(this.sessions, this.#attached.asynchronous(session) as unknown as RemoteSession);
-  }
-
-  #giveBack(hold: Hold): void {
-    this.#clean(hold);
-    void hold.giveBack();
   }
 
   /** This thread may go on computing: what it leaves behind is undone before that. */
   #clean(hold: Hold): void {
     if (!hold.isUnclean || hold.isBroken || hold.isOver) return;
     try {
-      (this.#attached.synchronous(hold.session) as SyncSession).reset(hold.id);
+      this.#sync(hold).reset(hold.id);
       hold.cleaned();
     } catch {
-      // It is broken now, and giving it back says so.
+      // It is broken now, and giving it back says so; or time is over, and the owner goes on with it.
     }
   }
 
   #run(hold: Hold, question: Question): QueryResult<any> {
-    hold.assertHeld();
     hold.assertNoSecondBegin(question);
+    this.#assertFree(hold);
+    return resultOf(
+      this.#call(hold, (session, id) => session.run(id, ...argumentsOf(question))),
+      question,
+    );
+  }
+
+  /** One call that blocks. When this thread stops waiting for its answer, the connection is lost. */
+  #call(hold: Hold, body: (session: SyncSession, borrow: string) => Answer): Answer {
+    hold.assertHeld();
+    try {
+      return hold.note(body(this.#sync(hold), hold.id));
+    } catch (error) {
+      if (error instanceof CallTimeoutError) hold.giveUp(error);
+      throw error;
+    }
+  }
+
+  #assertFree(hold: Hold): void {
     if (hold.isStreaming)
       throw new Error('a cursor or stream is open on this connection, and would wait for this thread: finish it before querySync');
-    const session: SyncSession = this.#attached.synchronous(hold.session) as SyncRemote<SessionMethods>;
-    return resultOf(hold.note(session.run(hold.id, ...argumentsOf(question))), question);
+  }
+
+  #sync(hold: Hold): SyncSession {
+    return this.#attached.synchronous(hold.session, this.#limits()) as SyncSession;
   }
 
   transactionSync<V>(body: (tx: PgSyncClient) => V, options: TransactionOptions = {}): V {
     checkTransaction(body, options);
     options.signal?.throwIfAborted();
     const place = this.place();
-    if (place !== undefined) {
-      const { hold } = place.scope;
-      if (hold !== undefined) return this.#transact(place.scope, hold, body, options);
-      place.scope.assertNotLost();
-    }
-    const scope = new Scope(this.sessions);
-    const hold = this.#acquire(options.timeout === undefined ? undefined : { timeout: options.timeout });
-    scope.adopt(hold);
+    if (place?.isBusy)
+      throw new Error(
+        'a transaction of this thread is under way in this scope, and would wait for this thread: await it before transactionSync',
+      );
+    return this.#within(options.timeout, () => this.#transactIn(place?.scope, body, options));
+  }
+
+  #transactIn<V>(of: Scope | undefined, body: (tx: PgSyncClient) => V, options: TransactionOptions): V {
+    const scope = of ?? new Scope(this.sessions);
+    const hold = scope.enterSync((borrowing) => this.#bring(borrowing));
     try {
       return this.#transact(scope, hold, body, options);
     } finally {
-      this.#clean(hold);
+      if (of === undefined) this.#clean(hold);
       scope.leave();
-      void scope.end();
+      if (of === undefined) void scope.end();
     }
   }
 
   #transact<V>(scope: Scope, hold: Hold, body: (tx: PgSyncClient) => V, options: TransactionOptions): V {
-    if (hold.status !== 'I') return this.#nested(scope, hold, body);
     for (let retry = 0; ; ) {
+      const name = newSavepoint();
+      if (this.#begin(hold, beginText(options), name)) return this.#nested(scope, hold, body, name);
       try {
-        this.#run(hold, say(beginText(options)));
         const value = this.#body(scope, hold, body);
         if (hold.status !== 'I') assertCommitted(this.#run(hold, say('COMMIT')).command, hold.lastError);
         return value;
       } catch (error) {
-        if (hold.status !== 'I') this.#try(hold, 'ROLLBACK');
+        if (hold.status !== 'I' && !hold.isBroken) this.#try(hold, 'ROLLBACK');
         if (!isWorthRetrying(error) || ++retry > (options.retries ?? 0) || hold.isBroken) throw error;
       }
-      Atomics.wait(NEVER, 0, 0, pauseBefore(retry));
+      Atomics.wait(NEVER, 0, 0, Math.min(pauseBefore(retry), this.#limits()?.timeout ?? Number.POSITIVE_INFINITY));
       options.signal?.throwIfAborted();
     }
   }
 
-  #nested<V>(scope: Scope, hold: Hold, body: (tx: PgSyncClient) => V): V {
-    const name = newSavepoint();
-    this.#run(hold, say(`SAVEPOINT ${name}`));
+  /** True: there was a transaction already, and now there is a savepoint. */
+  #begin(hold: Hold, text: string, savepoint: string): boolean {
+    this.#assertFree(hold);
+    return isNested(this.#call(hold, (session, id) => session.begin(id, text, savepoint)));
+  }
+
+  #nested<V>(scope: Scope, hold: Hold, body: (tx: PgSyncClient) => V, name: string): V {
     try {
       const value = this.#body(scope, hold, body);
       this.#run(hold, say(`RELEASE SAVEPOINT ${name}`));
       return value;
     } catch (error) {
-      if (hold.status !== 'I') this.#try(hold, `ROLLBACK TO SAVEPOINT ${name}`);
-      if (hold.status === 'T') this.#try(hold, `RELEASE SAVEPOINT ${name}`);
+      if (hold.status !== 'I' && !hold.isBroken) this.#try(hold, `ROLLBACK TO SAVEPOINT ${name}`);
+      if (hold.status === 'T' && !hold.isBroken) this.#try(hold, `RELEASE SAVEPOINT ${name}`);
       throw error;
     }
   }

@@ -1,9 +1,8 @@
 /** Transactions, savepoints within them, and the places in the code that are inside of one. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { assertCommitted, beginText, isWorthRetrying, newSavepoint, pauseBefore, say } from './begin.ts';
+import { assertCommitted, beginText, isNested, isWorthRetrying, newSavepoint, pauseBefore, say } from './begin.ts';
 import { PgClient } from './client.ts';
-import { type Hold, resultOf } from './hold.ts';
-import { argumentsOf } from './question.ts';
+import type { Hold } from './hold.ts';
 import type { Scope } from './scope.ts';
 import type { TransactionOptions } from './types.ts';
 
@@ -13,6 +12,8 @@ export class Place {
   /** The transaction that this is inside of, if it is: over or not. */
   readonly isTransaction: boolean;
   #isOver = false;
+  /** Those that have not ended. */
+  #turns = 0;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(scope: Scope, isTransaction: boolean) {
@@ -28,9 +29,25 @@ export class Place {
     this.#isOver = true;
   }
 
-  /** Transactions beside each other share a connection, and are not to be inside each other: one after the other. */
+  /** A transaction is under way here, or waits for one that is. */
+  get isBusy(): boolean {
+    return this.#turns > 0;
+  }
+
+  /**
+   * Transactions beside each other share a connection, and are not to be inside each other: one after the other. With none before it, the body begins at once:
+   * what is asked next comes behind its first call.
+   */
   alone<V>(body: () => Promise<V>): Promise<V> {
-    const turn = this.#last.then(body);
+    const before = this.#turns++ === 0 ? undefined : this.#last;
+    const turn = (async () => {
+      try {
+        if (before !== undefined) await before;
+        return await body();
+      } finally {
+        this.#turns--;
+      }
+    })();
     this.#last = turn.catch(() => {});
     return turn;
   }
@@ -43,14 +60,12 @@ type Body<V> = (tx: PgClient) => V | PromiseLike<V>;
 export function transact<V>(place: Place, inside: Inside, body: Body<V>, options: TransactionOptions): Promise<V> {
   const { scope } = place;
   return place.alone(async () => {
-    const begin = say(beginText(options));
-    const { hold, answer } = await scope.enterWith(options, (session, id) => session.run(id, ...argumentsOf(begin)));
+    const name = newSavepoint();
+    const { hold, answer } = await scope.enterWith(options, (session, id) => session.begin(id, beginText(options), name));
     scope.beginTransaction();
     try {
       const run = (): Promise<V> => runBody(scope, hold, inside, body, options.signal);
-      if (answer !== undefined) resultOf(answer, begin);
-      else if (hold.status !== 'I') return await nested(hold, run);
-      return await outermost(hold, run, options, answer !== undefined);
+      return isNested(answer!) ? await nested(hold, run, name) : await outermost(hold, run, options);
     } finally {
       scope.endTransaction();
       scope.leave();
@@ -58,11 +73,12 @@ export function transact<V>(place: Place, inside: Inside, body: Body<V>, options
   });
 }
 
-async function outermost<V>(hold: Hold, run: () => Promise<V>, options: TransactionOptions, hasBegun: boolean): Promise<V> {
+/** Its BEGIN has been answered. */
+async function outermost<V>(hold: Hold, run: () => Promise<V>, options: TransactionOptions): Promise<V> {
   const { retries = 0, signal } = options;
   for (let retry = 0; ; ) {
     try {
-      if (!hasBegun || retry > 0) await hold.run(say(beginText(options)));
+      if (retry > 0) await hold.run(say(beginText(options)));
       return await once(hold, run);
     } catch (error) {
       if (!isWorthRetrying(error) || ++retry > retries || hold.isBroken) throw error;
@@ -85,9 +101,7 @@ async function once<V>(hold: Hold, run: () => Promise<V>): Promise<V> {
   return value;
 }
 
-async function nested<V>(hold: Hold, run: () => Promise<V>): Promise<V> {
-  const name = newSavepoint();
-  await hold.run(say(`SAVEPOINT ${name}`));
+async function nested<V>(hold: Hold, run: () => Promise<V>, name: string): Promise<V> {
   try {
     const value = await run();
     await hold.run(say(`RELEASE SAVEPOINT ${name}`));

@@ -119,13 +119,17 @@ export interface PgOwnerPool extends PgPool {
 }
 
 export interface PgSync {
-  /** The same, blocking this thread. `timeout`: the most time to wait for a connection. */
+  /**
+   * The same, blocking this thread. `timeout`: the most time that this may block, in ms, for a connection (AcquireTimeoutError) and for the answer (CallTimeoutError).
+   * If it was the answer, the query is cancelled on the server, and the connection is lost, and with it the transaction that it was in. Default: the wait for a connection
+   * has the pool's acquireTimeout, the one for the answer no limit.
+   */
   querySync<R extends QueryResultRow = any>(
     text: string | QueryConfig,
     values?: readonly unknown[],
     options?: { timeout?: number },
   ): QueryResult<R>;
-  /** `transaction`, blocking this thread. The body must not return a promise. */
+  /** `transaction`, blocking this thread. The body must not return a promise. `timeout` is for all of it, as with `querySync`. */
   transactionSync<V>(body: (tx: PgSyncClient) => V, options?: TransactionOptions): V;
 }
 
@@ -133,7 +137,7 @@ export interface PgSyncClient {
   query<R extends QueryResultRow = any>(text: string | QueryConfig, values?: readonly unknown[]): QueryResult<R>;
 }
 
-/** `timeout` and `signal` are those of acquire, for the outermost transaction. Isolation and the like hold for the outermost one, too. */
+/** `timeout` and `signal` are those of acquire, for the outermost transaction; of transactionSync, `timeout` is for all of it. Isolation and the like hold for the outermost one, too. */
 export interface TransactionOptions extends AcquireOptions {
   isolation?: 'read committed' | 'repeatable read' | 'serializable' | undefined;
   readOnly?: boolean | undefined;

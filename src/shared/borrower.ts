@@ -149,6 +149,14 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     }
   }
 
+  /**
+   * `acquire` for what borrows on top of this: `taken` has the resource in the moment in which it is this thread's. A promise tells only when the thread comes
+   * back to its microtasks, and it may block before that. `taken` must not throw.
+   */
+  take<V>(options: AcquireOptions, taken: (resource: R) => V): Promise<V> {
+    return this.borrow(options, (slot) => taken(this.handOut(slot)));
+  }
+
   async tryAcquire(): Promise<R | null> {
     const slot = this.lending.tryBorrow();
     if (slot !== NONE) return this.handOut(slot);

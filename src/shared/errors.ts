@@ -95,6 +95,17 @@ export class RemoteCallError extends PoolError {
   }
 }
 
+/** A call that blocked its thread for as long as it was allowed to. Whether the method has run, or still runs, is not known. */
+export class CallTimeoutError extends PoolError {
+  constructor(message: string, pool: string, options?: ErrorOptions) {
+    super(message, pool, { ...options, code: 'ERR_POOL_CALL_TIMEOUT' });
+  }
+
+  static {
+    CallTimeoutError.prototype.name = 'CallTimeoutError';
+  }
+}
+
 const POOL_ERRORS = {
   ERR_POOL_CLOSED: PoolClosedError,
   ERR_POOL_ACQUIRE_TIMEOUT: AcquireTimeoutError,
@@ -103,6 +114,7 @@ const POOL_ERRORS = {
   ERR_POOL_CREATE_TIMEOUT: CreateTimeoutError,
   ERR_POOL_NOT_BORROWED: NotBorrowedError,
   ERR_POOL_REMOTE_CALL: RemoteCallError,
+  ERR_POOL_CALL_TIMEOUT: CallTimeoutError,
 } as const;
 
 const BUILT_IN: Readonly<Record<string, ErrorConstructor>> = {

@@ -4,7 +4,7 @@ import { AbortSignals } from '../shared/abort-signals.ts';
 import type { Bells } from '../shared/bell.ts';
 import { SLICE } from '../shared/blocking.ts';
 import { now } from '../shared/clock.ts';
-import { fromWire, isCloneable, RemoteCallError, show } from '../shared/errors.ts';
+import { CallTimeoutError, fromWire, isCloneable, RemoteCallError, show } from '../shared/errors.ts';
 import type { KeepAlive } from '../shared/keep-alive.ts';
 import type { Lending } from '../shared/lending.ts';
 import { NONE } from '../shared/line.ts';
@@ -93,8 +93,18 @@ export class Calls {
     for (const [id, call] of this.#pending) if (call.signal === signal) this.send([WITHDRAW, id]);
   }
 
-  /** Blocks this thread until the owner has answered. `assertOwnerAlive` is asked now and then, and may throw. */
-  callSync(slot: number, method: string, args: readonly unknown[], assertOwnerAlive: () => void): unknown {
+  /**
+   * Blocks this thread until the owner has answered, or until `deadline` (by `now`): then it throws CallTimeoutError.
+   * `assertOwnerAlive` is asked now and then, and may throw.
+   */
+  callSync(
+    slot: number,
+    method: string,
+    args: readonly unknown[],
+    assertOwnerAlive: () => void,
+    deadline = Number.POSITIVE_INFINITY,
+  ): unknown {
+    if (now() >= deadline) throw this.#overdue(`there is no time left for ${method}(), which has not been called`);
     const id = ++this.#lastId;
     this.#awaited = id;
     this.#answer = undefined;
@@ -108,11 +118,26 @@ export class Calls {
         if (answer.ok) return answer.value;
         throw answer.error;
       }
-      const end = now() + SPIN;
+      const time = now();
+      if (time >= deadline) throw this.#stopWaiting(id, slot, method);
+      const end = Math.min(time + SPIN, deadline);
       while (this.#bells.read(this.#me) === seen && now() < end);
-      this.#bells.sleep(this.#me, seen, SLICE);
+      this.#bells.sleep(this.#me, seen, Math.min(SLICE, Math.max(0, deadline - now())));
       if (this.#bells.read(this.#me) === seen) assertOwnerAlive();
     }
+  }
+
+  /** The method may still run. So a release waits for it, as for every call under way; its answer is dropped. */
+  #stopWaiting(id: number, slot: number, method: string): CallTimeoutError {
+    this.#awaited = 0;
+    this.#pending.set(id, { slot, serial: this.#lending.serials[slot], resolve: drop, reject: drop });
+    this.#keepAlive.hold();
+    this.underWay[slot]++;
+    return this.#overdue(`the owner has not answered ${method}() in time; it may still be running`);
+  }
+
+  #overdue(why: string): CallTimeoutError {
+    return new CallTimeoutError(`pool ${show(this.#pool)}: ${why}`, this.#pool);
   }
 
   // ── sending
@@ -263,6 +288,8 @@ export class Calls {
 
 /** Both ends are kept: a channel whose other end is collected is closed. */
 const PROBE = new MessageChannel();
+
+const drop = (): void => {};
 
 /** Makes copies where later changes would reach what is to be sent. False if only a clone could do that: then it has to be sent before the caller goes on. */
 function secure(args: unknown[]): boolean {

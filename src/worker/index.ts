@@ -1,6 +1,7 @@
 /** cenote/worker: the pool as seen from every thread but the owner's. */
 export {
   AcquireTimeoutError,
+  CallTimeoutError,
   CreateTimeoutError,
   NotBorrowedError,
   PoolClosedError,

@@ -5,7 +5,7 @@ import { type Sleeper, sleepInLine, TIMED_OUT } from '../shared/blocking.ts';
 import { Borrower } from '../shared/borrower.ts';
 import { now } from '../shared/clock.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
-import { fromWire, PoolClosedError, RemoteCallError, show, toWire } from '../shared/errors.ts';
+import { CallTimeoutError, fromWire, PoolClosedError, RemoteCallError, show, toWire } from '../shared/errors.ts';
 import { TALLY_TIMED_OUT } from '../shared/layout.ts';
 import { isServed } from '../shared/lending.ts';
 import { MARK_SYNC, NONE } from '../shared/line.ts';
@@ -109,13 +109,43 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   useSync<V>(body: (resource: SyncRemote<T>) => V, options?: Pick<AcquireOptions, 'timeout'>): V {
     checkBody(body);
+    const deadline = this.#deadline(options);
     const slot = this.#borrowSync(options);
     const serial = this.lending.serials[slot];
+    let overdue: Error | undefined;
+    const caller =
+      deadline === undefined
+        ? this.#syncCaller
+        : this.#boundedCaller(
+            () => deadline,
+            (error) => (overdue = error),
+          );
     try {
-      return body(this.handOutSync(slot));
+      return body(this.handOutSync(slot, caller));
     } finally {
-      if (this.lending.serials[slot] === serial) this.giveBack(slot);
+      if (this.lending.serials[slot] === serial) {
+        // A method still runs there, in a state that nobody knows.
+        if (overdue !== undefined) this.giveUp(slot, overdue);
+        else this.giveBack(slot);
+      }
     }
+  }
+
+  #deadline(options: Pick<AcquireOptions, 'timeout'> | undefined): number | undefined {
+    return options?.timeout ? now() + options.timeout : undefined;
+  }
+
+  /** Calls that block until then. `overdue` hears of those that had no answer by then. */
+  #boundedCaller(deadline: () => number, overdue: (error: Error) => void = () => {}): Caller {
+    const call = (slot: number, serial: number, method: string, args: unknown[]): unknown => {
+      try {
+        return this.#callSync(slot, serial, method, args, deadline());
+      } catch (error) {
+        if (error instanceof CallTimeoutError) overdue(error);
+        throw error;
+      }
+    };
+    return { pool: this, label: this.#syncCaller.label, call };
   }
 
   // ── what is handed out
@@ -125,13 +155,14 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     return new Handed<Remote<T>>(this.#caller, slot, this.lending.serials[slot]);
   }
 
-  protected handOutSync(slot: number): SyncRemote<T> {
+  protected handOutSync(slot: number, caller = this.#syncCaller): SyncRemote<T> {
     if (this.traced) this.trace(slot);
-    return new Handed<SyncRemote<T>>(this.#syncCaller, slot, this.lending.serials[slot]);
+    return new Handed<SyncRemote<T>>(caller, slot, this.lending.serials[slot]);
   }
 
-  synchronous(resource: Remote<T> | SyncRemote<T>): SyncRemote<T> {
-    return this.#again(resource, this.#syncCaller);
+  synchronous(resource: Remote<T> | SyncRemote<T>, options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T> {
+    checkAcquireOptions(options);
+    return this.#again(resource, options?.timeout ? this.#boundedCaller(() => this.#deadline(options)!) : this.#syncCaller);
   }
 
   asynchronous(resource: Remote<T> | SyncRemote<T>): Remote<T> {
@@ -140,8 +171,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   /** The same lease. Over or not: its calls say so. */
   #again<R extends Remote<T> | SyncRemote<T>>(resource: Remote<T> | SyncRemote<T>, caller: Caller): R {
-    const before = callerOf(resource);
-    if (before !== this.#syncCaller && before !== this.#caller)
+    if (callerOf(resource)?.pool !== this)
       throw new TypeError(`pool ${show(this.name)}: ${show(resource)} is not something that this pool has handed out`);
     return new Handed<R>(caller, remoteSlot(resource), remoteSerial(resource));
   }
@@ -192,10 +222,10 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     return refusal === undefined ? this.calls.call(slot, method, args) : Promise.reject(refusal);
   }
 
-  #callSync(slot: number, serial: number, method: string, args: readonly unknown[]): unknown {
+  #callSync(slot: number, serial: number, method: string, args: readonly unknown[], deadline?: number): unknown {
     const refusal = this.#refuseCall(slot, serial, method);
     if (refusal !== undefined) throw refusal;
-    return this.calls.callSync(slot, method, args, this.#sleeper.assertOwnerAlive);
+    return this.calls.callSync(slot, method, args, this.#sleeper.assertOwnerAlive, deadline);
   }
 
   override async call<K extends MethodName<Remote<T>>>(

@@ -26,10 +26,17 @@ export interface AttachedPool<T> extends ResourcePool<Remote<T>> {
    * atomic instructions.
    */
   tryAcquireSync(): SyncRemote<T> | null;
-  /** acquireSync, run, release: also when `body` throws. A promise that the body returns is not waited for: use `use`. */
+  /**
+   * acquireSync, run, release: also when `body` throws. A promise that the body returns is not waited for: use `use`. `timeout` is for all of it: a call in the body that
+   * has no answer by then throws CallTimeoutError, and the resource is destroyed. Without it, only the wait in line has a limit (the pool's acquireTimeout).
+   */
   useSync<V>(body: (resource: SyncRemote<T>) => V, options?: Pick<AcquireOptions, 'timeout'>): V;
-  /** What was borrowed, with methods that block. The lease is the same one: given back once, it is over for both. */
-  synchronous(resource: Remote<T> | SyncRemote<T>): SyncRemote<T>;
+  /**
+   * What was borrowed, with methods that block. The lease is the same one: given back once, it is over for both. `timeout`: the most that each call may block, in
+   * milliseconds; default and 0: for ever. Then it throws CallTimeoutError. The method may still run: the resource goes to nobody else before it has settled, and what is
+   * called next waits behind it or not, as the resource has it; destroy it if its state is not to be relied on.
+   */
+  synchronous(resource: Remote<T> | SyncRemote<T>, options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T>;
   /** The other way round. */
   asynchronous(resource: Remote<T> | SyncRemote<T>): Remote<T>;
   release(resource: Remote<T> | SyncRemote<T>): void;

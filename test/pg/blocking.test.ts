@@ -1,0 +1,127 @@
+/** What a query that blocks its thread does when its time is over. */
+import { beforeAll, expect, test } from 'vitest';
+import { ask, connections, join, open, postgres } from '../support/postgres.ts';
+import { settled, spinUntil, until } from '../support/wait.ts';
+
+beforeAll(() => postgres() as Promise<unknown>, 120_000);
+
+const asleep = async (name: string): Promise<number> =>
+  (
+    await ask(
+      `select count(*)::int as n from pg_stat_activity where application_name = $1 and state = 'active' and query like '%pg_sleep%'`,
+      [name],
+    )
+  )[0].n;
+
+test('querySync ends at its timeout: the query is cancelled, and its connection goes to nobody', async () => {
+  const pool = await open({ max: 1 });
+  const before = (await pool.query('select pg_backend_pid() as pid')).rows[0].pid;
+  const worker = await join(pool);
+  const seen = await settled(
+    worker.pg((remote) => {
+      const started = performance.now();
+      try {
+        return [remote.querySync('select pg_sleep(60)', [], { timeout: 300 }).rows];
+      } catch (error) {
+        return [(error as { code: string }).code, performance.now() - started];
+      }
+    }),
+    10_000,
+  );
+  expect(seen).toEqual(['ERR_POOL_CALL_TIMEOUT', expect.any(Number)]);
+  expect(seen[1]).toBeGreaterThanOrEqual(300);
+  const after = (await settled(pool.query('select pg_backend_pid() as pid'), 10_000)).rows[0].pid;
+  expect(after).not.toBe(before);
+  await until(async () => (await asleep(pool.pool.name)) === 0);
+  expect(await settled(worker.pg((remote) => remote.querySync('select 1 as a', [], { timeout: 10_000 }).rows))).toEqual([{ a: 1 }]);
+  await until(async () => (await connections(pool.pool.name)) === 1);
+});
+
+test('in a transaction it takes that along: nothing of it is committed, nothing of it goes on elsewhere', async () => {
+  await ask('create table late (id int)');
+  const pool = await open({ max: 2 });
+  const worker = await join(pool);
+  const seen = await settled(
+    worker.pg(async (remote) => {
+      const seen: unknown[] = [];
+      const told = await remote
+        .transaction(async (tx) => {
+          await tx.query('insert into late values (1)');
+          try {
+            remote.querySync('select pg_sleep(60)', [], { timeout: 300 });
+          } catch (error) {
+            seen.push((error as { code: string }).code);
+          }
+          for (const target of [remote, tx])
+            seen.push(await target.query('insert into late values (2)').then(String, (error) => error.name));
+        })
+        .then(String, (error) => error.name);
+      return [...seen, told];
+    }),
+    10_000,
+  );
+  expect(seen[0]).toBe('ERR_POOL_CALL_TIMEOUT');
+  for (const name of seen.slice(1)) expect(name).toMatch(/Error/);
+  expect(await ask('select id from late')).toEqual([]);
+  await until(async () => (await asleep(pool.pool.name)) === 0);
+  await until(() => pool.pool.activeCount() === 0);
+});
+
+test('transactionSync with a timeout has it for all of its statements', async () => {
+  await ask('create table slow (id int)');
+  const pool = await open({ max: 1 });
+  const worker = await join(pool);
+  const seen = await settled(
+    worker.pg((remote) => {
+      const heard: unknown[] = [];
+      const note = (body: () => unknown) => {
+        try {
+          heard.push(body());
+        } catch (error) {
+          heard.push((error as { code?: string }).code ?? (error as Error).name);
+        }
+      };
+      note(() =>
+        remote.transactionSync(
+          (tx) => {
+            tx.query('insert into slow values (1)');
+            note(() => tx.query('select pg_sleep(60)'));
+            note(() => remote.querySync('insert into slow values (2)'));
+            return 'committed';
+          },
+          { timeout: 500 },
+        ),
+      );
+      note(() => remote.querySync('select count(*)::int as n from slow', [], { timeout: 20_000 }).rows[0].n);
+      note(() => remote.transactionSync((tx) => tx.query('insert into slow values (3)').rowCount, { timeout: 20_000 }));
+      note(() => remote.querySync('select 1', [], { timeout: -1 }));
+      note(() => remote.transactionSync(() => 1, { timeout: 'soon' as never }));
+      return heard;
+    }),
+    20_000,
+  );
+  expect(seen[0]).toBe('ERR_POOL_CALL_TIMEOUT');
+  expect(seen.slice(1)).toEqual([expect.stringMatching(/\w/), expect.stringMatching(/\w/), 0, 1, 'RangeError', 'TypeError']);
+  expect(await ask('select id from slow')).toEqual([{ id: 3 }]);
+  await until(async () => (await asleep(pool.pool.name)) === 0);
+});
+
+test('a blocking query ends at its timeout though the owner is busy', async () => {
+  const pool = await open({ max: 1 });
+  await pool.query('select 1');
+  const worker = await join(pool);
+  const done = worker.pg((remote, { flags }) => {
+    while (Atomics.load(flags, 0) === 0);
+    try {
+      return remote.querySync('create table never_made ()', [], { timeout: 50 }).command;
+    } catch (error) {
+      return (error as { code: string }).code;
+    } finally {
+      Atomics.store(flags, 1, 1);
+    }
+  });
+  worker.raise(0);
+  expect(spinUntil(worker.flags, 1), 'it ended while the owner was busy').toBe(true);
+  expect(await settled(done)).toBe('ERR_POOL_CALL_TIMEOUT');
+  expect((await settled(pool.query('select 2 as a'), 10_000)).rows).toEqual([{ a: 2 }]);
+});
