@@ -93,6 +93,7 @@ async function join(name: string, owner: number, block: ControlBlock, onLeave: (
         port.close();
       }
     });
+    port.on('messageerror', () => pool?.unreadable());
     port.on('close', () => {
       if (pool !== undefined) pool.disconnected();
       else reject(ownerGone(name));

@@ -9,6 +9,7 @@ import { fromWire, PoolClosedError, RemoteCallError, show, toWire } from '../sha
 import { TALLY_TIMED_OUT } from '../shared/layout.ts';
 import { isServed } from '../shared/lending.ts';
 import { MARK_SYNC, NONE } from '../shared/line.ts';
+import { asBuffers, withOwnBytes } from '../shared/parcel.ts';
 import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, TRACE } from '../shared/protocol.ts';
 import { CLOSED } from '../shared/state.ts';
 import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
@@ -175,14 +176,16 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   #giveBackLater(slot: number): void {
-    // The owner does it for us when the calls have settled: this thread may be asleep by then.
+    // The owner does it for us when the calls have settled: this thread may be asleep by then, or compute, so it is told at once.
     this.calls.forget(slot);
-    this.calls.send([RELEASE, slot, this.lending.forget(slot)]);
+    this.calls.send([RELEASE, slot, this.lending.forget(slot)], true);
   }
 
   protected override giveUp(slot: number, error: Error): void {
     this.calls.forget(slot);
-    this.calls.send([DESTROY, slot, this.lending.forget(slot), toWire(error)], true);
+    const buffers: Uint8Array[] = [];
+    const wire = withOwnBytes(toWire(error), buffers);
+    this.calls.send([DESTROY, slot, this.lending.forget(slot), wire, buffers], true);
   }
 
   // ── calling
@@ -218,6 +221,11 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   // ── what comes through the port
 
+  /** Something has come that cannot be read. */
+  unreadable(): void {
+    this.calls.unreadable();
+  }
+
   receive(responses: readonly Response[]): void {
     this.calls.receive(responses);
   }
@@ -226,6 +234,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   protected heard(response: Response): void {
     switch (response[0]) {
       case FACTORY_FAILURE:
+        asBuffers(response[4]);
         // One for each cell at most, so that those whose waiter left first do not pile up.
         this.#factoryErrors.set(response[1], { ticket: response[2], error: fromWire(response[3]) });
         break;
