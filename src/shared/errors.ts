@@ -15,7 +15,8 @@ export class PoolError extends Error {
   }
 
   static {
-    PoolError.prototype.name = 'PoolError';
+    // Not by assignment: where Error.prototype is frozen, that would throw.
+    Object.defineProperty(PoolError.prototype, 'name', { value: 'PoolError', writable: true, configurable: true });
   }
 }
 
