@@ -86,7 +86,7 @@ export class Members<T> {
 
   /** Somebody knocks, with our end of a channel. Gives why it may not come in, if so. */
   admit(threadId: number, port: MessagePort): PoolError | undefined {
-    const { name, maxThreads } = this.#settings;
+    const { name, maxThreads, expose } = this.#settings;
     const { block } = this.#lending;
     if (isClosed(block.state.load())) return new PoolClosedError(`pool ${show(name)} is closed`, name);
     let copies = 0;
@@ -103,7 +103,7 @@ export class Members<T> {
     port.on('close', () => this.#gone(member));
     port.unref();
     port.postMessage([
-      [WELCOME, thread],
+      [WELCOME, thread, expose && [...expose]],
       ...[...this.#shared].map(([slot, { generation, value, buffers }]) => [SHARED, slot, generation, value, buffers] as const),
     ]);
     this.#events.attached(threadId);

@@ -65,8 +65,8 @@ export const WITHDRAWN = 8;
 export const LOST = 9;
 
 export type Response =
-  /** Attached, as this thread record. What has been shared so far follows as SHARED. */
-  | readonly [type: typeof WELCOME, me: number]
+  /** Attached, as this thread record; and what `expose` lists. What has been shared so far follows as SHARED. */
+  | readonly [type: typeof WELCOME, me: number, exposed: readonly string[] | undefined]
   | readonly [type: typeof REFUSED, error: WireError]
   /** What this call has given, and those after it. */
   | readonly [type: typeof ANSWER, id: number, values: unknown[], buffers?: Buffers]

@@ -31,8 +31,15 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   readonly #onLeave: () => void;
   #out: Out = 'no';
 
-  /** `onLeave` is called once, when this attachment is not to be given to anybody any more. */
-  constructor(name: string, block: ControlBlock, me: number, port: MessagePort, onLeave: () => void) {
+  /** `exposed`: what the pool's `expose` lists. `onLeave` is called once, when this attachment is not to be given to anybody any more. */
+  constructor(
+    name: string,
+    block: ControlBlock,
+    me: number,
+    port: MessagePort,
+    exposed: readonly string[] | undefined,
+    onLeave: () => void,
+  ) {
     super(name, block, me);
     this.#port = port;
     this.#onLeave = onLeave;
@@ -40,13 +47,25 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
       this.#hasLeft = resolve;
     });
     this.calls = new Calls(name, port, block.bells, this.lending, this.keepAlive, (response) => this.heard(response));
+    const listed = new Set(exposed);
+    const exposes = (method: string): boolean => listed.has(method);
     this.#caller = {
       pool: this,
+      exposes,
+      refuse: (method) => {
+        const refused = Promise.reject(this.#notCallable(method));
+        refused.catch(() => {});
+        return refused;
+      },
       label: `Remote of pool ${show(name)}`,
       call: (slot, serial, method, args) => this.#call(slot, serial, method, args),
     };
     this.#syncCaller = {
       pool: this,
+      exposes,
+      refuse: (method) => {
+        throw this.#notCallable(method);
+      },
       label: `SyncRemote of pool ${show(name)}`,
       call: (slot, serial, method, args) => this.#callSync(slot, serial, method, args),
     };
@@ -213,6 +232,10 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     return this.calls.errand(method, args, options?.timeout, options?.signal) as Promise<Result<Remote<T>, K>>;
   }
 
+  #notCallable(method: string): RemoteCallError {
+    return new RemoteCallError(`pool ${show(this.name)}: ${method}() is not a method that workers may call`, this.name);
+  }
+
   #refuseCall(slot: number, serial: number, method: string): Error | undefined {
     if (this.#out !== 'no') return this.outError();
     if (this.lending.serials[slot] === serial) return undefined;
@@ -292,7 +315,11 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   protected override lookUp(): void {
-    if (this.#out === 'no' && !this.calls.isConnected()) this.#ownerGone();
+    try {
+      if (this.#out === 'no' && !this.calls.isConnected()) this.#ownerGone();
+    } catch {
+      // At the end of the stack, say. This is asked in the middle of a borrow or a return, which must not suffer: it is asked again soon.
+    }
   }
 
   #assertOwnerAlive(): void {
