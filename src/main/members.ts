@@ -4,7 +4,10 @@ import { asError, fromWire, PoolClosedError, PoolError, RemoteCallError, show, t
 import { TALLY_RECLAIMED } from '../shared/layout.ts';
 import type { Lending } from '../shared/lending.ts';
 import { NONE } from '../shared/line.ts';
+import { asBuffers, DEEP, survey, withOwnBytes } from '../shared/parcel.ts';
 import {
+  ALONE,
+  type Buffers,
   CALL,
   CALL_SYNC,
   DESTROY,
@@ -58,7 +61,7 @@ export class Members<T> {
   readonly #events: MemberEvents;
   readonly #errands: Errands;
   readonly #members = new Map<number, Member>();
-  readonly #shared = new Map<number, { generation: number; value: unknown }>();
+  readonly #shared = new Map<number, { generation: number; value: unknown; buffers: Buffers }>();
   readonly #traces = new Map<number, { lease: number; stack: string }>();
 
   constructor(settings: Settings<T>, lending: Lending, resources: Resources<T>, events: MemberEvents) {
@@ -83,7 +86,7 @@ export class Members<T> {
 
   /** Somebody knocks, with our end of a channel. Gives why it may not come in, if so. */
   admit(threadId: number, port: MessagePort): PoolError | undefined {
-    const { name, maxThreads } = this.#settings;
+    const { name, maxThreads, expose } = this.#settings;
     const { block } = this.#lending;
     if (isClosed(block.state.load())) return new PoolClosedError(`pool ${show(name)} is closed`, name);
     let copies = 0;
@@ -96,11 +99,12 @@ export class Members<T> {
     const member = new Member(name, thread, threadId, port, block.bells);
     this.#members.set(thread, member);
     port.on('message', (requests: unknown) => this.#receive(member, requests));
+    port.on('messageerror', () => member.unreadable());
     port.on('close', () => this.#gone(member));
     port.unref();
     port.postMessage([
-      [WELCOME, thread],
-      ...[...this.#shared].map(([slot, { generation, value }]) => [SHARED, slot, generation, value] as const),
+      [WELCOME, thread, expose && [...expose]],
+      ...[...this.#shared].map(([slot, { generation, value, buffers }]) => [SHARED, slot, generation, value, buffers] as const),
     ]);
     this.#events.attached(threadId);
     return undefined;
@@ -113,6 +117,7 @@ export class Members<T> {
    * ends its message, or a list with a billion holes would keep us busy; and once the thread has left, its number may be another's.
    */
   #receive(member: Member, requests: unknown): void {
+    member.expect(undefined);
     if (!Array.isArray(requests)) return;
     for (const request of requests as Request[]) {
       if (!Array.isArray(request) || this.#members.get(member.thread) !== member) return;
@@ -123,13 +128,15 @@ export class Members<T> {
   #answer(member: Member, request: Request): void {
     switch (request[0]) {
       case CALL: {
-        const [, first, slot, lease, name, calls] = request;
+        const [, first, slot, lease, name, calls, buffers] = request;
         if (!Array.isArray(calls) || !isId(first)) return;
+        asBuffers(buffers);
         for (const [index, args] of calls.entries()) if (!this.#call(member, first + index, slot, lease, name, args, false)) return;
         return;
       }
       case CALL_SYNC: {
-        const [, id, slot, lease, name, args] = request;
+        const [, id, slot, lease, name, args, buffers] = request;
+        asBuffers(buffers);
         if (isId(id)) this.#call(member, id, slot, lease, name, args, true);
         return;
       }
@@ -141,7 +148,8 @@ export class Members<T> {
         });
       }
       case DESTROY: {
-        const [, slot, lease, error] = request;
+        const [, slot, lease, error, buffers] = request;
+        asBuffers(buffers);
         // Ours from here on: if its thread dies meanwhile, it must not pass for an orphan that may be kept.
         if (!this.#holds(member, slot, lease) || !this.#lending.block.slots.seize(slot, lease)) return;
         return member.whenSettledOr(PATIENCE, slot, lease, () => this.#events.broken(slot, asError(fromWire(error))));
@@ -154,12 +162,18 @@ export class Members<T> {
       case LEAVE:
         return this.#leave(member);
       case ERRAND: {
-        const [, id, timeout, method, args] = request;
+        const [, id, timeout, method, args, buffers] = request;
+        asBuffers(buffers);
         if (isId(id)) this.#errands.send(member, id, timeout, method, args);
         return;
       }
       case WITHDRAW:
         return this.#errands.withdraw(member, request[1]);
+      case ALONE: {
+        const [, id, name] = request;
+        if (isId(id) && typeof name === 'string') member.expect({ id, name });
+        return;
+      }
     }
   }
 
@@ -202,14 +216,19 @@ export class Members<T> {
   share(slot: number, generation: number, resource: T): Error | undefined {
     const { share } = this.#settings;
     if (share === undefined) return undefined;
-    let value: unknown;
+    const pool = this.#settings.name;
+    let shared: { generation: number; value: unknown; buffers: Buffers };
     try {
-      value = structuredClone(share(resource));
+      const buffers: Uint8Array[] = [];
+      const value = withOwnBytes(share(resource), buffers);
+      if ((survey(value) & DEEP) !== 0)
+        return new TypeError(`pool ${show(pool)}: share gave a value that is nested too deeply for every thread to read`);
+      shared = structuredClone({ generation, value, buffers });
     } catch (error) {
       return asError(error);
     }
-    this.#shared.set(slot, { generation, value });
-    for (const member of this.#members.values()) member.send([SHARED, slot, generation, value]);
+    this.#shared.set(slot, shared);
+    for (const member of this.#members.values()) member.send([SHARED, slot, generation, shared.value, shared.buffers]);
     return undefined;
   }
 

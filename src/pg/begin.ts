@@ -76,7 +76,12 @@ export class TransactionRolledBackError extends Error {
   }
 
   static {
-    TransactionRolledBackError.prototype.name = 'TransactionRolledBackError';
+    // Not by assignment: where Error.prototype is frozen, that would throw.
+    Object.defineProperty(TransactionRolledBackError.prototype, 'name', {
+      value: 'TransactionRolledBackError',
+      writable: true,
+      configurable: true,
+    });
   }
 }
 

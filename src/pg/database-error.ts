@@ -13,7 +13,8 @@ export class DatabaseError extends Error {
   }
 
   static {
-    DatabaseError.prototype.name = 'error';
+    // Not by assignment: where Error.prototype is frozen, that would throw.
+    Object.defineProperty(DatabaseError.prototype, 'name', { value: 'error', writable: true, configurable: true });
   }
 }
 

@@ -1,13 +1,13 @@
-/** What acquire accepts. */
+/** What acquire accepts, and attachPool. */
 import { LONGEST } from './clock.ts';
 import { show } from './errors.ts';
 import type { AcquireOptions } from './types.ts';
 
 /** Throws TypeError or RangeError that names the option and the value. */
-export function checkAcquireOptions(options: AcquireOptions | undefined): void {
+export function checkAcquireOptions(options: AcquireOptions | undefined, whose = 'acquire'): void {
   if (options === undefined) return;
   if (typeof options !== 'object' || options === null)
-    throw new TypeError(`acquire options must be an object like { timeout, signal }, not ${show(options)}`);
+    throw new TypeError(`${whose} options must be an object like { timeout, signal }, not ${show(options)}`);
   const { timeout, signal } = options;
   if (timeout !== undefined) checkDuration('timeout', timeout);
   // Other names are not looked at. But a limit of a later version, which this one would not keep, is not to be believed in.

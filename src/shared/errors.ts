@@ -1,5 +1,6 @@
 /** Errors: one class and one stable code each, and a wire form, since structured clone drops codes, names and own properties. */
 import { types } from 'node:util';
+import { DEEP, survey } from './parcel.ts';
 
 export class PoolError extends Error {
   /** Stable: `ERR_POOL_...`. */
@@ -14,7 +15,8 @@ export class PoolError extends Error {
   }
 
   static {
-    PoolError.prototype.name = 'PoolError';
+    // Not by assignment: where Error.prototype is frozen, that would throw.
+    Object.defineProperty(PoolError.prototype, 'name', { value: 'PoolError', writable: true, configurable: true });
   }
 }
 
@@ -137,7 +139,7 @@ interface WireErrorParts {
   readonly type: string;
   readonly pool: string | undefined;
   readonly cause: WireError | undefined;
-  /** Own properties but for the four above; those that cannot be cloned are left behind. */
+  /** Own properties but for the four above; those that cannot be cloned, or are nested too deeply for every thread to read, are left behind. */
   readonly own: readonly (readonly [
     key: string,
     value: unknown | WireErrorParts,
@@ -153,7 +155,7 @@ const TAKEN_APART: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'c
 const DEPTH = 8;
 
 export function toWire(thrown: unknown, depth = 0): WireError {
-  if (!isError(thrown)) return { value: isCloneable(thrown) ? thrown : show(thrown) };
+  if (!isError(thrown)) return { value: isSendable(thrown) ? thrown : show(thrown) };
   return partsOf(thrown, depth);
 }
 
@@ -167,7 +169,7 @@ function partsOf(error: Error, depth: number): WireErrorParts {
       if (depth < DEPTH) own.push([key, partsOf(value, depth + 1), enumerable === true, 'error']);
     } else if (Array.isArray(value) && value.some(isError)) {
       if (depth < DEPTH) own.push([key, value.map((item) => toWire(item, depth + 1)), enumerable === true, 'errors']);
-    } else if (isCloneable(value)) own.push([key, value, enumerable === true, 'value']);
+    } else if (isSendable(value)) own.push([key, value, enumerable === true, 'value']);
   }
   const stack = read(error, 'stack');
   return {
@@ -268,6 +270,11 @@ export function isCloneable(value: unknown): boolean {
   } catch {
     return false;
   }
+}
+
+/** Can it be cloned, and will any thread be able to read that? */
+function isSendable(value: unknown): boolean {
+  return isCloneable(value) && (survey(value) & DEEP) === 0;
 }
 
 /** Errors of other realms (vm contexts) included. */

@@ -1,9 +1,10 @@
 /** Joining a pool: knock at the owner with one end of a channel, and wait to be told our number. */
 import { types } from 'node:util';
 import * as threads from 'node:worker_threads';
-import { isMainThread, MessageChannel, threadId } from 'node:worker_threads';
+import { isMainThread, MessageChannel, type MessagePort, threadId } from 'node:worker_threads';
+import { checkAcquireOptions } from '../shared/acquire-options.ts';
 import { ControlBlock } from '../shared/control-block.ts';
-import { fromWire, PoolClosedError, PoolError, show } from '../shared/errors.ts';
+import { AcquireTimeoutError, fromWire, PoolClosedError, PoolError, show } from '../shared/errors.ts';
 import { KeepAlive } from '../shared/keep-alive.ts';
 import { FEATURE_SHARE } from '../shared/layout.ts';
 import { KNOCK, type Knock, REFUSED, type Response, WELCOME } from '../shared/protocol.ts';
@@ -11,7 +12,7 @@ import { isClosed } from '../shared/state.ts';
 import type { PoolHandle } from '../shared/types.ts';
 import { WorkerPool } from './pool.ts';
 import { SharingPool } from './sharing.ts';
-import type { AttachedPool } from './types.ts';
+import type { AttachedPool, AttachOptions } from './types.ts';
 
 /** A function of the module; @types/node has put it into the wrong interface. */
 const { postMessageToThread } = threads as unknown as Pick<threads.Worker, 'postMessageToThread'>;
@@ -19,8 +20,17 @@ const { postMessageToThread } = threads as unknown as Pick<threads.Worker, 'post
 /** How long a thread that has heard our knock may leave it unanswered, in ms: it has no such pool. */
 const SILENCE = 1000;
 
+/** An attachment, or one that is on its way. */
+interface Joining {
+  readonly pool: Promise<WorkerPool<unknown>>;
+  /** Calls of attachPool that wait for it. */
+  callers: number;
+  /** Ends the way, if nothing has come of it yet. */
+  giveUp(): void;
+}
+
 /** This thread's attachments, by pool. */
-const attached = new Map<number, Promise<WorkerPool<unknown>>>();
+const attached = new Map<number, Joining>();
 
 /**
  * Joins a pool from any thread of the process (a Piscina worker, a Worker, a worker of a worker).
@@ -29,23 +39,69 @@ const attached = new Map<number, Promise<WorkerPool<unknown>>>();
  *
  * Rejects with TypeError for something that is no handle, PoolClosedError for a pool that is closed or whose owner is gone, PoolError for
  * another ABI version, when `maxThreads` are attached, or on the owner itself (use the pool there).
- * An owner that is busy answers when it gets to its event loop; until then this waits, and keeps the thread alive.
+ * An owner that is busy answers when it gets to its event loop; until then this waits, and keeps the thread alive. `timeout` (in ms; default 0, no limit) ends
+ * the wait with AcquireTimeoutError, `signal` with its reason; a later call tries anew.
  */
-export async function attachPool<T>(handle: PoolHandle<T>): Promise<AttachedPool<T>> {
+export async function attachPool<T>(handle: PoolHandle<T>, options?: AttachOptions): Promise<AttachedPool<T>> {
   const { name, owner, block } = read(handle);
+  checkAcquireOptions(options, 'attach');
+  options?.signal?.throwIfAborted();
   if (owner === threadId) throw new PoolError(`pool ${show(name)} belongs to this very thread: use the pool itself here`, name);
   if (isClosed(block.state.load())) throw new PoolClosedError(`pool ${show(name)} is closed`, name);
   const { poolId } = block.constants;
-  const known = attached.get(poolId);
-  if (known !== undefined) return (await known) as WorkerPool<T>;
-  const forget = (): void => {
-    if (attached.get(poolId) === joining) attached.delete(poolId);
-  };
+  let joining = attached.get(poolId);
+  if (joining === undefined) {
+    joining = begin(name, owner, block, () => {
+      if (attached.get(poolId) === joining) attached.delete(poolId);
+    });
+    attached.set(poolId, joining);
+  }
+  return (await within(joining, name, options)) as WorkerPool<T>;
+}
+
+/** `forget`: this is not to be given to anybody any more. */
+function begin(name: string, owner: number, block: ControlBlock, forget: () => void): Joining {
+  const { port1: port, port2 } = new MessageChannel();
   const keepAlive = new KeepAlive();
-  const joining: Promise<WorkerPool<unknown>> = keepAlive.during(join(name, owner, block, forget)).finally(() => keepAlive.end());
-  attached.set(poolId, joining);
-  joining.catch(forget);
-  return (await joining) as WorkerPool<T>;
+  let isJoined = false;
+  const pool = keepAlive.during(join(name, owner, block, port, port2, forget)).finally(() => keepAlive.end());
+  pool.then(() => {
+    isJoined = true;
+  }, forget);
+  return {
+    pool,
+    callers: 0,
+    giveUp: () => {
+      if (isJoined) return;
+      forget();
+      // Ends `join`, and an owner that hears the knock after all sees that there is nobody.
+      port.close();
+    },
+  };
+}
+
+/** Waits within the caller's own limits. Where no caller waits any more, nobody is to be attached behind their backs. */
+async function within(joining: Joining, name: string, options: AttachOptions | undefined): Promise<WorkerPool<unknown>> {
+  const { timeout = 0, signal } = options ?? {};
+  let timer: NodeJS.Timeout | undefined;
+  let abort = (): void => {};
+  const limits = new Promise<never>((_, reject) => {
+    if (timeout > 0)
+      timer = setTimeout(() => {
+        const why = `its owner has not answered within ${timeout} ms: it may be busy, and answers when it gets to its event loop`;
+        reject(new AcquireTimeoutError(`pool ${show(name)}: this thread is not attached, ${why}`, name));
+      }, timeout);
+    abort = () => reject(signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+  });
+  joining.callers++;
+  try {
+    return await Promise.race([joining.pool, limits]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
+    if (--joining.callers === 0) joining.giveUp();
+  }
 }
 
 /** Each property is read once. */
@@ -69,8 +125,15 @@ function read(handle: PoolHandle<unknown>): { name: string; owner: number; block
   throw new PoolError(`pool ${show(name)}: ${block.why}`, name);
 }
 
-async function join(name: string, owner: number, block: ControlBlock, onLeave: () => void): Promise<WorkerPool<unknown>> {
-  const { port1: port, port2 } = new MessageChannel();
+/** `port2` goes to the owner. Closing `port` ends it, as long as it has not come to anything. */
+async function join(
+  name: string,
+  owner: number,
+  block: ControlBlock,
+  port: MessagePort,
+  port2: MessagePort,
+  onLeave: () => void,
+): Promise<WorkerPool<unknown>> {
   let pool: WorkerPool<unknown> | undefined;
   const welcomed = new Promise<WorkerPool<unknown>>((resolve, reject) => {
     port.on('message', (responses: readonly Response[]) => {
@@ -84,7 +147,7 @@ async function join(name: string, owner: number, block: ControlBlock, onLeave: (
           return port.close();
         }
         const Attached = (block.constants.features & FEATURE_SHARE) === 0 ? WorkerPool : SharingPool;
-        pool = new Attached(name, block, first[1], port, onLeave);
+        pool = new Attached(name, block, first[1], port, first[2], onLeave);
         port.unref();
         resolve(pool);
         pool.receive(rest);
@@ -93,6 +156,7 @@ async function join(name: string, owner: number, block: ControlBlock, onLeave: (
         port.close();
       }
     });
+    port.on('messageerror', () => pool?.unreadable());
     port.on('close', () => {
       if (pool !== undefined) pool.disconnected();
       else reject(ownerGone(name));

@@ -9,6 +9,7 @@ import { CallTimeoutError, fromWire, PoolClosedError, RemoteCallError, show, toW
 import { TALLY_TIMED_OUT } from '../shared/layout.ts';
 import { isServed } from '../shared/lending.ts';
 import { MARK_SYNC, NONE } from '../shared/line.ts';
+import { asBuffers, withOwnBytes } from '../shared/parcel.ts';
 import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, TRACE } from '../shared/protocol.ts';
 import { CLOSED } from '../shared/state.ts';
 import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
@@ -30,8 +31,15 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   readonly #onLeave: () => void;
   #out: Out = 'no';
 
-  /** `onLeave` is called once, when this attachment is not to be given to anybody any more. */
-  constructor(name: string, block: ControlBlock, me: number, port: MessagePort, onLeave: () => void) {
+  /** `exposed`: what the pool's `expose` lists. `onLeave` is called once, when this attachment is not to be given to anybody any more. */
+  constructor(
+    name: string,
+    block: ControlBlock,
+    me: number,
+    port: MessagePort,
+    exposed: readonly string[] | undefined,
+    onLeave: () => void,
+  ) {
     super(name, block, me);
     this.#port = port;
     this.#onLeave = onLeave;
@@ -39,13 +47,25 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
       this.#hasLeft = resolve;
     });
     this.calls = new Calls(name, port, block.bells, this.lending, this.keepAlive, (response) => this.heard(response));
+    const listed = new Set(exposed);
+    const exposes = (method: string): boolean => listed.has(method);
     this.#caller = {
       pool: this,
+      exposes,
+      refuse: (method) => {
+        const refused = Promise.reject(this.#notCallable(method));
+        refused.catch(() => {});
+        return refused;
+      },
       label: `Remote of pool ${show(name)}`,
       call: (slot, serial, method, args) => this.#call(slot, serial, method, args),
     };
     this.#syncCaller = {
       pool: this,
+      exposes,
+      refuse: (method) => {
+        throw this.#notCallable(method);
+      },
       label: `SyncRemote of pool ${show(name)}`,
       call: (slot, serial, method, args) => this.#callSync(slot, serial, method, args),
     };
@@ -205,14 +225,16 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   #giveBackLater(slot: number): void {
-    // The owner does it for us when the calls have settled: this thread may be asleep by then.
+    // The owner does it for us when the calls have settled: this thread may be asleep by then, or compute, so it is told at once.
     this.calls.forget(slot);
-    this.calls.send([RELEASE, slot, this.lending.forget(slot)]);
+    this.calls.send([RELEASE, slot, this.lending.forget(slot)], true);
   }
 
   protected override giveUp(slot: number, error: Error): void {
     this.calls.forget(slot);
-    this.calls.send([DESTROY, slot, this.lending.forget(slot), toWire(error)], true);
+    const buffers: Uint8Array[] = [];
+    const wire = withOwnBytes(toWire(error), buffers);
+    this.calls.send([DESTROY, slot, this.lending.forget(slot), wire, buffers], true);
   }
 
   // ── calling
@@ -240,6 +262,10 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     return this.calls.errand(method, args, options?.timeout, options?.signal) as Promise<Result<Remote<T>, K>>;
   }
 
+  #notCallable(method: string): RemoteCallError {
+    return new RemoteCallError(`pool ${show(this.name)}: ${method}() is not a method that workers may call`, this.name);
+  }
+
   #refuseCall(slot: number, serial: number, method: string): Error | undefined {
     if (this.#out !== 'no') return this.outError();
     if (this.lending.serials[slot] === serial) return undefined;
@@ -247,6 +273,11 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   // ── what comes through the port
+
+  /** Something has come that cannot be read. */
+  unreadable(): void {
+    this.calls.unreadable();
+  }
 
   receive(responses: readonly Response[]): void {
     this.calls.receive(responses);
@@ -256,6 +287,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   protected heard(response: Response): void {
     switch (response[0]) {
       case FACTORY_FAILURE:
+        asBuffers(response[4]);
         // One for each cell at most, so that those whose waiter left first do not pile up.
         this.#factoryErrors.set(response[1], { ticket: response[2], error: fromWire(response[3]) });
         break;
@@ -313,7 +345,11 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   protected override lookUp(): void {
-    if (this.#out === 'no' && !this.calls.isConnected()) this.#ownerGone();
+    try {
+      if (this.#out === 'no' && !this.calls.isConnected()) this.#ownerGone();
+    } catch {
+      // At the end of the stack, say. This is asked in the middle of a borrow or a return, which must not suffer: it is asked again soon.
+    }
   }
 
   #assertOwnerAlive(): void {
