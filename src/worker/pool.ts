@@ -165,7 +165,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
         throw error;
       }
     };
-    return { pool: this, label: this.#syncCaller.label, call };
+    return { ...this.#syncCaller, call };
   }
 
   // ── what is handed out
