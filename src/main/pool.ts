@@ -80,7 +80,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       returned: (slot) => this.#takeBack(slot),
       broken: (slot, error) => this.#discard(slot, error),
       orphaned: (slot, release) => this.#orphaned(slot, release),
-      borrow: (options, run) => this.borrow(options, run),
+      borrow: (options, run, thread) => this.borrow(options, run, thread),
       back: (slot) => this.giveBack(slot),
       lost: (slot) => {
         if (this.block.slots.seize(slot, this.lending.forget(slot))) this.#orphaned(slot, false);
@@ -383,12 +383,12 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   protected override handOut(slot: number): T {
     const resource = this.#resources.get(slot);
-    return resource === undefined || this.traced ? this.#handOutSpecially(slot, resource) : resource;
+    return resource === undefined || this.traces !== undefined ? this.#handOutSpecially(slot, resource) : resource;
   }
 
   #handOutSpecially(slot: number, resource: T | undefined): T {
     if (resource === undefined) throw this.#nothingIn(slot);
-    this.#members.traced(slot, this.lending.leases[slot], new Error('borrowed here').stack ?? '');
+    this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     return resource;
   }
 
@@ -430,7 +430,8 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   override async call<K extends MethodName<T>>(method: K, args: Arguments<T, K>, options?: AcquireOptions): Promise<Result<T, K>> {
     checkCall(method, args);
-    return this.use((resource) => {
+    // Awaited, so that a leak's stack goes on to who has called this.
+    return await this.use((resource) => {
       const found = findMethod(resource, method, undefined);
       if (found === undefined)
         throw new RemoteCallError(`pool ${show(this.name)}: ${method}() is not a method of ${show(resource)}`, this.name);
@@ -439,8 +440,10 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   }
 
   #leaking(slot: number, lease: number, thread: number, heldFor: number): void {
-    const stack = this.#members.trace(slot, lease);
-    this.#events.emit('leak', { threadId: this.block.threads.threadId(thread), heldFor, ...(stack === undefined ? {} : { stack }) });
+    const tell = (threadId: number, stack: string | undefined): void =>
+      this.#events.emit('leak', { threadId, heldFor, ...(stack === undefined ? {} : { stack }) });
+    if (thread === OWNER && !this.#members.isOnErrand(slot)) tell(threadId, this.traces?.stackOf(slot, lease));
+    else this.#members.trace(slot, lease, thread, tell);
   }
 
   // ── breaker and events

@@ -35,8 +35,8 @@ export type Request =
   | readonly [type: typeof RELEASE, slot: number, lease: number]
   /** It is broken. */
   | readonly [type: typeof DESTROY, slot: number, lease: number, error: WireError]
-  /** Where it was borrowed, for leak warnings. */
-  | readonly [type: typeof TRACE, slot: number, lease: number, stack: string]
+  /** The answer to WHERE. */
+  | readonly [type: typeof TRACE, question: number, stack: string | undefined]
   /** Detach: the thread has given everything back. */
   | readonly [type: typeof LEAVE]
   /** Borrow something, call that method of it, give it back. No timeout: the pool's own. */
@@ -53,6 +53,7 @@ export const FACTORY_FAILURE = 5;
 export const SHARED = 6;
 export const FAREWELL = 7;
 export const WITHDRAWN = 8;
+export const WHERE = 9;
 
 export type Response =
   /** Attached, as this thread record. What has been shared so far follows as SHARED. */
@@ -68,4 +69,6 @@ export type Response =
   /** Detached, or the pool is no more. */
   | readonly [type: typeof FAREWELL]
   /** That errand has left the line, as it was asked to. */
-  | readonly [type: typeof WITHDRAWN, id: number];
+  | readonly [type: typeof WITHDRAWN, id: number]
+  /** Where have you borrowed this lease, or (`slot` is NONE) asked for the errand of that number? For a leak warning. */
+  | readonly [type: typeof WHERE, question: number, slot: number, lease: number];

@@ -10,13 +10,16 @@ import { MARK_TRIES, NONE, REASON_FACTORY } from './line.ts';
 export interface Refusals {
   /** For a REASON_ of line.ts. The cell and its ticket tell which waiter it is. */
   refusal(reason: number, cell: number, ticket: number): unknown;
-  timedOut(timeout: number): Error;
+  /** `thread`: who has waited, or on whose behalf this thread has. */
+  timedOut(timeout: number, thread: number): Error;
 }
 
 interface Waiter {
   /** May change: see `exchange`. */
   cell: number;
   ticket: number;
+  /** On whose behalf. */
+  readonly thread: number;
   readonly tries: boolean;
   readonly since: number;
   readonly deliver: (slot: number) => unknown;
@@ -53,11 +56,19 @@ export class Waiters {
   }
 
   /** What `deliver` makes of the slot that the waiter in this cell gets, or null if it only `tries` and there is nothing. */
-  wait<V>(cell: number, timeout: number, signal: AbortSignal | undefined, deliver: (slot: number) => V, tries: boolean): Promise<V | null> {
+  wait<V>(
+    cell: number,
+    timeout: number,
+    signal: AbortSignal | undefined,
+    deliver: (slot: number) => V,
+    thread: number,
+    tries: boolean,
+  ): Promise<V | null> {
     return new Promise<unknown>((resolve, reject) => {
       const waiter: Waiter = {
         cell,
         ticket: this.#lending.block.line.ticket(cell),
+        thread,
         tries,
         since: now(),
         deliver,
@@ -192,7 +203,7 @@ export class Waiters {
     // Served first: then it has a resource, or its error.
     if (!this.#lending.leave(waiter.cell)) return this.#conclude(waiter, this.#lending.collect(waiter.cell));
     this.#count(TALLY_TIMED_OUT);
-    waiter.reject(this.#refusals.timedOut(timeout));
+    waiter.reject(this.#refusals.timedOut(timeout, waiter.thread));
   }
 
   // ── the end of a wait

@@ -9,6 +9,7 @@ import type { KeepAlive } from '../shared/keep-alive.ts';
 import type { Lending } from '../shared/lending.ts';
 import { NONE } from '../shared/line.ts';
 import { ANSWER, CALL, CALL_SYNC, ERRAND, FAILURE, type Request, type Response, WITHDRAW, WITHDRAWN } from '../shared/protocol.ts';
+import { written } from '../shared/traces.ts';
 
 /** How long a synchronous call watches its bell before it sleeps, in ms: an owner with nothing else to do answers within that. */
 const SPIN = 0.05;
@@ -20,6 +21,8 @@ interface PendingCall {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   readonly signal?: AbortSignal | undefined;
+  /** Of an errand, where it was asked for, if that is to be remembered. */
+  readonly at?: Error | undefined;
 }
 
 type Answer = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
@@ -77,15 +80,27 @@ export class Calls {
   }
 
   /** On whatever the owner borrows for it. */
-  errand(method: string, args: readonly unknown[], timeout: number | undefined, signal: AbortSignal | undefined): Promise<unknown> {
+  errand(
+    method: string,
+    args: readonly unknown[],
+    timeout: number | undefined,
+    signal: AbortSignal | undefined,
+    at: Error | undefined,
+  ): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
-      this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal });
+      this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal, at });
       this.#keepAlive.hold();
       if (signal !== undefined) this.#signals.use(signal);
       const own = [...args];
       this.send([ERRAND, id, timeout, method, own], this.#isAlone() || !secure(own));
     });
+  }
+
+  /** The stack of the errand with this number, while it is under way. */
+  whereAsked(id: number): string | undefined {
+    const at = this.#pending.get(id)?.at;
+    return at === undefined ? undefined : written(at);
   }
 
   /** Whether they still wait in line the owner knows, and answers either way. */

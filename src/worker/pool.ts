@@ -9,7 +9,7 @@ import { fromWire, PoolClosedError, RemoteCallError, show, toWire } from '../sha
 import { TALLY_TIMED_OUT } from '../shared/layout.ts';
 import { isServed } from '../shared/lending.ts';
 import { MARK_SYNC, NONE } from '../shared/line.ts';
-import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, TRACE } from '../shared/protocol.ts';
+import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, TRACE, WHERE } from '../shared/protocol.ts';
 import { CLOSED } from '../shared/state.ts';
 import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
 import { Calls } from './calls.ts';
@@ -121,12 +121,12 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   // ── what is handed out
 
   protected override handOut(slot: number): Remote<T> {
-    if (this.traced) this.trace(slot);
+    this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     return new Handed<Remote<T>>(this.#caller, slot, this.lending.serials[slot]);
   }
 
   protected handOutSync(slot: number): SyncRemote<T> {
-    if (this.traced) this.trace(slot);
+    this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     return new Handed<SyncRemote<T>>(this.#syncCaller, slot, this.lending.serials[slot]);
   }
 
@@ -144,11 +144,6 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     if (before !== this.#syncCaller && before !== this.#caller)
       throw new TypeError(`pool ${show(this.name)}: ${show(resource)} is not something that this pool has handed out`);
     return new Handed<R>(caller, remoteSlot(resource), remoteSerial(resource));
-  }
-
-  protected trace(slot: number): void {
-    const stack = new Error('borrowed here').stack ?? '';
-    this.calls.send([TRACE, slot, this.lending.leases[slot], stack], true);
   }
 
   protected override slotOf(resource: Remote<T> | SyncRemote<T>): number {
@@ -207,7 +202,8 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     checkAcquireOptions(options);
     options?.signal?.throwIfAborted();
     this.assertOpen();
-    return this.calls.errand(method, args, options?.timeout, options?.signal) as Promise<Result<Remote<T>, K>>;
+    const at = this.traces === undefined ? undefined : new Error('called here');
+    return this.calls.errand(method, args, options?.timeout, options?.signal, at) as Promise<Result<Remote<T>, K>>;
   }
 
   #refuseCall(slot: number, serial: number, method: string): Error | undefined {
@@ -229,6 +225,12 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
         // One for each cell at most, so that those whose waiter left first do not pile up.
         this.#factoryErrors.set(response[1], { ticket: response[2], error: fromWire(response[3]) });
         break;
+      case WHERE: {
+        // At once: this thread may be asleep in the line or in a call, or about to compute.
+        const [, question, slot, lease] = response;
+        const stack = slot === NONE ? this.calls.whereAsked(lease) : this.traces?.stackOf(slot, lease);
+        return this.calls.send([TRACE, question, stack], true);
+      }
       case FAREWELL:
         // Unless we have asked for it.
         this.#goOut('pool-ended');

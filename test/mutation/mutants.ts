@@ -110,11 +110,12 @@ export const mutants: readonly Listed[] = [
     ['few of the first holds are timed', 'begun + Math.min(begun, SAMPLE_EVERY)', 'begun + SAMPLE_EVERY', 'main/stats'],
     ['a thread that only borrows never looks up', 'LOOK_EVERY = 250', 'LOOK_EVERY = 2_500_000_000', 'worker/owner-death'],
   ),
-  ...within('shared/census.ts', [
-    'a slot that is granted is still on offer',
-    'state === TAKEN ? this.#granted[slot] === 0 : state !== LEASED',
-    'state !== LEASED',
-  ]),
+  ...within(
+    'shared/census.ts',
+    ['a slot that is granted is still on offer', 'state === TAKEN ? this.#granted[slot] === 0 : state !== LEASED', 'state !== LEASED'],
+    ['what the owner has for a thread is its own', 'if (behalf === 0) leases', 'if (behalf < 8) leases', 'worker/who-holds'],
+    ['a call of any thread is mine', 'else if (behalf === thread) calls', 'else calls', 'worker/who-holds'],
+  ),
   ...within(
     'shared/succession.ts',
     ['who was found is not sorted', 'if (found > 1) keys', 'if (found < 0) keys', 'interleave/fifo'],
@@ -209,6 +210,7 @@ export const mutants: readonly Listed[] = [
     ['any version will do', 'if (abi !== ABI_VERSION)', 'if (abi === 0)'],
     ['a new resource has been used', '+ SLOT_USES] = 0;', '+ SLOT_USES] |= 0;'],
   ),
+  ...within('shared/traces.ts', ['a stack of an earlier lease', 'taken?.lease === lease ?', 'taken !== undefined ?']),
   ...within(
     'shared/keep-alive.ts',
     ['the process lives on', 'if (--this.#pending === 0)', 'if (--this.#pending < 0)'],

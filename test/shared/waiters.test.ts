@@ -41,7 +41,7 @@ function setUp() {
   });
   const wait = (): [number, Promise<unknown>] => {
     const cell = lending.join(0);
-    return [cell, rejection(waiters.wait(cell, 0, undefined, (slot) => slot, false))];
+    return [cell, rejection(waiters.wait(cell, 0, undefined, (slot) => slot, lending.me, false))];
   };
   const fail = (cell: number, reason: number) => block.line.fail(cell, block.line.load(cell), reason);
   return { lending, keepAlive, waiters, wait, fail };
