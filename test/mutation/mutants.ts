@@ -52,7 +52,8 @@ export const mutants: readonly Listed[] = [
       'counter - this.#words[tickets + cell]',
     ],
     ['the high water is believed', 'return Math.min(highWaterOf(line), this.count);', 'return highWaterOf(line);'],
-    ['one more may wait than may', '|| this.waiting() < limit', '|| this.waiting() <= limit'],
+    ['one more may wait than may', 'return waiting < limit;', 'return waiting <= limit;'],
+    ['those behind count as those before', '((this.ticket(other) - ticket) | 0) < 0', 'true'],
   ),
   ...within(
     'shared/bell.ts',
