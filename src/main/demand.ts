@@ -24,6 +24,8 @@ const LAST_BACKOFF = 30_000;
 export interface DemandEvents {
   /** The factory failed for a waiter; told before the waiter can know. */
   refused(thread: number, cell: number, ticket: number, thrown: unknown): void;
+  /** Not for that waiter after all: it was served first, or has left. */
+  spared(thread: number, cell: number, ticket: number): void;
   /** Something went wrong, and nobody waits for it. */
   failed(error: Error): void;
   changed(): void;
@@ -193,12 +195,15 @@ export class Demand<T> {
       const first = this.#lending.first();
       if (first === undefined) return false;
       const { cell, word } = first;
+      const thread = cellThread(word);
       // Told before it can know that it was failed.
       const ticket = line.ticket(cell);
-      this.#tell.refused(cellThread(word), cell, ticket, error);
-      if (!line.fail(cell, word, REASON_FACTORY)) continue;
-      this.#lending.wake(cellThread(word));
-      return true;
+      this.#tell.refused(thread, cell, ticket, error);
+      if (line.fail(cell, word, REASON_FACTORY)) {
+        this.#lending.wake(thread);
+        return true;
+      }
+      this.#tell.spared(thread, cell, ticket);
     }
   }
 

@@ -15,6 +15,7 @@ import {
   RELEASE,
   type Request,
   SHARED,
+  SPARED,
   TRACE,
   WELCOME,
   WITHDRAW,
@@ -194,6 +195,10 @@ export class Members<T> {
 
   tellFactoryFailure(thread: number, cell: number, ticket: number, error: unknown): void {
     this.#members.get(thread)?.tellFactoryFailure(cell, ticket, error);
+  }
+
+  tellSpared(thread: number, cell: number, ticket: number): void {
+    this.#members.get(thread)?.send([SPARED, cell, ticket]);
   }
 
   /** Workers get this resource's value before they can get its slot. Gives what is wrong with the value, if something is. */

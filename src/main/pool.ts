@@ -37,7 +37,6 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   readonly #guard: Guard;
   readonly #demand: Demand<T>;
   readonly #timetable: Timetable;
-  readonly #factoryErrors = new Map<number, { ticket: number; error: unknown }>();
   #imposed = 0;
   #turning = false;
   #again = false;
@@ -88,8 +87,12 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     });
     this.#demand = new Demand(settings, this.lending, this.#stock, this.#guard, {
       refused: (thread, cell, ticket, error) => {
-        if (thread === OWNER) this.#factoryErrors.set(cell, { ticket, error });
+        if (thread === OWNER) this.factoryErrors.set(cell, ticket, error);
         else this.#members.tellFactoryFailure(thread, cell, ticket, error);
+      },
+      spared: (thread, cell, ticket) => {
+        if (thread === OWNER) this.factoryErrors.delete(cell, ticket);
+        else this.#members.tellSpared(thread, cell, ticket);
       },
       failed: (error) => this.#events.emit('error', error),
       changed: () => this.called(),
@@ -214,12 +217,6 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   #passes(verdict: Verdict): boolean {
     if (verdict !== undefined && !verdict.silent) this.#events.emit('error', verdict.error);
     return verdict === undefined;
-  }
-
-  protected override factoryError(cell: number, ticket: number): unknown {
-    const found = this.#factoryErrors.get(cell);
-    this.#factoryErrors.delete(cell);
-    return found?.ticket === ticket ? found.error : new PoolClosedError(`pool ${show(this.name)}: the factory failed`, this.name);
   }
 
   // ── taking back

@@ -13,6 +13,7 @@ import {
   ServiceUnavailableError,
   show,
 } from './errors.ts';
+import { FactoryErrors } from './factory-errors.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { FEATURE_TRACE, TALLY_REJECTED } from './layout.ts';
 import { isServed, Lending, PENDING, reasonOf } from './lending.ts';
@@ -44,6 +45,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   protected readonly waiters: Waiters;
   protected readonly doorbell: Doorbell;
   protected readonly keepAlive = new KeepAlive();
+  protected readonly factoryErrors = new FactoryErrors();
   /** Where this thread has borrowed what, if that is to be remembered. */
   protected readonly traces: Traces | undefined;
 
@@ -80,8 +82,6 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   protected abstract giveBack(slot: number): void;
   /** Ends the lease of a slot whose resource is broken. */
   protected abstract giveUp(slot: number, error: Error): void;
-  /** The factory's error for one of our waiters. */
-  protected abstract factoryError(cell: number, ticket: number): unknown;
   /** Why this thread takes no part any more (detached, or its owner died), and giving back means nothing. Undefined: it does. */
   protected whyOut(): string | undefined {
     return undefined;
@@ -333,6 +333,12 @@ export abstract class Borrower<R> implements ResourcePool<R> {
       return new ServiceUnavailableError(`pool ${show(this.name)} is unavailable: its circuit breaker is open`, this.name);
     if (reason !== REASON_CLOSED) return this.damaged('the place of this waiter in line cannot be what it says');
     return new PoolClosedError(`pool ${show(this.name)} is ${isClosed(this.block.state.load()) ? 'closed' : 'draining'}`, this.name);
+  }
+
+  /** What the factory failed with for this waiter of ours, whose cell says so. */
+  protected factoryError(cell: number, ticket: number): unknown {
+    const lost = (): Error => new PoolClosedError(`pool ${show(this.name)}: the factory failed, and its error was lost`, this.name);
+    return this.factoryErrors.take(cell, ticket, lost);
   }
 
   /** Only where something else has written into the control block. */

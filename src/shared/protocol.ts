@@ -54,6 +54,7 @@ export const SHARED = 6;
 export const FAREWELL = 7;
 export const WITHDRAWN = 8;
 export const WHERE = 9;
+export const SPARED = 10;
 
 export type Response =
   /** Attached, as this thread record. What has been shared so far follows as SHARED. */
@@ -64,6 +65,8 @@ export type Response =
   | readonly [type: typeof FAILURE, id: number, error: WireError]
   /** What the factory failed with, for the waiter with this ticket. Posted before the cell says so. */
   | readonly [type: typeof FACTORY_FAILURE, cell: number, ticket: number, error: WireError]
+  /** That waiter was served first, or has left: forget what FACTORY_FAILURE said. */
+  | readonly [type: typeof SPARED, cell: number, ticket: number]
   /** What workers get for this resource. Posted before it can be had. */
   | readonly [type: typeof SHARED, slot: number, generation: number, value: unknown]
   /** Detached, or the pool is no more. */

@@ -163,7 +163,7 @@ export class Waiters {
       if (waiter.tries) {
         // It would not have waited, so it does not take the sleeper's place either: the sleeper leaves it, or a later grant would lie there for ever.
         this.#finish(waiter).resolve(null);
-        this.#lending.withdraw(cell);
+        this.withdraw(cell);
         return outcome;
       }
       this.#remove(waiter);
@@ -194,8 +194,15 @@ export class Waiters {
   #withdraw(waiter: Waiter, reason: unknown): void {
     // First: leaving calls out on the owner, and whoever joins from there may get this very cell.
     this.#finish(waiter);
-    this.#lending.withdraw(waiter.cell);
+    this.withdraw(waiter.cell);
     waiter.reject(reason);
+  }
+
+  /** Out of the line, for good: what it was granted is passed on, and what the factory failed with is not kept for it. */
+  withdraw(cell: number): void {
+    const ticket = this.#lending.block.line.ticket(cell);
+    const outcome = this.#lending.withdraw(cell);
+    if (outcome !== PENDING && reasonOf(outcome) === REASON_FACTORY) this.#refusals.refusal(REASON_FACTORY, cell, ticket);
   }
 
   #timeOut(waiter: Waiter, timeout: number): void {

@@ -5,11 +5,11 @@ import { type Sleeper, sleepInLine, TIMED_OUT } from '../shared/blocking.ts';
 import { Borrower } from '../shared/borrower.ts';
 import { now } from '../shared/clock.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
-import { fromWire, PoolClosedError, RemoteCallError, show, toWire } from '../shared/errors.ts';
+import { fromWire, RemoteCallError, show, toWire } from '../shared/errors.ts';
 import { TALLY_TIMED_OUT } from '../shared/layout.ts';
 import { isServed } from '../shared/lending.ts';
 import { MARK_SYNC, NONE } from '../shared/line.ts';
-import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, TRACE, WHERE } from '../shared/protocol.ts';
+import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, SPARED, TRACE, WHERE } from '../shared/protocol.ts';
 import { CLOSED } from '../shared/state.ts';
 import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
 import { Calls } from './calls.ts';
@@ -23,7 +23,6 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   protected readonly calls: Calls;
   readonly #caller: Caller;
   readonly #syncCaller: Caller;
-  readonly #factoryErrors = new Map<number, { ticket: number; error: unknown }>();
   readonly #sleeper: Sleeper;
   readonly #left: Promise<void>;
   #hasLeft: () => void = () => {};
@@ -100,7 +99,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     try {
       return sleepInLine(this.lending, cell, timeout, this.#sleeper);
     } catch (error) {
-      this.lending.withdraw(cell);
+      this.waiters.withdraw(cell);
       throw error;
     } finally {
       this.block.waitTimes.record(now() - since);
@@ -222,8 +221,10 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   protected heard(response: Response): void {
     switch (response[0]) {
       case FACTORY_FAILURE:
-        // One for each cell at most, so that those whose waiter left first do not pile up.
-        this.#factoryErrors.set(response[1], { ticket: response[2], error: fromWire(response[3]) });
+        this.factoryErrors.set(response[1], response[2], fromWire(response[3]));
+        break;
+      case SPARED:
+        this.factoryErrors.delete(response[1], response[2]);
         break;
       case WHERE: {
         // At once: this thread may be asleep in the line or in a call, or about to compute.
@@ -242,11 +243,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   protected override factoryError(cell: number, ticket: number): unknown {
     this.calls.drain();
-    const found = this.#factoryErrors.get(cell);
-    this.#factoryErrors.delete(cell);
-    if (found?.ticket === ticket) return found.error;
-    // Only where somebody has tampered with the block.
-    return new PoolClosedError(`pool ${show(this.name)}: the factory failed, and its error was lost`, this.name);
+    return super.factoryError(cell, ticket);
   }
 
   // ── the end

@@ -77,7 +77,7 @@ describe('a sleeper and a try on one thread', () => {
     mutant(
       'the sleeper leaves its place without leaving it',
       'shared/waiters.ts',
-      'this.#lending.withdraw(cell);\n        return outcome;',
+      'this.withdraw(cell);\n        return outcome;',
       'return outcome;',
     ),
   );

@@ -125,8 +125,14 @@ export const mutants: readonly Listed[] = [
   ...within(
     'shared/waiters.ts',
     ['behind one who waits, those who try are not looked at', 'this.#trying === 0 && ', '', 'worker/acquire'],
-    ['an abort keeps what it was granted', 'this.#lending.withdraw(waiter.cell);', 'this.#lending.leave(waiter.cell);', 'main/abort'],
+    ['an abort keeps what it was granted', 'this.withdraw(waiter.cell);', 'this.#lending.leave(waiter.cell);', 'main/abort'],
     ['a try is not told what the factory said', 'waiter.tries && reason !== REASON_FACTORY', 'waiter.tries', 'main/try-acquire'],
+    [
+      'the error of the factory is kept for a waiter that has gone',
+      'if (outcome !== PENDING && reasonOf(outcome) === REASON_FACTORY) this',
+      'if (outcome === PENDING && reasonOf(outcome) === REASON_FACTORY) this',
+      'shared/waiters',
+    ],
     ['a waiter that was served keeps the process', 'this.#keepAlive.letGo();', '', 'main/exit'],
   ),
   ...within(
@@ -171,6 +177,7 @@ export const mutants: readonly Listed[] = [
     ['what the dead had is never released', 'this.#floats[from + TALLY_RELEASED] = this.#floats[from + TALLY_ACQUIRED];', ''],
     ['folded counters count twice', 'this.#floats[from + counter] = 0;', ''],
     ['a sum in the middle of a fold', 'if (before & 1 && tries', 'if (before & 2 && tries'],
+    ['a sum beside a fold', 'if (Atomics.add(this.#words, FOLD_WORD, 0) === before) break;', 'break;'],
   ),
   ...within(
     'shared/histogram.ts',
@@ -211,6 +218,11 @@ export const mutants: readonly Listed[] = [
     ['any version will do', 'if (abi !== ABI_VERSION)', 'if (abi === 0)'],
     ['a new resource has been used', '+ SLOT_USES] = 0;', '+ SLOT_USES] |= 0;'],
   ),
+  ...within('shared/factory-errors.ts', [
+    'the error of another waiter is forgotten',
+    'this.#byCell.get(cell)?.ticket === ticket) this',
+    'this.#byCell.has(cell)) this',
+  ]),
   ...within('shared/traces.ts', ['a stack of an earlier lease', 'taken?.lease === lease ?', 'taken !== undefined ?']),
   ...within(
     'shared/keep-alive.ts',

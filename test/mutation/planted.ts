@@ -52,5 +52,5 @@ export const planted: readonly Mutant[] = [
     'if (slot < 0 || this.calls.underWay[slot] !== 0) this',
     'if (slot < 0) this',
   ),
-  mutant('a sleeper that gives up stays in line', 'worker/pool.ts', 'this.lending.withdraw(cell);', ''),
+  mutant('a sleeper that gives up stays in line', 'worker/pool.ts', 'this.waiters.withdraw(cell);', ''),
 ];
