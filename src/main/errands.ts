@@ -1,8 +1,9 @@
 /**
- * Errands: calls for which the owner borrows, on behalf of a thread that need not be awake meanwhile. An errand is a message, and nothing of it is in shared
- * memory under its thread's number: while it waits and while it runs, the cell and the slot are the owner's.
+ * Errands: calls for which the owner borrows, on behalf of a thread that need not be awake meanwhile. An errand is a message: while it waits and while it runs, the
+ * cell and the slot are the owner's. A plain word beside the slot says for whom the owner has it, so that every thread can tell who holds what.
  */
 import { PoolClosedError, RemoteCallError, show, toWire } from '../shared/errors.ts';
+import { BEHALF_GONE } from '../shared/layout.ts';
 import type { Lending } from '../shared/lending.ts';
 import { NONE } from '../shared/line.ts';
 import { FAILURE, WITHDRAWN } from '../shared/protocol.ts';
@@ -14,9 +15,8 @@ import { isCall, NO_CALL } from './methods.ts';
 const ASKED_FOR = Symbol('asked for');
 
 export interface ErrandDesk {
-  /** A slot for the owner itself. Rejects with what acquire rejects with. */
-  /** `run` is called in the moment of the grant. */
-  borrow(options: AcquireOptions, run: (slot: number) => void): Promise<void>;
+  /** A slot for the owner, on behalf of that thread. `run` is called in the moment of the grant. Rejects with what acquire rejects with. */
+  borrow(options: AcquireOptions, run: (slot: number) => void, thread: number): Promise<void>;
   /** What to run on the resource in this slot. Throws RemoteCallError. */
   find(slot: number, method: string): (args: readonly unknown[]) => unknown;
   /** The owner's lease of a slot is over: the method has settled. */
@@ -34,24 +34,30 @@ interface Errand {
   readonly waiting: AbortController | undefined;
 }
 
+/** What a slot is out on. */
+export interface Running {
+  readonly member: Member;
+  readonly id: number;
+}
+
 export class Errands {
   readonly #pool: string;
   readonly #lending: Lending;
   readonly #desk: ErrandDesk;
   readonly #errands = new Map<Member, Map<number, Errand>>();
-  /** Slots that are out on errands: nobody else on the owner's thread has them to give back. */
-  readonly #slots: Uint8Array;
+  /** By slot, what is out on an errand, and for whom: nobody else on the owner's thread has it to give back. Not read from the shared word, which may be damaged. */
+  readonly #running: (Running | undefined)[];
 
   constructor(pool: string, lending: Lending, desk: ErrandDesk) {
     this.#pool = pool;
     this.#lending = lending;
     this.#desk = desk;
-    this.#slots = new Uint8Array(lending.leases.length);
+    this.#running = new Array(lending.leases.length).fill(undefined);
   }
 
-  /** Is this slot out on an errand? */
-  has(slot: number): boolean {
-    return this.#slots[slot] !== 0;
+  /** What this slot is out on, if it is out on an errand. */
+  on(slot: number): Running | undefined {
+    return this.#running[slot];
   }
 
   // ── on the way
@@ -68,7 +74,7 @@ export class Errands {
     this.#of(member).set(id, errand);
     if (slot !== NONE) return this.#run(member, errand, slot, method, args);
     const run = (granted: number): void => this.#run(member, errand, granted, method, args);
-    this.#desk.borrow({ timeout, signal: errand.waiting!.signal }, run).catch((error: unknown) => {
+    this.#desk.borrow({ timeout, signal: errand.waiting!.signal }, run, member.thread).catch((error: unknown) => {
       this.#over(member, errand);
       member.answer(error === ASKED_FOR ? [WITHDRAWN, id] : [FAILURE, id, toWire(error)], false, `${method}()`);
     });
@@ -79,7 +85,8 @@ export class Errands {
     if (errand.waiting?.signal.aborted && !this.#errands.has(member)) return this.#desk.giveBack(slot);
     errand.slot = slot;
     errand.lease = this.#lending.leases[slot];
-    this.#slots[slot] = 1;
+    this.#running[slot] = { member, id: errand.id };
+    this.#lending.block.slots.actFor(slot, member.thread);
     member.run(errand.id, slot, errand.lease, `${method}()`, false, () => this.#desk.find(slot, method)(args));
     member.whenSettled(slot, errand.lease, () => this.#end(member, errand));
   }
@@ -89,7 +96,8 @@ export class Errands {
     if (errand.slot === NONE) return;
     const { slot } = errand;
     errand.slot = NONE;
-    this.#slots[slot] = 0;
+    this.#running[slot] = undefined;
+    this.#lending.block.slots.actFor(slot, 0);
     this.#over(member, errand);
     end(slot);
   }
@@ -133,6 +141,7 @@ export class Errands {
     for (const errand of errands.values()) {
       errand.waiting?.abort();
       if (errand.slot === NONE) continue;
+      this.#lending.block.slots.actFor(errand.slot, BEHALF_GONE);
       member.whenSettledOr(patience, errand.slot, errand.lease, (settled) => {
         if (!settled) this.#end(member, errand, this.#desk.orphan);
       });

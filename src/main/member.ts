@@ -3,8 +3,11 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Bells } from '../shared/bell.ts';
 import { isCloneable, RemoteCallError, show, toWire } from '../shared/errors.ts';
 import { DEEP, PLAIN, repack, survey, VIEWS, withOwnBytes } from '../shared/parcel.ts';
-import { ALONE, ANSWER, FACTORY_FAILURE, FAILURE, LOST, type Response } from '../shared/protocol.ts';
+import { ALONE, ANSWER, FACTORY_FAILURE, FAILURE, LOST, type Response, WHERE } from '../shared/protocol.ts';
 import { isThenable } from './checks.ts';
+
+/** How long a thread may take to say where it has borrowed something, in ms. One that sleeps in line or in a call looks at its port more often than that. */
+const TIME_TO_SAY = 2000;
 
 interface UnderWay {
   readonly lease: number;
@@ -25,6 +28,9 @@ export class Member {
   #names: string[] = [];
   /** The call that is the next message, and all of it. */
   #alone: { readonly id: number; readonly name: string } | undefined;
+  /** What its thread has been asked and has not answered yet: gets the stack, or undefined. */
+  readonly #questions = new Map<number, (stack: string | undefined) => void>();
+  #lastQuestion = 0;
   #isGone = false;
 
   constructor(pool: string, thread: number, threadId: number, port: MessagePort, bells: Bells) {
@@ -198,9 +204,34 @@ export class Member {
     this.send([FACTORY_FAILURE, cell, ticket, wire, buffers]);
   }
 
-  /** Says nothing any more. */
+  // ── asking
+
+  /**
+   * Where its thread borrowed this lease, or (`slot` is NONE) asked for the errand of that number. Only that thread knows, and it may be busy: undefined when it has
+   * not said so within TIME_TO_SAY, or has gone.
+   */
+  where(slot: number, lease: number, then: (stack: string | undefined) => void): void {
+    if (this.#isGone) return then(undefined);
+    const question = ++this.#lastQuestion;
+    const timer = setTimeout(() => this.told(question, undefined), TIME_TO_SAY).unref();
+    this.#questions.set(question, (stack) => {
+      clearTimeout(timer);
+      then(stack);
+    });
+    this.send([WHERE, question, slot, lease]);
+  }
+
+  /** The first answer counts, and only to what was asked. */
+  told(question: number, stack: string | undefined): void {
+    const then = this.#questions.get(question);
+    this.#questions.delete(question);
+    then?.(stack);
+  }
+
+  /** Says nothing any more, and hears nothing. */
   end(): void {
     this.#isGone = true;
     this.#port.close();
+    for (const question of [...this.#questions.keys()]) this.told(question, undefined);
   }
 }

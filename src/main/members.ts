@@ -18,6 +18,7 @@ import {
   RELEASE,
   type Request,
   SHARED,
+  SPARED,
   TRACE,
   WELCOME,
   WITHDRAW,
@@ -48,7 +49,7 @@ export interface MemberEvents {
   /** The slot is in hand: its borrower has gone, and nothing of it runs any more (or it may not be released). */
   orphaned(slot: number, release: boolean): void;
   /** A slot for an errand: borrowed by the owner. */
-  borrow(options: AcquireOptions, run: (slot: number) => void): Promise<void>;
+  borrow(options: AcquireOptions, run: (slot: number) => void, thread: number): Promise<void>;
   /** An errand has ended: by the method, or (its thread having died) before it. */
   back(slot: number): void;
   lost(slot: number): void;
@@ -62,7 +63,6 @@ export class Members<T> {
   readonly #errands: Errands;
   readonly #members = new Map<number, Member>();
   readonly #shared = new Map<number, { generation: number; value: unknown; buffers: Buffers }>();
-  readonly #traces = new Map<number, { lease: number; stack: string }>();
 
   constructor(settings: Settings<T>, lending: Lending, resources: Resources<T>, events: MemberEvents) {
     this.#settings = settings;
@@ -70,7 +70,7 @@ export class Members<T> {
     this.#resources = resources;
     this.#events = events;
     this.#errands = new Errands(settings.name, lending, {
-      borrow: (options, run) => events.borrow(options, run),
+      borrow: (options, run, thread) => events.borrow(options, run, thread),
       find: (slot, method) => this.#methodOf(slot, method),
       giveBack: (slot) => events.back(slot),
       orphan: (slot) => events.lost(slot),
@@ -79,7 +79,7 @@ export class Members<T> {
 
   /** Is this slot the owner's only for the sake of a thread? */
   isOnErrand(slot: number): boolean {
-    return this.#errands.has(slot);
+    return this.#errands.on(slot) !== undefined;
   }
 
   // ── coming
@@ -155,9 +155,8 @@ export class Members<T> {
         return member.whenSettledOr(PATIENCE, slot, lease, () => this.#events.broken(slot, asError(fromWire(error))));
       }
       case TRACE: {
-        const [, slot, lease, stack] = request;
-        if (typeof stack === 'string' && this.#holds(member, slot, lease)) this.traced(slot, lease, stack);
-        return;
+        const [, question, stack] = request;
+        return member.told(question, typeof stack === 'string' ? stack : undefined);
       }
       case LEAVE:
         return this.#leave(member);
@@ -212,6 +211,10 @@ export class Members<T> {
     this.#members.get(thread)?.tellFactoryFailure(cell, ticket, error);
   }
 
+  tellSpared(thread: number, cell: number, ticket: number): void {
+    this.#members.get(thread)?.send([SPARED, cell, ticket]);
+  }
+
   /** Workers get this resource's value before they can get its slot. Gives what is wrong with the value, if something is. */
   share(slot: number, generation: number, resource: T): Error | undefined {
     const { share } = this.#settings;
@@ -234,13 +237,15 @@ export class Members<T> {
 
   // ── leak traces
 
-  traced(slot: number, lease: number, stack: string): void {
-    this.#traces.set(slot, { lease, stack });
-  }
-
-  trace(slot: number, lease: number): string | undefined {
-    const found = this.#traces.get(slot);
-    return found?.lease === lease ? found.stack : undefined;
+  /** Which thread has this lease, by itself or by an errand, and where it asked for it, if it says so in time. */
+  trace(slot: number, lease: number, thread: number, tell: (threadId: number, stack: string | undefined) => void): void {
+    const errand = this.#errands.on(slot);
+    const member = errand?.member ?? this.#members.get(thread);
+    // Only where the word was damaged: no thread has it.
+    if (member === undefined) return tell(this.#lending.block.threads.threadId(thread), undefined);
+    const then = (stack: string | undefined): void => tell(member.threadId, stack);
+    if (errand === undefined) member.where(slot, lease, then);
+    else member.where(NONE, errand.id, then);
   }
 
   // ── going

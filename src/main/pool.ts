@@ -38,7 +38,6 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   readonly #guard: Guard;
   readonly #demand: Demand<T>;
   readonly #timetable: Timetable;
-  readonly #factoryErrors = new Map<number, { ticket: number; error: unknown }>();
   #imposed = 0;
   #turning = false;
   #again = false;
@@ -81,7 +80,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       returned: (slot) => this.#takeBack(slot),
       broken: (slot, error) => this.#discard(slot, error),
       orphaned: (slot, release) => this.#orphaned(slot, release),
-      borrow: (options, run) => this.borrow(options, run),
+      borrow: (options, run, thread) => this.borrow(options, run, thread),
       back: (slot) => this.giveBack(slot),
       lost: (slot) => {
         if (this.block.slots.seize(slot, this.lending.forget(slot))) this.#orphaned(slot, false);
@@ -89,8 +88,12 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     });
     this.#demand = new Demand(settings, this.lending, this.#stock, this.#guard, {
       refused: (thread, cell, ticket, error) => {
-        if (thread === OWNER) this.#factoryErrors.set(cell, { ticket, error });
+        if (thread === OWNER) this.factoryErrors.set(cell, ticket, error);
         else this.#members.tellFactoryFailure(thread, cell, ticket, error);
+      },
+      spared: (thread, cell, ticket) => {
+        if (thread === OWNER) this.factoryErrors.delete(cell, ticket);
+        else this.#members.tellSpared(thread, cell, ticket);
       },
       failed: (error) => this.#events.emit('error', error),
       changed: () => this.called(),
@@ -215,12 +218,6 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   #passes(verdict: Verdict): boolean {
     if (verdict !== undefined && !verdict.silent) this.#events.emit('error', verdict.error);
     return verdict === undefined;
-  }
-
-  protected override factoryError(cell: number, ticket: number): unknown {
-    const found = this.#factoryErrors.get(cell);
-    this.#factoryErrors.delete(cell);
-    return found?.ticket === ticket ? found.error : new PoolClosedError(`pool ${show(this.name)}: the factory failed`, this.name);
   }
 
   // ── taking back
@@ -383,12 +380,12 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   protected override handOut(slot: number): T {
     const resource = this.#resources.get(slot);
-    return resource === undefined || this.traced ? this.#handOutSpecially(slot, resource) : resource;
+    return resource === undefined || this.traces !== undefined ? this.#handOutSpecially(slot, resource) : resource;
   }
 
   #handOutSpecially(slot: number, resource: T | undefined): T {
     if (resource === undefined) throw this.#nothingIn(slot);
-    this.#members.traced(slot, this.lending.leases[slot], new Error('borrowed here').stack ?? '');
+    this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     return resource;
   }
 
@@ -430,7 +427,8 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   override async call<K extends MethodName<T>>(method: K, args: Arguments<T, K>, options?: AcquireOptions): Promise<Result<T, K>> {
     checkCall(method, args);
-    return this.use((resource) => {
+    // Awaited, so that a leak's stack goes on to who has called this.
+    return await this.use((resource) => {
       const found = findMethod(resource, method, undefined);
       if (found === undefined)
         throw new RemoteCallError(`pool ${show(this.name)}: ${method}() is not a method of ${show(resource)}`, this.name);
@@ -439,8 +437,10 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   }
 
   #leaking(slot: number, lease: number, thread: number, heldFor: number): void {
-    const stack = this.#members.trace(slot, lease);
-    this.#events.emit('leak', { threadId: this.block.threads.threadId(thread), heldFor, ...(stack === undefined ? {} : { stack }) });
+    const tell = (threadId: number, stack: string | undefined): void =>
+      this.#events.emit('leak', { threadId, heldFor, ...(stack === undefined ? {} : { stack }) });
+    if (thread === OWNER && !this.#members.isOnErrand(slot)) tell(threadId, this.traces?.stackOf(slot, lease));
+    else this.#members.trace(slot, lease, thread, tell);
   }
 
   // ── breaker and events

@@ -42,8 +42,8 @@ export type Request =
   | readonly [type: typeof RELEASE, slot: number, lease: number]
   /** It is broken. */
   | readonly [type: typeof DESTROY, slot: number, lease: number, error: WireError, buffers?: Buffers]
-  /** Where it was borrowed, for leak warnings. */
-  | readonly [type: typeof TRACE, slot: number, lease: number, stack: string]
+  /** The answer to WHERE. */
+  | readonly [type: typeof TRACE, question: number, stack: string | undefined]
   /** Detach: the thread has given everything back. */
   | readonly [type: typeof LEAVE]
   /** Borrow something, call that method of it, give it back. No timeout: the pool's own. */
@@ -63,6 +63,8 @@ export const SHARED = 6;
 export const FAREWELL = 7;
 export const WITHDRAWN = 8;
 export const LOST = 9;
+export const WHERE = 10;
+export const SPARED = 11;
 
 export type Response =
   /** Attached, as this thread record; and what `expose` lists. What has been shared so far follows as SHARED. */
@@ -73,6 +75,8 @@ export type Response =
   | readonly [type: typeof FAILURE, id: number, error: WireError, buffers?: Buffers]
   /** What the factory failed with, for the waiter with this ticket. Posted before the cell says so. */
   | readonly [type: typeof FACTORY_FAILURE, cell: number, ticket: number, error: WireError, buffers?: Buffers]
+  /** That waiter was served first, or has left: forget what FACTORY_FAILURE said. */
+  | readonly [type: typeof SPARED, cell: number, ticket: number]
   /** What workers get for this resource. Posted before it can be had. */
   | readonly [type: typeof SHARED, slot: number, generation: number, value: unknown, buffers?: Buffers]
   /** Detached, or the pool is no more. */
@@ -82,4 +86,6 @@ export type Response =
   /** Before a result that may be too much for the caller's stack. */
   | readonly [type: typeof ALONE, id: number, name: string]
   /** A message could not be read that nobody had announced as one that may be too much: what was in it is not known. */
-  | readonly [type: typeof LOST];
+  | readonly [type: typeof LOST]
+  /** Where have you borrowed this lease, or (`slot` is NONE) asked for the errand of that number? For a leak warning. */
+  | readonly [type: typeof WHERE, question: number, slot: number, lease: number];

@@ -10,13 +10,16 @@ import { MARK_TRIES, NONE, REASON_FACTORY } from './line.ts';
 export interface Refusals {
   /** For a REASON_ of line.ts. The cell and its ticket tell which waiter it is. */
   refusal(reason: number, cell: number, ticket: number): unknown;
-  timedOut(timeout: number): Error;
+  /** `thread`: who has waited, or on whose behalf this thread has. */
+  timedOut(timeout: number, thread: number): Error;
 }
 
 interface Waiter {
   /** May change: see `exchange`. */
   cell: number;
   ticket: number;
+  /** On whose behalf. */
+  readonly thread: number;
   readonly tries: boolean;
   readonly since: number;
   readonly deliver: (slot: number) => unknown;
@@ -53,11 +56,19 @@ export class Waiters {
   }
 
   /** What `deliver` makes of the slot that the waiter in this cell gets, or null if it only `tries` and there is nothing. */
-  wait<V>(cell: number, timeout: number, signal: AbortSignal | undefined, deliver: (slot: number) => V, tries: boolean): Promise<V | null> {
+  wait<V>(
+    cell: number,
+    timeout: number,
+    signal: AbortSignal | undefined,
+    deliver: (slot: number) => V,
+    thread: number,
+    tries: boolean,
+  ): Promise<V | null> {
     return new Promise<unknown>((resolve, reject) => {
       const waiter: Waiter = {
         cell,
         ticket: this.#lending.block.line.ticket(cell),
+        thread,
         tries,
         since: now(),
         deliver,
@@ -152,7 +163,7 @@ export class Waiters {
       if (waiter.tries) {
         // It would not have waited, so it does not take the sleeper's place either: the sleeper leaves it, or a later grant would lie there for ever.
         this.#finish(waiter).resolve(null);
-        this.#lending.withdraw(cell);
+        this.withdraw(cell);
         return outcome;
       }
       this.#remove(waiter);
@@ -183,8 +194,15 @@ export class Waiters {
   #withdraw(waiter: Waiter, reason: unknown): void {
     // First: leaving calls out on the owner, and whoever joins from there may get this very cell.
     this.#finish(waiter);
-    this.#lending.withdraw(waiter.cell);
+    this.withdraw(waiter.cell);
     waiter.reject(reason);
+  }
+
+  /** Out of the line, for good: what it was granted is passed on, and what the factory failed with is not kept for it. */
+  withdraw(cell: number): void {
+    const ticket = this.#lending.block.line.ticket(cell);
+    const outcome = this.#lending.withdraw(cell);
+    if (outcome !== PENDING && reasonOf(outcome) === REASON_FACTORY) this.#refusals.refusal(REASON_FACTORY, cell, ticket);
   }
 
   #timeOut(waiter: Waiter, timeout: number): void {
@@ -192,7 +210,7 @@ export class Waiters {
     // Served first: then it has a resource, or its error.
     if (!this.#lending.leave(waiter.cell)) return this.#conclude(waiter, this.#lending.collect(waiter.cell));
     this.#count(TALLY_TIMED_OUT);
-    waiter.reject(this.#refusals.timedOut(timeout));
+    waiter.reject(this.#refusals.timedOut(timeout, waiter.thread));
   }
 
   // ── the end of a wait

@@ -22,6 +22,7 @@ import {
   WITHDRAW,
   WITHDRAWN,
 } from '../shared/protocol.ts';
+import { written } from '../shared/traces.ts';
 
 /** How long a synchronous call watches its bell before it sleeps, in ms: an owner with nothing else to do answers within that. */
 const SPIN = 0.05;
@@ -33,6 +34,8 @@ interface PendingCall {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   readonly signal?: AbortSignal | undefined;
+  /** Of an errand, where it was asked for, if that is to be remembered. */
+  readonly at?: Error | undefined;
 }
 
 /** A request with arguments. */
@@ -98,10 +101,16 @@ export class Calls {
   }
 
   /** On whatever the owner borrows for it. */
-  errand(method: string, args: readonly unknown[], timeout: number | undefined, signal: AbortSignal | undefined): Promise<unknown> {
+  errand(
+    method: string,
+    args: readonly unknown[],
+    timeout: number | undefined,
+    signal: AbortSignal | undefined,
+    at: Error | undefined,
+  ): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
-      this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal });
+      this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal, at });
       this.#keepAlive.hold();
       if (signal !== undefined) this.#signals.use(signal);
       const own = [...args];
@@ -109,6 +118,12 @@ export class Calls {
       if (secure(own)) this.send(request);
       else this.#sendNow(request, own, method);
     });
+  }
+
+  /** The stack of the errand with this number, while it is under way. */
+  whereAsked(id: number): string | undefined {
+    const at = this.#pending.get(id)?.at;
+    return at === undefined ? undefined : written(at);
   }
 
   /** Whether they still wait in line the owner knows, and answers either way. */

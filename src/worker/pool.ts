@@ -5,12 +5,12 @@ import { type Sleeper, sleepInLine, TIMED_OUT } from '../shared/blocking.ts';
 import { Borrower } from '../shared/borrower.ts';
 import { now } from '../shared/clock.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
-import { CallTimeoutError, fromWire, PoolClosedError, RemoteCallError, show, toWire } from '../shared/errors.ts';
+import { CallTimeoutError, fromWire, RemoteCallError, show, toWire } from '../shared/errors.ts';
 import { TALLY_TIMED_OUT } from '../shared/layout.ts';
 import { isServed } from '../shared/lending.ts';
 import { MARK_SYNC, NONE } from '../shared/line.ts';
 import { asBuffers, withOwnBytes } from '../shared/parcel.ts';
-import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, TRACE } from '../shared/protocol.ts';
+import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, SPARED, TRACE, WHERE } from '../shared/protocol.ts';
 import { CLOSED } from '../shared/state.ts';
 import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
 import { Calls } from './calls.ts';
@@ -24,7 +24,6 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   protected readonly calls: Calls;
   readonly #caller: Caller;
   readonly #syncCaller: Caller;
-  readonly #factoryErrors = new Map<number, { ticket: number; error: unknown }>();
   readonly #sleeper: Sleeper;
   readonly #left: Promise<void>;
   #hasLeft: () => void = () => {};
@@ -120,7 +119,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     try {
       return sleepInLine(this.lending, cell, timeout, this.#sleeper);
     } catch (error) {
-      this.lending.withdraw(cell);
+      this.waiters.withdraw(cell);
       throw error;
     } finally {
       this.block.waitTimes.record(now() - since);
@@ -171,12 +170,12 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   // ── what is handed out
 
   protected override handOut(slot: number): Remote<T> {
-    if (this.traced) this.trace(slot);
+    this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     return new Handed<Remote<T>>(this.#caller, slot, this.lending.serials[slot]);
   }
 
   protected handOutSync(slot: number, caller = this.#syncCaller): SyncRemote<T> {
-    if (this.traced) this.trace(slot);
+    this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     return new Handed<SyncRemote<T>>(caller, slot, this.lending.serials[slot]);
   }
 
@@ -194,11 +193,6 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     if (callerOf(resource)?.pool !== this)
       throw new TypeError(`pool ${show(this.name)}: ${show(resource)} is not something that this pool has handed out`);
     return new Handed<R>(caller, remoteSlot(resource), remoteSerial(resource));
-  }
-
-  protected trace(slot: number): void {
-    const stack = new Error('borrowed here').stack ?? '';
-    this.calls.send([TRACE, slot, this.lending.leases[slot], stack], true);
   }
 
   protected override slotOf(resource: Remote<T> | SyncRemote<T>): number {
@@ -259,7 +253,8 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     checkAcquireOptions(options);
     options?.signal?.throwIfAborted();
     this.assertOpen();
-    return this.calls.errand(method, args, options?.timeout, options?.signal) as Promise<Result<Remote<T>, K>>;
+    const at = this.traces === undefined ? undefined : new Error('called here');
+    return this.calls.errand(method, args, options?.timeout, options?.signal, at) as Promise<Result<Remote<T>, K>>;
   }
 
   #notCallable(method: string): RemoteCallError {
@@ -288,9 +283,17 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     switch (response[0]) {
       case FACTORY_FAILURE:
         asBuffers(response[4]);
-        // One for each cell at most, so that those whose waiter left first do not pile up.
-        this.#factoryErrors.set(response[1], { ticket: response[2], error: fromWire(response[3]) });
+        this.factoryErrors.set(response[1], response[2], fromWire(response[3]));
         break;
+      case SPARED:
+        this.factoryErrors.delete(response[1], response[2]);
+        break;
+      case WHERE: {
+        // At once: this thread may be asleep in the line or in a call, or about to compute.
+        const [, question, slot, lease] = response;
+        const stack = slot === NONE ? this.calls.whereAsked(lease) : this.traces?.stackOf(slot, lease);
+        return this.calls.send([TRACE, question, stack], true);
+      }
       case FAREWELL:
         // Unless we have asked for it.
         this.#goOut('pool-ended');
@@ -302,11 +305,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   protected override factoryError(cell: number, ticket: number): unknown {
     this.calls.drain();
-    const found = this.#factoryErrors.get(cell);
-    this.#factoryErrors.delete(cell);
-    if (found?.ticket === ticket) return found.error;
-    // Only where somebody has tampered with the block.
-    return new PoolClosedError(`pool ${show(this.name)}: the factory failed, and its error was lost`, this.name);
+    return super.factoryError(cell, ticket);
   }
 
   // ── the end

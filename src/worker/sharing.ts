@@ -27,7 +27,7 @@ export class SharingPool<T> extends WorkerPool<T> {
   }
 
   #valueIn(slot: number): unknown {
-    if (this.traced) this.trace(slot);
+    this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     // The owner posted the value before the slot could be had, so it is here or in the port.
     if (this.#values.get(slot)?.generation !== this.block.generation(slot)) this.calls.drain();
     const shared = this.#values.get(slot);

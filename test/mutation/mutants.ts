@@ -82,7 +82,8 @@ export const mutants: readonly Listed[] = [
     ),
   ),
   listed(mutant('the high water is believed', 'Line.high', 'Math.min($HIGH_WATER_OF($LINE), this.$COUNT)', '$HIGH_WATER_OF($LINE)')),
-  listed(mutant('one more may wait than may', 'Line.isShorterThan', 'this.$WAITING() < $LIMIT', 'this.$WAITING() <= $LIMIT')),
+  listed(mutant('one more may wait than may', 'Line.isShorterThan', 'return $WAITING < $LIMIT;', 'return $WAITING <= $LIMIT;')),
+  listed(mutant('those behind count as those before', 'Line.isAmongFirst', '((this.$TICKET($OTHER) - $TICKET) | 0) < 0', 'true')),
   listed(mutant('who listens is not notified', 'Bells.ring', '($SLEEPING | $LISTENING)', '$SLEEPING')),
   listed(mutant('bells are one more than there are', 'Bells.ring', '$THREAD >= this.$COUNT', '$THREAD > this.$COUNT')),
   listed(mutant('a thread that woke still says that it sleeps', 'Bells.sleep', 'Atomics.and(this.$WORDS, $AT, ~$SLEEPING);', '')),
@@ -208,6 +209,8 @@ export const mutants: readonly Listed[] = [
       '$STATE !== $LEASED',
     ),
   ),
+  listed(mutant('what the owner has for a thread is its own', 'Census.heldBy', '$BEHALF === 0', '$BEHALF < 8'), 'worker/who-holds'),
+  listed(mutant('a call of any thread is mine', 'Census.heldBy', 'if ($BEHALF === $THREAD) $CALLS++;', '$CALLS++;'), 'worker/who-holds'),
   listed(mutant('who was found is not sorted', 'Succession.look', '$FOUND > 1', '$FOUND < 0'), 'interleave/fifo'),
   listed(mutant('the youngest first', 'keyOf', '($AGES - $AGE)', '$AGE')),
   listed(
@@ -219,7 +222,10 @@ export const mutants: readonly Listed[] = [
     ),
     'worker/acquire',
   ),
-  listed(mutant('an abort keeps what it was granted', 'Waiters.withdraw', 'this.$LENDING.$WITHDRAW', 'this.$LENDING.leave'), 'main/abort'),
+  listed(
+    mutant('an abort keeps what it was granted', 'Waiters', 'this.$WITHDRAW($WAITER.$CELL)', 'this.#lending.leave($WAITER.$CELL)'),
+    'main/abort',
+  ),
   listed(
     mutant(
       'a try is not told what the factory said',
@@ -228,6 +234,15 @@ export const mutants: readonly Listed[] = [
       '$WAITER.$TRIES',
     ),
     'main/try-acquire',
+  ),
+  listed(
+    mutant(
+      'the error of the factory is kept for a waiter that has gone',
+      'Waiters',
+      '$OUTCOME !== $PENDING && $REASON_OF($OUTCOME) === $REASON_FACTORY',
+      '$OUTCOME === $PENDING && $REASON_OF($OUTCOME) === $REASON_FACTORY',
+    ),
+    'shared/waiters',
   ),
   listed(mutant('a waiter that was served keeps the process', 'Waiters.finish', 'this.$KEEP_ALIVE.$LET_GO();', ''), 'main/exit'),
   listed(
@@ -296,6 +311,7 @@ export const mutants: readonly Listed[] = [
   ),
   listed(mutant('folded counters count twice', 'Tallies.fold', 'this.$FLOATS[$FROM + $COUNTER] = 0;', '')),
   listed(mutant('a sum in the middle of a fold', 'Tallies.sums', '$BEFORE & 1', '$BEFORE & 2')),
+  listed(mutant('a sum beside a fold', 'Tallies.sums', 'if (Atomics.add(this.$WORDS, $FOLD_WORD, 0) === $BEFORE) break;', 'break;')),
   listed(
     mutant(
       'buckets shifted by one',
@@ -339,6 +355,15 @@ export const mutants: readonly Listed[] = [
       'this.$WORDS[this.$LAYOUT.$SLOTS + $SLOT * $SLOT_STRIDE + $SLOT_USES] |= 0',
     ),
   ),
+  listed(
+    mutant(
+      'the error of another waiter is forgotten',
+      'FactoryErrors.delete',
+      'this.$BY_CELL.$GET($CELL)?.$TICKET === $TICKET',
+      'this.$BY_CELL.has($CELL)',
+    ),
+  ),
+  listed(mutant('a stack of an earlier lease', 'Traces.stackOf', '$TAKEN?.$LEASE === $LEASE', '$TAKEN !== undefined')),
   listed(mutant('the process lives on', 'KeepAlive.letGo', '--this.$PENDING === 0', '--this.$PENDING < 0')),
   listed(mutant('the process ends while one of two is pending', 'KeepAlive.letGo', '--this.$PENDING === 0', '--this.$PENDING >= 0')),
   listed(mutant('errors within errors without end', 'errorFrom', '0', 'Number.NEGATIVE_INFINITY')),
