@@ -1,16 +1,20 @@
 /** What acquire accepts. */
+import { isAbortSignal } from './abort-signals.ts';
 import { LONGEST } from './clock.ts';
 import { show } from './errors.ts';
 import type { AcquireOptions } from './types.ts';
 
-/** Throws TypeError or RangeError that names the option and the value. */
-export function checkAcquireOptions(options: AcquireOptions | undefined): void {
-  if (options === undefined) return;
+const NONE_GIVEN: AcquireOptions = Object.freeze({});
+
+/** What they say, each read once. Throws TypeError or RangeError that names the option and the value. */
+export function checkAcquireOptions(options: AcquireOptions | undefined): AcquireOptions {
+  if (options === undefined) return NONE_GIVEN;
   if (typeof options !== 'object' || options === null)
     throw new TypeError(`acquire options must be an object like { timeout, signal }, not ${show(options)}`);
   const { timeout, signal } = options;
   if (timeout !== undefined) checkDuration('timeout', timeout);
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw new TypeError(`signal must be an AbortSignal, not ${show(signal)}`);
+  if (signal !== undefined && !isAbortSignal(signal)) throw new TypeError(`signal must be an AbortSignal, not ${show(signal)}`);
+  return { timeout, signal };
 }
 
 export function checkDuration(option: string, value: unknown): void {

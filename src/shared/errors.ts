@@ -1,5 +1,12 @@
 /** Errors: one class and one stable code each, and a wire form, since structured clone drops codes, names and own properties. */
 import { types } from 'node:util';
+import { DOMException, structuredClone } from './node.ts';
+
+/** The name of a class and of its errors, for those who look at it: as text, since a minifier renames classes. Defined, as the name of a frozen Error cannot be assigned. */
+function named(type: { readonly prototype: Error }, name: string): void {
+  Object.defineProperty(type, 'name', { value: name, configurable: true });
+  Object.defineProperty(type.prototype, 'name', { value: name, configurable: true, writable: true });
+}
 
 export class PoolError extends Error {
   /** Stable: `ERR_POOL_...`. */
@@ -14,7 +21,7 @@ export class PoolError extends Error {
   }
 
   static {
-    PoolError.prototype.name = 'PoolError';
+    named(PoolError, 'PoolError');
   }
 }
 
@@ -25,7 +32,7 @@ export class PoolClosedError extends PoolError {
   }
 
   static {
-    PoolClosedError.prototype.name = 'PoolClosedError';
+    named(PoolClosedError, 'PoolClosedError');
   }
 }
 
@@ -36,7 +43,7 @@ export class AcquireTimeoutError extends PoolError {
   }
 
   static {
-    AcquireTimeoutError.prototype.name = 'AcquireTimeoutError';
+    named(AcquireTimeoutError, 'AcquireTimeoutError');
   }
 }
 
@@ -47,7 +54,7 @@ export class ServiceUnavailableError extends PoolError {
   }
 
   static {
-    ServiceUnavailableError.prototype.name = 'ServiceUnavailableError';
+    named(ServiceUnavailableError, 'ServiceUnavailableError');
   }
 }
 
@@ -58,7 +65,7 @@ export class QueueFullError extends PoolError {
   }
 
   static {
-    QueueFullError.prototype.name = 'QueueFullError';
+    named(QueueFullError, 'QueueFullError');
   }
 }
 
@@ -69,7 +76,7 @@ export class CreateTimeoutError extends PoolError {
   }
 
   static {
-    CreateTimeoutError.prototype.name = 'CreateTimeoutError';
+    named(CreateTimeoutError, 'CreateTimeoutError');
   }
 }
 
@@ -80,7 +87,7 @@ export class NotBorrowedError extends PoolError {
   }
 
   static {
-    NotBorrowedError.prototype.name = 'NotBorrowedError';
+    named(NotBorrowedError, 'NotBorrowedError');
   }
 }
 
@@ -91,7 +98,7 @@ export class RemoteCallError extends PoolError {
   }
 
   static {
-    RemoteCallError.prototype.name = 'RemoteCallError';
+    named(RemoteCallError, 'RemoteCallError');
   }
 }
 
@@ -121,7 +128,7 @@ interface WireErrorParts {
   readonly name: string;
   readonly message: string;
   readonly stack: string | undefined;
-  /** The nearest class of the language: TypeError ... or AggregateError. */
+  /** The nearest class of the language: TypeError ... or AggregateError; or DOMException. */
   readonly type: string;
   readonly pool: string | undefined;
   readonly cause: WireError | undefined;
@@ -140,12 +147,21 @@ const TAKEN_APART: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'c
 /** Errors within errors, at most so deep; also what ends a cycle. */
 const DEPTH = 8;
 
+/** Never throws, whatever was thrown; and what it gives can be sent: its values are clones already, as a getter or a Proxy may not do the same again. */
 export function toWire(thrown: unknown, depth = 0): WireError {
-  if (!isError(thrown)) return { value: isCloneable(thrown) ? thrown : show(thrown) };
-  return partsOf(thrown, depth);
+  return isError(thrown) ? partsOf(thrown, depth) : (cloned(thrown) ?? { value: show(thrown) });
 }
 
 function partsOf(error: Error, depth: number): WireErrorParts {
+  try {
+    return takeApart(error, depth);
+  } catch {
+    // A Proxy, whose traps throw.
+    return takeApart(new Error('an error was thrown that cannot be read'), DEPTH);
+  }
+}
+
+function takeApart(error: Error, depth: number): WireErrorParts {
   const own: [string, unknown, boolean, 'value' | 'error' | 'errors'][] = [];
   for (const key of Object.getOwnPropertyNames(error)) {
     if (TAKEN_APART.has(key)) continue;
@@ -155,7 +171,10 @@ function partsOf(error: Error, depth: number): WireErrorParts {
       if (depth < DEPTH) own.push([key, partsOf(value, depth + 1), enumerable === true, 'error']);
     } else if (Array.isArray(value) && value.some(isError)) {
       if (depth < DEPTH) own.push([key, value.map((item) => toWire(item, depth + 1)), enumerable === true, 'errors']);
-    } else if (isCloneable(value)) own.push([key, value, enumerable === true, 'value']);
+    } else {
+      const clone = cloned(value);
+      if (clone !== undefined) own.push([key, clone.value, enumerable === true, 'value']);
+    }
   }
   const stack = read(error, 'stack');
   return {
@@ -164,7 +183,7 @@ function partsOf(error: Error, depth: number): WireErrorParts {
     stack: typeof stack === 'string' ? stack : undefined,
     type: languageType(error),
     pool: error instanceof PoolError ? error.pool : undefined,
-    cause: 'cause' in error && depth < DEPTH ? toWire(error.cause, depth + 1) : undefined,
+    cause: 'cause' in error && depth < DEPTH ? toWire(read(error, 'cause'), depth + 1) : undefined,
     own,
   };
 }
@@ -182,9 +201,13 @@ function text(value: unknown): string {
   return typeof value === 'string' ? value : show(value);
 }
 
+/** By the names on its prototypes: another realm (a vm context, jsdom) has classes of its own, under the same names. */
 function languageType(error: Error): string {
-  if (error instanceof AggregateError) return 'AggregateError';
-  for (const [name, type] of Object.entries(BUILT_IN)) if (error instanceof type) return name;
+  if (isDomException(error)) return 'DOMException';
+  for (let type = Object.getPrototypeOf(error); type !== null; type = Object.getPrototypeOf(type)) {
+    const name = Object.hasOwn(type, 'name') ? text(read(type, 'name')) : '';
+    if (name === 'AggregateError' || Object.hasOwn(BUILT_IN, name)) return name;
+  }
   return 'Error';
 }
 
@@ -239,6 +262,7 @@ function blank(wire: WireErrorParts): Error {
       ? new POOL_ERRORS[code](wire.message, wire.pool)
       : new PoolError(wire.message, wire.pool);
   if (wire.type === 'AggregateError') return new AggregateError([], wire.message);
+  if (wire.type === 'DOMException') return new DOMException(wire.message, wire.name);
   const Type = typeof wire.type === 'string' && Object.hasOwn(BUILT_IN, wire.type) ? BUILT_IN[wire.type] : Error;
   return new Type(wire.message);
 }
@@ -248,23 +272,37 @@ function define(error: Error, key: string, value: unknown, enumerable: boolean):
 }
 
 export function isCloneable(value: unknown): boolean {
-  if (typeof value === 'function' || typeof value === 'symbol') return false;
-  if (typeof value !== 'object' || value === null) return true;
+  return cloned(value) !== undefined;
+}
+
+/** Undefined: it cannot be. */
+function cloned(value: unknown): { readonly value: unknown } | undefined {
+  if (typeof value === 'function' || typeof value === 'symbol') return undefined;
+  if (typeof value !== 'object' || value === null) return { value };
   try {
-    structuredClone(value);
-    return true;
+    return { value: structuredClone(value) };
   } catch {
-    return false;
+    return undefined;
   }
 }
 
-/** Errors of other realms (vm contexts) included. */
+/** Errors of other realms (vm contexts, jsdom) included. */
 function isError(value: unknown): value is Error {
   try {
-    return value instanceof Error || types.isNativeError(value);
+    return value instanceof Error || types.isNativeError(value) || isDomException(value);
   } catch {
     return false; // A revoked proxy cannot even be asked.
   }
+}
+
+/** What signals abort with. Not every Node takes it for an error, and jsdom has one of its own. */
+function isDomException(value: unknown): boolean {
+  return Object.prototype.toString.call(value) === '[object DOMException]';
+}
+
+/** The stack of whoever calls this. Empty if the program formats stacks by itself, and that fails. */
+export function stackHere(why: string): string {
+  return text(read(new Error(why), 'stack') ?? '');
 }
 
 /** Whatever was thrown, as an Error. */

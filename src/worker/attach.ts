@@ -1,11 +1,12 @@
 /** Joining a pool: knock at the owner with one end of a channel, and wait to be told our number. */
 import { types } from 'node:util';
-import * as threads from 'node:worker_threads';
-import { isMainThread, MessageChannel, threadId } from 'node:worker_threads';
+import { isMainThread, threadId } from 'node:worker_threads';
+import { messenger } from '../shared/attaching.ts';
 import { ControlBlock } from '../shared/control-block.ts';
 import { fromWire, PoolClosedError, PoolError, show } from '../shared/errors.ts';
 import { KeepAlive } from '../shared/keep-alive.ts';
 import { FEATURE_SHARE } from '../shared/layout.ts';
+import { clearTimeout, MessageChannel, setImmediate, setTimeout } from '../shared/node.ts';
 import { KNOCK, type Knock, REFUSED, type Response, WELCOME } from '../shared/protocol.ts';
 import { isClosed } from '../shared/state.ts';
 import type { PoolHandle } from '../shared/types.ts';
@@ -13,14 +14,11 @@ import { WorkerPool } from './pool.ts';
 import { SharingPool } from './sharing.ts';
 import type { AttachedPool } from './types.ts';
 
-/** A function of the module; @types/node has put it into the wrong interface. */
-const { postMessageToThread } = threads as unknown as Pick<threads.Worker, 'postMessageToThread'>;
-
 /** How long a thread that has heard our knock may leave it unanswered, in ms: it has no such pool. */
 const SILENCE = 1000;
 
-/** This thread's attachments, by pool. */
-const attached = new Map<number, Promise<WorkerPool<unknown>>>();
+/** This thread's attachments, by owner and pool: pools of two owners may have drawn the same number. */
+const attached = new Map<string, Promise<WorkerPool<unknown>>>();
 
 /**
  * Joins a pool from any thread of the process (a Piscina worker, a Worker, a worker of a worker).
@@ -28,22 +26,23 @@ const attached = new Map<number, Promise<WorkerPool<unknown>>>();
  * If the owner dies, everything pending and everything later on this thread is refused with PoolClosedError within about a second, sleepers included.
  *
  * Rejects with TypeError for something that is no handle, PoolClosedError for a pool that is closed or whose owner is gone, PoolError for
- * another ABI version, when `maxThreads` are attached, or on the owner itself (use the pool there).
+ * another ABI version, when `maxThreads` are attached, on the owner itself (use the pool there), when a listener of the owner's program was in the way,
+ * or on a Node.js that cannot do this.
  * An owner that is busy answers when it gets to its event loop; until then this waits, and keeps the thread alive.
  */
 export async function attachPool<T>(handle: PoolHandle<T>): Promise<AttachedPool<T>> {
   const { name, owner, block } = read(handle);
   if (owner === threadId) throw new PoolError(`pool ${show(name)} belongs to this very thread: use the pool itself here`, name);
   if (isClosed(block.state.load())) throw new PoolClosedError(`pool ${show(name)} is closed`, name);
-  const { poolId } = block.constants;
-  const known = attached.get(poolId);
+  const key = `${owner}:${block.constants.poolId}`;
+  const known = attached.get(key);
   if (known !== undefined) return (await known) as WorkerPool<T>;
   const forget = (): void => {
-    if (attached.get(poolId) === joining) attached.delete(poolId);
+    if (attached.get(key) === joining) attached.delete(key);
   };
   const keepAlive = new KeepAlive();
   const joining: Promise<WorkerPool<unknown>> = keepAlive.during(join(name, owner, block, forget)).finally(() => keepAlive.end());
-  attached.set(poolId, joining);
+  attached.set(key, joining);
   joining.catch(forget);
   return (await joining) as WorkerPool<T>;
 }
@@ -70,7 +69,9 @@ function read(handle: PoolHandle<unknown>): { name: string; owner: number; block
 }
 
 async function join(name: string, owner: number, block: ControlBlock, onLeave: () => void): Promise<WorkerPool<unknown>> {
+  const postMessageToThread = messenger(name);
   const { port1: port, port2 } = new MessageChannel();
+  let cut = (): PoolError => ownerGone(name);
   let pool: WorkerPool<unknown> | undefined;
   const welcomed = new Promise<WorkerPool<unknown>>((resolve, reject) => {
     port.on('message', (responses: readonly Response[]) => {
@@ -95,7 +96,7 @@ async function join(name: string, owner: number, block: ControlBlock, onLeave: (
     });
     port.on('close', () => {
       if (pool !== undefined) pool.disconnected();
-      else reject(ownerGone(name));
+      else reject(cut());
     });
   });
   welcomed.catch(() => {});
@@ -106,8 +107,12 @@ async function join(name: string, owner: number, block: ControlBlock, onLeave: (
     // If the owner dies before it hears, the promise of the message never settles; the channel closes, though.
     await Promise.race([heard, welcomed]);
   } catch (cause) {
-    port.close();
-    throw cause instanceof PoolError || cause instanceof TypeError ? cause : ownerGone(name, cause);
+    if ((cause as { code?: unknown }).code !== 'ERR_WORKER_MESSAGING_ERRORED') {
+      port.close();
+      throw cause instanceof PoolError || cause instanceof TypeError ? cause : ownerGone(name, cause);
+    }
+    // A listener has thrown, and it cannot have been ours. If ours came first, the answer is on its way.
+    cut = () => inTheWay(name, cause);
   }
   // Whoever has heard a knock has answered it by then. What came while this thread was busy is delivered before the check phase; and if that was our welcome, the port stays.
   const giveUp = (): void => {
@@ -120,4 +125,11 @@ async function join(name: string, owner: number, block: ControlBlock, onLeave: (
 function ownerGone(name: string, cause?: unknown): PoolClosedError {
   const where = isMainThread ? 'the worker' : 'the thread';
   return new PoolClosedError(`pool ${show(name)}: ${where} that owned it is gone`, name, cause === undefined ? undefined : { cause });
+}
+
+function inTheWay(name: string, cause: unknown): PoolError {
+  const where = "a 'workerMessage' listener of the program on the owner's thread";
+  return new PoolError(`pool ${show(name)}: ${where} threw before this thread could be heard: let it ignore what it does not know`, name, {
+    cause,
+  });
 }

@@ -1,6 +1,6 @@
 /** Remote calls as the caller sees them: a number for each, what to do with its answer, and the port they go through. */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { AbortSignals } from '../shared/abort-signals.ts';
+import { AbortSignals, abortReason } from '../shared/abort-signals.ts';
 import type { Bells } from '../shared/bell.ts';
 import { SLICE } from '../shared/blocking.ts';
 import { now } from '../shared/clock.ts';
@@ -8,6 +8,7 @@ import { fromWire, isCloneable, RemoteCallError, show } from '../shared/errors.t
 import type { KeepAlive } from '../shared/keep-alive.ts';
 import type { Lending } from '../shared/lending.ts';
 import { NONE } from '../shared/line.ts';
+import { MessageChannel, queueMicrotask } from '../shared/node.ts';
 import { ANSWER, CALL, CALL_SYNC, ERRAND, FAILURE, type Request, type Response, WITHDRAW, WITHDRAWN } from '../shared/protocol.ts';
 
 /** How long a synchronous call watches its bell before it sleeps, in ms: an owner with nothing else to do answers within that. */
@@ -80,10 +81,10 @@ export class Calls {
   errand(method: string, args: readonly unknown[], timeout: number | undefined, signal: AbortSignal | undefined): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
+      const own = [...args];
+      if (signal !== undefined) this.#signals.use(signal);
       this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal });
       this.#keepAlive.hold();
-      if (signal !== undefined) this.#signals.use(signal);
-      const own = [...args];
       this.send([ERRAND, id, timeout, method, own], this.#isAlone() || !secure(own));
     });
   }
@@ -91,6 +92,11 @@ export class Calls {
   /** Whether they still wait in line the owner knows, and answers either way. */
   #withdraw(signal: AbortSignal): void {
     for (const [id, call] of this.#pending) if (call.signal === signal) this.send([WITHDRAW, id]);
+  }
+
+  #reasonToWithdraw(id: number): unknown {
+    const signal = this.#pending.get(id)?.signal;
+    return signal && abortReason(signal);
   }
 
   /** Blocks this thread until the owner has answered. `assertOwnerAlive` is asked now and then, and may throw. */
@@ -211,7 +217,7 @@ export class Calls {
           this.#settle(response[1], { ok: false, error: fromWire(response[2]) });
           break;
         case WITHDRAWN:
-          this.#settle(response[1], { ok: false, error: this.#pending.get(response[1])?.signal?.reason });
+          this.#settle(response[1], { ok: false, error: this.#reasonToWithdraw(response[1]) });
           break;
         default:
           this.#receive(response);
@@ -264,8 +270,19 @@ export class Calls {
 /** Both ends are kept: a channel whose other end is collected is closed. */
 const PROBE = new MessageChannel();
 
-/** Makes copies where later changes would reach what is to be sent. False if only a clone could do that: then it has to be sent before the caller goes on. */
+/**
+ * Makes copies where later changes would reach what is to be sent. False if only a clone could do that: then it has to be sent before the caller goes on.
+ * So has a Proxy that throws when it is looked at: sending it will say so.
+ */
 function secure(args: unknown[]): boolean {
+  try {
+    return copyLists(args);
+  } catch {
+    return false;
+  }
+}
+
+function copyLists(args: unknown[]): boolean {
   for (const [index, argument] of args.entries()) {
     if (isImmutable(argument)) continue;
     if (!isPlainList(argument)) return false;

@@ -1,11 +1,12 @@
 /** A pool seen from a worker: hand-outs through shared memory, calls through a port. */
 import type { MessagePort } from 'node:worker_threads';
+import { throwIfAborted } from '../shared/abort-signals.ts';
 import { checkAcquireOptions, checkBody, checkCall } from '../shared/acquire-options.ts';
 import { type Sleeper, sleepInLine, TIMED_OUT } from '../shared/blocking.ts';
 import { Borrower } from '../shared/borrower.ts';
 import { now } from '../shared/clock.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
-import { fromWire, PoolClosedError, RemoteCallError, show, toWire } from '../shared/errors.ts';
+import { fromWire, PoolClosedError, RemoteCallError, show, stackHere, toWire } from '../shared/errors.ts';
 import { TALLY_TIMED_OUT } from '../shared/layout.ts';
 import { isServed } from '../shared/lending.ts';
 import { MARK_SYNC, NONE } from '../shared/line.ts';
@@ -66,11 +67,10 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   #borrowSync(options: Pick<AcquireOptions, 'timeout'> | undefined): number {
-    checkAcquireOptions(options);
+    const { timeout = this.block.constants.acquireTimeout } = checkAcquireOptions(options);
     this.assertOpen();
     const slot = this.lending.tryBorrow();
     if (slot !== NONE) return slot;
-    const timeout = options?.timeout ?? this.block.constants.acquireTimeout;
     const cell = this.stand(MARK_SYNC);
     const ticket = this.block.line.ticket(cell);
     const outcome = this.#sleep(cell, timeout);
@@ -147,8 +147,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   protected trace(slot: number): void {
-    const stack = new Error('borrowed here').stack ?? '';
-    this.calls.send([TRACE, slot, this.lending.leases[slot], stack], true);
+    this.calls.send([TRACE, slot, this.lending.leases[slot], stackHere('borrowed here')], true);
   }
 
   protected override slotOf(resource: Remote<T> | SyncRemote<T>): number {
@@ -204,10 +203,10 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     options?: AcquireOptions,
   ): Promise<Result<Remote<T>, K>> {
     checkCall(method, args);
-    checkAcquireOptions(options);
-    options?.signal?.throwIfAborted();
+    const { timeout, signal } = checkAcquireOptions(options);
+    throwIfAborted(signal);
     this.assertOpen();
-    return this.calls.errand(method, args, options?.timeout, options?.signal) as Promise<Result<Remote<T>, K>>;
+    return this.calls.errand(method, args, timeout, signal) as Promise<Result<Remote<T>, K>>;
   }
 
   #refuseCall(slot: number, serial: number, method: string): Error | undefined {
