@@ -46,7 +46,9 @@ export class TransactionRolledBackError extends Error {
   }
 
   static {
-    TransactionRolledBackError.prototype.name = 'TransactionRolledBackError';
+    const name = { value: 'TransactionRolledBackError', configurable: true, writable: true };
+    Object.defineProperty(TransactionRolledBackError, 'name', name);
+    Object.defineProperty(TransactionRolledBackError.prototype, 'name', name);
   }
 }
 

@@ -13,7 +13,8 @@ export class DatabaseError extends Error {
   }
 
   static {
-    DatabaseError.prototype.name = 'error';
+    Object.defineProperty(DatabaseError, 'name', { value: 'DatabaseError', configurable: true });
+    Object.defineProperty(DatabaseError.prototype, 'name', { value: 'error', configurable: true, writable: true });
   }
 }
 

@@ -86,6 +86,8 @@ function checked(options: PgPoolOptions): PgPoolOptions {
 const PATIENCE = 5000;
 
 class PgPool extends BasePool implements PgOwnerPool {
+  /** Looked at by libraries (Drizzle, rate-limiter-flexible), and to be had after a minifier, too. */
+  static override readonly name: string = 'PgPool';
   readonly #pool: Pool<Session>;
   /** A connection is made and lost on behalf of whoever asked just then: a listener is not to find itself in their transaction. */
   readonly #outside = AsyncLocalStorage.snapshot();

@@ -17,6 +17,7 @@ import type { QueryCallback, TransactionOptions, PgPool as Type } from './types.
 type ConnectCallback = (error: Error | undefined, client: PgClient | undefined, release: (destroy?: boolean | Error) => void) => void;
 
 export abstract class PgPool extends EventEmitter implements Type {
+  static override readonly name: string = 'PgPool';
   protected readonly sessions: Sessions;
   readonly #places = new AsyncLocalStorage<Place>();
   /** What this thread has borrowed and not given back. */

@@ -11,6 +11,8 @@ import { Place } from './transaction.ts';
 import type { PgSync, PgSyncClient, PgPool as PoolType, TransactionOptions } from './types.ts';
 
 export class PgPool extends BasePool implements PoolType, PgSync {
+  /** See the owner's. */
+  static override readonly name: string = 'PgPool';
   readonly #attached: AttachedPool<SessionMethods>;
 
   constructor(attached: AttachedPool<SessionMethods>) {

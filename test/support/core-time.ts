@@ -9,6 +9,6 @@ export function reachTheCore(): void {
   const { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate } = globalThis;
   Object.assign(timers, { setTimeout, clearTimeout, setInterval, clearInterval, setImmediate });
   syncBuiltinESMExports();
-  if (vi.isMockFunction(ofNode.now)) ofNode.now.mockRestore();
+  if (vi.isMockFunction(ofNode.now)) vi.mocked(ofNode.now).mockRestore();
   if (performance !== ofNode) vi.spyOn(ofNode, 'now').mockImplementation(() => performance.now());
 }
