@@ -116,11 +116,12 @@ test('within another folder, nothing of the worker’s side meets the main side'
   );
 });
 
-test('inside shared, each word has a file of its own that knows only the layout', () => {
+test('inside shared, each word has a file of its own that knows only the layout, and Node', () => {
   const words = ['slot', 'line', 'bell', 'state', 'tallies', 'histogram'].map((name) => `shared/${name}.ts`);
-  expectNone(imports.filter(({ from, to }) => words.includes(from) && to !== 'shared/layout.ts'));
-  for (const file of ['shared/layout.ts', 'shared/clock.ts'])
+  expectNone(imports.filter(({ from, to }) => words.includes(from) && to !== 'shared/layout.ts' && to !== 'shared/node.ts'));
+  for (const file of ['shared/layout.ts', 'shared/node.ts'])
     expectNone(imports.filter(({ from, to }) => from === file && to !== undefined));
+  expectNone(imports.filter(({ from, to }) => from === 'shared/clock.ts' && to !== 'shared/node.ts'));
 });
 
 test('there are no cycles, type imports included', () => {

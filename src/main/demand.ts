@@ -9,6 +9,7 @@ import { asError } from '../shared/errors.ts';
 import { TALLY_FACTORY_FAILURES } from '../shared/layout.ts';
 import type { Lending } from '../shared/lending.ts';
 import { cellThread, REASON_FACTORY, REASON_NOTHING, type Waiting } from '../shared/line.ts';
+import { clearTimeout, setTimeout } from '../shared/node.ts';
 import { EMPTY, IDLE, slotState } from '../shared/slot.ts';
 import { ACTIVE, breakerOf, guardsHandOuts, INACTIVE, isClosed, isDraining, isEvicting } from '../shared/state.ts';
 import { OWNER } from '../shared/threads.ts';

@@ -6,6 +6,7 @@ import { PoolClosedError, RemoteCallError, show, toWire } from '../shared/errors
 import { BEHALF_GONE } from '../shared/layout.ts';
 import type { Lending } from '../shared/lending.ts';
 import { NONE } from '../shared/line.ts';
+import { AbortController } from '../shared/node.ts';
 import { FAILURE, WITHDRAWN } from '../shared/protocol.ts';
 import type { AcquireOptions } from '../shared/types.ts';
 import type { Member } from './member.ts';

@@ -2,6 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Bells } from '../shared/bell.ts';
 import { isCloneable, RemoteCallError, show, toWire } from '../shared/errors.ts';
+import { clearTimeout, queueMicrotask, setTimeout } from '../shared/node.ts';
 import { DEEP, PLAIN, repack, survey, VIEWS, withOwnBytes } from '../shared/parcel.ts';
 import { ALONE, ANSWER, FACTORY_FAILURE, FAILURE, LOST, type Response, WHERE } from '../shared/protocol.ts';
 import { isThenable } from './checks.ts';

@@ -4,6 +4,7 @@ import { asError, fromWire, PoolClosedError, PoolError, RemoteCallError, show, t
 import { TALLY_RECLAIMED } from '../shared/layout.ts';
 import type { Lending } from '../shared/lending.ts';
 import { NONE } from '../shared/line.ts';
+import { structuredClone } from '../shared/node.ts';
 import { asBuffers, DEEP, survey, withOwnBytes } from '../shared/parcel.ts';
 import {
   ALONE,

@@ -2,14 +2,14 @@
  * The pool on its owner's thread. Everything that happens to slots off the fast path happens in `turn`: one pass over what is there, run
  * whenever something may have changed, and right however often it runs. The files beside this one each know one thing; this one knows the order.
  */
-import { randomInt } from 'node:crypto';
 import { threadId } from 'node:worker_threads';
 import { checkCall, checkDuration } from '../shared/acquire-options.ts';
 import { Borrower, reasonToDestroy } from '../shared/borrower.ts';
 import { ControlBlock } from '../shared/control-block.ts';
-import { asError, PoolClosedError, RemoteCallError, show } from '../shared/errors.ts';
+import { asError, PoolClosedError, PoolError, RemoteCallError, show } from '../shared/errors.ts';
 import { FEATURE_SHARE, FEATURE_TRACE, TALLY_FACTORY_FAILURES } from '../shared/layout.ts';
 import { NONE, REASON_CLOSED, REASON_UNAVAILABLE } from '../shared/line.ts';
+import { clearTimeout, setTimeout } from '../shared/node.ts';
 import { checkFew } from '../shared/option-names.ts';
 import { CREATING, EMPTY, FOUND_IDLE, IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/slot.ts';
 import { breakerOf, CLOSED, DRAINING, HAND_OUTS_GUARDED, INACTIVE, isClosed, isDraining, RETURNS_GUARDED } from '../shared/state.ts';
@@ -22,7 +22,7 @@ import { Guard } from './guard.ts';
 import { Members } from './members.ts';
 import { findMethod } from './methods.ts';
 import { checkStrategy, type Settings } from './options.ts';
-import { closeDoor, openDoor } from './registry.ts';
+import { closeDoor, newPoolId, openDoor } from './registry.ts';
 import type { Resources } from './resources.ts';
 import { Stock } from './stock.ts';
 import type { CircuitBreakerStrategy, Pool, PoolEvents } from './types.ts';
@@ -50,7 +50,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   constructor(settings: Settings<T>) {
     const block = ControlBlock.create({
-      poolId: randomInt(1, 2 ** 31),
+      poolId: newPoolId(),
       min: settings.min,
       max: settings.max,
       maxThreads: settings.maxThreads,
@@ -380,13 +380,27 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   protected override handOut(slot: number): T {
     const resource = this.#resources.get(slot);
-    return resource === undefined || this.traces !== undefined ? this.#handOutSpecially(slot, resource) : resource;
+    return resource === undefined || this.traces !== undefined || this.#resources.hadProxies
+      ? this.#handOutSpecially(slot, resource)
+      : resource;
   }
 
   #handOutSpecially(slot: number, resource: T | undefined): T {
     if (resource === undefined) throw this.#nothingIn(slot);
+    this.#assertAnswers(slot, resource);
     this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     return resource;
+  }
+
+  /** A promise asks what it is resolved with for its `then`. A Proxy that throws there (revoked, released by comlink) would reach no borrower, and never come back. */
+  #assertAnswers(slot: number, resource: T): void {
+    try {
+      void (resource as { then?: unknown }).then;
+    } catch (cause) {
+      this.giveUp(slot, asError(cause));
+      const why = 'the resource that was to be handed out is a Proxy that does not answer any more. It has been destroyed';
+      throw new PoolError(`pool ${show(this.name)}: ${why}`, this.name, { cause });
+    }
   }
 
   #nothingIn(slot: number): Error {

@@ -76,12 +76,10 @@ export class TransactionRolledBackError extends Error {
   }
 
   static {
-    // Not by assignment: where Error.prototype is frozen, that would throw.
-    Object.defineProperty(TransactionRolledBackError.prototype, 'name', {
-      value: 'TransactionRolledBackError',
-      writable: true,
-      configurable: true,
-    });
+    // Not by assignment: where Error.prototype is frozen, that would throw. As text, since a minifier renames classes.
+    const name = { value: 'TransactionRolledBackError', configurable: true, writable: true };
+    Object.defineProperty(TransactionRolledBackError, 'name', name);
+    Object.defineProperty(TransactionRolledBackError.prototype, 'name', name);
   }
 }
 

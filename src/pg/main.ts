@@ -66,6 +66,8 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
 const PATIENCE = 5000;
 
 class PgPool extends BasePool implements PgOwnerPool {
+  /** Looked at by libraries (Drizzle, rate-limiter-flexible), and to be had after a minifier, too. */
+  static override readonly name: string = 'PgPool';
   readonly #pool: Pool<Session>;
   /** A connection is made and lost on behalf of whoever asked just then: a listener is not to find itself in their transaction. */
   readonly #outside = AsyncLocalStorage.snapshot();

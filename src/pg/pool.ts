@@ -21,6 +21,7 @@ type ConnectCallback = (error: Error | undefined, client: PgClient | undefined, 
 const ITERATE_OPTIONS: OptionNames = { of: 'iterate', options: ['batchSize'], others: { highWaterMark: 'use batchSize' } };
 
 export abstract class PgPool extends EventEmitter implements Type {
+  static override readonly name: string = 'PgPool';
   protected readonly sessions: Sessions;
   readonly #places = new AsyncLocalStorage<Place>();
   /** What this thread has borrowed and not given back. */

@@ -1,5 +1,6 @@
 /** What every thread can do with a pool; the owner and the workers differ only in what they hand out. */
 import { inspect } from 'node:util';
+import { throwIfAborted } from './abort-signals.ts';
 import { checkAcquireOptions, checkBody } from './acquire-options.ts';
 import type { ControlBlock } from './control-block.ts';
 import { Doorbell } from './doorbell.ts';
@@ -136,9 +137,8 @@ export abstract class Borrower<R> implements ResourcePool<R> {
    */
   protected borrow<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V, thread = this.lending.me): Promise<V> {
     try {
-      checkAcquireOptions(options);
-      const signal = options?.signal;
-      signal?.throwIfAborted();
+      const { timeout, signal } = checkAcquireOptions(options);
+      throwIfAborted(signal);
       this.assertOpen();
       const slot = this.lending.tryBorrow();
       if (slot !== NONE) return Promise.resolve(deliver(slot));
@@ -147,7 +147,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
       const outcome = this.lending.collect(cell);
       if (isServed(outcome)) return Promise.resolve(deliver(outcome));
       if (outcome !== PENDING) throw this.rejected(outcome, cell, ticket);
-      return this.#waitFor(cell, options?.timeout ?? this.block.constants.acquireTimeout, signal, deliver, thread) as Promise<V>;
+      return this.#waitFor(cell, timeout ?? this.block.constants.acquireTimeout, signal, deliver, thread) as Promise<V>;
     } catch (error) {
       return Promise.reject(error);
     }

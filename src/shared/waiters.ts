@@ -1,10 +1,11 @@
 /** The waiters of one thread that do not block it: a promise for each cell. */
-import { AbortSignals } from './abort-signals.ts';
+import { AbortSignals, abortReason } from './abort-signals.ts';
 import { now } from './clock.ts';
 import type { KeepAlive } from './keep-alive.ts';
 import { TALLY_REJECTED, TALLY_TIMED_OUT } from './layout.ts';
 import { isServed, type Lending, PENDING, reasonOf } from './lending.ts';
 import { MARK_TRIES, NONE, REASON_FACTORY } from './line.ts';
+import { clearTimeout, queueMicrotask, setTimeout } from './node.ts';
 
 /** What to say to a waiter that gets nothing. */
 export interface Refusals {
@@ -84,9 +85,14 @@ export class Waiters {
       this.#keepAlive.hold();
       if (timeout > 0) waiter.timer = setTimeout(() => this.#timeOut(waiter, timeout), timeout);
       if (signal === undefined) return;
-      this.#signals.use(signal);
-      // Standing in line calls out on the owner: to a factory, or a hook, that may have aborted it.
-      if (signal.aborted) this.#withdraw(waiter, signal.reason);
+      try {
+        this.#signals.use(signal);
+        // Standing in line calls out on the owner: to a factory, or a hook, that may have aborted it.
+        if (waiter.isPending && signal.aborted) this.#withdraw(waiter, abortReason(signal));
+      } catch (error) {
+        // One that is not Node's may throw. Nobody would collect what this waiter is granted.
+        if (waiter.isPending) this.#withdraw(waiter, error);
+      }
     }) as Promise<V | null>;
   }
 
@@ -188,7 +194,7 @@ export class Waiters {
   }
 
   #abort(signal: AbortSignal): void {
-    for (const waiter of this.#everybody()) if (waiter.isPending && waiter.signal === signal) this.#withdraw(waiter, signal.reason);
+    for (const waiter of this.#everybody()) if (waiter.isPending && waiter.signal === signal) this.#withdraw(waiter, abortReason(signal));
   }
 
   #withdraw(waiter: Waiter, reason: unknown): void {

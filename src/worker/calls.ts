@@ -1,6 +1,6 @@
 /** Remote calls as the caller sees them: a number for each, what to do with its answer, and the port they go through. */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { AbortSignals } from '../shared/abort-signals.ts';
+import { AbortSignals, abortReason } from '../shared/abort-signals.ts';
 import type { Bells } from '../shared/bell.ts';
 import { SLICE } from '../shared/blocking.ts';
 import { now } from '../shared/clock.ts';
@@ -8,6 +8,7 @@ import { CallTimeoutError, fromWire, isCloneable, RemoteCallError, show } from '
 import type { KeepAlive } from '../shared/keep-alive.ts';
 import type { Lending } from '../shared/lending.ts';
 import { NONE } from '../shared/line.ts';
+import { MessageChannel, queueMicrotask } from '../shared/node.ts';
 import { asBuffers, DEEP, repack, survey, VIEWS } from '../shared/parcel.ts';
 import {
   ALONE,
@@ -110,10 +111,10 @@ export class Calls {
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
+      const own = [...args];
+      if (signal !== undefined) this.#signals.use(signal);
       this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal, at });
       this.#keepAlive.hold();
-      if (signal !== undefined) this.#signals.use(signal);
-      const own = [...args];
       const request: CallRequest = [ERRAND, id, timeout, method, own];
       if (secure(own)) this.send(request);
       else this.#sendNow(request, own, method);
@@ -130,6 +131,11 @@ export class Calls {
   #withdraw(signal: AbortSignal): void {
     for (const [id, call] of this.#pending) if (call.signal === signal) this.#outbox.push([WITHDRAW, id]);
     this.flush();
+  }
+
+  #reasonToWithdraw(id: number): unknown {
+    const signal = this.#pending.get(id)?.signal;
+    return signal && abortReason(signal);
   }
 
   /**
@@ -334,7 +340,7 @@ export class Calls {
           this.#settle(response[1], { ok: false, error: fromWire(response[2]) });
           break;
         case WITHDRAWN:
-          this.#settle(response[1], { ok: false, error: this.#pending.get(response[1])?.signal?.reason });
+          this.#settle(response[1], { ok: false, error: this.#reasonToWithdraw(response[1]) });
           break;
         case ALONE:
           this.#alone = { id: response[1], name: response[2] };
@@ -405,8 +411,19 @@ function withOwnBytes(request: CallRequest): CallRequest {
   return [...parts, buffers] as unknown as CallRequest;
 }
 
-/** Makes copies where later changes would reach what is to be sent. False if only a clone could do that: then it has to be sent before the caller goes on. */
+/**
+ * Makes copies where later changes would reach what is to be sent. False if only a clone could do that: then it has to be sent before the caller goes on.
+ * So has a Proxy that throws when it is looked at: sending it will say so.
+ */
 function secure(args: unknown[]): boolean {
+  try {
+    return copyLists(args);
+  } catch {
+    return false;
+  }
+}
+
+function copyLists(args: unknown[]): boolean {
   for (const [index, argument] of args.entries()) {
     if (isImmutable(argument)) continue;
     if (!isPlainList(argument)) return false;

@@ -1,5 +1,6 @@
 /** A pool seen from a worker: hand-outs through shared memory, calls through a port. */
 import type { MessagePort } from 'node:worker_threads';
+import { throwIfAborted } from '../shared/abort-signals.ts';
 import { checkAcquireOptions, checkBody, checkCall } from '../shared/acquire-options.ts';
 import { type Sleeper, sleepInLine, TIMED_OUT } from '../shared/blocking.ts';
 import { Borrower } from '../shared/borrower.ts';
@@ -85,11 +86,10 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   #borrowSync(options: Pick<AcquireOptions, 'timeout'> | undefined): number {
-    checkAcquireOptions(options);
+    const { timeout = this.block.constants.acquireTimeout } = checkAcquireOptions(options);
     this.assertOpen();
     const slot = this.lending.tryBorrow();
     if (slot !== NONE) return slot;
-    const timeout = options?.timeout ?? this.block.constants.acquireTimeout;
     const cell = this.stand(MARK_SYNC);
     const ticket = this.block.line.ticket(cell);
     const outcome = this.#sleep(cell, timeout);
@@ -250,11 +250,11 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     options?: AcquireOptions,
   ): Promise<Result<Remote<T>, K>> {
     checkCall(method, args);
-    checkAcquireOptions(options);
-    options?.signal?.throwIfAborted();
+    const { timeout, signal } = checkAcquireOptions(options);
+    throwIfAborted(signal);
     this.assertOpen();
     const at = this.traces === undefined ? undefined : new Error('called here');
-    return this.calls.errand(method, args, options?.timeout, options?.signal, at) as Promise<Result<Remote<T>, K>>;
+    return this.calls.errand(method, args, timeout, signal, at) as Promise<Result<Remote<T>, K>>;
   }
 
   #notCallable(method: string): RemoteCallError {

@@ -346,7 +346,7 @@ export const mutants: readonly Listed[] = [
     'flagged twice: whoever joins in RECOVERING calls the owner, whose turn flags whatever is out before it leaves anybody waiting (Demand.meet); and where a hook or a strategy wants to see returns, everything is flagged from the moment it is borrowed',
   ),
   listed(mutant('too few cells', 'ControlBlock.create', '$CONSTANTS.$MAX_WAITING + $THREADS + $CONSTANTS.$MAX', '$CONSTANTS.$MAX_WAITING')),
-  listed(mutant('any version will do', 'ControlBlock.open', '$ABI !== $ABI_VERSION', '$ABI === 0')),
+  listed(mutant('any version will do', 'ControlBlock.open', '$ABI !== ABI_VERSION', '$ABI === 0')),
   listed(
     mutant(
       'a new resource has been used',
