@@ -1,6 +1,6 @@
 /** What every thread can do with a pool; the owner and the workers differ only in what they hand out. */
 import { inspect } from 'node:util';
-import { checkAcquireOptions, checkBody } from './acquire-options.ts';
+import { checkAcquireOptions, checkBody, limitOf } from './acquire-options.ts';
 import type { ControlBlock } from './control-block.ts';
 import { Doorbell } from './doorbell.ts';
 import {
@@ -147,7 +147,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
       const outcome = this.lending.collect(cell);
       if (isServed(outcome)) return Promise.resolve(deliver(outcome));
       if (outcome !== PENDING) throw this.rejected(outcome, cell, ticket);
-      return this.#waitFor(cell, options?.timeout ?? this.block.constants.acquireTimeout, signal, deliver, thread) as Promise<V>;
+      return this.#waitFor(cell, limitOf(options?.timeout ?? this.block.constants.acquireTimeout), signal, deliver, thread) as Promise<V>;
     } catch (error) {
       return Promise.reject(error);
     }

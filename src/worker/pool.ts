@@ -1,6 +1,6 @@
 /** A pool seen from a worker: hand-outs through shared memory, calls through a port. */
 import type { MessagePort } from 'node:worker_threads';
-import { checkAcquireOptions, checkBody, checkCall } from '../shared/acquire-options.ts';
+import { checkAcquireOptions, checkBody, checkCall, limitOf } from '../shared/acquire-options.ts';
 import { type Sleeper, sleepInLine, TIMED_OUT } from '../shared/blocking.ts';
 import { Borrower } from '../shared/borrower.ts';
 import { now } from '../shared/clock.ts';
@@ -69,7 +69,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     this.assertOpen();
     const slot = this.lending.tryBorrow();
     if (slot !== NONE) return slot;
-    const timeout = options?.timeout ?? this.block.constants.acquireTimeout;
+    const timeout = limitOf(options?.timeout ?? this.block.constants.acquireTimeout);
     const cell = this.stand(MARK_SYNC);
     const ticket = this.block.line.ticket(cell);
     const outcome = this.#sleep(cell, timeout);
