@@ -110,11 +110,12 @@ export class Demand<T> {
     else if (slots.offer(slot) && this.#lending.grant(slot)) this.#guard.handedOut(slot);
   }
 
-  /** As many at once as there are waiters that nothing under way will serve. */
+  /** As many at once as there are waiters that nothing under way will serve, and as `maxCreating` allows. */
   #grow(): void {
     const { slots, line, state } = this.#block;
     for (let slot = 0; slot < slots.count; slot++) {
       if (slotState(slots.load(slot)) !== EMPTY) continue;
+      if (this.#stock.isMakingEnough) return;
       if (line.isShorterThan(this.#underWay() + 1) || this.#guard.allowance(this.#underWay()) <= 0) return;
       if (isClosed(state.load()) || breakerOf(state.load()) === INACTIVE) return;
       if (slots.reserve(slot)) this.#make(slot);
@@ -154,7 +155,7 @@ export class Demand<T> {
     const { slots, state } = this.#block;
     if (this.#refillTimer !== undefined || isDraining(state.load())) return;
     let missing = this.#settings.min - this.#block.census.count().count;
-    for (let slot = 0; slot < slots.count && missing > 0; slot++) {
+    for (let slot = 0; slot < slots.count && missing > 0 && !this.#stock.isMakingEnough; slot++) {
       if (breakerOf(state.load()) !== ACTIVE || isClosed(state.load()) || this.#refillTimer !== undefined) return;
       if (slotState(slots.load(slot)) !== EMPTY || !slots.reserve(slot)) continue;
       missing--;

@@ -12,13 +12,21 @@ export interface Outcome<T> {
 
 export class Making<T> {
   readonly #settings: Settings<T>;
-  /** For what arrives when nobody wants it any more. */
-  readonly #late: (resource: T) => void;
+  /** A call that had been given up has settled, with this, or without a resource. */
+  readonly #late: (resource: T | undefined) => void;
   readonly #underWay = new Map<number, (error: Error) => void>();
+  /** Factory calls that have not settled, those given up included: a server has to bear them all the same. */
+  #calls = 0;
 
-  constructor(settings: Settings<T>, late: (resource: T) => void) {
+  constructor(settings: Settings<T>, late: (resource: T | undefined) => void) {
     this.#settings = settings;
     this.#late = late;
+  }
+
+  /** Are as many factory calls under way as `maxCreating` allows? */
+  get isFull(): boolean {
+    const { maxCreating } = this.#settings;
+    return maxCreating > 0 && this.#calls >= maxCreating;
   }
 
   /** How many are being made. */
@@ -42,31 +50,36 @@ export class Making<T> {
       return true;
     };
     const fail = (thrown: unknown): void => {
+      this.#calls--;
       if (end()) outcome.failed(slot, thrown);
+      else this.#late(undefined);
     };
     const arrive = (resource: T): void => {
       if (resource === null || resource === undefined)
-        fail(new TypeError(`the factory of pool ${show(name)} made ${resource}: it must return a resource`));
-      else if (end()) outcome.arrived(slot, resource);
+        return fail(new TypeError(`the factory of pool ${show(name)} made ${resource}: it must return a resource`));
+      this.#calls--;
+      if (end()) outcome.arrived(slot, resource);
       else this.#late(resource);
     };
     const giveUp = (error: Error): void => {
-      fail(error);
+      if (end()) outcome.failed(slot, error);
       controller.abort(error);
     };
+    this.#calls++;
     this.#underWay.set(slot, giveUp);
     if (createTimeout > 0)
       timer = setTimeout(
         () => giveUp(new CreateTimeoutError(`pool ${show(name)}: the factory took longer than ${createTimeout} ms`, name)),
         createTimeout,
       ).unref();
+    let made: T | PromiseLike<T>;
     try {
-      const made = factory({ signal: controller.signal });
-      if (isThenable(made)) Promise.resolve(made).then(arrive as (made: unknown) => void, fail);
-      else arrive(made);
+      made = factory({ signal: controller.signal });
+      if (isThenable(made)) return void Promise.resolve(made).then(arrive as (made: unknown) => void, fail);
     } catch (error) {
-      fail(error);
+      return fail(error);
     }
+    arrive(made);
   }
 
   /** Waits for nobody: everything under way has failed now, and what arrives later is late. */

@@ -1,11 +1,11 @@
 /** What createPool accepts: checked once, with every default filled in. */
-import { checkDuration } from '../shared/acquire-options.ts';
+import { checkDuration, limitOf } from '../shared/acquire-options.ts';
 import { show } from '../shared/errors.ts';
 import { foreignOptions, LATER } from '../shared/foreign-options.ts';
 import { MAX_CELLS, MAX_SLOTS, MAX_THREADS } from '../shared/layout.ts';
 import { checkNames, type OptionNames } from '../shared/option-names.ts';
 import type { CircuitBreakerStrategy, PoolOptions } from './types.ts';
-import { whole } from './whole.ts';
+import { limit, whole } from './whole.ts';
 
 type Hook<T, V> = (resource: T) => V | PromiseLike<V>;
 
@@ -17,6 +17,7 @@ export interface Settings<T> {
   readonly beforeRelease: Hook<T, boolean | void> | undefined;
   readonly min: number;
   readonly max: number;
+  readonly maxCreating: number;
   readonly healthcheckInterval: number;
   readonly name: string;
   readonly acquireTimeout: number;
@@ -36,7 +37,7 @@ export interface Settings<T> {
 }
 
 const OPTIONS = [
-  ...['factory', 'destructor', 'healthcheck', 'beforeAcquire', 'beforeRelease', 'min', 'max', 'healthcheckInterval', 'name'],
+  ...['factory', 'destructor', 'healthcheck', 'beforeAcquire', 'beforeRelease', 'min', 'max', 'maxCreating', 'healthcheckInterval', 'name'],
   ...['acquireTimeout', 'createTimeout', 'checkTimeout', 'idleTimeout', 'maxLifetime', 'maxUses', 'maxWaiting', 'maxThreads'],
   ...['leakDetectionThreshold', 'orphans', 'recoveryProbes', 'circuitBreaker', 'expose', 'share', 'strict'],
 ];
@@ -86,6 +87,7 @@ export function settingsOf<T>(options: PoolOptions<T>): Settings<T> {
     beforeRelease: hook('beforeRelease', options.beforeRelease),
     min,
     max,
+    maxCreating: limit('maxCreating', options.maxCreating, LARGEST_WORD),
     // Nothing to ask, nothing to do.
     healthcheckInterval: options.healthcheck === undefined ? 0 : interval,
     name,
@@ -94,7 +96,7 @@ export function settingsOf<T>(options: PoolOptions<T>): Settings<T> {
     checkTimeout: duration('checkTimeout', options.checkTimeout, 5000),
     idleTimeout: duration('idleTimeout', options.idleTimeout, 0),
     maxLifetime: duration('maxLifetime', options.maxLifetime, 0),
-    maxUses: whole('maxUses', options.maxUses, 0, 0, LARGEST_WORD),
+    maxUses: limit('maxUses', options.maxUses, LARGEST_WORD),
     maxWaiting: whole('maxWaiting', options.maxWaiting, 1024, 0, MOST_WAITING),
     maxThreads: whole('maxThreads', options.maxThreads, 64, 1, MAX_THREADS),
     leakDetectionThreshold: duration('leakDetectionThreshold', options.leakDetectionThreshold, 0),
@@ -111,11 +113,11 @@ function isStrict(strict: unknown): boolean {
   return strict ?? true;
 }
 
-/** Whole milliseconds: fractions are rounded up, so that a small limit does not become none. */
+/** Whole milliseconds: fractions are rounded up, so that a small limit does not become none. Infinity is none, which is 0. */
 function duration(option: string, value: unknown, fallback: number): number {
   if (value === undefined) return fallback;
   checkDuration(option, value);
-  return Math.ceil(value as number);
+  return Math.ceil(limitOf(value));
 }
 
 function hook<F>(option: string, value: F): F {

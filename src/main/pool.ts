@@ -3,7 +3,7 @@
  * whenever something may have changed, and right however often it runs. The files beside this one each know one thing; this one knows the order.
  */
 import { threadId } from 'node:worker_threads';
-import { checkCall, checkDuration } from '../shared/acquire-options.ts';
+import { checkCall, checkDuration, limitOf } from '../shared/acquire-options.ts';
 import { Borrower, reasonToDestroy } from '../shared/borrower.ts';
 import { ControlBlock } from '../shared/control-block.ts';
 import { asError, PoolClosedError, PoolError, RemoteCallError, show } from '../shared/errors.ts';
@@ -114,13 +114,18 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   /** Makes the first `min` resources. If one fails, ends the pool, and rejects with the factory's error. */
   async start(): Promise<void> {
-    const slots = Array.from({ length: this.#settings.min }, (_, slot) => slot);
+    const { min, maxCreating } = this.#settings;
+    const slots = Array.from({ length: min }, (_, slot) => slot);
     // All of them before the first factory call: a synchronous one leads to a turn, which would find places to fill.
     for (const slot of slots) this.block.slots.reserve(slot);
-    const firsts = slots.map((slot) => this.#makeFirst(slot));
+    const oneByOne = async (): Promise<void> => {
+      for (let slot = slots.shift(); slot !== undefined; slot = slots.shift()) await this.#makeFirst(slot);
+    };
     try {
-      await this.keepAlive.during(Promise.all(firsts));
+      await this.keepAlive.during(Promise.all(Array.from({ length: Math.min(maxCreating || min, min) }, oneByOne)));
     } catch (error) {
+      // Those whose turn has not come.
+      for (const slot of slots.splice(0)) this.block.slots.vacate(slot);
       await this.close();
       throw error;
     }
@@ -350,7 +355,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     } catch (error) {
       return Promise.reject(error);
     }
-    const timeout = options.timeout ?? 0;
+    const timeout = limitOf(options.timeout ?? 0);
     this.#draining ??= this.keepAlive.during(this.#drain());
     if (timeout === 0) return this.#draining;
     const timer = setTimeout(() => void this.close(), timeout);

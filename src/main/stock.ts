@@ -18,7 +18,7 @@ const LIFETIME_JITTER = 0.1;
 export interface StockEvents<T> {
   /** Tells the workers of a new resource; gives what is wrong with it, if something is. */
   share(slot: number, generation: number, resource: T): Error | undefined;
-  /** A slot has become EMPTY. */
+  /** A slot has become EMPTY, or a factory call that had been given up has settled. */
   changed(): void;
 }
 
@@ -40,7 +40,11 @@ export class Stock<T> {
     this.#keepAlive = keepAlive;
     this.#events = events;
     this.#tell = tell;
-    this.#making = new Making(settings, (resource) => void this.#destruct(resource));
+    this.#making = new Making(settings, (resource) => {
+      if (resource !== undefined) void this.#destruct(resource);
+      // It may have been the one too many.
+      this.#tell.changed();
+    });
   }
 
   // ── in
@@ -48,6 +52,11 @@ export class Stock<T> {
   /** How many are being made. */
   get making(): number {
     return this.#making.size;
+  }
+
+  /** Are as many being made as may be at once? */
+  get isMakingEnough(): boolean {
+    return this.#making.isFull;
   }
 
   /** Makes a resource for a slot that is CREATING. It is in hand when `arrived` is called. */

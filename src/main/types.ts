@@ -1,7 +1,7 @@
 /** The public types of the owner's side. */
 import type { CircuitBreaker, CircuitBreakerState, PoolHandle, ResourcePool } from '../shared/types.ts';
 
-/** Durations are milliseconds, at most 2,147,483,647; 0 means no limit, or off. */
+/** Durations are milliseconds, at most 2,147,483,647; 0 and Infinity mean no limit, or off. So they do for `maxUses` and `maxCreating`. */
 export interface PoolOptions<T> {
   /** Makes one resource. The signal aborts at `createTimeout` and when the pool closes; what arrives later is destroyed. null or undefined is a failure (TypeError). */
   factory: (context: { signal: AbortSignal }) => T | PromiseLike<T>;
@@ -18,6 +18,11 @@ export interface PoolOptions<T> {
   min?: number | undefined;
   /** Most resources at once: idle + borrowed + being made or checked. Default 10, at most 1023. */
   max?: number | undefined;
+  /**
+   * Most factory calls under way at once, so that a burst does not storm a server; those who wait for the rest wait on, and tryAcquire gives null. A call that was given up at
+   * `createTimeout` counts until it has settled, so let the factory heed its signal. Default 0: no limit.
+   */
+  maxCreating?: number | undefined;
   /** Period of the background healthcheck. Default 0: off. The timer never keeps the process alive. */
   healthcheckInterval?: number | undefined;
 

@@ -11,7 +11,18 @@ const LEAVE_TO_IT = `leave it out, as ${IT_DOES_ITSELF}`;
 
 /** Those of createPool that are passed on as they are. */
 const OF_THE_POOL = [
-  ...['min', 'max', 'healthcheckInterval', 'name', 'acquireTimeout', 'createTimeout', 'checkTimeout', 'idleTimeout', 'maxLifetime'],
+  ...[
+    'min',
+    'max',
+    'maxCreating',
+    'healthcheckInterval',
+    'name',
+    'acquireTimeout',
+    'createTimeout',
+    'checkTimeout',
+    'idleTimeout',
+    'maxLifetime',
+  ],
   ...['maxUses', 'maxWaiting', 'maxThreads', 'leakDetectionThreshold', 'orphans', 'recoveryProbes', 'circuitBreaker', 'strict'],
 ];
 const OPTIONS = ['connection', 'onConnect', 'statementCacheSize', 'reset', ...OF_THE_POOL];

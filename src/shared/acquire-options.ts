@@ -17,14 +17,18 @@ export function checkAcquireOptions(options: AcquireOptions | undefined, whose =
   if ((options as { maxHold?: unknown }).maxHold !== undefined)
     throw new TypeError('unknown option "maxHold" of acquire: this version of cenote does not have it yet. Leave it out');
   if (signal !== undefined && !isAbortSignal(signal)) throw new TypeError(`signal must be an AbortSignal, not ${show(signal)}`);
-  return { timeout, signal };
+  return { timeout: timeout === undefined ? undefined : limitOf(timeout), signal };
 }
 
-export function checkDuration(option: string, value: unknown): void {
+/** Infinity is allowed: see `limitOf`. */
+export function checkDuration(option: string, value: unknown): asserts value is number {
   if (typeof value !== 'number') throw new TypeError(`${option} must be a number of milliseconds, not ${show(value)}`);
-  if (!(value >= 0 && value <= LONGEST))
-    throw new RangeError(`${option} must be from 0 to ${LONGEST} milliseconds (0 is no limit), not ${show(value)}`);
+  if (!(value >= 0 && (value <= LONGEST || value === Number.POSITIVE_INFINITY)))
+    throw new RangeError(`${option} must be from 0 to ${LONGEST} milliseconds (0 or Infinity is no limit), not ${show(value)}`);
 }
+
+/** As it is kept: 0 for no limit. Programs may say Infinity for that. */
+export const limitOf = (limit: number): number => (limit === Number.POSITIVE_INFINITY ? 0 : limit);
 
 export function checkCall(method: unknown, args: unknown): void {
   if (typeof method !== 'string') throw new TypeError(`method must be the name of one, not ${show(method)}`);

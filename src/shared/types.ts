@@ -32,7 +32,7 @@ export interface PoolHandle<T> {
 }
 
 export interface AcquireOptions {
-  /** Most time to wait in line, in milliseconds, up to 2,147,483,647. 0: for ever. Default: the pool's acquireTimeout. */
+  /** Most time to wait in line, in milliseconds, up to 2,147,483,647. 0 or Infinity: for ever. Default: the pool's acquireTimeout. */
   timeout?: number | undefined;
   /** Aborting it while the acquire is pending rejects with `signal.reason`; what was granted meanwhile goes to the next in line. */
   signal?: AbortSignal | undefined;

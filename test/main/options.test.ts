@@ -1,7 +1,7 @@
 import { createPool, type PoolOptions } from 'cenote';
 import { describe, expect, test } from 'vitest';
 import { open } from '../support/pools.ts';
-import { failureOf } from '../support/wait.ts';
+import { failureOf, settled } from '../support/wait.ts';
 
 type Options = PoolOptions<object>;
 
@@ -13,7 +13,7 @@ const refusal = async (bad: Record<string, unknown>): Promise<Error> => {
 };
 
 const functions = ['factory', 'destructor', 'healthcheck', 'beforeAcquire', 'beforeRelease', 'share'] as const;
-const counts = ['min', 'max', 'maxUses', 'maxWaiting', 'maxThreads', 'recoveryProbes'] as const;
+const counts = ['min', 'max', 'maxCreating', 'maxUses', 'maxWaiting', 'maxThreads', 'recoveryProbes'] as const;
 const durations = [
   'healthcheckInterval',
   'acquireTimeout',
@@ -157,11 +157,29 @@ describe('accepted', () => {
     'idleTimeout',
     'maxLifetime',
     'maxUses',
+    'maxCreating',
     'leakDetectionThreshold',
   ])('0 for %s', async (option) => {
     const pool = await open({ factory: () => ({}), [option]: 0 } as Options);
     pool.release(await pool.acquire());
     expect(pool.idleCount()).toBe(1);
+  });
+
+  test.each([...durations, 'maxUses', 'maxCreating'] as const)('Infinity for %s is no limit, or off', async (option) => {
+    const pool = await open({ factory: () => ({}), healthcheck: () => {}, max: 1, [option]: Number.POSITIVE_INFINITY } as Options);
+    const first = await pool.acquire();
+    const waiting = pool.acquire({ timeout: Number.POSITIVE_INFINITY });
+    pool.release(first);
+    const second = await settled(waiting);
+    expect(second).toBe(first);
+    pool.release(second);
+    await settled(pool.drain({ timeout: Number.POSITIVE_INFINITY }));
+  });
+
+  test.each(['min', 'max', 'maxWaiting', 'maxThreads', 'recoveryProbes'])('not for %s, which has a largest value', async (option) => {
+    const error = await refusal({ [option]: Number.POSITIVE_INFINITY });
+    expect(error).toBeInstanceOf(RangeError);
+    expect(error.message).toMatch(new RegExp(`^${option} .* to \\d+, not Infinity$`));
   });
 
   test('min equal to max', async () => {

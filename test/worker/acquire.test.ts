@@ -25,6 +25,23 @@ describe('acquire on a worker', () => {
     expect(pool.stats()).toMatchObject({ count: 1, active: 1, created: 1, acquired: 1 });
   });
 
+  test('a timeout of Infinity is none: asynchronously, asleep, and by call', async () => {
+    const pool = await open({ factory: service(), max: 1 });
+    const mine = await pool.acquire();
+    const t = await thread(pool);
+    const waiting = t.run(async ({ pool }) => {
+      const timeout = Number.POSITIVE_INFINITY;
+      const called = pool.call('add', [1, 2], { timeout });
+      const acquired = pool.acquire({ timeout }).then((remote) => pool.release(remote));
+      pool.release(pool.acquireSync({ timeout }));
+      await acquired;
+      return called;
+    });
+    await until(() => pool.waitingCount() >= 2);
+    pool.release(mine);
+    expect(await settled(waiting)).toBe(3);
+  });
+
   test('waits for a resource that the owner has', async () => {
     const pool = await open({ factory: service(), max: 1 });
     const mine = await pool.acquire();
