@@ -1,7 +1,8 @@
 import { type CircuitBreaker, CircuitBreakerState, type CircuitBreakerStrategy, ServiceUnavailableError } from 'cenote';
 import { describe, expect, test } from 'vitest';
 import { borrow, expectWhole, open, record, workshop } from '../support/pools.ts';
-import { failureOf, outcome, rejection, settled, stays, staysPending, until } from '../support/wait.ts';
+import { ownTime } from '../support/time.ts';
+import { failureOf, outcome, rejection, settled, staysPending, turns, until } from '../support/wait.ts';
 
 const unavailable = { name: 'ServiceUnavailableError', code: 'ERR_POOL_UNAVAILABLE' };
 
@@ -83,9 +84,10 @@ describe('INACTIVE', () => {
   });
 
   test('stays so without a strategy', async () => {
+    const time = ownTime();
     const pool = await open(workshop());
     pool.deactivate();
-    await stays(() => pool.getState() === 'inactive', 50);
+    await time.holds(() => pool.getState() === 'inactive', 3_600_000);
   });
 });
 
@@ -117,7 +119,8 @@ describe('RECOVERING', () => {
     pool.deactivate();
     pool.recover();
     for (let i = 0; i < 2; i++) pool.release(await settled(pool.acquire()));
-    await stays(() => pool.getState() === 'recovering', 20);
+    await turns();
+    expect(pool.getState()).toBe('recovering');
     pool.release(await settled(pool.acquire()));
     await until(() => pool.getState() === 'active');
   });
@@ -165,7 +168,8 @@ describe('RECOVERING', () => {
     pool.deactivate();
     pool.recover();
     pool.release(await settled(pool.acquire()));
-    await stays(() => pool.getState() === 'recovering', 20);
+    await turns();
+    expect(pool.getState()).toBe('recovering');
     pool.release(await settled(pool.acquire()));
     await until(() => pool.getState() === 'active');
   });
@@ -333,6 +337,7 @@ describe('a strategy', () => {
   });
 
   test('whose shouldRecover says true while INACTIVE moves the pool to RECOVERING', async () => {
+    const time = ownTime();
     let ready = false;
     let asked = 0;
     const pool = await open({
@@ -346,15 +351,21 @@ describe('a strategy', () => {
         },
       },
     });
-    await stays(() => asked === 0, 20);
+    await time.pass(60_000);
+    expect(asked).toBe(0);
     pool.deactivate();
-    await until(() => asked > 0, 3000);
+    await time.pass(1000);
+    expect(asked).toBe(1);
     expect(pool.getState()).toBe('inactive');
     ready = true;
-    await until(() => pool.getState() === 'recovering', 3000);
+    await time.pass(1000);
+    expect(pool.getState()).toBe('recovering');
+    await time.pass(60_000);
+    expect(asked).toBe(2);
   });
 
   test("whose shouldRecover throws is reported as 'error', and asked again", async () => {
+    const time = ownTime();
     let asked = 0;
     const error = new Error('cannot tell');
     const pool = await open({
@@ -370,7 +381,8 @@ describe('a strategy', () => {
     });
     const log = record(pool);
     pool.deactivate();
-    await until(() => pool.getState() === 'recovering', 5000);
+    await time.pass(2000);
+    expect(pool.getState()).toBe('recovering');
     expect(log.errors).toEqual([error]);
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { borrow, expectWhole, open, record, type Thing, workshop } from '../support/pools.ts';
-import { gate, settled, stays, until } from '../support/wait.ts';
+import { gate, settled, staysPending, until } from '../support/wait.ts';
 
 describe('the destructor', () => {
   test('is called once with the resource', async () => {
@@ -28,7 +28,8 @@ describe('the destructor', () => {
     const pool = await open({ ...shop, max: 1, destructor: () => slow.promise });
     pool.destroy(await pool.acquire());
     const next = pool.acquire();
-    await stays(() => shop.made.length === 1);
+    await staysPending(next);
+    expect(shop.made).toHaveLength(1);
     slow.open();
     expect(await settled(next)).toBe(shop.made[1]);
   });

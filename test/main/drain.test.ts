@@ -18,9 +18,9 @@ describe('drain', () => {
     const pool = await open({ ...shop, max: 2 });
     const [a, b] = await borrow(pool, 2);
     const draining = pool.drain();
-    await staysPending(draining, 20);
+    await staysPending(draining);
     pool.release(a!);
-    await staysPending(draining, 20);
+    await staysPending(draining);
     pool.release(b!);
     await settled(draining, 1000);
     expect(shop.gone).toHaveLength(2);

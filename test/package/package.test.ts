@@ -37,7 +37,7 @@ beforeAll(() => {
   writeFileSync(join(project, 'package.json'), '{ "name": "stranger", "version": "1.0.0", "private": true }');
   npm(project, 'install', `./${filename}`, '--offline', '--no-audit', '--no-fund');
   installed = join(project, 'node_modules/cenote');
-}, 60_000);
+});
 
 describe('the tarball', () => {
   test('holds what is needed, and nothing else', () => {

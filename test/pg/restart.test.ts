@@ -17,10 +17,10 @@ test('a restarted server: clear errors meanwhile, an open breaker, and everybody
   const broken = threads.map((thread) =>
     thread.pg(async (p) => {
       const outcomes = await Promise.allSettled([
-        p.query('select pg_sleep(30)'),
+        p.query('select pg_sleep(600)'),
         p.transaction(async (tx) => {
           await tx.query('update kept set n = 0');
-          await tx.query('select pg_sleep(30)');
+          await tx.query('select pg_sleep(600)');
         }),
       ]);
       return outcomes.map((outcome) => (outcome.status === 'rejected' ? (outcome.reason.code ?? outcome.reason.message) : 'done'));

@@ -141,7 +141,7 @@ export async function thread<T>(target?: PoolHandle<T> | Pool<T>, options: { res
     if (unforeseen !== undefined && !expected) throw new Error('a thread died unforeseen', { cause: unforeseen });
   });
   const id = worker.threadId;
-  await settled(begun, 10_000);
+  await settled(begun);
 
   const self: Thread<T> = {
     id,

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { open } from '../support/pools.ts';
 import { type Service, service } from '../support/service.ts';
 import { type Described, type Thread, thread, threads } from '../support/thread.ts';
-import { gate, settled, stays, staysPending, until } from '../support/wait.ts';
+import { gate, pendingUntil, settled, turns, until } from '../support/wait.ts';
 
 /** A pool of Services and a thread that has borrowed one, as held[0], or synchronously as syncHeld[0]. */
 const borrowed = async (options: object = {}) => {
@@ -686,7 +686,10 @@ describe('a release while calls are in flight', () => {
     });
     await until(() => t.told.length === 1);
     const waiting = pool.acquire();
-    await staysPending(waiting, 20);
+    await pendingUntil(
+      t.run(() => {}),
+      waiting,
+    );
     expect(pool.stats()).toMatchObject({ active: 1, idle: 0 });
     slow.open('finished');
     await settled(waiting);
@@ -878,6 +881,7 @@ describe('destroy on a worker', () => {
 
 test('a resource that a worker has stays away from everyone else', async () => {
   const { pool } = await borrowed({ max: 1 });
-  await stays(() => pool.idleCount() === 0, 20);
+  await turns();
+  expect(pool.idleCount()).toBe(0);
   expect(await pool.tryAcquire()).toBeNull();
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { open, record } from '../support/pools.ts';
 import { type Service, service, services } from '../support/service.ts';
 import { thread, threads } from '../support/thread.ts';
-import { rejection, settled, staysPending, until } from '../support/wait.ts';
+import { pendingUntil, rejection, settled, until } from '../support/wait.ts';
 
 const closed = { name: 'PoolClosedError', code: 'ERR_POOL_CLOSED', pool: 'db' };
 
@@ -161,9 +161,15 @@ describe('drain', () => {
     const [a, b] = await threads(2, pool);
     await Promise.all([a!.hold(), b!.hold()]);
     const draining = pool.drain();
-    await staysPending(draining, 20);
+    await pendingUntil(
+      a!.run(() => {}),
+      draining,
+    );
     await a!.giveBack();
-    await staysPending(draining, 20);
+    await pendingUntil(
+      a!.run(() => {}),
+      draining,
+    );
     await b!.giveBack();
     await settled(draining, 2000);
     expect(pool.isClosed()).toBe(true);

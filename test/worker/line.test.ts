@@ -105,24 +105,25 @@ describe('a tight acquire and release loop on one thread starves nobody:', () =>
     const [greedy, other] = await threads(2, pool);
     const running = greedy!.run(loop as never);
     await until(() => Atomics.load(greedy!.flags, 1) > 10);
-    const worst = other!.run(async ({ pool }) => {
-      let longest = 0;
+    const theirs = other!.run(async ({ pool }, rounds) => {
+      const passed: number[] = [];
       for (let i = 0; i < 60; i++) {
-        const started = performance.now();
-        if (i % 2) pool.release(await pool.acquire({ timeout: 10_000 }));
-        else pool.release(pool.acquireSync({ timeout: 10_000 }));
-        longest = Math.max(longest, performance.now() - started);
+        const before = Atomics.load(rounds, 1);
+        const resource = i % 2 ? await pool.acquire({ timeout: 10_000 }) : pool.acquireSync({ timeout: 10_000 });
+        passed.push(Atomics.load(rounds, 1) - before);
+        pool.release(resource);
       }
-      return longest;
-    });
-    let longest = 0;
+      return passed;
+    }, greedy!.flags);
+    const mine: number[] = [];
     for (let i = 0; i < 60; i++) {
-      const started = performance.now();
-      pool.release(await pool.acquire({ timeout: 10_000 }));
-      longest = Math.max(longest, performance.now() - started);
+      const before = Atomics.load(greedy!.flags, 1);
+      const resource = await pool.acquire({ timeout: 10_000 });
+      mine.push(Atomics.load(greedy!.flags, 1) - before);
+      pool.release(resource);
     }
-    expect(longest).toBeLessThan(2000);
-    expect(await settled(worst, 10_000)).toBeLessThan(2000);
+    // How often the loop was served before the other. Now and then a thread loses its core between the look at the count and its place in line: not half of the time.
+    for (const passed of [mine, await settled(theirs)]) expect(passed.sort((a, b) => a - b)[30]).toBeLessThan(100);
     const before = Atomics.load(greedy!.flags, 1);
     await until(() => Atomics.load(greedy!.flags, 1) > before);
     greedy!.raise(0);
@@ -142,7 +143,6 @@ describe('leaving the line on a worker', () => {
     });
     expect(error).toMatchObject({ name: 'AcquireTimeoutError', code: 'ERR_POOL_ACQUIRE_TIMEOUT', pool: 'db' });
     expect(took).toBeGreaterThanOrEqual(58);
-    expect(took).toBeLessThan(1000);
     expect(pool.stats()).toMatchObject({ timedOut: 1, waiting: 0, rejected: 0 });
   });
 
@@ -150,13 +150,19 @@ describe('leaving the line on a worker', () => {
     const pool = await open({ factory: service(), max: 1, acquireTimeout: 30 });
     const mine = await pool.acquire();
     const t = await thread(pool);
-    const { error, still } = await t.run(async ({ pool, outcome, pending, sleep }) => {
-      pending.patient = pool.acquire({ timeout: 0 }).then((resource) => pool.release(resource));
-      const { error } = await outcome(pool.acquire());
-      const still = await Promise.race([pending.patient.then(() => false), sleep(30).then(() => true)]);
-      return { error, still };
+    const { errors, still } = await t.run(async ({ pool, outcome, pending }) => {
+      let still = true;
+      const over = () => {
+        still = false;
+      };
+      const patient = pool.acquire({ timeout: 0 });
+      patient.then(over, over);
+      pending.patient = patient.then((resource) => pool.release(resource));
+      // The second begins to wait when the patient one has waited for as long as the pool's own timeout.
+      const errors = [(await outcome(pool.acquire())).error, (await outcome(pool.acquire())).error];
+      return { errors, still };
     });
-    expect(error).toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
+    for (const error of errors) expect(error).toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
     expect(still).toBe(true);
     pool.release(mine);
     await settled(t.run(async ({ pending }) => void (await pending.patient)));
