@@ -125,7 +125,7 @@ describe('beforeAcquire', () => {
       },
     });
     const controller = new AbortController();
-    const waiting = rejection(pool.acquire({ signal: controller.signal }), 1000);
+    const waiting = rejection(pool.acquire({ signal: controller.signal }));
     await until(() => asked === 1);
     controller.abort('changed my mind');
     expect(await waiting).toBe('changed my mind');

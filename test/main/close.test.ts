@@ -52,10 +52,10 @@ describe('close', () => {
     const pool = await open({ ...workshop(), name: 'db', min: 1, destructor: () => sleep(20) });
     const closing = pool.close();
     expect(pool.isClosed()).toBe(true);
-    expect(await rejection(pool.acquire(), 1000)).toMatchObject({ ...closed, pool: 'db' });
+    expect(await rejection(pool.acquire())).toMatchObject({ ...closed, pool: 'db' });
     await settled(closing);
-    expect(await rejection(pool.acquire(), 1000)).toMatchObject(closed);
-    expect(await rejection(pool.lease(), 1000)).toMatchObject(closed);
+    expect(await rejection(pool.acquire())).toMatchObject(closed);
+    expect(await rejection(pool.lease())).toMatchObject(closed);
     expect(await pool.tryAcquire()).toBeNull();
   });
 
@@ -191,7 +191,7 @@ describe('close', () => {
         return slow.promise;
       },
     });
-    const waiting = rejection(pool.acquire(), 1000);
+    const waiting = rejection(pool.acquire());
     await until(() => started);
     const closing = pool.close();
     expect(await waiting).toMatchObject(closed);

@@ -39,7 +39,7 @@ describe('the destructor', () => {
     const shop = workshop();
     const pool = await open({ ...shop, min: 2, max: 2, destructor: () => slow.promise });
     pool.destroy(await pool.acquire());
-    const other = await settled(pool.acquire(), 1000);
+    const other = await settled(pool.acquire());
     expect(shop.made).toContain(other);
     slow.open();
   });
@@ -77,7 +77,7 @@ describe('the destructor', () => {
     const shop = workshop();
     const pool = await open({ ...shop, min: 2, checkTimeout: 30, destructor: () => new Promise(() => {}) });
     const log = record(pool);
-    await settled(pool.close(), 2000);
+    await settled(pool.close());
     await until(() => log.closed === 1);
   });
 

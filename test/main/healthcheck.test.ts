@@ -254,7 +254,7 @@ describe('the healthcheck', () => {
     await Promise.all(
       Array.from({ length: 6 }, async () => {
         for (let i = 0; i < 40; i++) {
-          const thing = await pool.acquire({ timeout: 5000 });
+          const thing = await pool.acquire({ timeout: 60_000 });
           expectConsistent(pool.stats());
           await sleep(i % 2);
           pool.release(thing);

@@ -174,7 +174,6 @@ describe('maxLifetime', () => {
           }
         }),
       ),
-      10_000,
     );
     expect(shop.most()).toBeLessThanOrEqual(3);
     expect(shop.gone.length).toBeGreaterThan(3);

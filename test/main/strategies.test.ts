@@ -128,7 +128,7 @@ describe('consecutiveFailures', () => {
     expect(pool.getState()).toBe('inactive');
     await time.pass(1);
     expect(pool.getState()).toBe('recovering');
-    for (let i = 0; i < 10 && pool.getState() !== 'active'; i++) pool.release(await settled(pool.acquire(), 2000));
+    for (let i = 0; i < 10 && pool.getState() !== 'active'; i++) pool.release(await settled(pool.acquire()));
     await until(() => pool.getState() === 'active');
   });
 
@@ -235,7 +235,7 @@ describe('failureRate', () => {
     await until(() => pool.getState() === 'inactive');
     await time.pass(1000);
     expect(pool.getState()).toBe('recovering');
-    for (let i = 0; i < 10 && pool.getState() !== 'active'; i++) pool.release(await settled(pool.acquire(), 2000));
+    for (let i = 0; i < 10 && pool.getState() !== 'active'; i++) pool.release(await settled(pool.acquire()));
     await until(() => pool.getState() === 'active');
   });
 });

@@ -33,8 +33,8 @@ describe('the timeout of acquire', () => {
   });
 
   test('overrides acquireTimeout', async () => {
-    const { pool } = await exhausted({ acquireTimeout: 10_000 });
-    expect(await rejection(pool.acquire({ timeout: 20 }), 2000)).toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
+    const { pool } = await exhausted({ acquireTimeout: 600_000 });
+    expect(await rejection(pool.acquire({ timeout: 20 }))).toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
   });
 
   test('0 waits for ever, whatever acquireTimeout says', async () => {
@@ -105,7 +105,7 @@ describe('the timeout of acquire', () => {
 
   test('applies while a resource is being made, too', async () => {
     const pool = await open({ max: 1, factory: () => new Promise<object>(() => {}) });
-    expect(await rejection(pool.acquire({ timeout: 20 }), 2000)).toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
+    expect(await rejection(pool.acquire({ timeout: 20 }))).toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
   });
 
   test('says who holds and who waits: a thread that waits for itself can be seen', async () => {

@@ -53,8 +53,8 @@ describe.each(WHERE)('on %s', (where) => {
       return [error, (await p.query('select 1 as a')).rows];
     });
     expect(seen).toEqual(['Query read timeout', [{ a: 1 }]]);
-    await until(async () => (await running(pool.pool.name)) === 0, 3000);
-    await until(async () => (await connections(pool.pool.name)) === 1, 3000);
+    await until(async () => (await running(pool.pool.name)) === 0);
+    await until(async () => (await connections(pool.pool.name)) === 1);
   });
 
   test('a connection given up with queries waiting on it: each of them is told, and its place is free', async () => {
@@ -157,7 +157,7 @@ test('a reset that takes longer than checkTimeout costs the connection', async (
   await client.query('begin');
   network.freeze();
   client.release();
-  const { rows } = await settled(pool.query('select pg_backend_pid() as pid'), 8000);
+  const { rows } = await settled(pool.query('select pg_backend_pid() as pid'));
   expect(rows[0].pid).not.toBe(client.processID);
   expect(removed).toEqual([client.processID]);
 });
@@ -177,15 +177,13 @@ test('the breaker opens when the server is gone, and closes when it is back, on 
   expect(codes).toContain('ERR_POOL_UNAVAILABLE');
   expect(pool.pool.getState()).toBe('inactive');
   await network.up();
-  const rows = await until(
-    () =>
-      worker.pg((p) =>
-        p.query('select 2 as a').then(
-          ({ rows: found }) => found,
-          () => undefined,
-        ),
+  const rows = await until(() =>
+    worker.pg((p) =>
+      p.query('select 2 as a').then(
+        ({ rows: found }) => found,
+        () => undefined,
       ),
-    8000,
+    ),
   );
   expect(rows).toEqual([{ a: 2 }]);
   await until(async () => {

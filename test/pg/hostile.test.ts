@@ -241,7 +241,6 @@ describe.each(WHERE)('on %s', (where) => {
         next.release();
         return told;
       }),
-      8000,
     );
     expect(seen).toEqual([...Array(3).fill('not this'), 'a', 'not this', 'b', true, 'I']);
   });
@@ -325,7 +324,7 @@ test('with query_timeout, nobody waits for a network that swallows everything lo
   one.release();
   two.release();
   // Every place is free again, for connections that work.
-  await settled(Promise.all([1, 2, 3, 4].map(() => pool.query('select pg_sleep(0.05)'))), 8000);
+  await settled(Promise.all([1, 2, 3, 4].map(() => pool.query('select pg_sleep(0.05)'))));
 });
 
 test('a select with a function of one’s own in a column definition list is taken for dirty', async () => {

@@ -505,11 +505,11 @@ describe('blocking, on a worker', () => {
       await client.query('create temp table mine (id int)');
       void client.query('begin');
       client.release();
-      const rows = [pool.querySync(`select to_regclass('pg_temp.mine') as a`, [], { timeout: 5000 }).rows[0].a];
+      const rows = [pool.querySync(`select to_regclass('pg_temp.mine') as a`, [], { timeout: 60_000 }).rows[0].a];
       for (let i = 0; i < 3; i++)
-        rows.push(pool.transactionSync((tx) => tx.query(`select set_config('my.own', '${i}', false) as a`).rows[0].a, { timeout: 5000 }));
+        rows.push(pool.transactionSync((tx) => tx.query(`select set_config('my.own', '${i}', false) as a`).rows[0].a, { timeout: 60_000 }));
       rows.push(
-        pool.querySync(`select coalesce(nullif(current_setting('my.own', true), ''), 'none') as a`, [], { timeout: 5000 }).rows[0].a,
+        pool.querySync(`select coalesce(nullif(current_setting('my.own', true), ''), 'none') as a`, [], { timeout: 60_000 }).rows[0].a,
       );
       return rows;
     });

@@ -159,7 +159,7 @@ export async function thread<T>(target?: PoolHandle<T> | Pool<T>, options: { res
     },
     hold: (n = 1) =>
       self.run(async ({ pool, held }, count) => {
-        for (let i = 0; i < count; i++) held.push(await pool.acquire({ timeout: 10_000 }));
+        for (let i = 0; i < count; i++) held.push(await pool.acquire({ timeout: 60_000 }));
       }, n),
     giveBack: () => self.run(({ pool, held }) => pool.release(held.pop()!)),
     raise(index) {

@@ -8,7 +8,7 @@ const { setTimeout, clearTimeout, setImmediate } = globalThis;
 const now = performance.now.bind(performance);
 
 /** Milliseconds until a test gives up on a condition or a promise. */
-export const BOUND = 20_000;
+export const BOUND = 60_000;
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 

@@ -41,14 +41,7 @@ describe('the circuit breaker on a worker', () => {
     const pool = await open({ factory: service(), max: 1 });
     await pool.acquire();
     const [a, b, c] = await threads(3, pool);
-    const waiting = [
-      rejection(pool.acquire(), 2000),
-      rejection(a!.hold(), 2000),
-      rejection(
-        b!.run(({ pool }) => void pool.acquireSync()),
-        2000,
-      ),
-    ];
+    const waiting = [rejection(pool.acquire()), rejection(a!.hold()), rejection(b!.run(({ pool }) => void pool.acquireSync()))];
     await until(() => pool.waitingCount() === 3);
     await c!.run(({ pool }) => pool.deactivate());
     for (const error of await Promise.all(waiting))
@@ -95,7 +88,7 @@ describe('the circuit breaker on a worker', () => {
     );
     expect(await a!.run(({ pool }) => pool.tryAcquireSync() === null)).toBe(true);
     await a!.giveBack();
-    await settled(third, 2000);
+    await settled(third);
   });
 
   test('RECOVERING never has more than recoveryProbes out, whoever asks', async () => {
@@ -174,7 +167,7 @@ describe('the circuit breaker on a worker', () => {
       waiting,
     );
     await t.terminate();
-    await settled(waiting, 2000);
+    await settled(waiting);
   });
 
   test('a failing factory reaches the strategy once for each attempt', async () => {
@@ -250,7 +243,6 @@ describe('stats on a worker', () => {
           }),
         ),
       ]),
-      15_000,
     );
     observer!.raise(0);
     const { wrong, looks } = await watching;

@@ -241,7 +241,7 @@ describe('a thread that is terminated', () => {
     const work = others[0]!.run(async ({ pool, flags }) => {
       let served = 0;
       while (Atomics.load(flags, 0) === 0) {
-        await pool.use((resource) => resource.add(served, 1), { timeout: 5000 });
+        await pool.use((resource) => resource.add(served, 1), { timeout: 60_000 });
         served++;
       }
       return served;
@@ -342,7 +342,7 @@ test('a thread that runs out of memory gives everything back', async () => {
     const hoard: unknown[] = [];
     for (;;) hoard.push(new Array(1000).fill(hoard.length));
   }).catch(() => {});
-  await settled(t.exited, 10_000);
+  await settled(t.exited);
   expect(t.fatal()).toMatchObject({ code: 'ERR_WORKER_OUT_OF_MEMORY' });
   await until(() => log.detached.length === 1, BACK);
   expect(log.detached).toEqual([{ threadId: t.id, reclaimed: 2 }]);
@@ -441,8 +441,8 @@ test('killing a thread 300 times under load loses no slot and no waiter', async 
   const work = survivor.run(async ({ pool, flags }) => {
     let served = 0;
     while (Atomics.load(flags, 0) === 0) {
-      if (served % 3) await pool.use((resource) => resource.add(1, 1), { timeout: 10_000 });
-      else pool.useSync((resource) => resource.add(1, 1), { timeout: 10_000 });
+      if (served % 3) await pool.use((resource) => resource.add(1, 1), { timeout: 60_000 });
+      else pool.useSync((resource) => resource.add(1, 1), { timeout: 60_000 });
       served++;
     }
     return served;
@@ -451,7 +451,7 @@ test('killing a thread 300 times under load loses no slot and no waiter', async 
   let over = false;
   const owner = (async () => {
     while (!over) {
-      await pool.use(() => sleep(1), { timeout: 10_000 });
+      await pool.use(() => sleep(1), { timeout: 60_000 });
       mine++;
     }
   })();

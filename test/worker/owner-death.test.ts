@@ -47,7 +47,7 @@ const elsewhere = async ({ max = 2, held = 0 } = {}) => {
 const attachHere = async (handle: Parameters<typeof attachPool<Machine>>[0]): Promise<AttachedPool<Machine>> => {
   const pool = await attachPool(handle);
   onTestFinished(async () => {
-    await outcome(pool.detach(), 2000).catch(() => {});
+    await outcome(pool.detach()).catch(() => {});
   });
   return pool;
 };
