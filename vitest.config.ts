@@ -26,6 +26,8 @@ export default defineConfig({
       test: {
         name,
         include: filesOf(name),
+        // One process for many files: without threads and processes none leaves anything to the next.
+        isolate: name !== 'unit',
         pool: 'forks' as const,
         maxWorkers: Math.max(2, Math.floor(availableParallelism() / 2)),
         // For what hangs, not for what is slow: a test that waits has bounds of its own.

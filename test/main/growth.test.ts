@@ -340,15 +340,17 @@ describe('a waiter that gives up during a slow connect', () => {
 
   test('what arrives then is neither leaked nor lost', async () => {
     const shop = workshop();
+    const slow = gate();
     const pool = await open({
       ...shop,
       max: 1,
       factory: async () => {
-        await sleep(30);
+        await slow.promise;
         return shop.factory();
       },
     });
     await rejection(pool.acquire({ timeout: 5 }));
+    slow.open();
     const thing = await settled(pool.acquire());
     expect(shop.made.length - shop.gone.length).toBe(1);
     expect(shop.made.at(-1)).toBe(thing);

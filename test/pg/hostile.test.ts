@@ -3,7 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, test } from 'vitest';
 import { ask, join, killAll, on, open, WHERE } from '../support/postgres.ts';
 import { proxy } from '../support/proxy.ts';
-import { duration, settled, until } from '../support/wait.ts';
+import { rejection, settled, until } from '../support/wait.ts';
 
 const openTransactions = async (name: string): Promise<number> =>
   (await ask(`select count(*)::int as n from pg_stat_activity where application_name = $1 and xact_start is not null`, [name]))[0].n;
