@@ -1,14 +1,11 @@
 /** `cenote bench` as a process: short runs, real threads. */
 import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Interruption } from '../../src/cli/interruption.ts';
 import type { Report } from '../../src/cli/report.ts';
 import type { Result } from '../../src/cli/summary.ts';
 import { folder, root, run, start } from './support.ts';
-
-// Threads start here by the dozen, and other tests run beside us: bounds are for what hangs.
-vi.setConfig({ testTimeout: 60_000 });
 
 /** Runs before the command, on every thread. */
 const preload = (code: string) => ({ node: ['--import', `data:text/javascript,${encodeURIComponent(code)}`] });

@@ -82,7 +82,7 @@ test('`synchronous` with a timeout: the late answer is dropped, and nobody gets 
   });
   await until(() => pool.activeCount() === 1);
   const next = pool.acquire();
-  await staysPending(next, 100);
+  await staysPending(next);
   expect(await settled(seen)).toEqual(['ERR_POOL_CALL_TIMEOUT', 3, 7]);
   expect((await settled(next)).running).toBe(0);
   const wrong = await t.run(({ pool, attempt }) => attempt(() => void pool.synchronous({} as never, { timeout: -1 })));
