@@ -103,6 +103,7 @@ export class PgClient extends EventEmitter implements Type {
   }
 
   #assertUsable(): void {
+    if (!this.#isReleased) this.#hold.assertNotGivenUp();
     if (this.#isReleased || this.#hold.isOver)
       throw new Error('Client has been released to the pool, and refuses further queries: connect() again');
     this.#assertInside();

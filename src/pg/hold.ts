@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { threadId } from 'node:worker_threads';
 import type { QueryResult } from 'pg';
 import type { AcquireOptions, Remote, ResourcePool, SyncRemote } from '../worker/index.ts';
+import { TransactionRolledBackError } from './begin.ts';
 import { receiveError } from './database-error.ts';
 import type { Answer, Heard, SessionMethods, TransactionStatus } from './protocol.ts';
 import { argumentsOf, type Question } from './question.ts';
@@ -26,6 +27,10 @@ const waitsForCalls = (sessions: Sessions): boolean => 'acquireSync' in sessions
 const BORROWER = `${threadId}:${randomUUID()}`;
 let borrows = 0;
 
+/** What a statement is told that comes after that. */
+export const GIVEN_UP =
+  'the connection was lost in the middle of a transaction, which is rolled back; nothing is done until ROLLBACK, or the end of the transaction or scope';
+
 export interface HoldListener {
   heard(heard: Heard): void;
   broken(error: Error): void;
@@ -44,7 +49,10 @@ export class Hold {
   #isPinned = false;
   #isStreaming = false;
   #broken: Error | undefined;
-  #wasOpen = false;
+  /** Why the borrower has had it destroyed, if so. */
+  #givenUp: Error | undefined;
+  #lost: Error | undefined;
+  #isTold = false;
   #lastError: Error | undefined;
   #calls = 0;
   #whenIdle: (() => void)[] = [];
@@ -74,17 +82,36 @@ export class Hold {
     return this.#isStreaming;
   }
 
+  /** Of no use any more: lost, or given up by its borrower. */
   get isBroken(): boolean {
-    return this.#broken !== undefined;
+    return (this.#broken ?? this.#givenUp) !== undefined;
   }
 
   get isOver(): boolean {
     return this.#isOver;
   }
 
-  /** The connection was lost in the middle of something, a transaction say: what is asked next must not be asked of another one as if nothing had been. */
+  /**
+   * Why the connection was lost, or given up, if that was in the middle of something, a transaction say: what is asked next must not be asked of another
+   * one as if nothing had been.
+   */
   get lost(): Error | undefined {
-    return this.#wasOpen ? this.#broken : undefined;
+    return this.#isTold ? undefined : this.#lost;
+  }
+
+  /** That was all of a transaction that has ended, and its caller knows: whatever comes after it may go on. */
+  told(): void {
+    this.#isTold = this.isBroken;
+  }
+
+  /** Calls have not been answered yet: what they leave open is not known. */
+  get isCalling(): boolean {
+    return this.#calls > 0;
+  }
+
+  /** Resolves when all calls so far have been answered, or will not be. */
+  answered(): Promise<void> {
+    return this.#calls === 0 ? Promise.resolve() : new Promise((resolve) => this.#whenIdle.push(resolve));
   }
 
   /** What the server complained about last. */
@@ -134,9 +161,11 @@ export class Hold {
     this.#noteState(answer);
     if (answer.error !== undefined) this.#lastError = receiveError(answer.error);
     for (const heard of answer.heard ?? []) for (const listener of this.#listeners) listener.heard(heard);
+    // Given up while this was under way: it has opened something.
+    if (this.#status !== 'I') this.#lost ??= this.#givenUp;
     if (answer.broken && this.#broken === undefined) {
-      this.#wasOpen = wasOpen || this.#status !== 'I';
       this.#broken = answer.error === undefined ? new Error('Connection terminated') : receiveError(answer.error);
+      if (wasOpen || this.#status !== 'I') this.#lost ??= this.#broken;
       for (const listener of this.#listeners) listener.broken(this.#broken);
     }
     return answer;
@@ -155,7 +184,12 @@ export class Hold {
 
   /** On the owner nothing else keeps a late call from somebody else's connection. */
   assertHeld(): void {
+    this.assertNotGivenUp();
     if (this.#isOver) throw new Error('this connection has been given back to the pool, and refuses further queries');
+  }
+
+  assertNotGivenUp(): void {
+    if (this.#isOver && this.#lost !== undefined) throw new TransactionRolledBackError(this.#lost, GIVEN_UP);
   }
 
   /** The body of a transaction runs from the one to the other. */
@@ -199,6 +233,10 @@ export class Hold {
   giveBack(destroy?: Error): Promise<void> | undefined {
     if (this.#isOver) return undefined;
     this.#isOver = true;
+    if (destroy !== undefined) {
+      this.#givenUp = destroy;
+      if (this.#status !== 'I' || this.#isPinned) this.#lost ??= destroy;
+    }
     if (this.#broken !== undefined || destroy !== undefined) return this.#give(destroy ?? this.#broken);
     if (this.#calls === 0 && !this.#isUnclean) return this.#give();
     if (!waitsForCalls(this.#sessions)) return this.#finish();
@@ -209,7 +247,7 @@ export class Hold {
   }
 
   async #finish(): Promise<void> {
-    if (this.#calls > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+    await this.answered();
     try {
       if (this.#isUnclean && this.#broken === undefined) await this.#session.reset(this.id);
       this.#give(this.#broken);

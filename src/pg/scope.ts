@@ -3,7 +3,7 @@ import type { QueryResult } from 'pg';
 import type { AcquireOptions } from '../worker/index.ts';
 import { TransactionRolledBackError } from './begin.ts';
 import { receiveError } from './database-error.ts';
-import { borrow, type Hold, type RemoteSession, resultOf, type Sessions } from './hold.ts';
+import { borrow, GIVEN_UP, type Hold, type RemoteSession, resultOf, type Sessions } from './hold.ts';
 import type { Answer } from './protocol.ts';
 import { argumentsOf, type Question } from './question.ts';
 
@@ -18,8 +18,8 @@ export class Scope {
   /** Transactions that must not move to another connection. */
   #transactions = 0;
   readonly #returning = new Set<Promise<void>>();
-  /** The connection was lost in the middle of a transaction, or of whatever else had it pinned. */
-  #lost: Error | undefined;
+  /** The connection that was lost or given up in the middle of a transaction, or of whatever else had it pinned; or may have been, while calls on it are under way. */
+  #gone: Hold | undefined;
   #isOver = false;
 
   constructor(sessions: Sessions) {
@@ -62,16 +62,17 @@ export class Scope {
     this.#assertOpen(options);
     this.#uses++;
     try {
-      while (this.#borrowing !== undefined) {
-        // If it fails, that was by the limits of whoever began it.
-        const hold = await this.#borrowing.catch(() => undefined);
-        if (hold !== undefined) return { hold, answer: undefined };
+      for (;;) {
+        if (this.#borrowing !== undefined) {
+          // If it fails, that was by the limits of whoever began it.
+          const hold = await this.#borrowing.catch(() => undefined);
+          if (hold !== undefined) return { hold, answer: undefined };
+        } else if (this.#isInDoubt) await this.#gone?.answered();
+        else break;
         this.#assertOpen(options);
       }
-      if (this.#hold?.isBroken && this.#transactions === 0) {
-        this.#giveBack();
-        this.assertNotLost();
-      }
+      this.giveBackBroken();
+      this.#assertNotLost();
       if (this.#hold !== undefined) return { hold: this.#hold, answer: undefined };
       const borrowing = borrow(this.#sessions, options, first);
       this.#borrowing = borrowing.then(({ hold }) => hold);
@@ -93,25 +94,38 @@ export class Scope {
     options?.signal?.throwIfAborted();
     // Nobody would give back what it borrows now.
     if (this.#isOver) throw new Error('this scope is over: await everything that uses the pool before its body returns');
-    this.assertNotLost();
+    this.#assertNotLost();
   }
 
   /**
    * What was begun went with the connection, and the server has rolled it back. Whoever goes on as if it were still there is stopped, like in a transaction that has failed: until
    * ROLLBACK, or the end of the scope.
    */
-  assertNotLost(): void {
-    if (this.#lost === undefined) return;
-    throw new TransactionRolledBackError(
-      this.#lost,
-      'the connection was lost in the middle of a transaction, which is rolled back; nothing is done until ROLLBACK',
-    );
+  #assertNotLost(): void {
+    if (this.#gone?.lost !== undefined) throw new TransactionRolledBackError(this.#gone.lost, GIVEN_UP);
+  }
+
+  /** The connection has gone while calls were under way on it, and only their answers tell whether they have begun something. */
+  get #isInDoubt(): boolean {
+    return this.#gone?.lost === undefined && this.#gone?.isCalling === true;
+  }
+
+  /** For a call that blocks this thread, with no connection here: may another one be borrowed? */
+  assertMayBorrow(): void {
+    this.#assertNotLost();
+    if (this.#isInDoubt)
+      throw new Error('the connection of this scope was given up while queries ran on it: await them before a query that blocks');
   }
 
   /** A ROLLBACK, of the whole and not to a savepoint: whoever says that knows. */
   forgive({ text }: Question): void {
+    this.giveBackBroken();
+    if (this.#gone !== undefined && text !== undefined && ROLLBACK.test(text)) this.#gone = undefined;
+  }
+
+  /** A transaction has to stay on its connection, broken or not. */
+  giveBackBroken(): void {
     if (this.#hold?.isBroken && this.#transactions === 0) this.#giveBack();
-    if (this.#lost !== undefined && text !== undefined && ROLLBACK.test(text)) this.#lost = undefined;
   }
 
   leave(): void {
@@ -137,18 +151,17 @@ export class Scope {
     this.#transactions--;
   }
 
-  /** What uses the connection now sees it destroyed. */
+  /** Its borrower has it destroyed. What uses it sees that; a transaction stays with it, and is refused everything, until its end. */
   destroy(error: Error): void {
-    const hold = this.#hold;
-    this.#hold = undefined;
-    this.#keep(hold?.giveBack(error));
+    this.#keep(this.#hold?.giveBack(error));
+    this.giveBackBroken();
   }
 
   #giveBack(): void {
     const hold = this.#hold;
     this.#hold = undefined;
-    this.#lost ??= hold?.lost;
     this.#keep(hold?.giveBack());
+    if (hold?.isBroken && this.#gone?.lost === undefined) this.#gone = hold;
   }
 
   #keep(returning: Promise<void> | undefined): void {

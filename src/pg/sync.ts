@@ -28,7 +28,7 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     if (scope !== undefined) {
       scope.forgive(question);
       if (scope.hold !== undefined) return this.#run(scope.hold, question);
-      scope.assertNotLost();
+      scope.assertMayBorrow();
       return this.#alone(scope, question, options);
     }
     for (let attempts = 1; ; attempts++) {
@@ -90,9 +90,10 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     options.signal?.throwIfAborted();
     const place = this.place();
     if (place !== undefined) {
+      place.scope.giveBackBroken();
       const { hold } = place.scope;
       if (hold !== undefined) return this.#transact(place.scope, hold, body, options);
-      place.scope.assertNotLost();
+      place.scope.assertMayBorrow();
     }
     const scope = new Scope(this.sessions);
     const hold = this.#acquire(options.timeout === undefined ? undefined : { timeout: options.timeout });

@@ -45,13 +45,20 @@ export function transact<V>(place: Place, inside: Inside, body: Body<V>, options
   return place.alone(async () => {
     const begin = say(beginText(options));
     const { hold, answer } = await scope.enterWith(options, (session, id) => session.run(id, ...argumentsOf(begin)));
+    // Set on purpose before this: it goes with the connection, and what comes after this may count on it.
+    const wasPinned = answer === undefined && hold.isPinned;
+    let isOutermost = true;
     scope.beginTransaction();
     try {
       const run = (): Promise<V> => runBody(scope, hold, inside, body, options.signal);
       if (answer !== undefined) resultOf(answer, begin);
-      else if (hold.status !== 'I') return await nested(hold, run);
+      else if (hold.status !== 'I') {
+        isOutermost = false;
+        return await nested(hold, run);
+      }
       return await outermost(hold, run, options, answer !== undefined);
     } finally {
+      if (isOutermost && !wasPinned) hold.told();
       scope.endTransaction();
       scope.leave();
     }
@@ -105,7 +112,7 @@ async function nested<V>(hold: Hold, run: () => Promise<V>): Promise<V> {
 async function runBody<V>(scope: Scope, hold: Hold, inside: Inside, body: Body<V>, signal: AbortSignal | undefined): Promise<V> {
   signal?.throwIfAborted();
   const place = new Place(scope, true);
-  const tx = new PgClient(hold, () => {});
+  const tx = new PgClient(hold, (error) => error !== undefined && scope.destroy(error));
   let stop: (() => void) | undefined;
   hold.enterBody();
   const end = (): void => {
