@@ -132,15 +132,20 @@ export abstract class PgPool extends EventEmitter implements Type {
     return this.#places.run(place, body);
   }
 
+  /** A thenable that the body returns (a builder's query) begins when it is awaited: in there, too. */
+  #insideOf<V>(place: Place, body: () => V | PromiseLike<V>): Promise<V> {
+    return this.inside(place, async () => body());
+  }
+
   async scope<V>(body: () => V | PromiseLike<V>): Promise<V> {
     if (typeof body !== 'function') throw new TypeError(`scope takes a function, not ${String(body)}`);
     if (this.place() !== undefined) return body();
-    return this.#during((place) => this.inside(place, body));
+    return this.#during((place) => this.#insideOf(place, body));
   }
 
   async transaction<V>(body: (tx: PgClient) => V | PromiseLike<V>, options: TransactionOptions = {}): Promise<V> {
     checkTransaction(body, options);
-    const run = (place: Place): Promise<V> => transact(place, (at, within) => this.inside(at, within), body, options);
+    const run = (place: Place): Promise<V> => transact(place, (at, within) => this.#insideOf(at, within), body, options);
     const place = this.place();
     return place === undefined ? this.#during(run) : run(place);
   }

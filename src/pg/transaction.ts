@@ -36,7 +36,8 @@ export class Place {
   }
 }
 
-export type Inside = <V>(place: Place, body: () => V | PromiseLike<V>) => V | PromiseLike<V>;
+/** Runs the body in that place, and awaits there what it returns. */
+export type Inside = <V>(place: Place, body: () => V | PromiseLike<V>) => Promise<V>;
 type Body<V> = (tx: PgClient) => V | PromiseLike<V>;
 
 /** In this scope: a transaction if there is none, or else a savepoint. */

@@ -1,6 +1,6 @@
 /** A pool seen from a worker: hand-outs through shared memory, calls through a port. */
 import type { MessagePort } from 'node:worker_threads';
-import { checkAcquireOptions, checkBody, checkCall } from '../shared/acquire-options.ts';
+import { checkAcquireOptions, checkBlockingResult, checkBody, checkCall } from '../shared/acquire-options.ts';
 import { type Sleeper, sleepInLine, TIMED_OUT } from '../shared/blocking.ts';
 import { Borrower } from '../shared/borrower.ts';
 import { now } from '../shared/clock.ts';
@@ -112,7 +112,9 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     const slot = this.#borrowSync(options);
     const serial = this.lending.serials[slot];
     try {
-      return body(this.handOutSync(slot));
+      const value = body(this.handOutSync(slot));
+      checkBlockingResult(value);
+      return value;
     } finally {
       if (this.lending.serials[slot] === serial) this.giveBack(slot);
     }

@@ -26,7 +26,7 @@ export interface AttachedPool<T> extends ResourcePool<Remote<T>> {
    * atomic instructions.
    */
   tryAcquireSync(): SyncRemote<T> | null;
-  /** acquireSync, run, release: also when `body` throws. A promise that the body returns is not waited for: use `use`. */
+  /** acquireSync, run, release: also when `body` throws. TypeError if the body returns a promise or another thenable: use `use`. */
   useSync<V>(body: (resource: SyncRemote<T>) => V, options?: Pick<AcquireOptions, 'timeout'>): V;
   /** What was borrowed, with methods that block. The lease is the same one: given back once, it is over for both. */
   synchronous(resource: Remote<T> | SyncRemote<T>): SyncRemote<T>;
