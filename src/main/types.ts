@@ -88,9 +88,10 @@ export interface PoolEvents<T> {
   destroy: [resource: T, reason: DestroyReason];
   /** Several changes made by a worker in quick succession may be told as one. */
   state: [next: CircuitBreakerState, previous: CircuitBreakerState];
-  attach: [threadId: number];
+  /** `attachment`: the pool's number for it, which no other has at the time. A thread has several where it has several copies of this package. */
+  attach: [threadId: number, attachment: number];
   /** `reclaimed`: resources taken back from a thread that died. */
-  detach: [threadId: number, reclaimed: number];
+  detach: [threadId: number, reclaimed: number, attachment: number];
   leak: [{ threadId: number; heldFor: number; stack?: string }];
   /** Something went wrong where nobody waits: a destructor, a hook, a strategy, a background creation. Without a listener: a process warning, never a crash. */
   error: [error: Error];

@@ -2,7 +2,7 @@
 import { threadId } from 'node:worker_threads';
 import { TransactionRolledBackError } from './begin.ts';
 import { receiveError } from './database-error.ts';
-import { borrow, type Hold, type RemoteSession, resultOf, type Sessions } from './hold.ts';
+import { borrow, COPY, type Hold, type RemoteSession, resultOf, type Sessions } from './hold.ts';
 import type { Answer } from './protocol.ts';
 import { argumentsOf, type Question } from './question.ts';
 import type { Scope } from './scope.ts';
@@ -16,7 +16,7 @@ export async function* rowsOf(
   question: Question,
   batchSize: number,
 ): AsyncGenerator<any, void> {
-  const name = `cenote_${threadId}_${++cursors}`;
+  const name = `cenote_${threadId}_${COPY}_${++cursors}`;
   const fetch = (session: RemoteSession, id: string): Promise<Answer> => session.fetch(id, name, batchSize, ...argumentsOf(question));
   const scope = scopeNow();
   let hold: Hold;

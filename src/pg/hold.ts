@@ -1,6 +1,5 @@
 /** A borrowed session as its borrower has it: its calls, what their answers said of its state, and how it is given back. */
 import { randomUUID } from 'node:crypto';
-import { threadId } from 'node:worker_threads';
 import type { QueryResult } from 'pg';
 import type { AcquireOptions, Remote, ResourcePool, SyncRemote } from '../worker/index.ts';
 import { TransactionRolledBackError } from './begin.ts';
@@ -12,7 +11,10 @@ import { receiveResults } from './results.ts';
 /** The same methods on every thread: on the owner this is the session itself. */
 export type RemoteSession = Remote<SessionMethods>;
 export type SyncSession = SyncRemote<SessionMethods>;
-export type Sessions = ResourcePool<RemoteSession>;
+export type Sessions = ResourcePool<RemoteSession> & {
+  /** On a worker. */
+  readonly attachment?: number;
+};
 
 /** The result, or throws what the server said. */
 export function resultOf(answer: Answer, { mode, types }: Pick<Question, 'mode' | 'types'>): QueryResult<any> {
@@ -24,8 +26,13 @@ export function resultOf(answer: Answer, { mode, types }: Pick<Question, 'mode' 
 const waitsForCalls = (sessions: Sessions): boolean => 'acquireSync' in sessions;
 
 /** This module may be loaded twice on a thread (bundlers do that), and no two borrows may have the same name. */
-const BORROWER = `${threadId}:${randomUUID()}`;
+export const COPY = randomUUID();
 let borrows = 0;
+/** The owner's number among the attachments. */
+const OWNER = 0;
+
+/** Was a borrow of this name that attachment's? A thread may have several. */
+export const belongsTo = (borrow: string, attachment: number): boolean => borrow.startsWith(`${attachment}:`);
 
 /** What a statement is told that comes after that. */
 export const GIVEN_UP =
@@ -37,8 +44,8 @@ export interface HoldListener {
 }
 
 export class Hold {
-  /** Names this borrow to the session. No two threads have the same. */
-  readonly id = `${BORROWER}:${++borrows}`;
+  /** Names this borrow to the session. No two have the same, and its beginning says whose it is (see `belongsTo`). */
+  readonly id: string;
   readonly #sessions: Sessions;
   readonly #session: RemoteSession;
   readonly #listeners = new Set<HoldListener>();
@@ -53,6 +60,7 @@ export class Hold {
   #givenUp: Error | undefined;
   #lost: Error | undefined;
   #isTold = false;
+  #isUndone = false;
   #lastError: Error | undefined;
   #calls = 0;
   #whenIdle: (() => void)[] = [];
@@ -60,6 +68,7 @@ export class Hold {
   #isOver = false;
 
   constructor(sessions: Sessions, session: RemoteSession, pid = 0) {
+    this.id = `${sessions.attachment ?? OWNER}:${COPY}:${++borrows}`;
     this.#sessions = sessions;
     this.#session = session;
     this.#pid = pid;
@@ -163,11 +172,15 @@ export class Hold {
     for (const heard of answer.heard ?? []) for (const listener of this.#listeners) listener.heard(heard);
     // Given up while this was under way: it has opened something.
     if (this.#status !== 'I') this.#lost ??= this.#givenUp;
-    if (answer.broken && this.#broken === undefined) {
-      this.#broken = answer.error === undefined ? new Error('Connection terminated') : receiveError(answer.error);
-      if (wasOpen || this.#status !== 'I') this.#lost ??= this.#broken;
+    if (answer.undone) this.#isUndone = true;
+    if ((answer.broken || answer.undone) && this.#broken === undefined) {
+      const why = answer.broken ? 'Connection terminated' : 'the transaction has ended by no statement in it';
+      this.#broken = answer.error === undefined ? new Error(why) : receiveError(answer.error);
+      if (wasOpen || this.#status !== 'I' || answer.undone) this.#lost ??= this.#broken;
       for (const listener of this.#listeners) listener.broken(this.#broken);
     }
+    // It was refused for that.
+    if (answer.error !== undefined) this.assertNotUndone();
     return answer;
   }
 
@@ -190,6 +203,11 @@ export class Hold {
 
   assertNotGivenUp(): void {
     if (this.#isOver && this.#lost !== undefined) throw new TransactionRolledBackError(this.#lost, GIVEN_UP);
+  }
+
+  /** The server says that there is no transaction: is that by a statement of this borrower's? */
+  assertNotUndone(): void {
+    if (this.#isUndone) throw new TransactionRolledBackError(this.#lost, GIVEN_UP);
   }
 
   /** The body of a transaction runs from the one to the other. */

@@ -4,7 +4,7 @@ import { createPool, type Pool, type PoolHandle } from '../main/index.ts';
 import { PgClient } from './client.ts';
 import { connect, loadDriver } from './connecting.ts';
 import { ConnectionSettings } from './connection-settings.ts';
-import { Hold, type RemoteSession, type Sessions } from './hold.ts';
+import { belongsTo, Hold, type RemoteSession, type Sessions } from './hold.ts';
 import { PgPool as BasePool } from './pool.ts';
 import { Session, type SessionSettings } from './session.ts';
 import type { PgOwnerPool, PgPoolOptions } from './types.ts';
@@ -102,7 +102,7 @@ class PgPool extends BasePool implements PgOwnerPool {
       this.#outside(() => this.emit('remove', this.#clientOf(session)));
       this.#clients.delete(session);
     });
-    pool.on('detach', (threadId) => this.#tidyUpAfter(threadId));
+    pool.on('detach', (_threadId, _reclaimed, attachment) => this.#tidyUpAfter(attachment));
     pool.on('error', (error) => {
       if (!this.#outside(() => this.emit('error', error))) process.emitWarning(error);
     });
@@ -132,9 +132,9 @@ class PgPool extends BasePool implements PgOwnerPool {
     if (this.#pool.condemn(session, error) && !session.isAtWork) this.#outside(() => this.emit('error', error, this.#clientOf(session)));
   }
 
-  /** What a thread has left behind in a connection that was kept, or that it gave back behind our back. */
-  #tidyUpAfter(threadId: number): void {
-    for (const session of this.#all) if (session.borrow.startsWith(`${threadId}:`)) void session.reset(session.borrow).catch(() => {});
+  /** What a thread has left behind in a connection that was kept, or that it gave back behind our back. Another copy of this module may go on there: that is not meant. */
+  #tidyUpAfter(attachment: number): void {
+    for (const session of this.#all) if (belongsTo(session.borrow, attachment)) void session.reset(session.borrow).catch(() => {});
   }
 
   protected override leave(): Promise<void> {

@@ -1,6 +1,6 @@
 /** The interface of pg.Pool over sessions that live on the owner's thread: the same code on every thread. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { EventEmitter } from 'node:events';
+import { captureRejectionSymbol, EventEmitter } from 'node:events';
 import { inspect } from 'node:util';
 import type { QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, QueryResultRow } from 'pg';
 import type { AcquireOptions } from '../worker/index.ts';
@@ -26,7 +26,7 @@ export abstract class PgPool extends EventEmitter implements Type {
   #hasEnded = false;
 
   protected constructor(sessions: Sessions) {
-    super();
+    super({ captureRejections: true });
     this.sessions = sessions;
   }
 
@@ -215,6 +215,12 @@ export abstract class PgPool extends EventEmitter implements Type {
   /** As in pg, but for 'error': one that nobody listens to crashes nothing. */
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     return event === 'error' && this.listenerCount('error') === 0 ? false : super.emit(event, ...args);
+  }
+
+  /** An asynchronous listener that fails ends no process, either. */
+  override [captureRejectionSymbol](error: unknown, event: string | symbol): void {
+    if (event !== 'error' && this.emit('error', error)) return;
+    process.emitWarning(error instanceof Error ? error : new Error(`a listener for '${String(event)}' was rejected: ${inspect(error)}`));
   }
 
   [inspect.custom](): string {

@@ -113,6 +113,7 @@ export class PgPool extends BasePool implements PoolType, PgSync {
       try {
         this.#run(hold, say(beginText(options)));
         const value = this.#body(scope, hold, body);
+        hold.assertNotUndone();
         if (hold.status !== 'I') assertCommitted(this.#run(hold, say('COMMIT')).command, hold.lastError);
         return value;
       } catch (error) {

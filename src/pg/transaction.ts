@@ -88,7 +88,8 @@ async function once<V>(hold: Hold, run: () => Promise<V>): Promise<V> {
     if (hold.status !== 'I') await hold.run(say('ROLLBACK')).catch(() => {});
     throw error;
   }
-  // The body may have ended it by a statement of its own.
+  // The body may have ended it by a statement of its own; and nothing else may.
+  hold.assertNotUndone();
   if (hold.status !== 'I') assertCommitted((await hold.run(say('COMMIT'))).command, hold.lastError);
   return value;
 }

@@ -55,6 +55,10 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     };
   }
 
+  get attachment(): number {
+    return this.lending.me;
+  }
+
   // ── borrowing synchronously
 
   acquireSync(options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T> {

@@ -16,6 +16,8 @@ export type SyncRemote<T> = {
 
 /** A pool seen from a thread that has attached to it. */
 export interface AttachedPool<T> extends ResourcePool<Remote<T>> {
+  /** The pool's number for this attachment, from 1: as its owner hears it in 'attach' and 'detach'. No other has it at the time. */
+  readonly attachment: number;
   /**
    * Blocks this thread (Atomics.wait), in the same line as everyone else. Throws what acquire rejects with. `timeout` in milliseconds; default: the pool's acquireTimeout.
    * While it sleeps, nothing else of this thread runs. If another acquire of this thread was granted meanwhile, the two change places.
