@@ -2,7 +2,8 @@
 import { threadId } from 'node:worker_threads';
 import { TransactionRolledBackError } from './begin.ts';
 import { receiveError } from './database-error.ts';
-import { borrow, COPY, type Hold, type RemoteSession, resultOf, type Sessions } from './hold.ts';
+import { COPY, type Hold, type RemoteSession, resultOf } from './hold.ts';
+import type { Lender } from './lender.ts';
 import type { Answer } from './protocol.ts';
 import { argumentsOf, type Question } from './question.ts';
 import type { Scope } from './scope.ts';
@@ -11,7 +12,7 @@ let cursors = 0;
 
 /** On the scope's connection if there is one, else on one of its own. */
 export async function* rowsOf(
-  sessions: Sessions,
+  lender: Lender,
   scopeNow: () => Scope | undefined,
   question: Question,
   batchSize: number,
@@ -21,8 +22,15 @@ export async function* rowsOf(
   const scope = scopeNow();
   let hold: Hold;
   let answer: Answer | undefined;
-  if (scope === undefined) ({ hold, answer } = await borrow(sessions, undefined, fetch));
-  else hold = await scope.enter();
+  if (scope === undefined) {
+    lender.begin();
+    try {
+      ({ hold, answer } = await lender.borrow(undefined, fetch));
+    } catch (error) {
+      lender.done();
+      throw error;
+    }
+  } else hold = await scope.enter();
   try {
     answer ??= await hold.call(fetch);
     for (;;) {
@@ -39,8 +47,10 @@ export async function* rowsOf(
       // What the server complained of is told, and not that nothing came of it.
       await (answer?.error === undefined ? closing : closing?.catch(() => {}));
     } finally {
-      if (scope === undefined) await hold.giveBack();
-      else scope.leave();
+      if (scope === undefined) {
+        await hold.giveBack();
+        lender.done();
+      } else scope.leave();
     }
   }
 }

@@ -65,6 +65,7 @@ export class Hold {
   #calls = 0;
   #whenIdle: (() => void)[] = [];
   #bodies = 0;
+  #givenBack: ((destroy: Error | undefined) => void) | undefined;
   #isOver = false;
 
   constructor(sessions: Sessions, session: RemoteSession, pid = 0) {
@@ -251,6 +252,17 @@ export class Hold {
   giveBack(destroy?: Error): Promise<void> | undefined {
     if (this.#isOver) return undefined;
     this.#isOver = true;
+    const returning = this.#return(destroy);
+    this.#givenBack?.(destroy ?? this.#broken);
+    return returning;
+  }
+
+  /** Called once, when it is given back: why it is destroyed, if it is. Must not throw. */
+  whenGivenBack(then: (destroy: Error | undefined) => void): void {
+    this.#givenBack = then;
+  }
+
+  #return(destroy: Error | undefined): Promise<void> | undefined {
     if (destroy !== undefined) {
       this.#givenUp = destroy;
       if (this.#status !== 'I' || this.#isPinned) this.#lost ??= destroy;

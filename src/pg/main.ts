@@ -1,11 +1,11 @@
 /** cenote/pg: PostgreSQL connections that live on this thread, for all threads. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { createPool, type Pool, type PoolHandle } from '../main/index.ts';
+import { AcquireTimeoutError, createPool, type Pool, type PoolHandle } from '../main/index.ts';
 import { PgClient } from './client.ts';
 import { connect, loadDriver } from './connecting.ts';
 import { ConnectionSettings } from './connection-settings.ts';
 import { belongsTo, Hold, type RemoteSession, type Sessions } from './hold.ts';
-import { PgPool as BasePool } from './pool.ts';
+import { PgPool as BasePool, PATIENCE, tooLate } from './pool.ts';
 import { Session, type SessionSettings } from './session.ts';
 import type { PgOwnerPool, PgPoolOptions } from './types.ts';
 
@@ -82,9 +82,6 @@ function checked(options: PgPoolOptions): PgPoolOptions {
   return options;
 }
 
-/** How long `end` waits for what is borrowed, in ms. After that it closes the pool under it: what is out stays usable, and is ended when it comes back. */
-const PATIENCE = 5000;
-
 class PgPool extends BasePool implements PgOwnerPool {
   readonly #pool: Pool<Session>;
   /** A connection is made and lost on behalf of whoever asked just then: a listener is not to find itself in their transaction. */
@@ -137,6 +134,11 @@ class PgPool extends BasePool implements PgOwnerPool {
     for (const session of this.#all) if (belongsTo(session.borrow, attachment)) void session.reset(session.borrow).catch(() => {});
   }
 
+  override timedOut(timeout: number): Error {
+    return new AcquireTimeoutError(tooLate(this.#pool.name, timeout), this.#pool.name);
+  }
+
+  /** What is out after that stays usable, and is ended when it comes back. */
   protected override leave(): Promise<void> {
     return this.#pool.drain({ timeout: PATIENCE });
   }

@@ -3,14 +3,16 @@ import type { QueryResult } from 'pg';
 import type { AcquireOptions } from '../worker/index.ts';
 import { TransactionRolledBackError } from './begin.ts';
 import { receiveError } from './database-error.ts';
-import { borrow, GIVEN_UP, type Hold, type RemoteSession, resultOf, type Sessions } from './hold.ts';
+import { GIVEN_UP, type Hold, type RemoteSession, resultOf } from './hold.ts';
+import type { Lender } from './lender.ts';
+import { Limits } from './limits.ts';
 import type { Answer } from './protocol.ts';
 import { argumentsOf, type Question } from './question.ts';
 
 const ROLLBACK = /^\s*(?:rollback|abort)(?:\s+(?:work|transaction))?(?:\s+and\s+no\s+chain)?\s*(?:;|$)/i;
 
 export class Scope {
-  readonly #sessions: Sessions;
+  readonly #lender: Lender;
   #hold: Hold | undefined;
   #borrowing: Promise<Hold> | undefined;
   /** Who uses the connection just now: queries, clients, cursors, transactions. */
@@ -22,8 +24,8 @@ export class Scope {
   #gone: Hold | undefined;
   #isOver = false;
 
-  constructor(sessions: Sessions) {
-    this.#sessions = sessions;
+  constructor(lender: Lender) {
+    this.#lender = lender;
   }
 
   get isOver(): boolean {
@@ -54,10 +56,16 @@ export class Scope {
     throw receiveError(answer.error);
   }
 
-  /** The same; with no connection yet, borrows one by making this call on it. No answer: there was one. */
+  /** Those of one that is about to enter. */
+  limits(options?: AcquireOptions): Limits {
+    return new Limits(options, this.#lender.acquireTimeout, (timeout) => this.#lender.timedOut(timeout));
+  }
+
+  /** The same; with no connection yet, borrows one by making this call on it. No answer: it has not been made. */
   async enterWith(
     options: AcquireOptions | undefined,
     first: (session: RemoteSession, borrow: string) => Promise<Answer>,
+    limits = this.limits(options),
   ): Promise<{ hold: Hold; answer: Answer | undefined }> {
     this.#assertOpen(options);
     this.#uses++;
@@ -65,16 +73,16 @@ export class Scope {
       for (;;) {
         if (this.#borrowing !== undefined) {
           // If it fails, that was by the limits of whoever began it.
-          const hold = await this.#borrowing.catch(() => undefined);
+          const hold = await limits.within(this.#borrowing.catch(() => undefined));
           if (hold !== undefined) return { hold, answer: undefined };
-        } else if (this.#isInDoubt) await this.#gone?.answered();
+        } else if (this.#isInDoubt) await limits.within(this.#gone!.answered());
         else break;
         this.#assertOpen(options);
       }
       this.giveBackBroken();
       this.#assertNotLost();
       if (this.#hold !== undefined) return { hold: this.#hold, answer: undefined };
-      const borrowing = borrow(this.#sessions, options, first);
+      const borrowing = this.#lender.borrow(limits.left, first);
       this.#borrowing = borrowing.then(({ hold }) => hold);
       this.#borrowing.catch(() => {});
       try {

@@ -1,9 +1,11 @@
 /** The pool on a worker: with the queries that block, too. */
+
+import { setImmediate } from 'node:timers';
 import type { QueryConfig, QueryResult, QueryResultRow } from 'pg';
-import type { AttachedPool, SyncRemote } from '../worker/index.ts';
+import { AcquireTimeoutError, type AttachedPool, PoolClosedError, type SyncRemote } from '../worker/index.ts';
 import { assertCommitted, beginText, checkTransaction, isWorthRetrying, newSavepoint, pauseBefore, say } from './begin.ts';
 import { Hold, isEnough, type RemoteSession, resultOf, type SyncSession } from './hold.ts';
-import { PgPool as BasePool } from './pool.ts';
+import { PgPool as BasePool, PATIENCE, tooLate } from './pool.ts';
 import type { SessionMethods } from './protocol.ts';
 import { argumentsOf, ask, type Question } from './question.ts';
 import { Scope } from './scope.ts';
@@ -31,6 +33,15 @@ export class PgPool extends BasePool implements PoolType, PgSync {
       scope.assertMayBorrow();
       return this.#alone(scope, question, options);
     }
+    this.assertMayBegin();
+    if (this.isListenedTo) {
+      const hold = this.#acquire(options);
+      try {
+        return this.#run(hold, question);
+      } finally {
+        this.#giveBack(hold);
+      }
+    }
     for (let attempts = 1; ; attempts++) {
       const answer = this.#attached.useSync((session) => session.once(...argumentsOf(question)), options);
       if (!answer.unsent || isEnough(this.sessions, attempts)) return resultOf(answer, question);
@@ -57,7 +68,9 @@ export class PgPool extends BasePool implements PoolType, PgSync {
 
   #acquire(options: { timeout?: number } | undefined): Hold {
     const session = this.#attached.acquireSync(options);
-    return new Hold(this.sessions, this.#attached.asynchronous(session) as unknown as RemoteSession);
+    const hold = new Hold(this.sessions, this.#attached.asynchronous(session) as unknown as RemoteSession);
+    this.announce(hold);
+    return hold;
   }
 
   #giveBack(hold: Hold): void {
@@ -94,8 +107,8 @@ export class PgPool extends BasePool implements PoolType, PgSync {
       const { hold } = place.scope;
       if (hold !== undefined) return this.#transact(place.scope, hold, body, options);
       place.scope.assertMayBorrow();
-    }
-    const scope = new Scope(this.sessions);
+    } else this.assertMayBegin();
+    const scope = new Scope(this);
     const hold = this.#acquire(options.timeout === undefined ? undefined : { timeout: options.timeout });
     scope.adopt(hold);
     try {
@@ -170,9 +183,25 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     }
   }
 
+  override timedOut(timeout: number): Error {
+    return new AcquireTimeoutError(tooLate(this.#attached.name, timeout), this.#attached.name);
+  }
+
+  protected override assertMayBegin(): void {
+    const { name } = this.#attached;
+    if (this.isLeaving && !this.#attached.isClosed())
+      throw new PoolClosedError(`pool ${JSON.stringify(name)}: end() has been called on this thread, which takes up nothing new`, name);
+  }
+
   protected override async leave(): Promise<void> {
-    await this.giveEverythingBack();
-    await this.#attached.detach();
+    const isQuiet = await this.quiet(PATIENCE);
+    const back = this.giveEverythingBack();
+    if (isQuiet) await back;
+    // Everything is on its way in that turn.
+    else await new Promise((resolve) => setImmediate(resolve));
+    const detached = this.#attached.detach();
+    // What still runs then comes back when it has ended; nobody waits for that.
+    if (isQuiet) await detached;
   }
 }
 

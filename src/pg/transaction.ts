@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { assertCommitted, beginText, isWorthRetrying, newSavepoint, pauseBefore, say } from './begin.ts';
 import { PgClient } from './client.ts';
 import { type Hold, resultOf } from './hold.ts';
+import type { Limits } from './limits.ts';
 import { argumentsOf } from './question.ts';
 import type { Scope } from './scope.ts';
 import type { TransactionOptions } from './types.ts';
@@ -13,7 +14,8 @@ export class Place {
   /** The transaction that this is inside of, if it is: over or not. */
   readonly isTransaction: boolean;
   #isOver = false;
-  #last: Promise<unknown> = Promise.resolve();
+  /** Settles when no transaction is under way here. */
+  #last: Promise<void> | undefined;
 
   constructor(scope: Scope, isTransaction: boolean) {
     this.scope = scope;
@@ -28,10 +30,17 @@ export class Place {
     this.#isOver = true;
   }
 
-  /** Transactions beside each other share a connection, and are not to be inside each other: one after the other. */
-  alone<V>(body: () => Promise<V>): Promise<V> {
-    const turn = this.#last.then(body);
-    this.#last = turn.catch(() => {});
+  /**
+   * Transactions beside each other share a connection, and are not to be inside each other: one after the other. One that has waited too long is passed over.
+   * With none before it, one begins at once: an `end` of the pool that is called right after it finds it in line.
+   */
+  alone<V>(limits: Limits | undefined, body: () => Promise<V>): Promise<V> {
+    const before = this.#last;
+    const turn = before === undefined ? body() : (limits === undefined ? before : limits.within(before)).then(body);
+    const last = Promise.allSettled([before, turn]).then(() => {
+      if (this.#last === last) this.#last = undefined;
+    });
+    this.#last = last;
     return turn;
   }
 }
@@ -43,9 +52,10 @@ type Body<V> = (tx: PgClient) => V | PromiseLike<V>;
 /** In this scope: a transaction if there is none, or else a savepoint. */
 export function transact<V>(place: Place, inside: Inside, body: Body<V>, options: TransactionOptions): Promise<V> {
   const { scope } = place;
-  return place.alone(async () => {
+  const limits = options.timeout === undefined && options.signal === undefined ? undefined : scope.limits(options);
+  return place.alone(limits, async () => {
     const begin = say(beginText(options));
-    const { hold, answer } = await scope.enterWith(options, (session, id) => session.run(id, ...argumentsOf(begin)));
+    const { hold, answer } = await scope.enterWith(options, (session, id) => session.run(id, ...argumentsOf(begin)), limits);
     // Set on purpose before this: it goes with the connection, and what comes after this may count on it.
     const wasPinned = answer === undefined && hold.isPinned;
     let isOutermost = true;

@@ -14,11 +14,16 @@ const pools = new WeakMap<AttachedPool<SessionMethods>, PgPool>();
  * Rejects as attachPool does: TypeError for something that is no handle, PoolClosedError for a pool that is closed or whose owner is gone ...
  */
 export async function attachPgPool(handle: PoolHandle<unknown>): Promise<Type & PgSync> {
-  const attached = await attachPool(handle as PoolHandle<SessionMethods>);
-  let pool = pools.get(attached);
-  if (pool === undefined) {
-    pool = new PgPool(attached);
-    pools.set(attached, pool);
+  for (;;) {
+    const attached = await attachPool(handle as PoolHandle<SessionMethods>);
+    const known = pools.get(attached);
+    if (known === undefined) {
+      const pool = new PgPool(attached);
+      pools.set(attached, pool);
+      return pool;
+    }
+    if (!known.ending) return known;
+    // It is finishing what it has begun, and takes up nothing new: this is to be another one.
+    await known.end();
   }
-  return pool;
 }
