@@ -11,6 +11,7 @@ import { argumentsOf, ask, type Question } from './question.ts';
 import { Scope } from './scope.ts';
 import { Place } from './transaction.ts';
 import type { PgSync, PgSyncClient, PgPool as PoolType, TransactionOptions } from './types.ts';
+import { warnOfListenerInWorker } from './warnings.ts';
 
 export class PgPool extends BasePool implements PoolType, PgSync {
   readonly #attached: AttachedPool<SessionMethods>;
@@ -182,6 +183,24 @@ export class PgPool extends BasePool implements PoolType, PgSync {
       scope.endTransaction();
     }
   }
+
+  // ── events
+
+  override on(event: string | symbol, listener: (...args: any[]) => void): this {
+    warnOfListenerInWorker(event);
+    return super.on(event, listener);
+  }
+
+  override addListener(event: string | symbol, listener: (...args: any[]) => void): this {
+    return this.on(event, listener);
+  }
+
+  override prependListener(event: string | symbol, listener: (...args: any[]) => void): this {
+    warnOfListenerInWorker(event);
+    return super.prependListener(event, listener);
+  }
+
+  // ── the end
 
   override timedOut(timeout: number): Error {
     return new AcquireTimeoutError(tooLate(this.#attached.name, timeout), this.#attached.name);

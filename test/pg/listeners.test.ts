@@ -1,6 +1,6 @@
 /** Listeners for 'acquire' and 'release': asked about every connection that a thread borrows, in whatever way it does. */
 import { describe, expect, test } from 'vitest';
-import { on, open, WHERE } from '../support/postgres.ts';
+import { join, on, open, WHERE } from '../support/postgres.ts';
 
 const tenant = `select coalesce(current_setting('my.tenant', true), '') as seen`;
 
@@ -79,4 +79,23 @@ describe.each(WHERE)('on %s', (where) => {
     });
     expect(seen).toEqual([Array(5).fill('mine'), [{ a: 1 }]]);
   });
+});
+
+test('a worker is warned, once, of listeners that hear nothing there, or late', async () => {
+  const pool = await open({ max: 1 });
+  const worker = await join(pool);
+  const warned = await worker.pg(async (p) => {
+    const codes: unknown[] = [];
+    process.on('warning', (warning) => codes.push((warning as { code?: string }).code));
+    const nothing = (): void => {};
+    p.on('error', nothing).on('acquire', nothing).on('release', nothing);
+    p.on('connect', nothing).once('connect', nothing);
+    p.prependOnceListener('remove', nothing).addListener('remove', nothing);
+    const client = await p.connect();
+    client.on('notice', nothing).once('notification', nothing).on('notification', nothing);
+    client.release();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    return codes;
+  });
+  expect(warned).toEqual(['CENOTE_PG_CONNECT_IN_WORKER', 'CENOTE_PG_REMOVE_IN_WORKER', 'CENOTE_PG_NOTIFICATION_IS_LATE']);
 });
