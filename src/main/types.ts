@@ -88,7 +88,10 @@ export interface PoolEvents<T> {
   destroy: [resource: T, reason: DestroyReason];
   /** Several changes made by a worker in quick succession may be told as one. */
   state: [next: CircuitBreakerState, previous: CircuitBreakerState];
-  /** `attachment`: the pool's number for it, which no other has at the time. A thread has several where it has several copies of this package. */
+  /**
+   * `attachment`: the pool's number for it, which no other has at the time. A thread has several where it has several copies of this
+   * package.
+   */
   attach: [threadId: number, attachment: number];
   /** `reclaimed`: resources taken back from a thread that died. */
   detach: [threadId: number, reclaimed: number, attachment: number];

@@ -34,7 +34,7 @@ const OWNER = 0;
 /** Was a borrow of this name that attachment's? A thread may have several. */
 export const belongsTo = (borrow: string, attachment: number): boolean => borrow.startsWith(`${attachment}:`);
 
-/** What a statement is told that comes after that. */
+/** Why a statement is refused whose transaction, or whatever else it belongs to, has gone with its connection. */
 export const GIVEN_UP =
   'the connection was lost in the middle of a transaction, which is rolled back; nothing is done until ROLLBACK, or the end of the transaction or scope';
 
@@ -102,8 +102,8 @@ export class Hold {
   }
 
   /**
-   * Why the connection was lost, or given up, if that was in the middle of something, a transaction say: what is asked next must not be asked of another
-   * one as if nothing had been.
+   * Why the connection was lost, or given up, if that was in the middle of something, a transaction say: what is asked next must not be
+   * asked of another one as if nothing had been.
    */
   get lost(): Error | undefined {
     return this.#isTold ? undefined : this.#lost;

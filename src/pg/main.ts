@@ -129,12 +129,15 @@ class PgPool extends BasePool implements PgOwnerPool {
     if (this.#pool.condemn(session, error) && !session.isAtWork) this.#outside(() => this.emit('error', error, this.#clientOf(session)));
   }
 
-  /** What a thread has left behind in a connection that was kept, or that it gave back behind our back. Another copy of this module may go on there: that is not meant. */
+  /**
+   * What a thread has left behind in a connection that was kept, or that it gave back behind our back. Another copy of this module may go
+   * on there: that is not meant.
+   */
   #tidyUpAfter(attachment: number): void {
     for (const session of this.#all) if (belongsTo(session.borrow, attachment)) void session.reset(session.borrow).catch(() => {});
   }
 
-  override timedOut(timeout: number): Error {
+  protected override timedOut(timeout: number): Error {
     return new AcquireTimeoutError(tooLate(this.#pool.name, timeout), this.#pool.name);
   }
 

@@ -26,8 +26,10 @@ export const PATIENCE = 5000;
 export const tooLate = (pool: string, timeout: number): string =>
   `pool ${JSON.stringify(pool)}: nothing to be had within ${timeout} ms; the scope or transaction around it waits for its connection, or uses it`;
 
-export abstract class PgPool extends EventEmitter implements Type, Lender {
+export abstract class PgPool extends EventEmitter implements Type {
   protected readonly sessions: Sessions;
+  /** What scopes and cursors see of this pool. */
+  protected readonly lender: Lender;
   readonly #places = new AsyncLocalStorage<Place>();
   /** What this thread has borrowed and not given back. */
   readonly #clients = new Set<PgClient>();
@@ -41,12 +43,20 @@ export abstract class PgPool extends EventEmitter implements Type, Lender {
   protected constructor(sessions: Sessions) {
     super({ captureRejections: true });
     this.sessions = sessions;
+    this.lender = {
+      acquireTimeout: sessions.acquireTimeout,
+      borrow: (options, first) => this.#borrow(options, first),
+      timedOut: (timeout) => this.timedOut(timeout),
+      begin: () => this.#begin(),
+      done: () => this.#done(),
+    };
   }
 
   /** Leaves the pool, or closes it. */
   protected abstract leave(): Promise<void>;
 
-  abstract timedOut(timeout: number): Error;
+  /** What a wait of so many ms for a connection is rejected with. */
+  protected abstract timedOut(timeout: number): Error;
 
   // ── queries
 
@@ -72,11 +82,11 @@ export abstract class PgPool extends EventEmitter implements Type, Lender {
     const place = this.place();
     if (place !== undefined) return place.scope.run(question);
     if (!this.isListenedTo) {
-      this.begin();
+      this.#begin();
       try {
         return await runOnce(this.sessions, question);
       } finally {
-        this.done();
+        this.#done();
       }
     }
     const client = await this.#connect(undefined, undefined);
@@ -105,20 +115,23 @@ export abstract class PgPool extends EventEmitter implements Type, Lender {
 
   async #connect(options: AcquireOptions | undefined, place: Place | undefined): Promise<PgClient> {
     if (place !== undefined) return this.#connectIn(place, options);
-    this.begin();
+    this.#begin();
     try {
       const hold = await this.#borrowFirst(options);
       return this.#lend(hold, (error) => {
-        this.done();
+        this.#done();
         void hold.giveBack(error);
       });
     } catch (error) {
-      this.done();
+      this.#done();
       throw error;
     }
   }
 
-  /** The scope's connection, kept until this client is released. In a transaction it is of use as long as that goes on. Listeners have been asked about it when the scope borrowed it. */
+  /**
+   * The scope's connection, kept until this client is released. In a transaction it is of use as long as that goes on. Listeners have been
+   * asked about it when the scope borrowed it.
+   */
   async #connectIn(place: Place, options: AcquireOptions | undefined): Promise<PgClient> {
     const { scope } = place;
     const hold = await scope.enter(options);
@@ -149,10 +162,6 @@ export abstract class PgPool extends EventEmitter implements Type, Lender {
 
   // ── lending
 
-  get acquireTimeout(): number {
-    return this.sessions.acquireTimeout;
-  }
-
   /** Does anybody want to hear of what this thread borrows? */
   protected get isListenedTo(): boolean {
     return this.listenerCount('acquire') > 0 || this.listenerCount('release') > 0;
@@ -165,7 +174,7 @@ export abstract class PgPool extends EventEmitter implements Type, Lender {
     throw receiveError(answer.error);
   }
 
-  async borrow(
+  async #borrow(
     options: AcquireOptions | undefined,
     first: (session: RemoteSession, id: string) => Promise<Answer>,
   ): Promise<{ hold: Hold; answer: Answer | undefined }> {
@@ -193,7 +202,10 @@ export abstract class PgPool extends EventEmitter implements Type, Lender {
     });
   }
 
-  /** What listeners ask of it at once comes before everything else. One that throws is told to the borrower, which has borrowed nothing then. */
+  /**
+   * What listeners ask of it at once comes before everything else. One that throws is told to the borrower, which has borrowed nothing
+   * then.
+   */
   #asked(client: PgClient, hold: Hold): void {
     try {
       this.emit('acquire', client);
@@ -204,12 +216,12 @@ export abstract class PgPool extends EventEmitter implements Type, Lender {
     }
   }
 
-  begin(): void {
+  #begin(): void {
     this.assertMayBegin();
     this.#works++;
   }
 
-  done(): void {
+  #done(): void {
     if (--this.#works === 0) for (const then of this.#whenQuiet.splice(0)) then();
   }
 
@@ -268,15 +280,15 @@ export abstract class PgPool extends EventEmitter implements Type, Lender {
   }
 
   async #during<V>(body: (place: Place) => V | PromiseLike<V>): Promise<V> {
-    this.begin();
-    const scope = new Scope(this);
+    this.#begin();
+    const scope = new Scope(this.lender);
     this.#scopes.add(scope);
     try {
       return await body(new Place(scope, false));
     } finally {
       await scope.end();
       this.#scopes.delete(scope);
-      this.done();
+      this.#done();
     }
   }
 
@@ -287,7 +299,7 @@ export abstract class PgPool extends EventEmitter implements Type, Lender {
     const question: Question = ask(text, values);
     // The rows are those of where this was called, but nobody may begin with them when that is over.
     const place = this.place();
-    return rowsOf(this, () => this.#unlessOver(place)?.scope, question, batchSize);
+    return rowsOf(this.lender, () => this.#unlessOver(place)?.scope, question, batchSize);
   }
 
   // ── the end

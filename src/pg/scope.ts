@@ -20,7 +20,10 @@ export class Scope {
   /** Transactions that must not move to another connection. */
   #transactions = 0;
   readonly #returning = new Set<Promise<void>>();
-  /** The connection that was lost or given up in the middle of a transaction, or of whatever else had it pinned; or may have been, while calls on it are under way. */
+  /**
+   * The connection that was lost or given up in the middle of a transaction, or of whatever else had it pinned; or may have been, while
+   * calls on it are under way.
+   */
   #gone: Hold | undefined;
   #isOver = false;
 

@@ -136,8 +136,9 @@ export class Session implements SessionMethods {
   }
 
   /**
-   * The session for a 'connect' listener, which configures it: what that sets belongs to the session from then on. What the listener asks at once, and then each time it has been
-   * answered, comes before the first borrower. What it asks later waits until no borrower's transaction is open, which might take it along.
+   * The session for a 'connect' listener, which configures it: what that sets belongs to the session from then on. What the listener asks
+   * at once, and then each time it has been answered, comes before the first borrower. What it asks later waits until no borrower's
+   * transaction is open, which might take it along.
    */
   forSetup(): Pick<SessionMethods, 'hello' | 'run'> {
     return { hello: () => this.#answer(undefined, async () => ({})), run: (_, ...statement) => this.#setUp(statement) };

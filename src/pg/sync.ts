@@ -109,7 +109,7 @@ export class PgPool extends BasePool implements PoolType, PgSync {
       if (hold !== undefined) return this.#transact(place.scope, hold, body, options);
       place.scope.assertMayBorrow();
     } else this.assertMayBegin();
-    const scope = new Scope(this);
+    const scope = new Scope(this.lender);
     const hold = this.#acquire(options.timeout === undefined ? undefined : { timeout: options.timeout });
     scope.adopt(hold);
     try {
@@ -202,7 +202,7 @@ export class PgPool extends BasePool implements PoolType, PgSync {
 
   // ── the end
 
-  override timedOut(timeout: number): Error {
+  protected override timedOut(timeout: number): Error {
     return new AcquireTimeoutError(tooLate(this.#attached.name, timeout), this.#attached.name);
   }
 

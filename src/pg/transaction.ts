@@ -31,8 +31,8 @@ export class Place {
   }
 
   /**
-   * Transactions beside each other share a connection, and are not to be inside each other: one after the other. One that has waited too long is passed over.
-   * With none before it, one begins at once: an `end` of the pool that is called right after it finds it in line.
+   * Transactions beside each other share a connection, and are not to be inside each other: one after the other. One that has waited too
+   * long is passed over. With none before it, one begins at once: an `end` of the pool that is called right after it finds it in line.
    */
   alone<V>(limits: Limits | undefined, body: () => Promise<V>): Promise<V> {
     const before = this.#last;

@@ -94,7 +94,7 @@ test('a worker is warned, once, of listeners that hear nothing there, or late', 
     const client = await p.connect();
     client.on('notice', nothing).once('notification', nothing).on('notification', nothing);
     client.release();
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setImmediate(resolve));
     return codes;
   });
   expect(warned).toEqual(['CENOTE_PG_CONNECT_IN_WORKER', 'CENOTE_PG_REMOVE_IN_WORKER', 'CENOTE_PG_NOTIFICATION_IS_LATE']);
