@@ -41,8 +41,8 @@ const PATIENCE = 1000;
 const MOST_COPIES = 8;
 
 export interface MemberEvents {
-  attached(threadId: number): void;
-  detached(threadId: number, reclaimed: number): void;
+  attached(threadId: number, attachment: number): void;
+  detached(threadId: number, reclaimed: number, attachment: number): void;
   /** The slot is in hand: given back clean, by message. */
   returned(slot: number): void;
   /** The slot is in hand: given up as broken. */
@@ -107,7 +107,7 @@ export class Members<T> {
       [WELCOME, thread, expose && [...expose]],
       ...[...this.#shared].map(([slot, { generation, value, buffers }]) => [SHARED, slot, generation, value, buffers] as const),
     ]);
-    this.#events.attached(threadId);
+    this.#events.attached(threadId, thread);
     return undefined;
   }
 
@@ -287,7 +287,7 @@ export class Members<T> {
     const release = this.#settings.orphans === 'release';
     for (const { slot, lease } of borrowed)
       member.whenSettledOr(PATIENCE, slot, lease, (settled) => this.#events.orphaned(slot, release && settled));
-    this.#events.detached(member.threadId, borrowed.length);
+    this.#events.detached(member.threadId, borrowed.length, member.thread);
   }
 
   /** The pool has ended. */

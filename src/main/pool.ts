@@ -72,9 +72,9 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       failed: (error) => this.#events.emit('error', error),
     });
     this.#members = new Members(settings, this.lending, this.#resources, {
-      attached: (id) => this.#events.emit('attach', id),
-      detached: (id, reclaimed) => {
-        this.#events.emit('detach', id, reclaimed);
+      attached: (id, attachment) => this.#events.emit('attach', id, attachment),
+      detached: (id, reclaimed, attachment) => {
+        this.#events.emit('detach', id, reclaimed, attachment);
         this.called();
       },
       returned: (slot) => this.#takeBack(slot),

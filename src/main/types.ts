@@ -98,9 +98,13 @@ export interface PoolEvents<T> {
   destroy: [resource: T, reason: DestroyReason];
   /** Several changes made by a worker in quick succession may be told as one. */
   state: [next: CircuitBreakerState, previous: CircuitBreakerState];
-  attach: [threadId: number];
+  /**
+   * `attachment`: the pool's number for it, which no other has at the time. A thread has several where it has several copies of this
+   * package.
+   */
+  attach: [threadId: number, attachment: number];
   /** `reclaimed`: resources taken back from a thread that died. */
-  detach: [threadId: number, reclaimed: number];
+  detach: [threadId: number, reclaimed: number, attachment: number];
   /**
    * Once for each hand-out that is out for longer than `leakDetectionThreshold`. `threadId` is the thread that borrowed it, or whose `pool.call` it runs; `stack` says where. The
    * owner asks that thread for it, so the event comes when it has answered; after two seconds, or if the thread has gone, it comes without a stack.

@@ -1,8 +1,10 @@
 /** Rows through a server-side cursor. */
 import { threadId } from 'node:worker_threads';
 import { TransactionRolledBackError } from './begin.ts';
+import type { Granted } from './borrowing.ts';
 import { receiveError } from './database-error.ts';
-import { borrow, type Call, type Hold, resultOf, type Sessions } from './hold.ts';
+import { type Call, COPY, type Hold, resultOf } from './hold.ts';
+import type { Lender } from './lender.ts';
 import { argumentsOf, type Question } from './question.ts';
 import type { Scope } from './scope.ts';
 
@@ -10,17 +12,16 @@ let cursors = 0;
 
 /** On the scope's connection if there is one, else on one of its own. */
 export async function* rowsOf(
-  sessions: Sessions,
+  lender: Lender,
   scopeNow: () => Scope | undefined,
   question: Question,
   batchSize: number,
 ): AsyncGenerator<any, void> {
-  const name = `cenote_${threadId}_${++cursors}`;
+  const name = `cenote_${threadId}_${COPY}_${++cursors}`;
   const fetch: Call = (session, id) => session.fetch(id, name, batchSize, ...argumentsOf(question));
   const scope = scopeNow();
-  const granted = await (scope === undefined ? borrow(sessions, undefined, fetch) : scope.enterWith(undefined, fetch));
-  const { hold } = granted;
-  let answer = granted.answer!;
+  const { hold, answer: first } = await (scope === undefined ? begun(lender, fetch) : scope.enterWith(undefined, fetch));
+  let answer = first!;
   try {
     for (;;) {
       const { rows } = resultOf(answer, question);
@@ -37,9 +38,22 @@ export async function* rowsOf(
       // What the server complained of is told, and not that nothing came of it.
       await (answer.error === undefined ? closing : closing?.catch(() => {}));
     } finally {
-      if (scope === undefined) await hold.giveBack();
-      else scope.leave();
+      if (scope === undefined) {
+        await hold.giveBack();
+        lender.done();
+      } else scope.leave();
     }
+  }
+}
+
+/** Outside of a scope: the end of the pool waits for it. */
+async function begun(lender: Lender, fetch: Call): Promise<Granted> {
+  lender.begin();
+  try {
+    return await lender.borrow(undefined, fetch);
+  } catch (error) {
+    lender.done();
+    throw error;
   }
 }
 

@@ -31,10 +31,9 @@ export class Leftovers {
     return this.#reset === 'always' ? this.#isUsed : this.#reset === 'auto' && this.#dirt !== CLEAN;
   }
 
-  /** What this has left belongs to the session from now on. */
+  /** What this statement has left belongs to the session from now on. Of what a borrower has left it changes nothing. */
   adopt(text: string, values: readonly unknown[] | undefined): void {
-    if (this.#dirt !== CLEAN) this.#setup.push({ text, ...(values === undefined ? {} : { values: [...values] }) });
-    this.#forget();
+    if (readStatement(text).dirt !== CLEAN) this.#setup.push({ text, ...(values === undefined ? {} : { values: [...values] }) });
   }
 
   /** As new. `discarded` is called when nothing is prepared any more, and what makes it new may be prepared again. */

@@ -1,12 +1,12 @@
 /** cenote/pg: PostgreSQL connections that live on this thread, for all threads. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { createPool, type Pool, type PoolHandle } from '../main/index.ts';
+import { AcquireTimeoutError, createPool, type Pool, type PoolHandle } from '../main/index.ts';
 import { PgClient } from './client.ts';
 import { connect, loadDriver } from './connecting.ts';
 import { ConnectionSettings } from './connection-settings.ts';
-import { Hold, type RemoteSession, type Sessions } from './hold.ts';
+import { belongsTo, Hold, type RemoteSession, type Sessions } from './hold.ts';
 import { checked } from './options.ts';
-import { PgPool as BasePool } from './pool.ts';
+import { PgPool as BasePool, PATIENCE, tooLate } from './pool.ts';
 import { Session, type SessionSettings } from './session.ts';
 import type { PgOwnerPool, PgPoolOptions } from './types.ts';
 
@@ -62,9 +62,6 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
   return owner;
 }
 
-/** How long `end` waits for what is borrowed, in ms. After that it closes the pool under it: what is out stays usable, and is ended when it comes back. */
-const PATIENCE = 5000;
-
 class PgPool extends BasePool implements PgOwnerPool {
   /** Looked at by libraries (Drizzle, rate-limiter-flexible), and to be had after a minifier, too. */
   static override readonly name: string = 'PgPool';
@@ -84,7 +81,7 @@ class PgPool extends BasePool implements PgOwnerPool {
       this.#outside(() => this.emit('remove', this.#clientOf(session)));
       this.#clients.delete(session);
     });
-    pool.on('detach', (threadId) => this.#tidyUpAfter(threadId));
+    pool.on('detach', (_threadId, _reclaimed, attachment) => this.#tidyUpAfter(attachment));
     pool.on('error', (error) => {
       if (!this.#outside(() => this.emit('error', error))) process.emitWarning(error);
     });
@@ -114,11 +111,19 @@ class PgPool extends BasePool implements PgOwnerPool {
     if (this.#pool.condemn(session, error) && !session.isAtWork) this.#outside(() => this.emit('error', error, this.#clientOf(session)));
   }
 
-  /** What a thread has left behind in a connection that was kept, or that it gave back behind our back. */
-  #tidyUpAfter(threadId: number): void {
-    for (const session of this.#all) if (session.borrow.startsWith(`${threadId}:`)) void session.reset(session.borrow).catch(() => {});
+  /**
+   * What a thread has left behind in a connection that was kept, or that it gave back behind our back. Another copy of this module may go
+   * on there: that is not meant.
+   */
+  #tidyUpAfter(attachment: number): void {
+    for (const session of this.#all) if (belongsTo(session.borrow, attachment)) void session.reset(session.borrow).catch(() => {});
   }
 
+  protected override timedOut(timeout: number): Error {
+    return new AcquireTimeoutError(tooLate(this.#pool.name, timeout), this.#pool.name);
+  }
+
+  /** What is out after that stays usable, and is ended when it comes back. */
   protected override leave(): Promise<void> {
     return this.#pool.drain({ timeout: PATIENCE });
   }

@@ -41,6 +41,10 @@ const SETTLED = 1;
 /** By `idle_session_timeout` the server ends only what it was idle for: what was sent at that moment it has not begun. Not so for 57P01. */
 const wasIdle = (error: unknown): boolean => isAbout(error, '57P05');
 
+/** What the server says of a statement that ends a transaction. Also of ROLLBACK TO, after which it is still there. */
+const ENDS = /^(?:COMMIT|ROLLBACK|PREPARE TRANSACTION)$/;
+const UNDONE = 'what was open on this connection has been ended, and rolled back, by something else than its borrower';
+
 export class Session implements SessionMethods {
   readonly #client: Client;
   readonly #settings: SessionSettings;
@@ -50,11 +54,18 @@ export class Session implements SessionMethods {
   readonly #submissions: Submissions;
   readonly #origin: Origin;
   #tail: Promise<unknown> = Promise.resolve();
+  /** What a 'connect' listener has asked that comes before the first borrower. */
+  #setup: Promise<unknown> | undefined;
   #borrow = '';
   /** Who wants it to be reset. */
   #leaving = '';
   #isNew = true;
   #transaction: TransactionStatus;
+  /** Since the server was last ready it has said that a statement has ended a transaction. */
+  #saidEnd = false;
+  /** A transaction, or what else its borrower had open, has ended by no statement of the borrower's. */
+  #isUndone = false;
+  #whenEnded: (() => void)[] = [];
   #cancels = 0;
   #cancelling: Promise<unknown> | undefined;
   #usedAt = performance.now();
@@ -76,9 +87,16 @@ export class Session implements SessionMethods {
     this.#portals = new Portals(client);
     this.#submissions = new Submissions(client, (error) => this.#break(error));
     this.#transaction = internals(client).getTransactionStatus?.() ?? 'I';
+    internals(client).connection.on('commandComplete', ({ text }: { text: string }) => {
+      if (ENDS.test(text)) this.#saidEnd = true;
+    });
     internals(client).connection.on('readyForQuery', ({ status }: { status: TransactionStatus }) => {
+      if (status === 'I' && this.#transaction !== 'I' && !this.#saidEnd) this.#isUndone = true;
+      this.#saidEnd = false;
       this.#transaction = status;
-      if (status === 'I') this.#portals.lose();
+      if (status !== 'I') return;
+      this.#portals.lose();
+      this.#tellEnded();
     });
     client.on('error', (error) => this.#break(error));
     client.on('end', () => this.#break(new Error('Connection terminated unexpectedly')));
@@ -117,18 +135,36 @@ export class Session implements SessionMethods {
     return error === undefined;
   }
 
-  /** The session for whoever configures it before its first borrower: what that sets belongs to it from then on. */
+  /**
+   * The session for a 'connect' listener, which configures it: what that sets belongs to the session from then on. What the listener asks
+   * at once, and then each time it has been answered, comes before the first borrower. What it asks later waits until no borrower's
+   * transaction is open, which might take it along.
+   */
   forSetup(): Pick<SessionMethods, 'hello' | 'run'> {
-    const setUp = (...statement: StatementArguments): Promise<Answer> =>
-      this.#answer(undefined, async () => {
-        if (!this.#isNew)
-          throw new Error('the connection is in use already: configure it in onConnect, or before the connect listener returns');
-        const [text = '', values] = statement;
-        const answer = await this.#run(...statement);
-        this.#leftovers.adopt(text, values);
-        return answer;
+    return { hello: () => this.#answer(undefined, async () => ({})), run: (_, ...statement) => this.#setUp(statement) };
+  }
+
+  async #setUp(statement: StatementArguments): Promise<Answer> {
+    const run = async (): Promise<Partial<Answer>> => {
+      const [text = '', values] = statement;
+      const results = await this.#runner.run(...statement);
+      this.#leftovers.adopt(text, values);
+      return { results };
+    };
+    if (this.#isNew) return this.#answer(undefined, run, (body) => this.#early(body));
+    for (;;) {
+      let isOpen = false;
+      const answer = await this.#answer(undefined, async () => {
+        isOpen = this.#status() !== 'I';
+        if (isOpen) return {};
+        const said = await run();
+        if (this.#status() === 'I') return said;
+        await this.#client.query('ROLLBACK');
+        throw new Error('a connect listener cannot leave a transaction open once the connection is in use: configure it in onConnect');
       });
-    return { hello: () => this.#answer(undefined, async () => ({})), run: (_, ...statement) => setUp(...statement) };
+      if (!isOpen) return answer;
+      await this.#transactionsEnd();
+    }
   }
 
   // ── for borrowers
@@ -229,7 +265,10 @@ export class Session implements SessionMethods {
     this.#leaving = borrow;
     if (borrow === this.#borrow) this.#submissions.abandon();
     const { error } = await this.#answer(undefined, async () => {
-      if (borrow === this.#borrow && this.#isUnclean()) await this.#clean();
+      if (borrow !== this.#borrow || !this.#isUnclean()) return {};
+      // Should it go on all the same: not as if nothing had been.
+      if (this.#isOpen()) this.#isUndone = true;
+      await this.#clean();
       return {};
     });
     if (error !== undefined) throw receiveError(error);
@@ -243,17 +282,49 @@ export class Session implements SessionMethods {
     return turn;
   }
 
+  /** Before the first borrower: one after the other, while that one's turn has to wait. */
+  #early<V>(body: () => Promise<V>): Promise<V> {
+    const turn = (this.#setup ?? Promise.resolve()).then(body);
+    this.#setup = turn.catch(() => {});
+    return turn;
+  }
+
+  /** A listener that was answered may go on from there. */
+  async #settingUp(): Promise<void> {
+    for (let last: Promise<unknown> | undefined; last !== this.#setup; ) {
+      last = this.#setup;
+      await last;
+      await new Promise(setImmediate);
+    }
+    this.#setup = undefined;
+  }
+
+  /** Resolves when no transaction is open, or the connection is lost. */
+  #transactionsEnd(): Promise<void> {
+    if (this.#status() === 'I' || this.#isLost) return Promise.resolve();
+    return new Promise((resolve) => this.#whenEnded.push(resolve));
+  }
+
+  #tellEnded(): void {
+    for (const then of this.#whenEnded.splice(0)) then();
+  }
+
   /** A query under way keeps the process alive; an idle connection does not. */
-  #answer(borrow: string | undefined, body: () => Promise<Partial<Answer>>): Promise<Answer> {
+  #answer(
+    borrow: string | undefined,
+    body: () => Promise<Partial<Answer>>,
+    inTurn = (turn: () => Promise<Answer>): Promise<Answer> => this.#exclusive(turn),
+  ): Promise<Answer> {
     if (this.#underWay++ === 0) internals(this.#client).ref();
     const cancels = this.#cancels;
-    return this.#exclusive(async (): Promise<Answer> => {
+    return inTurn(async (): Promise<Answer> => {
       const isFirst = borrow !== undefined && (borrow === '' || borrow !== this.#borrow);
       if (isFirst && performance.now() - this.#usedAt >= SETTLED) await this.#news();
       // It must not hit what comes next. What waited meanwhile was meant by it as well.
       if (this.#cancelling !== undefined) await this.#cancelled();
       if (borrow === this.#borrow && cancels !== this.#cancels)
-        return { ...this.#state(), error: sendError(new Error('canceled before it was sent')) };
+        return { ...this.#stateFor(borrow), error: sendError(new Error('canceled before it was sent')) };
+      if (isFirst && this.#setup !== undefined) await this.#settingUp();
       const lost = this.#broken ?? (this.#isEnding ? new Error('Connection terminated') : undefined);
       if (lost !== undefined) return { ...this.#state(), error: sendError(lost), unsent: true };
       try {
@@ -264,11 +335,16 @@ export class Session implements SessionMethods {
       } catch (error) {
         return { ...this.#state(), error: sendError(error), unsent: true };
       }
+      if (!isFirst && borrow === this.#borrow && this.#isUndone) return { ...this.#stateFor(borrow), error: sendError(new Error(UNDONE)) };
       try {
-        return Object.assign(await body(), this.#state());
+        return Object.assign(await body(), this.#stateFor(borrow));
       } catch (error) {
         await this.#readyAfter(error);
-        return { ...this.#state(), error: sendError(error), ...(this.#broken !== undefined && wasIdle(error) ? { unsent: true } : {}) };
+        return {
+          ...this.#stateFor(borrow),
+          error: sendError(error),
+          ...(this.#broken !== undefined && wasIdle(error) ? { unsent: true } : {}),
+        };
       }
     }).finally(() => {
       this.#usedAt = performance.now();
@@ -290,6 +366,7 @@ export class Session implements SessionMethods {
   /** Another borrower: what was forgotten has to be undone now. */
   #begin(borrow: string): void {
     this.#isNew = false;
+    this.#isUndone = false;
     this.#borrow = borrow;
     this.#heard = [];
   }
@@ -325,6 +402,11 @@ export class Session implements SessionMethods {
     return this.#transaction;
   }
 
+  /** Something that the borrower comes back for. */
+  #isOpen(): boolean {
+    return this.#status() !== 'I' || this.#submissions.isOpen || this.#leftovers.isOnPurpose;
+  }
+
   #isUnclean(): boolean {
     return this.#status() !== 'I' || this.#submissions.isOpen || this.#leftovers.isAny;
   }
@@ -334,17 +416,21 @@ export class Session implements SessionMethods {
     const turn = ++this.#answers;
     if (heard.length > 0) this.#heard = [];
     const status = this.#status();
-    const isOpen = this.#submissions.isOpen;
     const state: { -readonly [K in keyof Answer]: Answer[K] } = {
       turn,
       pid: this.processID,
       status,
       unclean: this.#isUnclean(),
-      pinned: status !== 'I' || isOpen || this.#leftovers.isOnPurpose,
+      pinned: this.#isOpen(),
     };
     if (this.#isLost) state.broken = true;
     if (heard.length > 0) state.heard = heard;
     return state;
+  }
+
+  /** The same, for that borrower. */
+  #stateFor(borrow: string | undefined): Answer {
+    return this.#isUndone && borrow === this.#borrow ? { ...this.#state(), undone: true } : this.#state();
   }
 
   #touchAll(messages: readonly ClientMessage[]): void {
@@ -365,6 +451,7 @@ export class Session implements SessionMethods {
     if (this.#isLost) return;
     this.#broken = error;
     this.#submissions.abandon();
+    this.#tellEnded();
     this.#origin.broke(this, error);
   }
 
@@ -408,6 +495,7 @@ export class Session implements SessionMethods {
   async end(): Promise<void> {
     this.#isEnding = true;
     this.#submissions.abandon();
+    this.#tellEnded();
     const { checkTimeout } = this.#settings;
     // Before the pool takes it for gone.
     await endClient(this.#client, () => this.#origin.cancel(), checkTimeout > 0 ? Math.min(GIVE_UP, checkTimeout * 0.8) : GIVE_UP);

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { assertCommitted, beginText, isNested, isWorthRetrying, newSavepoint, pauseBefore, say } from './begin.ts';
 import { PgClient } from './client.ts';
 import type { Hold } from './hold.ts';
+import type { Limits } from './limits.ts';
 import type { Scope } from './scope.ts';
 import type { TransactionOptions } from './types.ts';
 
@@ -35,38 +36,45 @@ export class Place {
   }
 
   /**
-   * Transactions beside each other share a connection, and are not to be inside each other: one after the other. With none before it, the body begins at once:
-   * what is asked next comes behind its first call.
+   * Transactions beside each other share a connection, and are not to be inside each other: one after the other. One that has waited too long is passed over.
+   * With none before it, the body begins at once: what is asked next comes behind its first call.
    */
-  alone<V>(body: () => Promise<V>): Promise<V> {
+  alone<V>(limits: Limits | undefined, body: () => Promise<V>): Promise<V> {
     const before = this.#turns++ === 0 ? undefined : this.#last;
     const turn = (async () => {
       try {
-        if (before !== undefined) await before;
+        if (before !== undefined) await (limits === undefined ? before : limits.within(before));
         return await body();
       } finally {
         this.#turns--;
       }
     })();
-    this.#last = turn.catch(() => {});
+    this.#last = Promise.allSettled([before, turn]);
     return turn;
   }
 }
 
-export type Inside = <V>(place: Place, body: () => V | PromiseLike<V>) => V | PromiseLike<V>;
+/** Runs the body in that place, and awaits there what it returns. */
+export type Inside = <V>(place: Place, body: () => V | PromiseLike<V>) => Promise<V>;
 type Body<V> = (tx: PgClient) => V | PromiseLike<V>;
 
 /** In this scope: a transaction if there is none, or else a savepoint. */
 export function transact<V>(place: Place, inside: Inside, body: Body<V>, options: TransactionOptions): Promise<V> {
   const { scope } = place;
-  return place.alone(async () => {
+  const limits = options.timeout === undefined && options.signal === undefined ? undefined : scope.limits(options);
+  return place.alone(limits, async () => {
     const name = newSavepoint();
-    const { hold, answer } = await scope.enterWith(options, (session, id) => session.begin(id, beginText(options), name));
+    // What was set on purpose before this goes with the connection, and what comes after this may count on it.
+    const wasInUse = scope.isInUse;
+    const { hold, answer } = await scope.enterWith(options, (session, id) => session.begin(id, beginText(options), name), limits);
+    let isOutermost = true;
     scope.beginTransaction();
     try {
       const run = (): Promise<V> => runBody(scope, hold, inside, body, options.signal);
-      return isNested(answer!) ? await nested(hold, run, name) : await outermost(hold, run, options);
+      isOutermost = !isNested(answer!);
+      return isOutermost ? await outermost(hold, run, options) : await nested(hold, run, name);
     } finally {
+      if (isOutermost && !wasInUse) hold.told();
       scope.endTransaction();
       scope.leave();
     }
@@ -96,7 +104,8 @@ async function once<V>(hold: Hold, run: () => Promise<V>): Promise<V> {
     if (hold.status !== 'I') await hold.run(say('ROLLBACK')).catch(() => {});
     throw error;
   }
-  // The body may have ended it by a statement of its own.
+  // The body may have ended it by a statement of its own; and nothing else may.
+  hold.assertNotUndone();
   if (hold.status !== 'I') assertCommitted((await hold.run(say('COMMIT'))).command, hold.lastError);
   return value;
 }
@@ -119,7 +128,7 @@ async function nested<V>(hold: Hold, run: () => Promise<V>, name: string): Promi
 async function runBody<V>(scope: Scope, hold: Hold, inside: Inside, body: Body<V>, signal: AbortSignal | undefined): Promise<V> {
   signal?.throwIfAborted();
   const place = new Place(scope, true);
-  const tx = new PgClient(hold, () => {});
+  const tx = new PgClient(hold, (error) => error !== undefined && scope.destroy(error));
   let stop: (() => void) | undefined;
   hold.enterBody();
   const end = (): void => {

@@ -83,7 +83,11 @@ export interface PgPool extends NodeJS.EventEmitter {
   /** Borrows a connection. Rejects as `acquire` does: AcquireTimeoutError, PoolClosedError, what connecting failed with ... */
   connect(options?: AcquireOptions): Promise<PgClient>;
   end(callback: (error?: Error) => void): void;
-  /** On a worker: leaves, for this thread only. On the owner: refuses new work, waits until everything borrowed is back, and ends the pool. Idempotent. */
+  /**
+   * On a worker, for this thread only: finishes what it has begun, and leaves. On the owner: refuses new work of every thread, waits until
+   * everything borrowed is back, and ends the pool. What begins later is refused with PoolClosedError. Waits at most 5 seconds, then goes
+   * all the same. Idempotent.
+   */
   end(): Promise<void>;
   readonly totalCount: number;
   readonly idleCount: number;

@@ -38,3 +38,13 @@ export function checkCall(method: unknown, args: unknown): void {
 export function checkBody(body: unknown): void {
   if (typeof body !== 'function') throw new TypeError(`body must be a function of the resource, not ${show(body)}`);
 }
+
+/**
+ * Throws TypeError for a promise, or another thenable, which a body that blocks cannot wait for. A builder's query is not begun by this; a
+ * promise that is rejected later is not unhandled.
+ */
+export function checkBlockingResult(value: unknown): void {
+  if (typeof (value as { then?: unknown } | null | undefined)?.then !== 'function') return;
+  if (value instanceof Promise) value.catch(() => {});
+  throw new TypeError('the body of useSync must not return a promise, as the resource is given back when it returns: use `use`');
+}

@@ -71,6 +71,10 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     );
   }
 
+  get acquireTimeout(): number {
+    return this.block.constants.acquireTimeout;
+  }
+
   // ── what differs
 
   abstract call<K extends MethodName<R>>(method: K, args: Arguments<R, K>, options?: AcquireOptions): Promise<Result<R, K>>;

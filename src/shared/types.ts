@@ -82,6 +82,8 @@ export type Result<R, K extends keyof R> = R[K] extends (...args: never[]) => in
 /** What every thread can do with a pool. R is what acquire hands out on that thread. */
 export interface ResourcePool<R> extends CircuitBreaker {
   readonly name: string;
+  /** Default `timeout` of acquire, in milliseconds. 0: for ever. */
+  readonly acquireTimeout: number;
   /**
    * Borrows a resource, waiting in one FIFO line over all threads.
    * Rejects with AcquireTimeoutError, PoolClosedError, ServiceUnavailableError (breaker INACTIVE, at once),

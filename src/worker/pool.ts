@@ -1,7 +1,7 @@
 /** A pool seen from a worker: hand-outs through shared memory, calls through a port. */
 import type { MessagePort } from 'node:worker_threads';
 import { throwIfAborted } from '../shared/abort-signals.ts';
-import { checkAcquireOptions, checkBody, checkCall } from '../shared/acquire-options.ts';
+import { checkAcquireOptions, checkBlockingResult, checkBody, checkCall } from '../shared/acquire-options.ts';
 import { type Sleeper, sleepInLine, TIMED_OUT } from '../shared/blocking.ts';
 import { Borrower } from '../shared/borrower.ts';
 import { now } from '../shared/clock.ts';
@@ -75,6 +75,10 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     };
   }
 
+  get attachment(): number {
+    return this.lending.me;
+  }
+
   // ── borrowing synchronously
 
   acquireSync(options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T> {
@@ -140,7 +144,9 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
             (error) => (overdue = error),
           );
     try {
-      return body(this.handOutSync(slot, caller));
+      const value = body(this.handOutSync(slot, caller));
+      checkBlockingResult(value);
+      return value;
     } finally {
       if (this.lending.serials[slot] === serial) {
         // A method still runs there, in a state that nobody knows.

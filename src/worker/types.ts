@@ -23,6 +23,8 @@ export interface AttachOptions {
 
 /** A pool seen from a thread that has attached to it. */
 export interface AttachedPool<T> extends ResourcePool<Remote<T>> {
+  /** The pool's number for this attachment, from 1: as its owner hears it in 'attach' and 'detach'. No other has it at the time. */
+  readonly attachment: number;
   /**
    * Blocks this thread (Atomics.wait), in the same line as everyone else. Throws what acquire rejects with. `timeout` in milliseconds; default: the pool's acquireTimeout.
    * While it sleeps, nothing else of this thread runs. If another acquire of this thread was granted meanwhile, the two change places.
@@ -34,8 +36,9 @@ export interface AttachedPool<T> extends ResourcePool<Remote<T>> {
    */
   tryAcquireSync(): SyncRemote<T> | null;
   /**
-   * acquireSync, run, release: also when `body` throws. A promise that the body returns is not waited for: use `use`. `timeout` is for all of it: a call in the body that
-   * has no answer by then throws CallTimeoutError, and the resource is destroyed. Without it, only the wait in line has a limit (the pool's acquireTimeout).
+   * acquireSync, run, release: also when `body` throws. TypeError if the body returns a promise or another thenable: use `use`. `timeout` is for all of it: a call
+   * in the body that has no answer by then throws CallTimeoutError, and the resource is destroyed. Without it, only the wait in line has a limit (the pool's
+   * acquireTimeout).
    */
   useSync<V>(body: (resource: SyncRemote<T>) => V, options?: Pick<AcquireOptions, 'timeout'>): V;
   /**
