@@ -47,16 +47,17 @@ function look(value: object, level: number, met: Set<object> | undefined): numbe
     if (left-- === 0) return DEEP;
   } else if (met.has(value)) return PLAIN;
   else met.add(value);
-  if (Array.isArray(value)) return isSparse(value) ? lookInto(value, level, met) : lookAlong(value, level, met);
-  if (ArrayBuffer.isView(value)) return isSpecial(value) ? VIEWS : PLAIN;
   if (!isPlain(value)) {
+    if (Array.isArray(value)) return isSparse(value) ? lookInto(value, level, met) : lookAlong(value, level, met);
+    if (ArrayBuffer.isView(value)) return isSpecial(value) ? VIEWS : PLAIN;
     if (value instanceof Date) return PLAIN;
     if (!hasFields(value) || types.isMap(value) || types.isSet(value) || types.isNativeError(value)) return lookInto(value, level, met);
   }
   let found = PLAIN;
+  // What is inherited is not cloned. To look at it, too, does no harm, and to ask each time takes longer.
   for (const key in value) {
     const child = (value as Record<string, unknown>)[key];
-    if (typeof child !== 'object' || child === null || !Object.hasOwn(value, key)) continue;
+    if (typeof child !== 'object' || child === null) continue;
     found |= look(child, level + 1, met);
     if (found >= DEEP) return DEEP;
   }
@@ -120,9 +121,9 @@ function hasFields(value: object): boolean {
   );
 }
 
-/** An array with more holes than elements is no list: it may be billions long. */
+/** It may be billions of holes long, and is gone through by its keys. */
 function isSparse(value: readonly unknown[]): boolean {
-  return value.length > 0 && !(0 in value && value.length - 1 in value);
+  return value.length > 10_000 && !(0 in value && value.length - 1 in value);
 }
 
 /** The objects that a clone of this one clones, too. */

@@ -227,7 +227,8 @@ export class Calls {
     if (atOnce || !this.#isGathering) this.flush();
     if (this.#isGathering) return;
     this.#isGathering = true;
-    queueMicrotask(this.#gathered);
+    // A third of what queueMicrotask costs.
+    NOW.then(this.#gathered);
   }
 
   readonly #gathered = (): void => {
@@ -396,6 +397,8 @@ export class Calls {
     return true;
   }
 }
+
+const NOW = Promise.resolve();
 
 /** Both ends are kept: a channel whose other end is collected is closed. */
 const PROBE = new MessageChannel();
