@@ -154,8 +154,8 @@ export class Members<T> {
       case LEAVE:
         return this.#leave(member);
       case ERRAND: {
-        const [, id, timeout, method, args] = request;
-        if (isId(id)) this.#errands.send(member, id, timeout, method, args);
+        const [, id, claim, method, args] = request;
+        if (isId(id)) this.#errands.send(member, id, claim, method, args);
         return;
       }
       case WITHDRAW:

@@ -39,9 +39,9 @@ export type Request =
   | readonly [type: typeof TRACE, slot: number, lease: number, stack: string]
   /** Detach: the thread has given everything back. */
   | readonly [type: typeof LEAVE]
-  /** Borrow something, call that method of it, give it back. No timeout: the pool's own. */
-  | readonly [type: typeof ERRAND, id: number, timeout: number | undefined, method: string, args: readonly unknown[]]
-  /** If that errand still waits in line, it need not any more. */
+  /** Borrow something, call that method of it, give it back. The claim (see there) of one whose caller does not wait for ever. */
+  | readonly [type: typeof ERRAND, id: number, claim: SharedArrayBuffer | undefined, method: string, args: readonly unknown[]]
+  /** That errand has been withdrawn by its claim: if it waits in line, it need not any more. Not answered. */
   | readonly [type: typeof WITHDRAW, id: number];
 
 // ── owner -> worker, in batches
@@ -52,7 +52,6 @@ export const FAILURE = 4;
 export const FACTORY_FAILURE = 5;
 export const SHARED = 6;
 export const FAREWELL = 7;
-export const WITHDRAWN = 8;
 
 export type Response =
   /** Attached, as this thread record. What has been shared so far follows as SHARED. */
@@ -66,6 +65,4 @@ export type Response =
   /** What workers get for this resource. Posted before it can be had. */
   | readonly [type: typeof SHARED, slot: number, generation: number, value: unknown]
   /** Detached, or the pool is no more. */
-  | readonly [type: typeof FAREWELL]
-  /** That errand has left the line, as it was asked to. */
-  | readonly [type: typeof WITHDRAWN, id: number];
+  | readonly [type: typeof FAREWELL];

@@ -1,14 +1,16 @@
 /** Remote calls as the caller sees them: a number for each, what to do with its answer, and the port they go through. */
+import { clearTimeout, setTimeout } from 'node:timers';
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { AbortSignals } from '../shared/abort-signals.ts';
 import type { Bells } from '../shared/bell.ts';
 import { SLICE } from '../shared/blocking.ts';
+import { Claim } from '../shared/claim.ts';
 import { now } from '../shared/clock.ts';
 import { CallTimeoutError, fromWire, isCloneable, RemoteCallError, show } from '../shared/errors.ts';
 import type { KeepAlive } from '../shared/keep-alive.ts';
 import type { Lending } from '../shared/lending.ts';
 import { NONE } from '../shared/line.ts';
-import { ANSWER, CALL, CALL_SYNC, ERRAND, FAILURE, type Request, type Response, WITHDRAW, WITHDRAWN } from '../shared/protocol.ts';
+import { ANSWER, CALL, CALL_SYNC, ERRAND, FAILURE, type Request, type Response, WITHDRAW } from '../shared/protocol.ts';
 
 /** How long a synchronous call watches its bell before it sleeps, in ms: an owner with nothing else to do answers within that. */
 const SPIN = 0.05;
@@ -20,6 +22,18 @@ interface PendingCall {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   readonly signal?: AbortSignal | undefined;
+  /** Of an errand with limits. */
+  readonly claim?: Claim | undefined;
+  readonly timer?: NodeJS.Timeout | undefined;
+}
+
+/** How long the caller of an errand waits for it to begin. */
+export interface Patience {
+  /** In ms; 0: for ever. */
+  readonly timeout: number;
+  readonly signal: AbortSignal | undefined;
+  /** The error for when that time is over. */
+  late(): unknown;
 }
 
 type Answer = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
@@ -33,7 +47,7 @@ export class Calls {
   /** Everything that is not an answer. */
   readonly #receive: (response: Response) => void;
   readonly #pending = new Map<number, PendingCall>();
-  readonly #signals = new AbortSignals((signal) => this.#withdraw(signal));
+  readonly #signals = new AbortSignals((signal) => this.#aborted(signal));
   readonly #lending: Lending;
   /** Calls of the present lease of each slot that have not been answered yet. */
   readonly underWay: Int32Array;
@@ -77,20 +91,28 @@ export class Calls {
   }
 
   /** On whatever the owner borrows for it. */
-  errand(method: string, args: readonly unknown[], timeout: number | undefined, signal: AbortSignal | undefined): Promise<unknown> {
+  errand(method: string, args: readonly unknown[], { timeout, signal, late }: Patience): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
-      this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal });
+      const claim = timeout > 0 || signal !== undefined ? new Claim() : undefined;
+      const timer = timeout > 0 ? setTimeout(() => this.#withdraw(id, late), timeout) : undefined;
+      this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal, claim, timer });
       this.#keepAlive.hold();
       if (signal !== undefined) this.#signals.use(signal);
       const own = [...args];
-      this.send([ERRAND, id, timeout, method, own], this.#isAlone() || !secure(own));
+      this.send([ERRAND, id, claim?.buffer, method, own], this.#isAlone() || !secure(own));
     });
   }
 
-  /** Whether they still wait in line the owner knows, and answers either way. */
-  #withdraw(signal: AbortSignal): void {
-    for (const [id, call] of this.#pending) if (call.signal === signal) this.send([WITHDRAW, id]);
+  #aborted(signal: AbortSignal): void {
+    for (const [id, call] of [...this.#pending]) if (call.signal === signal) this.#withdraw(id, () => signal.reason);
+  }
+
+  /** The owner may be busy, so it is not asked: by the claim either it has begun, and is waited for, or it never will. */
+  #withdraw(id: number, reason: () => unknown): void {
+    if (!this.#pending.get(id)?.claim?.withdraw()) return;
+    this.send([WITHDRAW, id], true);
+    this.#settle(id, { ok: false, error: reason() });
   }
 
   /**
@@ -235,9 +257,6 @@ export class Calls {
         case FAILURE:
           this.#settle(response[1], { ok: false, error: fromWire(response[2]) });
           break;
-        case WITHDRAWN:
-          this.#settle(response[1], { ok: false, error: this.#pending.get(response[1])?.signal?.reason });
-          break;
         default:
           this.#receive(response);
       }
@@ -256,6 +275,7 @@ export class Calls {
     this.#pending.delete(id);
     this.#keepAlive.letGo();
     if (call.signal !== undefined) this.#signals.letGo(call.signal);
+    if (call.timer !== undefined) clearTimeout(call.timer);
     if (call.slot !== NONE && this.#lending.serials[call.slot] === call.serial) this.underWay[call.slot]--;
     if (answer.ok) call.resolve(answer.value);
     else call.reject(answer.error);

@@ -237,7 +237,12 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     checkAcquireOptions(options);
     options?.signal?.throwIfAborted();
     this.assertOpen();
-    return this.calls.errand(method, args, options?.timeout, options?.signal) as Promise<Result<Remote<T>, K>>;
+    const timeout = options?.timeout ?? this.block.constants.acquireTimeout;
+    const late = (): Error => {
+      this.tally(TALLY_TIMED_OUT);
+      return this.timedOut(timeout);
+    };
+    return this.calls.errand(method, args, { timeout, signal: options?.signal, late }) as Promise<Result<Remote<T>, K>>;
   }
 
   #refuseCall(slot: number, serial: number, method: string): Error | undefined {

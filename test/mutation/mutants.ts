@@ -22,6 +22,12 @@ const within = (file: string, ...wrongs: readonly Wrong[]): Listed[] =>
 
 export const mutants: readonly Listed[] = [
   ...within(
+    'shared/claim.ts',
+    ['what was withdrawn begins', ', WAITING, BEGUN) === WAITING;', ', WITHDRAWN, BEGUN) !== BEGUN;'],
+    ['what has begun is withdrawn', ', WAITING, WITHDRAWN) === WAITING;', ', BEGUN, WITHDRAWN) !== WITHDRAWN;'],
+    ['a claim needs no whole word', 'buffer.byteLength >= Int32Array.BYTES_PER_ELEMENT', 'buffer.byteLength > 0'],
+  ),
+  ...within(
     'shared/slot.ts',
     ['a slot picked up loses its flag', 'this.swap(slot, word, lease | FLAG)) return 0;', 'this.swap(slot, word, lease)) return 0;'],
     ['a slot is taken without a flag', 'inState(idle, TAKEN, me) | FLAG', 'inState(idle, TAKEN, me)'],

@@ -33,6 +33,18 @@ export const planted: readonly Mutant[] = [
     '!this.#errands.has(member)) return this.#desk.giveBack(slot);',
     '!this.#errands.has(member)) return;',
   ),
+  mutant(
+    'an errand that was withdrawn keeps the slot',
+    'main/errands.ts',
+    'this.#over(member, errand);\n      return this.#desk.giveBack(slot);',
+    'this.#over(member, errand);\n      return;',
+  ),
+  mutant(
+    'an errand that was withdrawn runs',
+    'main/errands.ts',
+    'errand.claim !== undefined && !errand.claim.begin()',
+    'errand.claim !== undefined && errand.claim.begin() === undefined',
+  ),
   mutant('what a dead thread had is never unmade', 'main/pool.ts', "this.#stock.unmake(slot, 'orphaned');", ''),
   mutant(
     'the factory fails, and its place is not free',
