@@ -1,6 +1,7 @@
 /**
  * Who may import whom. src/shared is what all threads share and knows neither side; src/main and src/worker know src/shared and not each other, so that a
- * worker never loads the owner's code. Any further folder stands on the public entry points alone. No packages, no cycles, and only index.ts re-exports.
+ * worker never loads the owner's code. Any further folder stands on the public entry points alone, and on leaves. No packages, no cycles, and
+ * only index.ts re-exports.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
@@ -11,6 +12,8 @@ import { expect, test } from 'vitest';
 const src = fileURLToPath(new URL('../src/', import.meta.url));
 const CORE = ['shared', 'main', 'worker'];
 const ENTRIES = ['main/index.ts', 'worker/index.ts'];
+/** Pure functions and data that every folder may use: they import nothing. */
+const LEAVES = ['shared/option-names.ts', 'shared/foreign-options.ts'];
 /** What a further folder exports: to the owner, and to the other threads. */
 const WING_ENTRIES = ['main.ts', 'worker.ts'];
 
@@ -96,9 +99,11 @@ test.each(['main', 'worker'])('%s imports itself and shared', (folder) => {
   expectNone(imports.filter(({ from, to }) => folderOf(from) === folder && to !== undefined && ![folder, 'shared'].includes(folderOf(to))));
 });
 
-test('other folders import the entry points only', () => {
+test('leaves import nothing', () => expectNone(imports.filter(({ from }) => LEAVES.includes(from))));
+
+test('other folders import the entry points only, and leaves', () => {
   const others = imports.filter(({ from, to }) => !CORE.includes(folderOf(from)) && to !== undefined && folderOf(to) !== folderOf(from));
-  expectNone(others.filter(({ to }) => !ENTRIES.includes(to!)));
+  expectNone(others.filter(({ to }) => ![...ENTRIES, ...LEAVES].includes(to!)));
 });
 
 test('within another folder, nothing of the worker’s side meets the main side', () => {
@@ -111,11 +116,12 @@ test('within another folder, nothing of the worker’s side meets the main side'
   );
 });
 
-test('inside shared, each word has a file of its own that knows only the layout', () => {
+test('inside shared, each word has a file of its own that knows only the layout, and Node', () => {
   const words = ['slot', 'line', 'bell', 'state', 'tallies', 'histogram'].map((name) => `shared/${name}.ts`);
-  expectNone(imports.filter(({ from, to }) => words.includes(from) && to !== 'shared/layout.ts'));
-  for (const file of ['shared/layout.ts', 'shared/clock.ts'])
+  expectNone(imports.filter(({ from, to }) => words.includes(from) && to !== 'shared/layout.ts' && to !== 'shared/node.ts'));
+  for (const file of ['shared/layout.ts', 'shared/node.ts'])
     expectNone(imports.filter(({ from, to }) => from === file && to !== undefined));
+  expectNone(imports.filter(({ from, to }) => from === 'shared/clock.ts' && to !== 'shared/node.ts'));
 });
 
 test('there are no cycles, type imports included', () => {

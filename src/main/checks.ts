@@ -1,5 +1,6 @@
 /** Asking a hook about a resource, with a limit to its patience. */
 import { asError } from '../shared/errors.ts';
+import { clearTimeout, setTimeout } from '../shared/node.ts';
 
 /** Undefined: it passed. `silent`: the hook just said no, which is nothing to report. */
 export type Verdict = { readonly error: Error; readonly silent: boolean } | undefined;

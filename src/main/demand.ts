@@ -8,7 +8,8 @@ import type { ControlBlock } from '../shared/control-block.ts';
 import { asError } from '../shared/errors.ts';
 import { TALLY_FACTORY_FAILURES } from '../shared/layout.ts';
 import type { Lending } from '../shared/lending.ts';
-import { cellThread, MARK_TRIES, REASON_FACTORY, REASON_NOTHING, type Waiting } from '../shared/line.ts';
+import { cellThread, REASON_FACTORY, REASON_NOTHING, type Waiting } from '../shared/line.ts';
+import { clearTimeout, setTimeout } from '../shared/node.ts';
 import { EMPTY, IDLE, slotState } from '../shared/slot.ts';
 import { ACTIVE, breakerOf, guardsHandOuts, INACTIVE, isClosed, isDraining, isEvicting } from '../shared/state.ts';
 import { OWNER } from '../shared/threads.ts';
@@ -24,6 +25,8 @@ const LAST_BACKOFF = 30_000;
 export interface DemandEvents {
   /** The factory failed for a waiter; told before the waiter can know. */
   refused(thread: number, cell: number, ticket: number, thrown: unknown): void;
+  /** Not for that waiter after all: it was served first, or has left. */
+  spared(thread: number, cell: number, ticket: number): void;
   /** Something went wrong, and nobody waits for it. */
   failed(error: Error): void;
   changed(): void;
@@ -77,15 +80,16 @@ export class Demand<T> {
   #wantsMore(): boolean {
     // Moved meanwhile, by a hook or by another thread: then everybody is sent away, and nobody served.
     if (isEvicting(this.#block.state.load())) return false;
-    return this.#block.line.waiting() > this.#preparing.size && this.#guard.allowance(this.#underWay()) > 0;
+    return !this.#block.line.isShorterThan(this.#preparing.size + 1) && this.#guard.allowance(this.#underWay()) > 0;
   }
 
   /** Guarded: asks beforeAcquire about as many idle slots as there are waiters for. Each goes to whoever is first when it has passed. */
   #prepare(): void {
     const { slots } = this.#block;
     for (let slot = 0; slot < slots.count && this.#lending.hasWaiters(); slot++) {
+      if (slotState(slots.load(slot)) !== IDLE) continue;
       if (!this.#wantsMore()) return;
-      if (slotState(slots.load(slot)) !== IDLE || !slots.check(slot)) continue;
+      if (!slots.check(slot)) continue;
       this.#preparing.add(slot);
       const verdict = ask('beforeAcquire', this.#settings.beforeAcquire, this.#stock.resources.get(slot), this.#settings.checkTimeout);
       whenKnown(verdict, (known) => {
@@ -110,16 +114,16 @@ export class Demand<T> {
   #grow(): void {
     const { slots, line, state } = this.#block;
     for (let slot = 0; slot < slots.count; slot++) {
-      if (line.waiting() <= this.#underWay() || this.#guard.allowance(this.#underWay()) <= 0) return;
+      if (slotState(slots.load(slot)) !== EMPTY) continue;
+      if (line.isShorterThan(this.#underWay() + 1) || this.#guard.allowance(this.#underWay()) <= 0) return;
       if (isClosed(state.load()) || breakerOf(state.load()) === INACTIVE) return;
-      if (slotState(slots.load(slot)) === EMPTY && slots.reserve(slot)) this.#make(slot);
+      if (slots.reserve(slot)) this.#make(slot);
     }
   }
 
   /** Those in line who only try. */
   #tries(): Waiting[] {
-    const { line } = this.#block;
-    return this.#lending.hasWaiters() ? line.waiters().filter(({ cell }) => (line.mark(cell) & MARK_TRIES) !== 0) : [];
+    return this.#lending.hasWaiters() ? this.#block.line.trying() : [];
   }
 
   /**
@@ -131,10 +135,9 @@ export class Demand<T> {
     if (tries.length === 0) return;
     if (this.#block.census.isHandingOn()) return this.#lookAgain();
     const { line } = this.#block;
-    const left = line.waiters().slice(this.#underWay());
+    const underWay = this.#underWay();
     for (const { cell, word } of tries)
-      if (left.some((waiter) => waiter.cell === cell && waiter.word === word) && line.fail(cell, word, REASON_NOTHING))
-        this.#lending.wake(cellThread(word));
+      if (!line.isAmongFirst(cell, underWay) && line.fail(cell, word, REASON_NOTHING)) this.#lending.wake(cellThread(word));
     this.#lending.hasWaiters();
   }
 
@@ -193,12 +196,15 @@ export class Demand<T> {
       const first = this.#lending.first();
       if (first === undefined) return false;
       const { cell, word } = first;
+      const thread = cellThread(word);
       // Told before it can know that it was failed.
       const ticket = line.ticket(cell);
-      this.#tell.refused(cellThread(word), cell, ticket, error);
-      if (!line.fail(cell, word, REASON_FACTORY)) continue;
-      this.#lending.wake(cellThread(word));
-      return true;
+      this.#tell.refused(thread, cell, ticket, error);
+      if (line.fail(cell, word, REASON_FACTORY)) {
+        this.#lending.wake(thread);
+        return true;
+      }
+      this.#tell.spared(thread, cell, ticket);
     }
   }
 

@@ -1,11 +1,13 @@
 /**
- * Errands: calls for which the owner borrows, on behalf of a thread that need not be awake meanwhile. An errand is a message, and nothing of it is in shared
- * memory under its thread's number: while it waits and while it runs, the cell and the slot are the owner's.
+ * Errands: calls for which the owner borrows, on behalf of a thread that need not be awake meanwhile. An errand is a message: while it waits and while it runs, the
+ * cell and the slot are the owner's. A plain word beside the slot says for whom the owner has it, so that every thread can tell who holds what.
  */
 import { Claim } from '../shared/claim.ts';
 import { PoolClosedError, RemoteCallError, show, toWire } from '../shared/errors.ts';
+import { BEHALF_GONE } from '../shared/layout.ts';
 import type { Lending } from '../shared/lending.ts';
 import { NONE } from '../shared/line.ts';
+import { AbortController } from '../shared/node.ts';
 import { FAILURE } from '../shared/protocol.ts';
 import type { AcquireOptions } from '../shared/types.ts';
 import type { Member } from './member.ts';
@@ -15,9 +17,8 @@ import { isCall, NO_CALL } from './methods.ts';
 const ASKED_FOR = Symbol('asked for');
 
 export interface ErrandDesk {
-  /** A slot for the owner itself. Rejects with what acquire rejects with. */
-  /** `run` is called in the moment of the grant. */
-  borrow(options: AcquireOptions, run: (slot: number) => void): Promise<void>;
+  /** A slot for the owner, on behalf of that thread. `run` is called in the moment of the grant. Rejects with what acquire rejects with. */
+  borrow(options: AcquireOptions, run: (slot: number) => void, thread: number): Promise<void>;
   /** What to run on the resource in this slot. Throws RemoteCallError. */
   find(slot: number, method: string): (args: readonly unknown[]) => unknown;
   /** The owner's lease of a slot is over: the method has settled. */
@@ -37,24 +38,30 @@ interface Errand {
   readonly waiting: AbortController | undefined;
 }
 
+/** What a slot is out on. */
+export interface Running {
+  readonly member: Member;
+  readonly id: number;
+}
+
 export class Errands {
   readonly #pool: string;
   readonly #lending: Lending;
   readonly #desk: ErrandDesk;
   readonly #errands = new Map<Member, Map<number, Errand>>();
-  /** Slots that are out on errands: nobody else on the owner's thread has them to give back. */
-  readonly #slots: Uint8Array;
+  /** By slot, what is out on an errand, and for whom: nobody else on the owner's thread has it to give back. Not read from the shared word, which may be damaged. */
+  readonly #running: (Running | undefined)[];
 
   constructor(pool: string, lending: Lending, desk: ErrandDesk) {
     this.#pool = pool;
     this.#lending = lending;
     this.#desk = desk;
-    this.#slots = new Uint8Array(lending.leases.length);
+    this.#running = new Array(lending.leases.length).fill(undefined);
   }
 
-  /** Is this slot out on an errand? */
-  has(slot: number): boolean {
-    return this.#slots[slot] !== 0;
+  /** What this slot is out on, if it is out on an errand. */
+  on(slot: number): Running | undefined {
+    return this.#running[slot];
   }
 
   // ── on the way
@@ -73,23 +80,24 @@ export class Errands {
     this.#of(member).set(id, errand);
     if (slot !== NONE) return this.#run(member, errand, slot, method, args);
     const run = (granted: number): void => this.#run(member, errand, granted, method, args);
-    // Its caller has the limits.
-    this.#desk.borrow({ timeout: 0, signal: errand.waiting!.signal }, run).catch((error: unknown) => {
+    // Its caller keeps the limits.
+    this.#desk.borrow({ timeout: 0, signal: errand.waiting!.signal }, run, member.thread).catch((error: unknown) => {
       this.#over(member, errand);
       if (error !== ASKED_FOR) member.answer([FAILURE, id, toWire(error)], false, `${method}()`);
     });
   }
 
   #run(member: Member, errand: Errand, slot: number, method: string, args: readonly unknown[]): void {
-    // Granted in the very moment in which its thread went.
-    if (errand.waiting?.signal.aborted && !this.#errands.has(member)) return this.#desk.giveBack(slot);
-    if (errand.claim !== undefined && !errand.claim.begin()) {
+    // Granted in the very moment in which its thread went, or its caller withdrew it.
+    const hasGone = errand.waiting?.signal.aborted && !this.#errands.has(member);
+    if (hasGone || errand.claim?.begin() === false) {
       this.#over(member, errand);
       return this.#desk.giveBack(slot);
     }
     errand.slot = slot;
     errand.lease = this.#lending.leases[slot];
-    this.#slots[slot] = 1;
+    this.#running[slot] = { member, id: errand.id };
+    this.#lending.block.slots.actFor(slot, member.thread);
     member.run(errand.id, slot, errand.lease, `${method}()`, false, () => this.#desk.find(slot, method)(args));
     member.whenSettled(slot, errand.lease, () => this.#end(member, errand));
   }
@@ -99,7 +107,8 @@ export class Errands {
     if (errand.slot === NONE) return;
     const { slot } = errand;
     errand.slot = NONE;
-    this.#slots[slot] = 0;
+    this.#running[slot] = undefined;
+    this.#lending.block.slots.actFor(slot, 0);
     this.#over(member, errand);
     end(slot);
   }
@@ -143,6 +152,7 @@ export class Errands {
     for (const errand of errands.values()) {
       errand.waiting?.abort();
       if (errand.slot === NONE) continue;
+      this.#lending.block.slots.actFor(errand.slot, BEHALF_GONE);
       member.whenSettledOr(patience, errand.slot, errand.lease, (settled) => {
         if (!settled) this.#end(member, errand, this.#desk.orphan);
       });

@@ -1,5 +1,7 @@
 /** The pool's events. A listener that throws fails for itself: it is reported as uncaught, and the pool goes on. */
 import { EventEmitter } from 'node:events';
+import { show } from '../shared/errors.ts';
+import { process, setImmediate } from '../shared/node.ts';
 import type { PoolEvents } from './types.ts';
 
 export class Events<T> {
@@ -25,14 +27,26 @@ export class Events<T> {
     try {
       this.#emitter.emit(event, ...args);
     } catch (error) {
-      queueMicrotask(() => {
+      setImmediate(() => {
         throw error;
       });
     }
   }
 }
 
-/** An error of another realm (a vm context) is none for emitWarning. */
+/** Node takes errors of its own realm only: what comes from a vm context (all code in Jest does), or cannot be read, is told as text. */
 function warn(error: Error): void {
-  process.emitWarning(error instanceof Error ? error : new Error((error as Error).message, { cause: error }));
+  try {
+    process.emitWarning(error);
+  } catch {
+    process.emitWarning(textOf(error));
+  }
+}
+
+function textOf(error: Error): string {
+  try {
+    return String(error.stack ?? error);
+  } catch {
+    return show(error);
+  }
 }

@@ -1,5 +1,6 @@
 /** The owner's side of the circuit breaker: strategy, probes, and telling everybody of changes. */
 import { asError } from '../shared/errors.ts';
+import { clearInterval, setInterval } from '../shared/node.ts';
 import type { PoolState } from '../shared/state.ts';
 import { breakerOf, INACTIVE, RECOVERING } from '../shared/state.ts';
 import { type CircuitBreaker, CircuitBreakerState } from '../shared/types.ts';

@@ -1,4 +1,5 @@
 /** cenote: the pool on the thread that owns the resources. */
+import { messenger } from '../shared/attaching.ts';
 import { settingsOf } from './options.ts';
 import { OwnerPool } from './pool.ts';
 import type { Pool, PoolOptions } from './types.ts';
@@ -7,10 +8,12 @@ import type { Pool, PoolOptions } from './types.ts';
  * Creates a pool whose resources live on the calling thread.
  * Resolves once `min` resources exist. If the factory fails on the way, what was already made is destroyed
  * and the promise rejects with the factory's own error.
- * Rejects with TypeError / RangeError for bad options, naming the option and the value.
+ * Rejects with TypeError / RangeError for bad options, naming the option and the value; with PoolError on a Node.js that threads cannot attach on.
  */
 export async function createPool<T>(options: PoolOptions<T>): Promise<Pool<T>> {
-  const pool = new OwnerPool(settingsOf(options));
+  const settings = settingsOf(options);
+  messenger(settings.name);
+  const pool = new OwnerPool(settings);
   await pool.start();
   return pool;
 }

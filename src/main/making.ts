@@ -1,5 +1,6 @@
 /** Factory calls under way. */
 import { CreateTimeoutError, show } from '../shared/errors.ts';
+import { AbortController, clearTimeout, setTimeout } from '../shared/node.ts';
 import { isThenable } from './checks.ts';
 import type { Settings } from './options.ts';
 

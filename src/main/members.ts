@@ -4,7 +4,11 @@ import { asError, fromWire, PoolClosedError, PoolError, RemoteCallError, show, t
 import { TALLY_RECLAIMED } from '../shared/layout.ts';
 import type { Lending } from '../shared/lending.ts';
 import { NONE } from '../shared/line.ts';
+import { structuredClone } from '../shared/node.ts';
+import { asBuffers, DEEP, survey, withOwnBytes } from '../shared/parcel.ts';
 import {
+  ALONE,
+  type Buffers,
   CALL,
   CALL_SYNC,
   DESTROY,
@@ -15,6 +19,7 @@ import {
   RELEASE,
   type Request,
   SHARED,
+  SPARED,
   TRACE,
   WELCOME,
   WITHDRAW,
@@ -45,7 +50,7 @@ export interface MemberEvents {
   /** The slot is in hand: its borrower has gone, and nothing of it runs any more (or it may not be released). */
   orphaned(slot: number, release: boolean): void;
   /** A slot for an errand: borrowed by the owner. */
-  borrow(options: AcquireOptions, run: (slot: number) => void): Promise<void>;
+  borrow(options: AcquireOptions, run: (slot: number) => void, thread: number): Promise<void>;
   /** An errand has ended: by the method, or (its thread having died) before it. */
   back(slot: number): void;
   lost(slot: number): void;
@@ -58,8 +63,7 @@ export class Members<T> {
   readonly #events: MemberEvents;
   readonly #errands: Errands;
   readonly #members = new Map<number, Member>();
-  readonly #shared = new Map<number, { generation: number; value: unknown }>();
-  readonly #traces = new Map<number, { lease: number; stack: string }>();
+  readonly #shared = new Map<number, { generation: number; value: unknown; buffers: Buffers }>();
 
   constructor(settings: Settings<T>, lending: Lending, resources: Resources<T>, events: MemberEvents) {
     this.#settings = settings;
@@ -67,7 +71,7 @@ export class Members<T> {
     this.#resources = resources;
     this.#events = events;
     this.#errands = new Errands(settings.name, lending, {
-      borrow: (options, run) => events.borrow(options, run),
+      borrow: (options, run, thread) => events.borrow(options, run, thread),
       find: (slot, method) => this.#methodOf(slot, method),
       giveBack: (slot) => events.back(slot),
       orphan: (slot) => events.lost(slot),
@@ -76,14 +80,14 @@ export class Members<T> {
 
   /** Is this slot the owner's only for the sake of a thread? */
   isOnErrand(slot: number): boolean {
-    return this.#errands.has(slot);
+    return this.#errands.on(slot) !== undefined;
   }
 
   // ── coming
 
   /** Somebody knocks, with our end of a channel. Gives why it may not come in, if so. */
   admit(threadId: number, port: MessagePort): PoolError | undefined {
-    const { name, maxThreads } = this.#settings;
+    const { name, maxThreads, expose } = this.#settings;
     const { block } = this.#lending;
     if (isClosed(block.state.load())) return new PoolClosedError(`pool ${show(name)} is closed`, name);
     let copies = 0;
@@ -96,11 +100,12 @@ export class Members<T> {
     const member = new Member(name, thread, threadId, port, block.bells);
     this.#members.set(thread, member);
     port.on('message', (requests: unknown) => this.#receive(member, requests));
+    port.on('messageerror', () => member.unreadable());
     port.on('close', () => this.#gone(member));
     port.unref();
     port.postMessage([
-      [WELCOME, thread],
-      ...[...this.#shared].map(([slot, { generation, value }]) => [SHARED, slot, generation, value] as const),
+      [WELCOME, thread, expose && [...expose]],
+      ...[...this.#shared].map(([slot, { generation, value, buffers }]) => [SHARED, slot, generation, value, buffers] as const),
     ]);
     this.#events.attached(threadId);
     return undefined;
@@ -113,6 +118,7 @@ export class Members<T> {
    * ends its message, or a list with a billion holes would keep us busy; and once the thread has left, its number may be another's.
    */
   #receive(member: Member, requests: unknown): void {
+    member.expect(undefined);
     if (!Array.isArray(requests)) return;
     for (const request of requests as Request[]) {
       if (!Array.isArray(request) || this.#members.get(member.thread) !== member) return;
@@ -123,13 +129,15 @@ export class Members<T> {
   #answer(member: Member, request: Request): void {
     switch (request[0]) {
       case CALL: {
-        const [, first, slot, lease, name, calls] = request;
+        const [, first, slot, lease, name, calls, buffers] = request;
         if (!Array.isArray(calls) || !isId(first)) return;
+        asBuffers(buffers);
         for (const [index, args] of calls.entries()) if (!this.#call(member, first + index, slot, lease, name, args, false)) return;
         return;
       }
       case CALL_SYNC: {
-        const [, id, slot, lease, name, args] = request;
+        const [, id, slot, lease, name, args, buffers] = request;
+        asBuffers(buffers);
         if (isId(id)) this.#call(member, id, slot, lease, name, args, true);
         return;
       }
@@ -141,25 +149,31 @@ export class Members<T> {
         });
       }
       case DESTROY: {
-        const [, slot, lease, error] = request;
+        const [, slot, lease, error, buffers] = request;
+        asBuffers(buffers);
         // Ours from here on: if its thread dies meanwhile, it must not pass for an orphan that may be kept.
         if (!this.#holds(member, slot, lease) || !this.#lending.block.slots.seize(slot, lease)) return;
         return member.whenSettledOr(PATIENCE, slot, lease, () => this.#events.broken(slot, asError(fromWire(error))));
       }
       case TRACE: {
-        const [, slot, lease, stack] = request;
-        if (typeof stack === 'string' && this.#holds(member, slot, lease)) this.traced(slot, lease, stack);
-        return;
+        const [, question, stack] = request;
+        return member.told(question, typeof stack === 'string' ? stack : undefined);
       }
       case LEAVE:
         return this.#leave(member);
       case ERRAND: {
-        const [, id, claim, method, args] = request;
+        const [, id, claim, method, args, buffers] = request;
+        asBuffers(buffers);
         if (isId(id)) this.#errands.send(member, id, claim, method, args);
         return;
       }
       case WITHDRAW:
         return this.#errands.withdraw(member, request[1]);
+      case ALONE: {
+        const [, id, name] = request;
+        if (isId(id) && typeof name === 'string') member.expect({ id, name });
+        return;
+      }
     }
   }
 
@@ -198,30 +212,41 @@ export class Members<T> {
     this.#members.get(thread)?.tellFactoryFailure(cell, ticket, error);
   }
 
+  tellSpared(thread: number, cell: number, ticket: number): void {
+    this.#members.get(thread)?.send([SPARED, cell, ticket]);
+  }
+
   /** Workers get this resource's value before they can get its slot. Gives what is wrong with the value, if something is. */
   share(slot: number, generation: number, resource: T): Error | undefined {
     const { share } = this.#settings;
     if (share === undefined) return undefined;
-    let value: unknown;
+    const pool = this.#settings.name;
+    let shared: { generation: number; value: unknown; buffers: Buffers };
     try {
-      value = structuredClone(share(resource));
+      const buffers: Uint8Array[] = [];
+      const value = withOwnBytes(share(resource), buffers);
+      if ((survey(value) & DEEP) !== 0)
+        return new TypeError(`pool ${show(pool)}: share gave a value that is nested too deeply for every thread to read`);
+      shared = structuredClone({ generation, value, buffers });
     } catch (error) {
       return asError(error);
     }
-    this.#shared.set(slot, { generation, value });
-    for (const member of this.#members.values()) member.send([SHARED, slot, generation, value]);
+    this.#shared.set(slot, shared);
+    for (const member of this.#members.values()) member.send([SHARED, slot, generation, shared.value, shared.buffers]);
     return undefined;
   }
 
   // ── leak traces
 
-  traced(slot: number, lease: number, stack: string): void {
-    this.#traces.set(slot, { lease, stack });
-  }
-
-  trace(slot: number, lease: number): string | undefined {
-    const found = this.#traces.get(slot);
-    return found?.lease === lease ? found.stack : undefined;
+  /** Which thread has this lease, by itself or by an errand, and where it asked for it, if it says so in time. */
+  trace(slot: number, lease: number, thread: number, tell: (threadId: number, stack: string | undefined) => void): void {
+    const errand = this.#errands.on(slot);
+    const member = errand?.member ?? this.#members.get(thread);
+    // Only where the word was damaged: no thread has it.
+    if (member === undefined) return tell(this.#lending.block.threads.threadId(thread), undefined);
+    const then = (stack: string | undefined): void => tell(member.threadId, stack);
+    if (errand === undefined) member.where(slot, lease, then);
+    else member.where(NONE, errand.id, then);
   }
 
   // ── going

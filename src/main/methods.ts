@@ -1,4 +1,5 @@
 /** Which of a resource's methods a worker may call. */
+import { types } from 'node:util';
 
 /** Far more than any function takes (the stack ends before), and few enough to be spread out without harm: a list of holes costs its sender nothing. */
 const MOST_ARGUMENTS = 1_000_000;
@@ -9,18 +10,32 @@ export function isCall(method: unknown, args: unknown): boolean {
   return typeof method === 'string' && Array.isArray(args) && args.length <= MOST_ARGUMENTS;
 }
 
-/** The method, or undefined: not there, not exposed, or nobody's business. */
-export function findMethod(
-  resource: unknown,
-  name: string,
-  expose: ReadonlySet<string> | undefined,
-): ((...args: unknown[]) => unknown) | undefined {
+type Method = (...args: unknown[]) => unknown;
+
+/** The method, or undefined: not there, not exposed, or none of the resource's own (what every object and every function has). */
+export function findMethod(resource: unknown, name: string, expose: ReadonlySet<string> | undefined): Method | undefined {
   if (name === 'constructor' || name === '__proto__' || (expose !== undefined && !expose.has(name))) return undefined;
   for (let holder: object | null = Object(resource); holder !== null; holder = Object.getPrototypeOf(holder)) {
-    if (holder === Object.prototype || holder === Function.prototype) return undefined;
-    if (!Object.hasOwn(holder, name)) continue;
-    const method = (resource as Record<string, unknown>)[name];
-    return typeof method === 'function' ? (method as (...args: unknown[]) => unknown) : undefined;
+    // A Proxy (comlink's, a membrane) may make up its methods when it is asked for them. What it says of its properties and prototypes need not be true, nor end.
+    if (types.isProxy(holder)) return withoutBuiltIn(name, methodOf(resource, name));
+    if (isRoot(holder)) return undefined;
+    if (Object.hasOwn(holder, name)) return methodOf(resource, name);
   }
   return undefined;
+}
+
+function methodOf(resource: unknown, name: string): Method | undefined {
+  const method = (resource as Record<string, unknown>)[name];
+  return typeof method === 'function' ? (method as Method) : undefined;
+}
+
+/** Object.prototype or Function.prototype, of whatever realm. */
+function isRoot(holder: object): boolean {
+  if (typeof holder === 'function') return Object.hasOwn(holder, Symbol.hasInstance) && Object.hasOwn(holder, 'bind');
+  return Object.getPrototypeOf(holder) === null && Object.hasOwn(holder, '__lookupGetter__');
+}
+
+function withoutBuiltIn(name: string, method: Method | undefined): Method | undefined {
+  const isBuiltIn = [Object.prototype, Function.prototype].some((root) => (root as Record<string, unknown>)[name] === method);
+  return isBuiltIn ? undefined : method;
 }

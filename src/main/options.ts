@@ -1,7 +1,9 @@
 /** What createPool accepts: checked once, with every default filled in. */
 import { checkDuration } from '../shared/acquire-options.ts';
 import { show } from '../shared/errors.ts';
+import { foreignOptions, LATER } from '../shared/foreign-options.ts';
 import { MAX_CELLS, MAX_SLOTS, MAX_THREADS } from '../shared/layout.ts';
+import { checkNames, type OptionNames } from '../shared/option-names.ts';
 import type { CircuitBreakerStrategy, PoolOptions } from './types.ts';
 import { whole } from './whole.ts';
 
@@ -33,14 +35,24 @@ export interface Settings<T> {
   readonly share: ((resource: T) => unknown) | undefined;
 }
 
-/** By lower case. What we do not know is not ours to judge (options get spread and extended), but a slip of the shift key should not pass in silence. */
-const KNOWN = new Map(
-  [
-    ...['factory', 'destructor', 'healthcheck', 'beforeAcquire', 'beforeRelease', 'min', 'max', 'healthcheckInterval', 'name'],
-    ...['acquireTimeout', 'createTimeout', 'checkTimeout', 'idleTimeout', 'maxLifetime', 'maxUses', 'maxWaiting', 'maxThreads'],
-    ...['leakDetectionThreshold', 'orphans', 'recoveryProbes', 'circuitBreaker', 'expose', 'share'],
-  ].map((option) => [option.toLowerCase(), option]),
-);
+const OPTIONS = [
+  ...['factory', 'destructor', 'healthcheck', 'beforeAcquire', 'beforeRelease', 'min', 'max', 'healthcheckInterval', 'name'],
+  ...['acquireTimeout', 'createTimeout', 'checkTimeout', 'idleTimeout', 'maxLifetime', 'maxUses', 'maxWaiting', 'maxThreads'],
+  ...['leakDetectionThreshold', 'orphans', 'recoveryProbes', 'circuitBreaker', 'expose', 'share', 'strict'],
+];
+
+const OF_THE_FACTORY = ['connection', 'connectionString', 'onConnect', 'url', 'host', 'port', 'user', 'password', 'database', 'ssl'];
+const TO_THE_FACTORY = "what the factory needs is the factory's own. For PostgreSQL there is createPgPool, of cenote/pg";
+
+const NAMES: OptionNames = {
+  of: 'createPool',
+  options: OPTIONS,
+  others: {
+    ...foreignOptions(OPTIONS, TO_THE_FACTORY),
+    ...Object.fromEntries(OF_THE_FACTORY.map((name) => [name, TO_THE_FACTORY])),
+  },
+  later: LATER,
+};
 
 /** Every waiter needs a cell, and so does everybody who was granted something just now. */
 const MOST_WAITING = MAX_CELLS - MAX_SLOTS - MAX_THREADS - 1;
@@ -50,10 +62,7 @@ const LARGEST_WORD = 2_147_483_647;
 export function settingsOf<T>(options: PoolOptions<T>): Settings<T> {
   if (typeof options !== 'object' || options === null)
     throw new TypeError(`createPool takes an options object like { factory, max }, not ${show(options)}`);
-  for (const key of Object.keys(options)) {
-    const meant = KNOWN.get(key.toLowerCase());
-    if (meant !== undefined && meant !== key) throw new TypeError(`unknown option ${show(key)}: it is spelt ${meant}`);
-  }
+  checkNames(options, NAMES, isStrict(options.strict));
   if (typeof options.factory !== 'function')
     throw new TypeError(`factory must be a function that makes a resource, not ${show(options.factory)}`);
 
@@ -95,6 +104,11 @@ export function settingsOf<T>(options: PoolOptions<T>): Settings<T> {
     expose: names(options.expose),
     share: hook('share', options.share),
   };
+}
+
+function isStrict(strict: unknown): boolean {
+  if (strict !== undefined && typeof strict !== 'boolean') throw new TypeError(`strict must be true or false, not ${show(strict)}`);
+  return strict ?? true;
 }
 
 /** Whole milliseconds: fractions are rounded up, so that a small limit does not become none. */

@@ -2,14 +2,15 @@
  * The pool on its owner's thread. Everything that happens to slots off the fast path happens in `turn`: one pass over what is there, run
  * whenever something may have changed, and right however often it runs. The files beside this one each know one thing; this one knows the order.
  */
-import { randomInt } from 'node:crypto';
 import { threadId } from 'node:worker_threads';
 import { checkCall, checkDuration } from '../shared/acquire-options.ts';
 import { Borrower, reasonToDestroy } from '../shared/borrower.ts';
 import { ControlBlock } from '../shared/control-block.ts';
-import { asError, PoolClosedError, RemoteCallError, show } from '../shared/errors.ts';
+import { asError, PoolClosedError, PoolError, RemoteCallError, show } from '../shared/errors.ts';
 import { FEATURE_SHARE, FEATURE_TRACE, TALLY_FACTORY_FAILURES } from '../shared/layout.ts';
 import { NONE, REASON_CLOSED, REASON_UNAVAILABLE } from '../shared/line.ts';
+import { clearTimeout, setTimeout } from '../shared/node.ts';
+import { checkFew } from '../shared/option-names.ts';
 import { CREATING, EMPTY, FOUND_IDLE, IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/slot.ts';
 import { breakerOf, CLOSED, DRAINING, HAND_OUTS_GUARDED, INACTIVE, isClosed, isDraining, RETURNS_GUARDED } from '../shared/state.ts';
 import { OWNER } from '../shared/threads.ts';
@@ -21,7 +22,7 @@ import { Guard } from './guard.ts';
 import { Members } from './members.ts';
 import { findMethod } from './methods.ts';
 import { checkStrategy, type Settings } from './options.ts';
-import { closeDoor, openDoor } from './registry.ts';
+import { closeDoor, newPoolId, openDoor } from './registry.ts';
 import type { Resources } from './resources.ts';
 import { Stock } from './stock.ts';
 import type { CircuitBreakerStrategy, Pool, PoolEvents } from './types.ts';
@@ -37,7 +38,6 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   readonly #guard: Guard;
   readonly #demand: Demand<T>;
   readonly #timetable: Timetable;
-  readonly #factoryErrors = new Map<number, { ticket: number; error: unknown }>();
   #imposed = 0;
   #turning = false;
   #again = false;
@@ -50,7 +50,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   constructor(settings: Settings<T>) {
     const block = ControlBlock.create({
-      poolId: randomInt(1, 2 ** 31),
+      poolId: newPoolId(),
       min: settings.min,
       max: settings.max,
       maxThreads: settings.maxThreads,
@@ -80,7 +80,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       returned: (slot) => this.#takeBack(slot),
       broken: (slot, error) => this.#discard(slot, error),
       orphaned: (slot, release) => this.#orphaned(slot, release),
-      borrow: (options, run) => this.borrow(options, run),
+      borrow: (options, run, thread) => this.borrow(options, run, thread),
       back: (slot) => this.giveBack(slot),
       lost: (slot) => {
         if (this.block.slots.seize(slot, this.lending.forget(slot))) this.#orphaned(slot, false);
@@ -88,8 +88,12 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     });
     this.#demand = new Demand(settings, this.lending, this.#stock, this.#guard, {
       refused: (thread, cell, ticket, error) => {
-        if (thread === OWNER) this.#factoryErrors.set(cell, { ticket, error });
+        if (thread === OWNER) this.factoryErrors.set(cell, ticket, error);
         else this.#members.tellFactoryFailure(thread, cell, ticket, error);
+      },
+      spared: (thread, cell, ticket) => {
+        if (thread === OWNER) this.factoryErrors.delete(cell, ticket);
+        else this.#members.tellSpared(thread, cell, ticket);
       },
       failed: (error) => this.#events.emit('error', error),
       changed: () => this.called(),
@@ -214,12 +218,6 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   #passes(verdict: Verdict): boolean {
     if (verdict !== undefined && !verdict.silent) this.#events.emit('error', verdict.error);
     return verdict === undefined;
-  }
-
-  protected override factoryError(cell: number, ticket: number): unknown {
-    const found = this.#factoryErrors.get(cell);
-    this.#factoryErrors.delete(cell);
-    return found?.ticket === ticket ? found.error : new PoolClosedError(`pool ${show(this.name)}: the factory failed`, this.name);
   }
 
   // ── taking back
@@ -347,8 +345,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   drain(options: { timeout?: number | undefined } = {}): Promise<void> {
     try {
-      if (typeof options !== 'object' || options === null)
-        throw new TypeError(`drain takes options like { timeout }, not ${show(options)}`);
+      checkFew(options, { of: 'drain', options: ['timeout'], others: { timeoutMillis: 'use timeout, in milliseconds' } });
       if (options.timeout !== undefined) checkDuration('timeout', options.timeout);
     } catch (error) {
       return Promise.reject(error);
@@ -383,13 +380,27 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   protected override handOut(slot: number): T {
     const resource = this.#resources.get(slot);
-    return resource === undefined || this.traced ? this.#handOutSpecially(slot, resource) : resource;
+    return resource === undefined || this.traces !== undefined || this.#resources.hadProxies
+      ? this.#handOutSpecially(slot, resource)
+      : resource;
   }
 
   #handOutSpecially(slot: number, resource: T | undefined): T {
     if (resource === undefined) throw this.#nothingIn(slot);
-    this.#members.traced(slot, this.lending.leases[slot], new Error('borrowed here').stack ?? '');
+    this.#assertAnswers(slot, resource);
+    this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     return resource;
+  }
+
+  /** A promise asks what it is resolved with for its `then`. A Proxy that throws there (revoked, released by comlink) would reach no borrower, and never come back. */
+  #assertAnswers(slot: number, resource: T): void {
+    try {
+      void (resource as { then?: unknown }).then;
+    } catch (cause) {
+      this.giveUp(slot, asError(cause));
+      const why = 'the resource that was to be handed out is a Proxy that does not answer any more. It has been destroyed';
+      throw new PoolError(`pool ${show(this.name)}: ${why}`, this.name, { cause });
+    }
   }
 
   #nothingIn(slot: number): Error {
@@ -430,7 +441,8 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   override async call<K extends MethodName<T>>(method: K, args: Arguments<T, K>, options?: AcquireOptions): Promise<Result<T, K>> {
     checkCall(method, args);
-    return this.use((resource) => {
+    // Awaited, so that a leak's stack goes on to who has called this.
+    return await this.use((resource) => {
       const found = findMethod(resource, method, undefined);
       if (found === undefined)
         throw new RemoteCallError(`pool ${show(this.name)}: ${method}() is not a method of ${show(resource)}`, this.name);
@@ -439,8 +451,10 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   }
 
   #leaking(slot: number, lease: number, thread: number, heldFor: number): void {
-    const stack = this.#members.trace(slot, lease);
-    this.#events.emit('leak', { threadId: this.block.threads.threadId(thread), heldFor, ...(stack === undefined ? {} : { stack }) });
+    const tell = (threadId: number, stack: string | undefined): void =>
+      this.#events.emit('leak', { threadId, heldFor, ...(stack === undefined ? {} : { stack }) });
+    if (thread === OWNER && !this.#members.isOnErrand(slot)) tell(threadId, this.traces?.stackOf(slot, lease));
+    else this.#members.trace(slot, lease, thread, tell);
   }
 
   // ── breaker and events

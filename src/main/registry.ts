@@ -2,22 +2,34 @@
  * Where threads that want to attach knock: one listener per thread for all pools that the thread owns.
  * It stays when the last pool has ended, so that a late knock is answered and not left waiting.
  */
+import { randomInt } from 'node:crypto';
+import { types } from 'node:util';
 import { MessagePort } from 'node:worker_threads';
 import { ControlBlock } from '../shared/control-block.ts';
 import { PoolClosedError, type PoolError, show, toWire } from '../shared/errors.ts';
+import { process } from '../shared/node.ts';
 import { KNOCK, type Knock, REFUSED } from '../shared/protocol.ts';
 import { isClosed } from '../shared/state.ts';
 
 /** Lets a thread in, or says why not. */
 type Door = (threadId: number, port: MessagePort) => PoolError | undefined;
 
-/** Pools that have not ended. Ids that are not here belong to one that has, or to another copy of this module. */
+/** Pools that have not ended, by their number. Numbers that are not here belong to one that has, or to another copy of this module. */
 const doors = new Map<number, Door>();
-let isListening = false;
+/** Where Node emits the message; its types do not know it. */
+const owner: NodeJS.EventEmitter = process;
+
+/** A number that no pool of this thread has. Drawn, as another copy of this module counts for itself. */
+export function newPoolId(): number {
+  for (;;) {
+    const poolId = randomInt(1, 2 ** 31);
+    if (!doors.has(poolId)) return poolId;
+  }
+}
 
 export function openDoor(poolId: number, door: Door): void {
-  if (!isListening) process.on('workerMessage', heard);
-  isListening = true;
+  // Ahead of the program's own listeners: one that throws keeps a message from those behind it.
+  if (!owner.listeners('workerMessage').includes(heard)) owner.prependListener('workerMessage', heard);
   doors.set(poolId, door);
 }
 
@@ -37,7 +49,7 @@ function heard(message: unknown, source: number): void {
 
 /** A pool that has ended is closed, and its block says so, whoever's it was. No need to remember it. Undefined: it may be another copy's of this module. */
 function refusalOf({ name, buffer }: Knock): PoolError | undefined {
-  const block = buffer instanceof SharedArrayBuffer ? ControlBlock.open(buffer) : undefined;
+  const block = types.isSharedArrayBuffer(buffer) ? ControlBlock.open(buffer) : undefined;
   const isEnded = block instanceof ControlBlock && isClosed(block.state.load());
   return isEnded ? new PoolClosedError(`pool ${show(name)} is closed`, name) : undefined;
 }

@@ -1,10 +1,14 @@
 /** What is in the slots: known to the owner alone. */
+import { types } from 'node:util';
 import { NONE } from '../shared/line.ts';
+import { clearTimeout, setTimeout } from '../shared/node.ts';
 
 export class Resources<T> {
   readonly #bySlot: (T | undefined)[];
   readonly #slots = new Map<T, number>();
   readonly #retirement = new Map<number, NodeJS.Timeout>();
+  /** Has any of them been a Proxy? Such a resource may cease to answer altogether. */
+  hadProxies = false;
 
   constructor(count: number) {
     this.#bySlot = new Array<T | undefined>(count).fill(undefined);
@@ -13,6 +17,7 @@ export class Resources<T> {
   put(slot: number, resource: T): void {
     this.#bySlot[slot] = resource;
     this.#slots.set(resource, slot);
+    this.hadProxies ||= types.isProxy(resource);
   }
 
   /** The slot must have one. */

@@ -42,7 +42,7 @@ export interface PoolOptions<T> {
   maxWaiting?: number | undefined;
   /** Most threads attached at once, the owner not counted. Default 64, at most 1022. */
   maxThreads?: number | undefined;
-  /** Warn ('leak' event, with the stack of the acquire) when a resource is out for longer. Default 0: off. On, it makes every hand-out slower: each takes a stack trace. */
+  /** Warn ('leak' event, with the stack of the acquire) when a resource is out for longer. Default 0: off. On, it makes every hand-out slower: each takes a stack trace, which stays on its thread. */
   leakDetectionThreshold?: number | undefined;
   /** What becomes of a resource whose borrower thread died. Default 'destroy': its state is unknown. One whose call is still running a second later is destroyed in any case. */
   orphans?: 'destroy' | 'release' | undefined;
@@ -58,6 +58,11 @@ export interface PoolOptions<T> {
    * distinct: release(value) finds the resource by it. A throw, or a value that cannot be cloned, counts as a failure of the factory.
    */
   share?: ((resource: T) => unknown) | undefined;
+  /**
+   * What a name that no pool knows means: a TypeError that names the nearest one (`idleTimeoutMillis`: idleTimeout). false: it is ignored, but for
+   * wrong capitals. Default true. A name whose value is undefined is not given. Options of acquire are not looked at.
+   */
+  strict?: boolean | undefined;
 }
 
 export interface Pool<T> extends ResourcePool<T>, AsyncDisposable {
@@ -91,6 +96,10 @@ export interface PoolEvents<T> {
   attach: [threadId: number];
   /** `reclaimed`: resources taken back from a thread that died. */
   detach: [threadId: number, reclaimed: number];
+  /**
+   * Once for each hand-out that is out for longer than `leakDetectionThreshold`. `threadId` is the thread that borrowed it, or whose `pool.call` it runs; `stack` says where. The
+   * owner asks that thread for it, so the event comes when it has answered; after two seconds, or if the thread has gone, it comes without a stack.
+   */
   leak: [{ threadId: number; heldFor: number; stack?: string }];
   /** Something went wrong where nobody waits: a destructor, a hook, a strategy, a background creation. Without a listener: a process warning, never a crash. */
   error: [error: Error];

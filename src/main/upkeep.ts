@@ -1,6 +1,7 @@
 /** What the owner does on its own time: health checks, idle and old resources, borrowers that take too long. No timer of it keeps the process alive. */
 import { now, since } from '../shared/clock.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
+import { clearInterval, setInterval } from '../shared/node.ts';
 import { CHECKING, IDLE, LEASED, leaseOf, slotState, slotThread } from '../shared/slot.ts';
 
 /** Shortest and longest pause between two looks at the slots, in ms. */

@@ -1,17 +1,31 @@
 /** What transactions say to the server, and what they make of its answers: the same for those that block and those that do not. */
+import { checkFew, type OptionNames } from '../shared/option-names.ts';
 import { sqlState } from './database-error.ts';
 import { resultOf } from './hold.ts';
 import type { Answer } from './protocol.ts';
 import type { Question } from './question.ts';
 import type { TransactionOptions } from './types.ts';
 
+const NAMES: OptionNames = {
+  of: 'a transaction',
+  options: ['isolation', 'readOnly', 'deferrable', 'retries', 'timeout', 'signal'],
+  others: {
+    isolationLevel: 'use isolation',
+    accessMode: 'use readOnly, true or false',
+    maxRetries: 'use retries',
+    maxWait: 'use timeout, in milliseconds, for the wait in line',
+  },
+};
+
 const ISOLATION = ['read committed', 'repeatable read', 'serializable'];
 
 export function checkTransaction(body: unknown, options: TransactionOptions): void {
   if (typeof body !== 'function') throw new TypeError(`a transaction takes a function, not ${String(body)}`);
-  if (typeof options !== 'object' || options === null)
-    throw new TypeError(`transaction options must be an object like { isolation, retries }`);
+  checkFew(options, NAMES);
   const { isolation, retries } = options;
+  for (const name of ['readOnly', 'deferrable'] as const)
+    if (options[name] !== undefined && typeof options[name] !== 'boolean')
+      throw new TypeError(`${name} must be true or false, not ${String(options[name])}`);
   if (isolation !== undefined && !ISOLATION.includes(isolation))
     throw new TypeError(`isolation must be 'read committed', 'repeatable read' or 'serializable', not ${JSON.stringify(isolation)}`);
   if (retries !== undefined && !(Number.isInteger(retries) && retries >= 0))
@@ -62,7 +76,10 @@ export class TransactionRolledBackError extends Error {
   }
 
   static {
-    TransactionRolledBackError.prototype.name = 'TransactionRolledBackError';
+    // Not by assignment: where Error.prototype is frozen, that would throw. As text, since a minifier renames classes.
+    const name = { value: 'TransactionRolledBackError', configurable: true, writable: true };
+    Object.defineProperty(TransactionRolledBackError, 'name', name);
+    Object.defineProperty(TransactionRolledBackError.prototype, 'name', name);
   }
 }
 

@@ -9,6 +9,7 @@ import { isSubmission, refuseSubmission, submitTo } from './submission.ts';
 import type { QueryCallback, Submission, PgClient as Type } from './types.ts';
 
 export class PgClient extends EventEmitter implements Type {
+  static override readonly name: string = 'PgClient';
   readonly #hold: Hold;
   readonly #giveBack: (destroy: Error | undefined) => void;
   readonly #assertInside: () => void;

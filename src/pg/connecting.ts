@@ -3,6 +3,7 @@ import type { Client, ClientConfig, QueryConfig } from 'pg';
 import { type ConnectionSettings, secretsOf, withoutSecrets } from './connection-settings.ts';
 import { DatabaseError } from './database-error.ts';
 import { internals } from './driver.ts';
+import { assertDriverVersion, NEEDED } from './driver-version.ts';
 import { endClient } from './ending.ts';
 
 type Driver = typeof import('pg');
@@ -22,6 +23,7 @@ export interface Connected {
 
 /** The driver, or an error that says how to get it. */
 export async function loadDriver(): Promise<Driver> {
+  assertDriverVersion();
   try {
     const module = (await import('pg')) as Driver & { default?: Driver };
     const driver = module.default ?? module;
@@ -29,7 +31,7 @@ export async function loadDriver(): Promise<Driver> {
     if (driver.DatabaseError !== undefined) Object.setPrototypeOf(DatabaseError.prototype, driver.DatabaseError.prototype);
     return driver;
   } catch (cause) {
-    throw new Error('cenote/pg needs the package pg, version 8, beside it: npm install pg', { cause });
+    throw new Error(`cenote/pg needs ${NEEDED} beside it: npm install pg@8`, { cause });
   }
 }
 

@@ -13,7 +13,9 @@ export class DatabaseError extends Error {
   }
 
   static {
-    DatabaseError.prototype.name = 'error';
+    // Not by assignment: where Error.prototype is frozen, that would throw. As text, since a minifier renames classes.
+    Object.defineProperty(DatabaseError, 'name', { value: 'DatabaseError', configurable: true });
+    Object.defineProperty(DatabaseError.prototype, 'name', { value: 'error', configurable: true, writable: true });
   }
 }
 

@@ -5,6 +5,7 @@ import { PgClient } from './client.ts';
 import { connect, loadDriver } from './connecting.ts';
 import { ConnectionSettings } from './connection-settings.ts';
 import { Hold, type RemoteSession, type Sessions } from './hold.ts';
+import { checked } from './options.ts';
 import { PgPool as BasePool } from './pool.ts';
 import { Session, type SessionSettings } from './session.ts';
 import type { PgOwnerPool, PgPoolOptions } from './types.ts';
@@ -27,7 +28,7 @@ export type {
  * Rejects with TypeError / RangeError for bad options, and with what connecting failed with if `min` connections could not be made.
  */
 export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool> {
-  const { connection, onConnect, statementCacheSize, reset, ...rest } = checked(options);
+  const { connection, onConnect, statementCacheSize, reset, rest } = checked(options);
   const settings = new ConnectionSettings(connection, rest.name ?? 'pool');
   const driver = await loadDriver();
   const sessionSettings: SessionSettings = {
@@ -61,31 +62,12 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
   return owner;
 }
 
-/** What makes the resources is ours, whatever is given. */
-const OURS = ['factory', 'destructor', 'healthcheck', 'beforeAcquire', 'beforeRelease', 'expose', 'share'];
-
-function checked(options: PgPoolOptions): PgPoolOptions {
-  if (typeof options !== 'object' || options === null) throw new TypeError('createPgPool takes an options object like { connection, max }');
-  for (const name of OURS)
-    if ((options as unknown as Record<string, unknown>)[name] !== undefined)
-      throw new TypeError(
-        `${name} is not an option of createPgPool: it makes, checks and resets connections itself (see onConnect and reset)`,
-      );
-  const { statementCacheSize: size, reset, onConnect, connection } = options;
-  if (size !== undefined && !(Number.isInteger(size) && size >= 0))
-    throw new RangeError(`statementCacheSize must be a whole number from 0, not ${String(size)}`);
-  if (reset !== undefined && reset !== 'auto' && reset !== 'always' && reset !== 'never')
-    throw new TypeError(`reset must be 'auto', 'always' or 'never', not ${JSON.stringify(reset)}`);
-  if (onConnect !== undefined && typeof onConnect !== 'function') throw new TypeError('onConnect must be a function of the new client');
-  if (connection === undefined)
-    throw new TypeError('connection is missing: a connection string, an object like { host, user, password }, or a function');
-  return options;
-}
-
 /** How long `end` waits for what is borrowed, in ms. After that it closes the pool under it: what is out stays usable, and is ended when it comes back. */
 const PATIENCE = 5000;
 
 class PgPool extends BasePool implements PgOwnerPool {
+  /** Looked at by libraries (Drizzle, rate-limiter-flexible), and to be had after a minifier, too. */
+  static override readonly name: string = 'PgPool';
   readonly #pool: Pool<Session>;
   /** A connection is made and lost on behalf of whoever asked just then: a listener is not to find itself in their transaction. */
   readonly #outside = AsyncLocalStorage.snapshot();

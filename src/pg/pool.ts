@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import { inspect } from 'node:util';
 import type { QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, QueryResultRow } from 'pg';
+import { checkFew, type OptionNames } from '../shared/option-names.ts';
 import type { AcquireOptions } from '../worker/index.ts';
 import { checkTransaction } from './begin.ts';
 import { hello } from './borrowing.ts';
@@ -17,7 +18,10 @@ import type { QueryCallback, TransactionOptions, PgPool as Type } from './types.
 
 type ConnectCallback = (error: Error | undefined, client: PgClient | undefined, release: (destroy?: boolean | Error) => void) => void;
 
+const ITERATE_OPTIONS: OptionNames = { of: 'iterate', options: ['batchSize'], others: { highWaterMark: 'use batchSize' } };
+
 export abstract class PgPool extends EventEmitter implements Type {
+  static override readonly name: string = 'PgPool';
   protected readonly sessions: Sessions;
   readonly #places = new AsyncLocalStorage<Place>();
   /** What this thread has borrowed and not given back. */
@@ -159,6 +163,7 @@ export abstract class PgPool extends EventEmitter implements Type {
   }
 
   iterate<R = any>(text: string, values?: readonly unknown[], options: { batchSize?: number } = {}): AsyncIterableIterator<R> {
+    checkFew(options, ITERATE_OPTIONS);
     const { batchSize = 100 } = options;
     if (!Number.isInteger(batchSize) || batchSize < 1)
       throw new RangeError(`batchSize must be a whole number from 1, not ${String(batchSize)}`);

@@ -23,6 +23,8 @@ import { Place } from './transaction.ts';
 import type { PgSync, PgSyncClient, PgPool as PoolType, TransactionOptions } from './types.ts';
 
 export class PgPool extends BasePool implements PoolType, PgSync {
+  /** See the owner's. */
+  static override readonly name: string = 'PgPool';
   readonly #attached: AttachedPool<SessionMethods>;
   #deadline = Number.POSITIVE_INFINITY;
 

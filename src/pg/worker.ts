@@ -1,5 +1,5 @@
 /** cenote/pg/worker: the connections as seen from every thread but the owner's. Loads neither pg nor anything of the owner's. */
-import { type AttachedPool, attachPool, type PoolHandle } from '../worker/index.ts';
+import { type AttachedPool, type AttachOptions, attachPool, type PoolHandle } from '../worker/index.ts';
 import type { SessionMethods } from './protocol.ts';
 import { PgPool } from './sync.ts';
 import type { PgSync, PgPool as Type } from './types.ts';
@@ -11,10 +11,11 @@ const pools = new WeakMap<AttachedPool<SessionMethods>, PgPool>();
 
 /**
  * Joins a pool that createPgPool has made, from any thread of the process. Idempotent: the same handle gives the same pool on the same thread.
- * Rejects as attachPool does: TypeError for something that is no handle, PoolClosedError for a pool that is closed or whose owner is gone ...
+ * Rejects as attachPool does: TypeError for something that is no handle, PoolClosedError for a pool that is closed or whose owner is gone ... `options` are
+ * those of attachPool: `timeout` and `signal` limit the wait for an owner that is busy.
  */
-export async function attachPgPool(handle: PoolHandle<unknown>): Promise<Type & PgSync> {
-  const attached = await attachPool(handle as PoolHandle<SessionMethods>);
+export async function attachPgPool(handle: PoolHandle<unknown>, options?: AttachOptions): Promise<Type & PgSync> {
+  const attached = await attachPool(handle as PoolHandle<SessionMethods>, options);
   let pool = pools.get(attached);
   if (pool === undefined) {
     pool = new PgPool(attached);

@@ -13,6 +13,7 @@
  * 30 bits of rings: a thread would have to be rung a multiple of 2^30 times between one read and the next instruction.
  */
 import { THREAD_BELL, THREAD_STRIDE } from './layout.ts';
+import { queueMicrotask } from './node.ts';
 
 const SLEEPING = 1;
 const LISTENING = 2;

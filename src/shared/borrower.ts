@@ -1,5 +1,6 @@
 /** What every thread can do with a pool; the owner and the workers differ only in what they hand out. */
 import { inspect } from 'node:util';
+import { throwIfAborted } from './abort-signals.ts';
 import { checkAcquireOptions, checkBody } from './acquire-options.ts';
 import { now } from './clock.ts';
 import type { ControlBlock } from './control-block.ts';
@@ -14,6 +15,7 @@ import {
   ServiceUnavailableError,
   show,
 } from './errors.ts';
+import { FactoryErrors } from './factory-errors.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { FEATURE_TRACE, TALLY_REJECTED } from './layout.ts';
 import { isServed, Lending, PENDING, reasonOf } from './lending.ts';
@@ -21,6 +23,7 @@ import { limited } from './limited.ts';
 import { MARK_TRIES, NONE, REASON_CLOSED, REASON_FACTORY, REASON_UNAVAILABLE } from './line.ts';
 import { ACTIVE, breakerOf, INACTIVE, isClosed, isDraining, isRefusing, RECOVERING } from './state.ts';
 import { figuresOf } from './stats.ts';
+import { Traces } from './traces.ts';
 import {
   type AcquireOptions,
   type Arguments,
@@ -45,13 +48,14 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   protected readonly waiters: Waiters;
   protected readonly doorbell: Doorbell;
   protected readonly keepAlive = new KeepAlive();
-  /** Is it remembered who has borrowed what? */
-  protected readonly traced: boolean;
+  protected readonly factoryErrors = new FactoryErrors();
+  /** Where this thread has borrowed what, if that is to be remembered. */
+  protected readonly traces: Traces | undefined;
 
   protected constructor(name: string, block: ControlBlock, me: number) {
     this.name = name;
     this.block = block;
-    this.traced = (block.constants.features & FEATURE_TRACE) !== 0;
+    this.traces = (block.constants.features & FEATURE_TRACE) === 0 ? undefined : new Traces(block.slots.count);
     this.lending = new Lending(block, me, {
       served: () => this.waiters.pollSoon(),
       called: () => this.called(),
@@ -59,7 +63,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     });
     this.waiters = new Waiters(this.lending, this.keepAlive, {
       refusal: (reason, cell, ticket) => this.refusal(reason, cell, ticket),
-      timedOut: (timeout) => this.timedOut(timeout),
+      timedOut: (timeout, thread) => this.timedOut(timeout, thread),
     });
     this.doorbell = new Doorbell(
       block.bells,
@@ -81,8 +85,6 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   protected abstract giveBack(slot: number): void;
   /** Ends the lease of a slot whose resource is broken. */
   protected abstract giveUp(slot: number, error: Error): void;
-  /** The factory's error for one of our waiters. */
-  protected abstract factoryError(cell: number, ticket: number): unknown;
   /** Why this thread takes no part any more (detached, or its owner died), and giving back means nothing. Undefined: it does. */
   protected whyOut(): string | undefined {
     return undefined;
@@ -111,7 +113,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   }
 
   #acquireInLine(options: AcquireOptions | undefined): Promise<R> {
-    return this.traced ? this.#acquireTraced(options) : this.borrow(options, this.#deliver);
+    return this.traces !== undefined ? this.#acquireTraced(options) : this.borrow(options, this.#deliver);
   }
 
   #promised(slot: number): Promise<R> {
@@ -131,12 +133,14 @@ export abstract class Borrower<R> implements ResourcePool<R> {
 
   readonly #numbered = (slot: number): Borrowed => ({ slot, serial: this.lending.serials[slot] });
 
-  /** What `deliver` makes of a slot, in the moment in which it is ours; waiting for one, if need be. One promise, as there may be thousands waiting. */
-  protected borrow<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V): Promise<V> {
+  /**
+   * What `deliver` makes of a slot, in the moment in which it is ours; waiting for one, if need be. One promise, as there may be thousands waiting.
+   * `thread`: on whose behalf, for what a timeout says.
+   */
+  protected borrow<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V, thread = this.lending.me): Promise<V> {
     try {
-      checkAcquireOptions(options);
-      const signal = options?.signal;
-      signal?.throwIfAborted();
+      const { timeout, signal } = checkAcquireOptions(options);
+      throwIfAborted(signal);
       this.assertOpen();
       const slot = this.lending.tryBorrow();
       if (slot !== NONE) return Promise.resolve(deliver(slot));
@@ -145,7 +149,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
       const outcome = this.lending.collect(cell);
       if (isServed(outcome)) return Promise.resolve(deliver(outcome));
       if (outcome !== PENDING) throw this.rejected(outcome, cell, ticket);
-      return this.#waitFor(cell, options?.timeout ?? this.block.constants.acquireTimeout, signal, deliver) as Promise<V>;
+      return this.#waitFor(cell, timeout ?? this.block.constants.acquireTimeout, signal, deliver, thread) as Promise<V>;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -160,11 +164,13 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     const started = now();
     let waits = false;
     // For a trace the stack of the caller counts, which is gone if this has waited.
-    const granted = this.borrow(options, (slot) => (this.traced && waits ? this.#numbered(slot) : { value: taken(this.handOut(slot)) }));
+    const granted = this.borrow(options, (slot) =>
+      this.traces !== undefined && waits ? this.#numbered(slot) : { value: taken(this.handOut(slot)) },
+    );
     waits = true;
     const got = await granted;
     const value = 'value' in got ? got.value : taken(this.handOut(this.#stillOurs(got)));
-    const { timeout = 0, signal } = options;
+    const { timeout = 0, signal } = checkAcquireOptions(options);
     if (timeout === 0 && signal === undefined) return value;
     const left = timeout === 0 ? 0 : Math.max(1, timeout - (now() - started));
     return limited(Promise.resolve(value), left, signal, () => {
@@ -182,7 +188,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     const outcome = this.lending.collect(cell);
     if (isServed(outcome)) return this.handOut(outcome);
     if (outcome !== PENDING) return this.nothing(outcome, cell, ticket);
-    return this.#waitFor(cell, 0, undefined, this.#deliver, true);
+    return this.#waitFor(cell, 0, undefined, this.#deliver, this.lending.me, true);
   }
 
   #waitFor<V>(
@@ -190,9 +196,10 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     timeout: number,
     signal: AbortSignal | undefined,
     deliver: (slot: number) => V,
+    thread: number,
     tries = false,
   ): Promise<V | null> {
-    const served = this.waiters.wait(cell, timeout, signal, deliver, tries);
+    const served = this.waiters.wait(cell, timeout, signal, deliver, thread, tries);
     // Listen, then look again: it may have been served before anybody listened.
     this.doorbell.listen();
     this.waiters.pollSoon();
@@ -354,6 +361,12 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     return new PoolClosedError(`pool ${show(this.name)} is ${isClosed(this.block.state.load()) ? 'closed' : 'draining'}`, this.name);
   }
 
+  /** What the factory failed with for this waiter of ours, whose cell says so. */
+  protected factoryError(cell: number, ticket: number): unknown {
+    const lost = (): Error => new PoolClosedError(`pool ${show(this.name)}: the factory failed, and its error was lost`, this.name);
+    return this.factoryErrors.take(cell, ticket, lost);
+  }
+
   /** Only where something else has written into the control block. */
   protected damaged(why: string): PoolError {
     return new PoolError(
@@ -362,12 +375,13 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     );
   }
 
-  /** Says who holds what: a thread that waits for itself should be able to read it. */
-  protected timedOut(timeout: number): Error {
+  /** Says who holds what: a thread that waits for itself should be able to read it. Calls come back by themselves: a thread does not wait for itself there. */
+  protected timedOut(timeout: number, thread = this.lending.me): Error {
     const { count, idle } = this.block.census.count();
-    const mine = this.lending.serials.reduce((held, serial) => (serial === 0 ? held : held + 1), 0);
-    const out = `${count - idle} of ${this.block.constants.max} are out or being made, ${mine} of them with this thread`;
-    const hint = mine > 0 && mine === count - idle ? ': it may be waiting for itself' : '';
+    const { leases, calls } = this.block.census.heldBy(thread);
+    const also = calls > 0 ? ` and ${calls} in its one-shot calls` : '';
+    const out = `${count - idle} of ${this.block.constants.max} are out or being made, ${leases} of them with this thread${also}`;
+    const hint = leases > 0 && leases === count - idle ? ': it may be waiting for itself' : '';
     return new AcquireTimeoutError(
       `pool ${show(this.name)}: nothing to be had within ${timeout} ms; ${out}${hint}; ${this.block.line.waiting()} more are waiting`,
       this.name,

@@ -1,6 +1,15 @@
 /** What can be told by looking at every slot, and at every cell for who has been granted one. It moves nothing. */
 import { cellSlot, cellState, GRANTED, type Line } from './line.ts';
-import { EMPTY, IDLE, LEASED, type Slots, slotState, TAKEN } from './slot.ts';
+import { EMPTY, IDLE, LEASED, type Slots, slotState, slotThread, TAKEN } from './slot.ts';
+import { OWNER } from './threads.ts';
+
+/** What a thread has out. */
+export interface Holding {
+  /** Slots that it has borrowed itself. They come back when it gives them back. */
+  readonly leases: number;
+  /** Slots that the owner has for one-shot calls of it (`pool.call`). They come back when those settle. */
+  readonly calls: number;
+}
 
 /** How often somebody who would say no looks at all slots before leaving it to the line. */
 const LOOKS = 3;
@@ -29,6 +38,21 @@ export class Census {
       if (state === IDLE) idle++;
     }
     return { count, idle };
+  }
+
+  /** What this thread has out, in either way. The owner's own holding leaves out what it has on behalf of others. */
+  heldBy(thread: number): Holding {
+    let leases = 0;
+    let calls = 0;
+    for (let slot = 0; slot < this.#slots.count; slot++) {
+      const word = this.#slots.load(slot);
+      if (slotState(word) !== LEASED) continue;
+      const borrower = slotThread(word);
+      const behalf = borrower === OWNER ? this.#slots.behalf(slot) : 0;
+      if (behalf === 0) leases += borrower === thread ? 1 : 0;
+      else if (behalf === thread) calls++;
+    }
+    return { leases, calls };
   }
 
   /**

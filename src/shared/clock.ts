@@ -1,4 +1,6 @@
 /** One monotonic clock for all threads. performance.now() starts at zero on each thread; hrtime does not, but costs more. */
+import { performance, process } from './node.ts';
+
 const origin = findOrigin();
 
 /** The closest of several readings: the first of either clock takes a millisecond, in which Node loads it. */

@@ -1,5 +1,13 @@
 /** Errors: one class and one stable code each, and a wire form, since structured clone drops codes, names and own properties. */
 import { types } from 'node:util';
+import { DOMException, structuredClone } from './node.ts';
+import { DEEP, survey, VIEWS } from './parcel.ts';
+
+/** The name of a class and of its errors, for those who look at it: as text, since a minifier renames classes. Defined, as the name of a frozen Error cannot be assigned. */
+function named(type: { readonly prototype: Error }, name: string): void {
+  Object.defineProperty(type, 'name', { value: name, configurable: true });
+  Object.defineProperty(type.prototype, 'name', { value: name, configurable: true, writable: true });
+}
 
 export class PoolError extends Error {
   /** Stable: `ERR_POOL_...`. */
@@ -14,7 +22,7 @@ export class PoolError extends Error {
   }
 
   static {
-    PoolError.prototype.name = 'PoolError';
+    named(PoolError, 'PoolError');
   }
 }
 
@@ -25,7 +33,7 @@ export class PoolClosedError extends PoolError {
   }
 
   static {
-    PoolClosedError.prototype.name = 'PoolClosedError';
+    named(PoolClosedError, 'PoolClosedError');
   }
 }
 
@@ -36,7 +44,7 @@ export class AcquireTimeoutError extends PoolError {
   }
 
   static {
-    AcquireTimeoutError.prototype.name = 'AcquireTimeoutError';
+    named(AcquireTimeoutError, 'AcquireTimeoutError');
   }
 }
 
@@ -47,7 +55,7 @@ export class ServiceUnavailableError extends PoolError {
   }
 
   static {
-    ServiceUnavailableError.prototype.name = 'ServiceUnavailableError';
+    named(ServiceUnavailableError, 'ServiceUnavailableError');
   }
 }
 
@@ -58,7 +66,7 @@ export class QueueFullError extends PoolError {
   }
 
   static {
-    QueueFullError.prototype.name = 'QueueFullError';
+    named(QueueFullError, 'QueueFullError');
   }
 }
 
@@ -69,7 +77,7 @@ export class CreateTimeoutError extends PoolError {
   }
 
   static {
-    CreateTimeoutError.prototype.name = 'CreateTimeoutError';
+    named(CreateTimeoutError, 'CreateTimeoutError');
   }
 }
 
@@ -80,7 +88,7 @@ export class NotBorrowedError extends PoolError {
   }
 
   static {
-    NotBorrowedError.prototype.name = 'NotBorrowedError';
+    named(NotBorrowedError, 'NotBorrowedError');
   }
 }
 
@@ -91,7 +99,7 @@ export class RemoteCallError extends PoolError {
   }
 
   static {
-    RemoteCallError.prototype.name = 'RemoteCallError';
+    named(RemoteCallError, 'RemoteCallError');
   }
 }
 
@@ -133,11 +141,11 @@ interface WireErrorParts {
   readonly name: string;
   readonly message: string;
   readonly stack: string | undefined;
-  /** The nearest class of the language: TypeError ... or AggregateError. */
+  /** The nearest class of the language: TypeError ... or AggregateError; or DOMException. */
   readonly type: string;
   readonly pool: string | undefined;
   readonly cause: WireError | undefined;
-  /** Own properties but for the four above; those that cannot be cloned are left behind. */
+  /** Own properties but for the four above; those that cannot be cloned, or are nested too deeply for every thread to read, are left behind. */
   readonly own: readonly (readonly [
     key: string,
     value: unknown | WireErrorParts,
@@ -152,12 +160,21 @@ const TAKEN_APART: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'c
 /** Errors within errors, at most so deep; also what ends a cycle. */
 const DEPTH = 8;
 
+/** Never throws, whatever was thrown; and what it gives can be sent: its values are clones already, as a getter or a Proxy may not do the same again. */
 export function toWire(thrown: unknown, depth = 0): WireError {
-  if (!isError(thrown)) return { value: isCloneable(thrown) ? thrown : show(thrown) };
-  return partsOf(thrown, depth);
+  return isError(thrown) ? partsOf(thrown, depth) : (sendable(thrown) ?? { value: show(thrown) });
 }
 
 function partsOf(error: Error, depth: number): WireErrorParts {
+  try {
+    return takeApart(error, depth);
+  } catch {
+    // A Proxy, whose traps throw.
+    return takeApart(new Error('an error was thrown that cannot be read'), DEPTH);
+  }
+}
+
+function takeApart(error: Error, depth: number): WireErrorParts {
   const own: [string, unknown, boolean, 'value' | 'error' | 'errors'][] = [];
   for (const key of Object.getOwnPropertyNames(error)) {
     if (TAKEN_APART.has(key)) continue;
@@ -167,7 +184,10 @@ function partsOf(error: Error, depth: number): WireErrorParts {
       if (depth < DEPTH) own.push([key, partsOf(value, depth + 1), enumerable === true, 'error']);
     } else if (Array.isArray(value) && value.some(isError)) {
       if (depth < DEPTH) own.push([key, value.map((item) => toWire(item, depth + 1)), enumerable === true, 'errors']);
-    } else if (isCloneable(value)) own.push([key, value, enumerable === true, 'value']);
+    } else {
+      const clone = sendable(value);
+      if (clone !== undefined) own.push([key, clone.value, enumerable === true, 'value']);
+    }
   }
   const stack = read(error, 'stack');
   return {
@@ -176,7 +196,7 @@ function partsOf(error: Error, depth: number): WireErrorParts {
     stack: typeof stack === 'string' ? stack : undefined,
     type: languageType(error),
     pool: error instanceof PoolError ? error.pool : undefined,
-    cause: 'cause' in error && depth < DEPTH ? toWire(error.cause, depth + 1) : undefined,
+    cause: 'cause' in error && depth < DEPTH ? toWire(read(error, 'cause'), depth + 1) : undefined,
     own,
   };
 }
@@ -194,9 +214,13 @@ function text(value: unknown): string {
   return typeof value === 'string' ? value : show(value);
 }
 
+/** By the names on its prototypes: another realm (a vm context, jsdom) has classes of its own, under the same names. */
 function languageType(error: Error): string {
-  if (error instanceof AggregateError) return 'AggregateError';
-  for (const [name, type] of Object.entries(BUILT_IN)) if (error instanceof type) return name;
+  if (isDomException(error)) return 'DOMException';
+  for (let type = Object.getPrototypeOf(error); type !== null; type = Object.getPrototypeOf(type)) {
+    const name = Object.hasOwn(type, 'name') ? text(read(type, 'name')) : '';
+    if (name === 'AggregateError' || Object.hasOwn(BUILT_IN, name)) return name;
+  }
   return 'Error';
 }
 
@@ -251,6 +275,7 @@ function blank(wire: WireErrorParts): Error {
       ? new POOL_ERRORS[code](wire.message, wire.pool)
       : new PoolError(wire.message, wire.pool);
   if (wire.type === 'AggregateError') return new AggregateError([], wire.message);
+  if (wire.type === 'DOMException') return new DOMException(wire.message, wire.name);
   const Type = typeof wire.type === 'string' && Object.hasOwn(BUILT_IN, wire.type) ? BUILT_IN[wire.type] : Error;
   return new Type(wire.message);
 }
@@ -260,23 +285,42 @@ function define(error: Error, key: string, value: unknown, enumerable: boolean):
 }
 
 export function isCloneable(value: unknown): boolean {
-  if (typeof value === 'function' || typeof value === 'symbol') return false;
-  if (typeof value !== 'object' || value === null) return true;
+  return cloned(value) !== undefined;
+}
+
+/** Undefined: it cannot be. */
+function cloned(value: unknown): { readonly value: unknown } | undefined {
+  if (typeof value === 'function' || typeof value === 'symbol') return undefined;
+  if (typeof value !== 'object' || value === null) return { value };
   try {
-    structuredClone(value);
-    return true;
+    return { value: structuredClone(value) };
   } catch {
-    return false;
+    return undefined;
   }
 }
 
-/** Errors of other realms (vm contexts) included. */
+/**
+ * A clone that any thread will be able to read; undefined: there is none. What has views stays as it is: a clone would not tell a Buffer from another view.
+ */
+function sendable(value: unknown): { readonly value: unknown } | undefined {
+  const clone = cloned(value);
+  const found = clone === undefined ? DEEP : survey(value);
+  if ((found & DEEP) !== 0) return undefined;
+  return (found & VIEWS) === 0 ? clone : { value };
+}
+
+/** Errors of other realms (vm contexts, jsdom) included. */
 function isError(value: unknown): value is Error {
   try {
-    return value instanceof Error || types.isNativeError(value);
+    return value instanceof Error || types.isNativeError(value) || isDomException(value);
   } catch {
     return false; // A revoked proxy cannot even be asked.
   }
+}
+
+/** What signals abort with. Not every Node takes it for an error, and jsdom has one of its own. */
+function isDomException(value: unknown): boolean {
+  return Object.prototype.toString.call(value) === '[object DOMException]';
 }
 
 /** Whatever was thrown, as an Error. */

@@ -3,6 +3,7 @@
  * postMessageToThread and an unref'd port do not.
  */
 import { LONGEST } from './clock.ts';
+import { clearInterval, setInterval } from './node.ts';
 
 export class KeepAlive {
   #pending = 0;

@@ -7,7 +7,7 @@
  */
 
 /** Stored last by the creator and checked first by whoever attaches. Changes whenever anything in this file does. */
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
 export const MAGIC = 0x43454e4f; // "CENO"
 
 export const WORD_BYTES = 4;
@@ -28,7 +28,7 @@ export const ACQUIRE_TIMEOUT_WORD = 9;
 export const MAX_USES_WORD = 10;
 export const FEATURES_WORD = 11;
 
-/** Every borrower writes when it borrowed, and tells the owner from where. */
+/** Every borrower writes when it borrowed, and remembers from where. */
 export const FEATURE_TRACE = 1;
 /** Workers receive a value of each resource instead of a proxy. */
 export const FEATURE_SHARE = 2;
@@ -56,6 +56,13 @@ export const SLOT_SINCE = 3;
 
 /** Which resource it is: goes up with each one made. Written by the owner before the slot can be had. */
 export const SLOT_GENERATION = 4;
+/**
+ * For whom the owner has it LEASED: the record of the thread whose one-shot call it runs. 0: for itself, or a thread has it.
+ * Written by the owner, and cleared before the slot leaves that lease.
+ */
+export const SLOT_BEHALF = 5;
+/** In SLOT_BEHALF: the thread is gone, and its call still runs. Its record may be another thread's by now. */
+export const BEHALF_GONE = -1;
 
 // ── a thread: two padded lines, the first for whoever rings, the second for the thread itself
 export const THREAD_STRIDE = PAD * 2;

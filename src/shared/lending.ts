@@ -334,17 +334,18 @@ export class Lending {
 
   /**
    * Out of the line, whatever it comes to: whoever cancels passes on what it won meanwhile. Nobody has had that, so it is not counted as borrowed, and neither
-   * beforeRelease nor a strategy hears of a return.
+   * beforeRelease nor a strategy hears of a return. Gives PENDING, or the reason for which it was sent away first.
    */
-  withdraw(cell: number): void {
-    if (this.leave(cell)) return;
+  withdraw(cell: number): number {
+    if (this.leave(cell)) return PENDING;
     const word = this.block.line.load(cell);
-    if (cellThread(word) !== this.me || cellState(word) !== GRANTED) return void this.collect(cell);
+    if (cellThread(word) !== this.me || cellState(word) !== GRANTED) return this.collect(cell);
     const lease = this.pickUp(cell, word);
-    if (lease === 0) return;
+    if (lease === 0) return PENDING;
     const slot = cellSlot(word);
     if (this.block.isRetired(slot)) this.handIn(slot, lease);
     else this.passOn(slot, lease);
+    return PENDING;
   }
 
   // ── matching

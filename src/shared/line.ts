@@ -307,28 +307,46 @@ export class Line {
     this.#publish(this.count - 1);
   }
 
-  /** Everybody who waits, oldest first. */
-  waiters(): Waiting[] {
+  /**
+   * Those who only try, in no order. One look at the cells by plain reads, and no object for anybody else. What they find is confirmed: a waiter's mark is read after an atomic load of
+   * its WAITING (rule 3). A try that they miss has just come, and calls the owner again when it is there.
+   */
+  trying(): Waiting[] {
+    const { cells, marks } = this.#at;
     const high = this.#high(this.loadLine());
-    const waiting: Waiting[] = [];
+    const trying: Waiting[] = [];
     for (let cell = 0; cell < high; cell++) {
+      if (cellState(this.#words[cells + cell]) !== WAITING || (this.#words[marks + cell] & MARK_TRIES) === 0) continue;
       const word = this.load(cell);
-      if (cellState(word) === WAITING) waiting.push({ cell, word });
+      if (cellState(word) === WAITING && (this.mark(cell) & MARK_TRIES) !== 0) trying.push({ cell, word });
     }
-    return waiting.sort((a, b) => (this.ticket(a.cell) - this.ticket(b.cell)) | 0);
+    return trying;
   }
 
-  /** Do fewer than this many wait? Mostly without counting them. */
+  /** Have fewer than `count` waiters stood in line for longer than the one in this cell? */
+  isAmongFirst(cell: number, count: number): boolean {
+    const ticket = this.ticket(cell);
+    const high = this.#high(this.loadLine());
+    let older = 0;
+    for (let other = 0; other < high && older < count; other++)
+      if (cellState(this.load(other)) === WAITING && ((this.ticket(other) - ticket) | 0) < 0) older++;
+    return older < count;
+  }
+
+  /** Do fewer than this many wait? It does not look any further than to the last that matters. */
   isShorterThan(limit: number): boolean {
-    return this.#high(this.loadLine()) < limit || this.waiting() < limit;
+    const high = this.#high(this.loadLine());
+    let waiting = 0;
+    for (let cell = 0; cell < high && waiting < limit; cell++) if (cellState(this.#words[this.#at.cells + cell]) === WAITING) waiting++;
+    return waiting < limit;
   }
 
-  /** Do fewer than this many stand in line until they are served? Those who only try may be told no instead. */
+  /** Do fewer than this many stand in line until they are served? Those who only try may be told no instead. Atomic loads, for the marks (rule 3). */
   hasFewerPatient(limit: number): boolean {
     const high = this.#high(this.loadLine());
     let patient = 0;
     for (let cell = 0; cell < high && patient < limit; cell++)
-      if (cellState(this.#words[this.#at.cells + cell]) === WAITING && (this.mark(cell) & MARK_TRIES) === 0) patient++;
+      if (cellState(this.load(cell)) === WAITING && (this.mark(cell) & MARK_TRIES) === 0) patient++;
     return patient < limit;
   }
 

@@ -24,7 +24,7 @@
  *     from an earlier round fails. 18 bits: it would have to sleep for exactly a multiple of 262,144 rounds, and even then
  *     would find a word that really is in the state it expects.
  */
-import { SLOT_STATE, SLOT_STRIDE, SLOT_USES } from './layout.ts';
+import { SLOT_BEHALF, SLOT_STATE, SLOT_STRIDE, SLOT_USES } from './layout.ts';
 
 export const EMPTY = 0;
 export const CREATING = 1;
@@ -194,7 +194,17 @@ export class Slots {
     }
   }
 
+  /** For whom the owner has it LEASED: see SLOT_BEHALF. Not 0: so it is at this instant. */
+  behalf(slot: number): number {
+    return Atomics.load(this.words, this.base + slot * SLOT_STRIDE + SLOT_BEHALF);
+  }
+
   // ── the owner only
+
+  /** The owner has this slot LEASED for a one-shot call of that thread. 0: no more; to be said before that lease ends. */
+  actFor(slot: number, thread: number): void {
+    Atomics.store(this.words, this.base + slot * SLOT_STRIDE + SLOT_BEHALF, thread);
+  }
 
   /**
    * -> CHECKING from a word that is damaged: the state that does not exist, or one in which the owner has it in hand, and it has not. The owner takes what it

@@ -30,7 +30,11 @@ export class Tallies {
     this.#floats[this.of(thread) + counter] += by;
   }
 
-  /** One counter over all threads, those that have left included. */
+  /**
+   * One counter over all threads, those that have left included. What the owner moves over meanwhile must not be counted twice or not at all: FOLD is the same before and
+   * after. The second look adds 0. A load would not do where the hardware moves plain loads behind it (ARM): the plain loads above stay before the store that
+   * an add is, and the add succeeds only if FOLD has not changed up to that store.
+   */
   sums(): Float64Array {
     const sums = new Float64Array(TALLY_COUNTERS);
     for (let tries = 0; tries < TRIES; tries++) {
@@ -41,7 +45,7 @@ export class Tallies {
         for (let thread = 0; thread < this.#threads; thread++) sum += this.#floats[this.of(thread) + counter];
         sums[counter] = sum;
       }
-      if (Atomics.load(this.#words, FOLD_WORD) === before) break;
+      if (Atomics.add(this.#words, FOLD_WORD, 0) === before) break;
     }
     return sums;
   }
@@ -53,6 +57,8 @@ export class Tallies {
   fold(thread: number): void {
     // Not an add: a word that was damaged into an odd one is put right by the next fold.
     Atomics.or(this.#words, FOLD_WORD, 1);
+    // Nothing below is stored before the mark: on ARM a plain store may pass the store half of the instruction above, but not this load, which in turn stays behind that half.
+    Atomics.load(this.#words, FOLD_WORD);
     const from = this.of(thread);
     this.#floats[from + TALLY_RELEASED] = this.#floats[from + TALLY_ACQUIRED];
     for (let counter = 0; counter < TALLY_COUNTERS; counter++) {

@@ -70,7 +70,7 @@ export interface PoolStats {
   reclaimed: number;
   /** Milliseconds, with at most 12.5 % relative error. Every wait in line counts, immediate hand-outs do not. */
   waitTime: Percentiles;
-  /** Milliseconds. One hold in 32 on each thread is timed, the first among them. */
+  /** Milliseconds. One hold in 256 on each thread is timed, and of its first ones more: the first, second, fourth, and so on. */
   holdTime: Percentiles;
 }
 

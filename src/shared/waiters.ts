@@ -1,22 +1,26 @@
 /** The waiters of one thread that do not block it: a promise for each cell. */
-import { AbortSignals } from './abort-signals.ts';
+import { AbortSignals, abortReason } from './abort-signals.ts';
 import { now } from './clock.ts';
 import type { KeepAlive } from './keep-alive.ts';
 import { TALLY_REJECTED, TALLY_TIMED_OUT } from './layout.ts';
 import { isServed, type Lending, PENDING, reasonOf } from './lending.ts';
 import { MARK_TRIES, NONE, REASON_FACTORY } from './line.ts';
+import { clearTimeout, queueMicrotask, setTimeout } from './node.ts';
 
 /** What to say to a waiter that gets nothing. */
 export interface Refusals {
   /** For a REASON_ of line.ts. The cell and its ticket tell which waiter it is. */
   refusal(reason: number, cell: number, ticket: number): unknown;
-  timedOut(timeout: number): Error;
+  /** `thread`: who has waited, or on whose behalf this thread has. */
+  timedOut(timeout: number, thread: number): Error;
 }
 
 interface Waiter {
   /** May change: see `exchange`. */
   cell: number;
   ticket: number;
+  /** On whose behalf. */
+  readonly thread: number;
   readonly tries: boolean;
   readonly since: number;
   readonly deliver: (slot: number) => unknown;
@@ -53,11 +57,19 @@ export class Waiters {
   }
 
   /** What `deliver` makes of the slot that the waiter in this cell gets, or null if it only `tries` and there is nothing. */
-  wait<V>(cell: number, timeout: number, signal: AbortSignal | undefined, deliver: (slot: number) => V, tries: boolean): Promise<V | null> {
+  wait<V>(
+    cell: number,
+    timeout: number,
+    signal: AbortSignal | undefined,
+    deliver: (slot: number) => V,
+    thread: number,
+    tries: boolean,
+  ): Promise<V | null> {
     return new Promise<unknown>((resolve, reject) => {
       const waiter: Waiter = {
         cell,
         ticket: this.#lending.block.line.ticket(cell),
+        thread,
         tries,
         since: now(),
         deliver,
@@ -73,9 +85,14 @@ export class Waiters {
       this.#keepAlive.hold();
       if (timeout > 0) waiter.timer = setTimeout(() => this.#timeOut(waiter, timeout), timeout);
       if (signal === undefined) return;
-      this.#signals.use(signal);
-      // Standing in line calls out on the owner: to a factory, or a hook, that may have aborted it.
-      if (signal.aborted) this.#withdraw(waiter, signal.reason);
+      try {
+        this.#signals.use(signal);
+        // Standing in line calls out on the owner: to a factory, or a hook, that may have aborted it.
+        if (waiter.isPending && signal.aborted) this.#withdraw(waiter, abortReason(signal));
+      } catch (error) {
+        // One that is not Node's may throw. Nobody would collect what this waiter is granted.
+        if (waiter.isPending) this.#withdraw(waiter, error);
+      }
     }) as Promise<V | null>;
   }
 
@@ -152,7 +169,7 @@ export class Waiters {
       if (waiter.tries) {
         // It would not have waited, so it does not take the sleeper's place either: the sleeper leaves it, or a later grant would lie there for ever.
         this.#finish(waiter).resolve(null);
-        this.#lending.withdraw(cell);
+        this.withdraw(cell);
         return outcome;
       }
       this.#remove(waiter);
@@ -177,14 +194,21 @@ export class Waiters {
   }
 
   #abort(signal: AbortSignal): void {
-    for (const waiter of this.#everybody()) if (waiter.isPending && waiter.signal === signal) this.#withdraw(waiter, signal.reason);
+    for (const waiter of this.#everybody()) if (waiter.isPending && waiter.signal === signal) this.#withdraw(waiter, abortReason(signal));
   }
 
   #withdraw(waiter: Waiter, reason: unknown): void {
     // First: leaving calls out on the owner, and whoever joins from there may get this very cell.
     this.#finish(waiter);
-    this.#lending.withdraw(waiter.cell);
+    this.withdraw(waiter.cell);
     waiter.reject(reason);
+  }
+
+  /** Out of the line, for good: what it was granted is passed on, and what the factory failed with is not kept for it. */
+  withdraw(cell: number): void {
+    const ticket = this.#lending.block.line.ticket(cell);
+    const outcome = this.#lending.withdraw(cell);
+    if (outcome !== PENDING && reasonOf(outcome) === REASON_FACTORY) this.#refusals.refusal(REASON_FACTORY, cell, ticket);
   }
 
   #timeOut(waiter: Waiter, timeout: number): void {
@@ -192,7 +216,7 @@ export class Waiters {
     // Served first: then it has a resource, or its error.
     if (!this.#lending.leave(waiter.cell)) return this.#conclude(waiter, this.#lending.collect(waiter.cell));
     this.#count(TALLY_TIMED_OUT);
-    waiter.reject(this.#refusals.timedOut(timeout));
+    waiter.reject(this.#refusals.timedOut(timeout, waiter.thread));
   }
 
   // ── the end of a wait

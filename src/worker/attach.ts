@@ -1,26 +1,35 @@
 /** Joining a pool: knock at the owner with one end of a channel, and wait to be told our number. */
 import { types } from 'node:util';
-import * as threads from 'node:worker_threads';
-import { isMainThread, MessageChannel, threadId } from 'node:worker_threads';
+import { isMainThread, type MessagePort, threadId } from 'node:worker_threads';
+import { abortReason, throwIfAborted } from '../shared/abort-signals.ts';
+import { checkAcquireOptions } from '../shared/acquire-options.ts';
+import { messenger } from '../shared/attaching.ts';
 import { ControlBlock } from '../shared/control-block.ts';
-import { fromWire, PoolClosedError, PoolError, show } from '../shared/errors.ts';
+import { AcquireTimeoutError, fromWire, PoolClosedError, PoolError, show } from '../shared/errors.ts';
 import { KeepAlive } from '../shared/keep-alive.ts';
 import { FEATURE_SHARE } from '../shared/layout.ts';
+import { clearTimeout, MessageChannel, setImmediate, setTimeout } from '../shared/node.ts';
 import { KNOCK, type Knock, REFUSED, type Response, WELCOME } from '../shared/protocol.ts';
 import { isClosed } from '../shared/state.ts';
 import type { PoolHandle } from '../shared/types.ts';
 import { WorkerPool } from './pool.ts';
 import { SharingPool } from './sharing.ts';
-import type { AttachedPool } from './types.ts';
-
-/** A function of the module; @types/node has put it into the wrong interface. */
-const { postMessageToThread } = threads as unknown as Pick<threads.Worker, 'postMessageToThread'>;
+import type { AttachedPool, AttachOptions } from './types.ts';
 
 /** How long a thread that has heard our knock may leave it unanswered, in ms: it has no such pool. */
 const SILENCE = 1000;
 
-/** This thread's attachments, by pool. */
-const attached = new Map<number, Promise<WorkerPool<unknown>>>();
+/** An attachment, or one that is on its way. */
+interface Joining {
+  readonly pool: Promise<WorkerPool<unknown>>;
+  /** Calls of attachPool that wait for it. */
+  callers: number;
+  /** Ends the way, if nothing has come of it yet. */
+  giveUp(): void;
+}
+
+/** This thread's attachments, by owner and pool: pools of two owners may have drawn the same number. */
+const attached = new Map<string, Joining>();
 
 /**
  * Joins a pool from any thread of the process (a Piscina worker, a Worker, a worker of a worker).
@@ -28,24 +37,70 @@ const attached = new Map<number, Promise<WorkerPool<unknown>>>();
  * If the owner dies, everything pending and everything later on this thread is refused with PoolClosedError within about a second, sleepers included.
  *
  * Rejects with TypeError for something that is no handle, PoolClosedError for a pool that is closed or whose owner is gone, PoolError for
- * another ABI version, when `maxThreads` are attached, or on the owner itself (use the pool there).
- * An owner that is busy answers when it gets to its event loop; until then this waits, and keeps the thread alive.
+ * another ABI version, when `maxThreads` are attached, on the owner itself (use the pool there), when a listener of the owner's program was in the way,
+ * or on a Node.js that cannot do this.
+ * An owner that is busy answers when it gets to its event loop; until then this waits, and keeps the thread alive. `timeout` (in ms; default 0, no limit) ends
+ * the wait with AcquireTimeoutError, `signal` with its reason; a later call tries anew.
  */
-export async function attachPool<T>(handle: PoolHandle<T>): Promise<AttachedPool<T>> {
+export async function attachPool<T>(handle: PoolHandle<T>, options?: AttachOptions): Promise<AttachedPool<T>> {
   const { name, owner, block } = read(handle);
+  const { timeout, signal } = checkAcquireOptions(options, 'attach');
+  throwIfAborted(signal);
   if (owner === threadId) throw new PoolError(`pool ${show(name)} belongs to this very thread: use the pool itself here`, name);
   if (isClosed(block.state.load())) throw new PoolClosedError(`pool ${show(name)} is closed`, name);
-  const { poolId } = block.constants;
-  const known = attached.get(poolId);
-  if (known !== undefined) return (await known) as WorkerPool<T>;
-  const forget = (): void => {
-    if (attached.get(poolId) === joining) attached.delete(poolId);
-  };
+  const key = `${owner}:${block.constants.poolId}`;
+  let joining = attached.get(key);
+  if (joining === undefined) {
+    joining = begin(name, owner, block, () => {
+      if (attached.get(key) === joining) attached.delete(key);
+    });
+    attached.set(key, joining);
+  }
+  return (await within(joining, name, timeout, signal)) as WorkerPool<T>;
+}
+
+/** `forget`: this is not to be given to anybody any more. */
+function begin(name: string, owner: number, block: ControlBlock, forget: () => void): Joining {
+  const { port1: port, port2 } = new MessageChannel();
   const keepAlive = new KeepAlive();
-  const joining: Promise<WorkerPool<unknown>> = keepAlive.during(join(name, owner, block, forget)).finally(() => keepAlive.end());
-  attached.set(poolId, joining);
-  joining.catch(forget);
-  return (await joining) as WorkerPool<T>;
+  let isJoined = false;
+  const pool = keepAlive.during(join(name, owner, block, port, port2, forget)).finally(() => keepAlive.end());
+  pool.then(() => {
+    isJoined = true;
+  }, forget);
+  return {
+    pool,
+    callers: 0,
+    giveUp: () => {
+      if (isJoined) return;
+      forget();
+      // Ends `join`, and an owner that hears the knock after all sees that there is nobody.
+      port.close();
+    },
+  };
+}
+
+/** Waits within the caller's own limits. Where no caller waits any more, nobody is to be attached behind their backs. */
+async function within(joining: Joining, name: string, timeout = 0, signal: AbortSignal | undefined): Promise<WorkerPool<unknown>> {
+  let timer: NodeJS.Timeout | undefined;
+  let abort = (): void => {};
+  const limits = new Promise<never>((_, reject) => {
+    if (timeout > 0)
+      timer = setTimeout(() => {
+        const why = `its owner has not answered within ${timeout} ms: it may be busy, and answers when it gets to its event loop`;
+        reject(new AcquireTimeoutError(`pool ${show(name)}: this thread is not attached, ${why}`, name));
+      }, timeout);
+    abort = () => reject(signal && abortReason(signal));
+    signal?.addEventListener('abort', abort, { once: true });
+  });
+  joining.callers++;
+  try {
+    return await Promise.race([joining.pool, limits]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', abort);
+    if (--joining.callers === 0) joining.giveUp();
+  }
 }
 
 /** Each property is read once. */
@@ -69,8 +124,17 @@ function read(handle: PoolHandle<unknown>): { name: string; owner: number; block
   throw new PoolError(`pool ${show(name)}: ${block.why}`, name);
 }
 
-async function join(name: string, owner: number, block: ControlBlock, onLeave: () => void): Promise<WorkerPool<unknown>> {
-  const { port1: port, port2 } = new MessageChannel();
+/** `port2` goes to the owner. Closing `port` ends it, as long as it has not come to anything. */
+async function join(
+  name: string,
+  owner: number,
+  block: ControlBlock,
+  port: MessagePort,
+  port2: MessagePort,
+  onLeave: () => void,
+): Promise<WorkerPool<unknown>> {
+  const postMessageToThread = messenger(name);
+  let cut = (): PoolError => ownerGone(name);
   let pool: WorkerPool<unknown> | undefined;
   const welcomed = new Promise<WorkerPool<unknown>>((resolve, reject) => {
     port.on('message', (responses: readonly Response[]) => {
@@ -84,7 +148,7 @@ async function join(name: string, owner: number, block: ControlBlock, onLeave: (
           return port.close();
         }
         const Attached = (block.constants.features & FEATURE_SHARE) === 0 ? WorkerPool : SharingPool;
-        pool = new Attached(name, block, first[1], port, onLeave);
+        pool = new Attached(name, block, first[1], port, first[2], onLeave);
         port.unref();
         resolve(pool);
         pool.receive(rest);
@@ -93,9 +157,10 @@ async function join(name: string, owner: number, block: ControlBlock, onLeave: (
         port.close();
       }
     });
+    port.on('messageerror', () => pool?.unreadable());
     port.on('close', () => {
       if (pool !== undefined) pool.disconnected();
-      else reject(ownerGone(name));
+      else reject(cut());
     });
   });
   welcomed.catch(() => {});
@@ -106,8 +171,12 @@ async function join(name: string, owner: number, block: ControlBlock, onLeave: (
     // If the owner dies before it hears, the promise of the message never settles; the channel closes, though.
     await Promise.race([heard, welcomed]);
   } catch (cause) {
-    port.close();
-    throw cause instanceof PoolError || cause instanceof TypeError ? cause : ownerGone(name, cause);
+    if ((cause as { code?: unknown }).code !== 'ERR_WORKER_MESSAGING_ERRORED') {
+      port.close();
+      throw cause instanceof PoolError || cause instanceof TypeError ? cause : ownerGone(name, cause);
+    }
+    // A listener has thrown, and it cannot have been ours. If ours came first, the answer is on its way.
+    cut = () => inTheWay(name, cause);
   }
   // Whoever has heard a knock has answered it by then. What came while this thread was busy is delivered before the check phase; and if that was our welcome, the port stays.
   const giveUp = (): void => {
@@ -120,4 +189,11 @@ async function join(name: string, owner: number, block: ControlBlock, onLeave: (
 function ownerGone(name: string, cause?: unknown): PoolClosedError {
   const where = isMainThread ? 'the worker' : 'the thread';
   return new PoolClosedError(`pool ${show(name)}: ${where} that owned it is gone`, name, cause === undefined ? undefined : { cause });
+}
+
+function inTheWay(name: string, cause: unknown): PoolError {
+  const where = "a 'workerMessage' listener of the program on the owner's thread";
+  return new PoolError(`pool ${show(name)}: ${where} threw before this thread could be heard: let it ignore what it does not know`, name, {
+    cause,
+  });
 }

@@ -1,7 +1,6 @@
 /** Remote calls as the caller sees them: a number for each, what to do with its answer, and the port they go through. */
-import { clearTimeout, setTimeout } from 'node:timers';
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { AbortSignals } from '../shared/abort-signals.ts';
+import { AbortSignals, abortReason } from '../shared/abort-signals.ts';
 import type { Bells } from '../shared/bell.ts';
 import { SLICE } from '../shared/blocking.ts';
 import { Claim } from '../shared/claim.ts';
@@ -10,7 +9,10 @@ import { CallTimeoutError, fromWire, isCloneable, RemoteCallError, show } from '
 import type { KeepAlive } from '../shared/keep-alive.ts';
 import type { Lending } from '../shared/lending.ts';
 import { NONE } from '../shared/line.ts';
-import { ANSWER, CALL, CALL_SYNC, ERRAND, FAILURE, type Request, type Response, WITHDRAW } from '../shared/protocol.ts';
+import { clearTimeout, MessageChannel, queueMicrotask, setTimeout } from '../shared/node.ts';
+import { asBuffers, DEEP, repack, survey, VIEWS } from '../shared/parcel.ts';
+import { ALONE, ANSWER, CALL, CALL_SYNC, ERRAND, FAILURE, LOST, type Request, type Response, WITHDRAW } from '../shared/protocol.ts';
+import { written } from '../shared/traces.ts';
 
 /** How long a synchronous call watches its bell before it sleeps, in ms: an owner with nothing else to do answers within that. */
 const SPIN = 0.05;
@@ -22,6 +24,8 @@ interface PendingCall {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   readonly signal?: AbortSignal | undefined;
+  /** Of an errand, where it was asked for, if that is to be remembered. */
+  readonly at?: Error | undefined;
   /** Of an errand with limits. */
   readonly claim?: Claim | undefined;
   readonly timer?: NodeJS.Timeout | undefined;
@@ -35,6 +39,9 @@ export interface Patience {
   /** The error for when that time is over. */
   late(): unknown;
 }
+
+/** A request with arguments. */
+type CallRequest = Extract<Request, readonly [typeof CALL | typeof CALL_SYNC | typeof ERRAND, ...unknown[]]>;
 
 type Answer = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
 
@@ -52,9 +59,14 @@ export class Calls {
   /** Calls of the present lease of each slot that have not been answered yet. */
   readonly underWay: Int32Array;
   #outbox: Request[] = [];
+  /** Something was sent in this tick already: what comes now is put together behind it. */
+  #isGathering = false;
   #lastId = 0;
   #awaited = 0;
+  #awaitedSlot = 0;
   #answer: Answer | undefined;
+  /** The call whose result is the next message, and all of it. */
+  #alone: { readonly id: number; readonly name: string } | undefined;
 
   constructor(
     pool: string,
@@ -91,27 +103,36 @@ export class Calls {
   }
 
   /** On whatever the owner borrows for it. */
-  errand(method: string, args: readonly unknown[], { timeout, signal, late }: Patience): Promise<unknown> {
+  errand(method: string, args: readonly unknown[], { timeout, signal, late }: Patience, at: Error | undefined): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
+      const own = [...args];
+      if (signal !== undefined) this.#signals.use(signal);
       const claim = timeout > 0 || signal !== undefined ? new Claim() : undefined;
       const timer = timeout > 0 ? setTimeout(() => this.#withdraw(id, late), timeout) : undefined;
-      this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal, claim, timer });
+      this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal, at, claim, timer });
       this.#keepAlive.hold();
-      if (signal !== undefined) this.#signals.use(signal);
-      const own = [...args];
-      this.send([ERRAND, id, claim?.buffer, method, own], this.#isAlone() || !secure(own));
+      const request: CallRequest = [ERRAND, id, claim?.buffer, method, own];
+      if (secure(own)) this.send(request);
+      else this.#sendNow(request, own, method);
     });
   }
 
+  /** The stack of the errand with this number, while it is under way. */
+  whereAsked(id: number): string | undefined {
+    const at = this.#pending.get(id)?.at;
+    return at === undefined ? undefined : written(at);
+  }
+
   #aborted(signal: AbortSignal): void {
-    for (const [id, call] of [...this.#pending]) if (call.signal === signal) this.#withdraw(id, () => signal.reason);
+    for (const [id, call] of [...this.#pending]) if (call.signal === signal) this.#withdraw(id, () => abortReason(signal));
+    this.flush();
   }
 
   /** The owner may be busy, so it is not asked: by the claim either it has begun, and is waited for, or it never will. */
   #withdraw(id: number, reason: () => unknown): void {
     if (!this.#pending.get(id)?.claim?.withdraw()) return;
-    this.send([WITHDRAW, id], true);
+    this.send([WITHDRAW, id]);
     this.#settle(id, { ok: false, error: reason() });
   }
 
@@ -129,8 +150,9 @@ export class Calls {
     if (now() >= deadline) throw this.#overdue(`there is no time left for ${method}(), which has not been called`);
     const id = ++this.#lastId;
     this.#awaited = id;
+    this.#awaitedSlot = slot;
     this.#answer = undefined;
-    this.send([CALL_SYNC, id, slot, this.#lending.leases[slot], method, args], true);
+    this.#sendNow([CALL_SYNC, id, slot, this.#lending.leases[slot], method, args], args, method);
     for (;;) {
       const seen = this.#bells.read(this.#me);
       this.drain();
@@ -164,17 +186,9 @@ export class Calls {
 
   // ── sending
 
-  /**
-   * Is the call that is about to be sent the only one under way? Then the owner may be asleep, and what takes longest is to wake it: that call goes at once,
-   * and while the owner wakes the others of this tick are put together behind it.
-   */
-  #isAlone(): boolean {
-    return this.#pending.size === 1;
-  }
-
   /** One more of the run of calls that is about to be sent, or the first of another. */
   #sendCall(id: number, slot: number, lease: number, method: string, args: unknown[]): void {
-    const atOnce = this.#isAlone() || !secure(args);
+    if (!secure(args)) return this.#sendNow([CALL, id, slot, lease, method, [args]], args, method);
     const last = this.#outbox.at(-1);
     if (
       last === undefined ||
@@ -184,17 +198,40 @@ export class Calls {
       last[3] !== lease ||
       last[4] !== method
     )
-      return this.send([CALL, id, slot, lease, method, [args]], atOnce);
+      return this.send([CALL, id, slot, lease, method, [args]]);
     last[5].push(args);
-    if (atOnce) this.flush();
   }
 
-  /** Goes with everything else of this tick in one message, or at once. Order is kept either way. */
+  /** A call whose arguments may change as soon as its caller goes on. */
+  #sendNow(request: CallRequest, args: readonly unknown[], method: string): void {
+    const found = survey(args);
+    let whole = request;
+    try {
+      if ((found & VIEWS) !== 0) whole = withOwnBytes(request);
+    } catch (cause) {
+      return this.#refuse(request, cause);
+    }
+    if ((found & DEEP) === 0) return this.send(whole, true);
+    this.send([ALONE, request[1], `${method}()`], true);
+    this.send(whole, true);
+  }
+
+  /**
+   * At once, or if it is not the first of this tick with all of the tick in one message behind that. The first goes ahead as this thread may compute from now
+   * on; and where the owner is asleep, what takes longest is to wake it, and meanwhile the others are put together. Order is kept either way.
+   */
   send(request: Request, atOnce = false): void {
     this.#outbox.push(request);
-    if (atOnce) this.flush();
-    else if (this.#outbox.length === 1) queueMicrotask(() => this.flush());
+    if (atOnce || !this.#isGathering) this.flush();
+    if (this.#isGathering) return;
+    this.#isGathering = true;
+    queueMicrotask(this.#gathered);
   }
+
+  readonly #gathered = (): void => {
+    this.#isGathering = false;
+    this.flush();
+  };
 
   flush(): void {
     if (this.#outbox.length === 0) return;
@@ -218,18 +255,23 @@ export class Calls {
       this.#port.postMessage([request]);
     } catch (cause) {
       if (request[0] !== CALL && request[0] !== CALL_SYNC && request[0] !== ERRAND) throw cause;
-      const [, id] = request;
-      const [method, args] =
-        request[0] === ERRAND ? [request[3], request[4]] : [request[4], request[0] === CALL ? request[5][0] : request[5]];
-      const index = args.findIndex((argument) => !isCloneable(argument));
-      // All can be cloned: then it is the port that will not send, as somebody has patched it.
-      const why =
-        index === -1
-          ? `${method}() cannot be sent to the owner's thread: ${show((cause as Error | undefined)?.message)}`
-          : `argument ${index + 1} of ${method}() cannot be cloned to the owner's thread: ${show(args[index])}`;
-      const error = new RemoteCallError(`pool ${show(this.#pool)}: ${why}`, this.#pool, { cause });
-      this.#settle(id, { ok: false, error });
+      this.#refuse(request, cause);
     }
+  }
+
+  /** It cannot be cloned, or not be sent. */
+  #refuse(request: CallRequest, cause: unknown): void {
+    const [, id] = request;
+    const [method, args] =
+      request[0] === ERRAND ? [request[3], request[4]] : [request[4], request[0] === CALL ? request[5][0] : request[5]];
+    const index = args.findIndex((argument) => !isCloneable(argument));
+    // All can be cloned: then it is the port that will not send, as somebody has patched it.
+    const why =
+      index === -1
+        ? `${method}() cannot be sent to the owner's thread: ${show((cause as Error | undefined)?.message)}`
+        : `argument ${index + 1} of ${method}() cannot be cloned to the owner's thread: ${show(args[index])}`;
+    const error = new RemoteCallError(`pool ${show(this.#pool)}: ${why}`, this.#pool, { cause });
+    this.#settle(id, { ok: false, error });
   }
 
   // ── receiving
@@ -237,25 +279,69 @@ export class Calls {
   /** Takes what lies in the port without waiting for the event loop. */
   drain(): void {
     for (;;) {
-      const got = receiveMessageOnPort(this.#port);
+      const got = this.#next();
       // A thread that is being ended may run on for a moment, in which Node gives it messages without content.
       if (got?.message === undefined) return;
       this.receive(got.message);
     }
   }
 
+  /** The next message, or undefined. One that cannot be read is gone, and those behind it come next. */
+  #next(): { message: readonly Response[] } | undefined {
+    for (;;) {
+      try {
+        return receiveMessageOnPort(this.#port);
+      } catch {
+        this.unreadable();
+      }
+    }
+  }
+
+  /** A message has come that this thread cannot read: it is nested too deeply for its stack, or there is no memory for it. */
+  unreadable(): void {
+    const alone = this.#alone;
+    this.#alone = undefined;
+    if (alone !== undefined) return this.#settle(alone.id, { ok: false, error: this.#tooMuch(`the result of ${alone.name}`) });
+    // This thread was at the end of its stack. Whose answers they were is not known, so all hear of it.
+    this.#doubt('an answer of the owner cannot be read by this thread');
+  }
+
+  #tooMuch(what: string): RemoteCallError {
+    return new RemoteCallError(
+      `pool ${show(this.#pool)}: ${what} cannot be read by this thread: nested too deeply for its stack, or too large`,
+      this.#pool,
+    );
+  }
+
+  /** Some calls will have no answer, and which is not known. They may still run: a release has to wait for them, as if they were under way. */
+  #doubt(why: string): void {
+    const underWay = this.underWay.slice();
+    if (this.#awaited !== 0) underWay[this.#awaitedSlot]++;
+    this.abandon(() => new RemoteCallError(`pool ${show(this.#pool)}: ${why}, and it may have been this call's`, this.#pool));
+    this.underWay.set(underWay);
+  }
+
   /** The owner is trusted; but what is no response at all should not end this thread. */
   receive(responses: readonly Response[]): void {
+    this.#alone = undefined;
     if (!Array.isArray(responses)) return;
     for (const response of responses as Response[]) {
       if (!Array.isArray(response)) return;
       switch (response[0]) {
         case ANSWER:
           if (!Array.isArray(response[2])) return;
+          asBuffers(response[3]);
           for (const [index, value] of response[2].entries()) this.#settle(response[1] + index, { ok: true, value });
           break;
         case FAILURE:
+          asBuffers(response[3]);
           this.#settle(response[1], { ok: false, error: fromWire(response[2]) });
+          break;
+        case ALONE:
+          this.#alone = { id: response[1], name: response[2] };
+          break;
+        case LOST:
+          this.#doubt('a message to the owner could not be read by it');
           break;
         default:
           this.#receive(response);
@@ -283,6 +369,7 @@ export class Calls {
 
   /** Nobody will answer any more. */
   abandon(error: () => unknown): void {
+    if (this.#awaited !== 0) this.#settle(this.#awaited, { ok: false, error: error() });
     for (const id of [...this.#pending.keys()]) this.#settle(id, { ok: false, error: error() });
   }
 
@@ -293,14 +380,14 @@ export class Calls {
   isConnected(): boolean {
     this.drain();
     const { stackTraceLimit } = Error;
-    // Nobody reads the stack, which is most of what this costs.
-    Error.stackTraceLimit = 0;
+    // Nobody reads the stack, which is most of what this costs. Where Error is frozen this does nothing, and an assignment would throw.
+    Reflect.set(Error, 'stackTraceLimit', 0);
     try {
       PROBE.port1.postMessage(() => {}, [this.#port]);
     } catch (error) {
       return !/detached/.test((error as Error).message);
     } finally {
-      Error.stackTraceLimit = stackTraceLimit;
+      Reflect.set(Error, 'stackTraceLimit', stackTraceLimit);
     }
     return true;
   }
@@ -311,8 +398,28 @@ const PROBE = new MessageChannel();
 
 const drop = (): void => {};
 
-/** Makes copies where later changes would reach what is to be sent. False if only a clone could do that: then it has to be sent before the caller goes on. */
+/** With exactly the bytes of its views, and a list of those that are Buffers. */
+function withOwnBytes(request: CallRequest): CallRequest {
+  const buffers: Uint8Array[] = [];
+  const parts: unknown[] = [...request];
+  const at = request[0] === ERRAND ? 4 : 5;
+  parts[at] = repack(parts[at], buffers);
+  return [...parts, buffers] as unknown as CallRequest;
+}
+
+/**
+ * Makes copies where later changes would reach what is to be sent. False if only a clone could do that: then it has to be sent before the caller goes on.
+ * So has a Proxy that throws when it is looked at: sending it will say so.
+ */
 function secure(args: unknown[]): boolean {
+  try {
+    return copyLists(args);
+  } catch {
+    return false;
+  }
+}
+
+function copyLists(args: unknown[]): boolean {
   for (const [index, argument] of args.entries()) {
     if (isImmutable(argument)) continue;
     if (!isPlainList(argument)) return false;

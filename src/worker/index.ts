@@ -14,4 +14,4 @@ export type { Percentiles } from '../shared/histogram.ts';
 export type { AcquireOptions, CircuitBreaker, Lease, PoolHandle, PoolStats, ResourcePool } from '../shared/types.ts';
 export { CircuitBreakerState } from '../shared/types.ts';
 export { attachPool } from './attach.ts';
-export type { AttachedPool, Remote, SyncRemote } from './types.ts';
+export type { AttachedPool, AttachOptions, Remote, SyncRemote } from './types.ts';

@@ -1,15 +1,17 @@
 /** A pool seen from a worker: hand-outs through shared memory, calls through a port. */
 import type { MessagePort } from 'node:worker_threads';
+import { throwIfAborted } from '../shared/abort-signals.ts';
 import { checkAcquireOptions, checkBody, checkCall } from '../shared/acquire-options.ts';
 import { type Sleeper, sleepInLine, TIMED_OUT } from '../shared/blocking.ts';
 import { Borrower } from '../shared/borrower.ts';
 import { now } from '../shared/clock.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
-import { CallTimeoutError, fromWire, PoolClosedError, RemoteCallError, show, toWire } from '../shared/errors.ts';
+import { CallTimeoutError, fromWire, RemoteCallError, show, toWire } from '../shared/errors.ts';
 import { TALLY_TIMED_OUT } from '../shared/layout.ts';
 import { isServed } from '../shared/lending.ts';
 import { MARK_SYNC, NONE } from '../shared/line.ts';
-import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, TRACE } from '../shared/protocol.ts';
+import { asBuffers, withOwnBytes } from '../shared/parcel.ts';
+import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, SPARED, TRACE, WHERE } from '../shared/protocol.ts';
 import { CLOSED } from '../shared/state.ts';
 import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
 import { Calls } from './calls.ts';
@@ -23,15 +25,21 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   protected readonly calls: Calls;
   readonly #caller: Caller;
   readonly #syncCaller: Caller;
-  readonly #factoryErrors = new Map<number, { ticket: number; error: unknown }>();
   readonly #sleeper: Sleeper;
   readonly #left: Promise<void>;
   #hasLeft: () => void = () => {};
   readonly #onLeave: () => void;
   #out: Out = 'no';
 
-  /** `onLeave` is called once, when this attachment is not to be given to anybody any more. */
-  constructor(name: string, block: ControlBlock, me: number, port: MessagePort, onLeave: () => void) {
+  /** `exposed`: what the pool's `expose` lists. `onLeave` is called once, when this attachment is not to be given to anybody any more. */
+  constructor(
+    name: string,
+    block: ControlBlock,
+    me: number,
+    port: MessagePort,
+    exposed: readonly string[] | undefined,
+    onLeave: () => void,
+  ) {
     super(name, block, me);
     this.#port = port;
     this.#onLeave = onLeave;
@@ -39,13 +47,25 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
       this.#hasLeft = resolve;
     });
     this.calls = new Calls(name, port, block.bells, this.lending, this.keepAlive, (response) => this.heard(response));
+    const listed = new Set(exposed);
+    const exposes = (method: string): boolean => listed.has(method);
     this.#caller = {
       pool: this,
+      exposes,
+      refuse: (method) => {
+        const refused = Promise.reject(this.#notCallable(method));
+        refused.catch(() => {});
+        return refused;
+      },
       label: `Remote of pool ${show(name)}`,
       call: (slot, serial, method, args) => this.#call(slot, serial, method, args),
     };
     this.#syncCaller = {
       pool: this,
+      exposes,
+      refuse: (method) => {
+        throw this.#notCallable(method);
+      },
       label: `SyncRemote of pool ${show(name)}`,
       call: (slot, serial, method, args) => this.#callSync(slot, serial, method, args),
     };
@@ -66,11 +86,10 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   #borrowSync(options: Pick<AcquireOptions, 'timeout'> | undefined): number {
-    checkAcquireOptions(options);
+    const { timeout = this.block.constants.acquireTimeout } = checkAcquireOptions(options);
     this.assertOpen();
     const slot = this.lending.tryBorrow();
     if (slot !== NONE) return slot;
-    const timeout = options?.timeout ?? this.block.constants.acquireTimeout;
     const cell = this.stand(MARK_SYNC);
     const ticket = this.block.line.ticket(cell);
     const outcome = this.#sleep(cell, timeout);
@@ -100,7 +119,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     try {
       return sleepInLine(this.lending, cell, timeout, this.#sleeper);
     } catch (error) {
-      this.lending.withdraw(cell);
+      this.waiters.withdraw(cell);
       throw error;
     } finally {
       this.block.waitTimes.record(now() - since);
@@ -145,18 +164,18 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
         throw error;
       }
     };
-    return { pool: this, label: this.#syncCaller.label, call };
+    return { ...this.#syncCaller, call };
   }
 
   // ── what is handed out
 
   protected override handOut(slot: number): Remote<T> {
-    if (this.traced) this.trace(slot);
+    this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     return new Handed<Remote<T>>(this.#caller, slot, this.lending.serials[slot]);
   }
 
   protected handOutSync(slot: number, caller = this.#syncCaller): SyncRemote<T> {
-    if (this.traced) this.trace(slot);
+    this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     return new Handed<SyncRemote<T>>(caller, slot, this.lending.serials[slot]);
   }
 
@@ -174,11 +193,6 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     if (callerOf(resource)?.pool !== this)
       throw new TypeError(`pool ${show(this.name)}: ${show(resource)} is not something that this pool has handed out`);
     return new Handed<R>(caller, remoteSlot(resource), remoteSerial(resource));
-  }
-
-  protected trace(slot: number): void {
-    const stack = new Error('borrowed here').stack ?? '';
-    this.calls.send([TRACE, slot, this.lending.leases[slot], stack], true);
   }
 
   protected override slotOf(resource: Remote<T> | SyncRemote<T>): number {
@@ -205,14 +219,16 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   #giveBackLater(slot: number): void {
-    // The owner does it for us when the calls have settled: this thread may be asleep by then.
+    // The owner does it for us when the calls have settled: this thread may be asleep by then, or compute, so it is told at once.
     this.calls.forget(slot);
-    this.calls.send([RELEASE, slot, this.lending.forget(slot)]);
+    this.calls.send([RELEASE, slot, this.lending.forget(slot)], true);
   }
 
   protected override giveUp(slot: number, error: Error): void {
     this.calls.forget(slot);
-    this.calls.send([DESTROY, slot, this.lending.forget(slot), toWire(error)], true);
+    const buffers: Uint8Array[] = [];
+    const wire = withOwnBytes(toWire(error), buffers);
+    this.calls.send([DESTROY, slot, this.lending.forget(slot), wire, buffers], true);
   }
 
   // ── calling
@@ -234,15 +250,19 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     options?: AcquireOptions,
   ): Promise<Result<Remote<T>, K>> {
     checkCall(method, args);
-    checkAcquireOptions(options);
-    options?.signal?.throwIfAborted();
+    const { timeout = this.block.constants.acquireTimeout, signal } = checkAcquireOptions(options);
+    throwIfAborted(signal);
     this.assertOpen();
-    const timeout = options?.timeout ?? this.block.constants.acquireTimeout;
     const late = (): Error => {
       this.tally(TALLY_TIMED_OUT);
       return this.timedOut(timeout);
     };
-    return this.calls.errand(method, args, { timeout, signal: options?.signal, late }) as Promise<Result<Remote<T>, K>>;
+    const at = this.traces === undefined ? undefined : new Error('called here');
+    return this.calls.errand(method, args, { timeout, signal, late }, at) as Promise<Result<Remote<T>, K>>;
+  }
+
+  #notCallable(method: string): RemoteCallError {
+    return new RemoteCallError(`pool ${show(this.name)}: ${method}() is not a method that workers may call`, this.name);
   }
 
   #refuseCall(slot: number, serial: number, method: string): Error | undefined {
@@ -253,6 +273,11 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   // ── what comes through the port
 
+  /** Something has come that cannot be read. */
+  unreadable(): void {
+    this.calls.unreadable();
+  }
+
   receive(responses: readonly Response[]): void {
     this.calls.receive(responses);
   }
@@ -261,9 +286,18 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   protected heard(response: Response): void {
     switch (response[0]) {
       case FACTORY_FAILURE:
-        // One for each cell at most, so that those whose waiter left first do not pile up.
-        this.#factoryErrors.set(response[1], { ticket: response[2], error: fromWire(response[3]) });
+        asBuffers(response[4]);
+        this.factoryErrors.set(response[1], response[2], fromWire(response[3]));
         break;
+      case SPARED:
+        this.factoryErrors.delete(response[1], response[2]);
+        break;
+      case WHERE: {
+        // At once: this thread may be asleep in the line or in a call, or about to compute.
+        const [, question, slot, lease] = response;
+        const stack = slot === NONE ? this.calls.whereAsked(lease) : this.traces?.stackOf(slot, lease);
+        return this.calls.send([TRACE, question, stack], true);
+      }
       case FAREWELL:
         // Unless we have asked for it.
         this.#goOut('pool-ended');
@@ -275,11 +309,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   protected override factoryError(cell: number, ticket: number): unknown {
     this.calls.drain();
-    const found = this.#factoryErrors.get(cell);
-    this.#factoryErrors.delete(cell);
-    if (found?.ticket === ticket) return found.error;
-    // Only where somebody has tampered with the block.
-    return new PoolClosedError(`pool ${show(this.name)}: the factory failed, and its error was lost`, this.name);
+    return super.factoryError(cell, ticket);
   }
 
   // ── the end
@@ -318,7 +348,11 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   protected override lookUp(): void {
-    if (this.#out === 'no' && !this.calls.isConnected()) this.#ownerGone();
+    try {
+      if (this.#out === 'no' && !this.calls.isConnected()) this.#ownerGone();
+    } catch {
+      // At the end of the stack, say. This is asked in the middle of a borrow or a return, which must not suffer: it is asked again soon.
+    }
   }
 
   #assertOwnerAlive(): void {

@@ -2,7 +2,8 @@
  * What a worker is handed: a small object that stands for a lease, and whose every method is a call.
  *
  * The names of the methods are not known here, so a proxy stands at the end of the prototype chain, where a missing name ends up.
- * The first use of a name leaves an accessor on the prototype: afterwards the proxy is not asked, and making an object costs two fields.
+ * The first use of a name leaves an accessor on the prototype: afterwards the proxy is not asked, and making an object costs three fields. A proxy for each
+ * hand-out would be simpler, and cost several times what the rest of a hand-out does.
  */
 import { inspect } from 'node:util';
 import { NONE } from '../shared/line.ts';
@@ -16,6 +17,10 @@ export interface Caller {
   readonly label: string;
   /** The list of arguments is the callee's to keep. */
   call(slot: number, serial: number, method: string, args: unknown[]): unknown;
+  /** What calling a method comes to that is none of the resource's: no message is sent, and nothing is rejected that somebody would have to handle. */
+  refuse(method: string): unknown;
+  /** Does the pool's `expose` list this name? */
+  exposes(method: string): boolean;
 }
 
 /**
@@ -75,9 +80,50 @@ const MOST_ACCESSORS = 1000;
 let accessors = 0;
 
 const { prototype } = Leased;
-// 'constructor' is a name like any other here, and answered like one that is not exposed. A thenable would be called by every await.
-delete (prototype as { constructor?: unknown }).constructor;
+// A thenable would be called by every await.
 Object.defineProperty(prototype, 'then', { value: undefined });
+
+/**
+ * Names by which a program does not mean the resource: the language, loggers and assertion libraries ask any object for them, and call what they find. They
+ * are forwarded only where `expose` lists them. `found`: what is there otherwise.
+ */
+function keepLocal(name: string, found: (value: Leased, caller: Caller) => unknown): void {
+  Object.defineProperty(prototype, name, {
+    configurable: true,
+    get(this: Leased) {
+      const caller = Leased.caller(this);
+      if (caller === undefined) return undefined;
+      return caller.exposes(name) ? Leased.method(this, name) : found(this, caller);
+    },
+    set: setOwn(name),
+  });
+}
+
+/** Whoever puts a property of its own on a hand-out gets just that. */
+function setOwn(name: string): (this: Leased, value: unknown) => void {
+  return function (value) {
+    Object.defineProperty(this, name, { value, writable: true, enumerable: true, configurable: true });
+  };
+}
+
+// What every object has is nothing of the resource's.
+for (const name of Object.getOwnPropertyNames(Object.prototype)) keepLocal(name, (_, caller) => () => caller.refuse(name));
+for (const name of ['toString', 'toLocaleString'])
+  keepLocal(
+    name,
+    (_, { label }) =>
+      () =>
+        `[${label}]`,
+  );
+keepLocal('valueOf', (value) => () => value);
+const PROBES = [
+  'toJSON', // JSON.stringify, and so every logger
+  'inspect', // older inspectors, chai
+  ...['asymmetricMatch', '$$typeof', 'nodeType', 'tagName', 'hasAttribute'], // jest, vitest, React
+  ...['toPostgres', 'toSqlString', 'toBSON', 'toISOString', 'toJS'], // what a value becomes as a parameter of a query
+];
+for (const name of PROBES) keepLocal(name, () => undefined);
+
 const missing = new Proxy(Object.create(null), {
   get(_target, name, receiver): unknown {
     if (typeof name !== 'string' || Leased.caller(receiver) === undefined) return undefined;
@@ -87,10 +133,7 @@ const missing = new Proxy(Object.create(null), {
       get(this: Leased) {
         return Leased.caller(this) === undefined ? undefined : Leased.method(this, name);
       },
-      // Whoever puts a property of its own on a hand-out gets just that.
-      set(this: Leased, value: unknown) {
-        Object.defineProperty(this, name, { value, writable: true, enumerable: true, configurable: true });
-      },
+      set: setOwn(name),
     });
     return Leased.method(receiver as Leased, name);
   },

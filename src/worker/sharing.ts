@@ -1,5 +1,6 @@
 /** A pool with `share`, seen from a worker: a hand-out is a value that the owner has made of the resource, and nothing is called through it. */
 import { NONE } from '../shared/line.ts';
+import { asBuffers } from '../shared/parcel.ts';
 import { type Response, SHARED } from '../shared/protocol.ts';
 import { WorkerPool } from './pool.ts';
 import type { Remote, SyncRemote } from './types.ts';
@@ -26,7 +27,7 @@ export class SharingPool<T> extends WorkerPool<T> {
   }
 
   #valueIn(slot: number): unknown {
-    if (this.traced) this.trace(slot);
+    this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     // The owner posted the value before the slot could be had, so it is here or in the port.
     if (this.#values.get(slot)?.generation !== this.block.generation(slot)) this.calls.drain();
     const shared = this.#values.get(slot);
@@ -47,7 +48,8 @@ export class SharingPool<T> extends WorkerPool<T> {
 
   protected override heard(response: Response): void {
     if (response[0] !== SHARED) return super.heard(response);
-    const [, slot, generation, value] = response;
+    const [, slot, generation, value, buffers] = response;
+    asBuffers(buffers);
     // The value may have been another slot's since: a port number, say, that was free again.
     const old = this.#values.get(slot)?.value;
     if (this.#slots.get(old) === slot) this.#slots.delete(old);

@@ -14,6 +14,13 @@ export type SyncRemote<T> = {
     : never;
 };
 
+export interface AttachOptions {
+  /** Most time to wait for the owner, in milliseconds. Default 0: as long as it takes. */
+  timeout?: number;
+  /** Ends the wait: attachPool rejects with `signal.reason`. An attachment that exists is not touched by it. */
+  signal?: AbortSignal;
+}
+
 /** A pool seen from a thread that has attached to it. */
 export interface AttachedPool<T> extends ResourcePool<Remote<T>> {
   /**

@@ -10,7 +10,7 @@ export interface Page {
   readonly text: string;
 }
 
-export const pages: readonly Page[] = ['README.md', ...readdirSync(`${root}docs`).map((name) => `docs/${name}`)]
+export const pages: readonly Page[] = [...readdirSync(root), ...readdirSync(`${root}docs`).map((name) => `docs/${name}`)]
   .filter((path) => path.endsWith('.md'))
   .map((path) => ({ path, text: readFileSync(root + path, 'utf8') }));
 

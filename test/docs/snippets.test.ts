@@ -34,9 +34,9 @@ describe('snippets', () => {
     expect(lines.sort()).toEqual([...prints].sort());
   });
 
-  test('are all marked as text, js or ts', () => {
+  test('are all marked as text, js or ts, and pictures as mermaid', () => {
     const languages = new Set(pages.flatMap(fencesOf).map(({ language }) => language));
-    expect([...languages].sort()).toEqual(['js', 'text', 'ts']);
+    expect([...languages].sort()).toEqual(['js', 'mermaid', 'text', 'ts']);
     expect(programs.length).toBeGreaterThan(15);
   });
 

@@ -66,7 +66,8 @@ describe('messages', () => {
       [[RELEASE, 0, 0]],
       [[RELEASE, '__proto__', {}]],
       [[DESTROY, 0, 0, null]],
-      [[TRACE, 0, 0, STUBBORN]],
+      [[TRACE, 1, STUBBORN]],
+      [[TRACE, STUBBORN, 'somewhere']],
       [[ERRAND]],
       [[ERRAND, 1, undefined, STUBBORN, []]],
       [[ERRAND, STUBBORN, undefined, 'add', []]],
@@ -92,7 +93,7 @@ describe('messages', () => {
     expect(answers.map(([type, id]) => [type, id]).sort()).toEqual([11, 12, 13].map((id) => [protocol.FAILURE, id]));
   });
 
-  test("another thread's lease is not its own to release, destroy, call or trace", async () => {
+  test("another thread's lease is not its own to release, destroy or call, and what it was not asked it cannot answer", async () => {
     const { pool, neighbour, bad } = await scene();
     await neighbour.hold();
     const lease = leaseIn(pool as Pool<unknown>, 0);
@@ -100,7 +101,7 @@ describe('messages', () => {
       [
         [[RELEASE, 0, lease]],
         [[DESTROY, 0, lease, { value: 'mine now' }]],
-        [[TRACE, 0, lease, 'not here']],
+        [[TRACE, 1, 'not here']],
         [[CALL, 1, 0, lease, 'whoami', [[]]]],
         [[CALL_SYNC, 2, 0, lease, 'whoami', []]],
       ],

@@ -15,19 +15,15 @@ describe('acquire and release: two threads, one slot', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(
-      race,
-      random({ schedules: 1500 }),
-      everyAccess(['shared/slot.ts', 'shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']),
-    );
+    await holds(race, random({ schedules: 1500 }), everyAccess(['Slots', 'Line', 'Lending', 'Succession']));
   });
 
   test('caught: a borrower that looks, then takes', async () => {
     const bad = mutant(
       'borrow stores',
-      'shared/slot.ts',
-      'if (Atomics.compareExchange(this.words, at, idle, leased) !== idle) return false;',
-      'if (Atomics.load(this.words, at) !== idle) return false;\n    Atomics.store(this.words, at, leased);',
+      'Slots.borrowAgain',
+      'if (Atomics.compareExchange(this.$WORDS, $AT, $IDLE, $LEASED) !== $IDLE) return false;',
+      'if (Atomics.load(this.$WORDS, $AT) !== $IDLE) return false; Atomics.store(this.$WORDS, $AT, $LEASED);',
     );
     expect((await breaks(race, exhaustive(), bad)).kind).toBe('invariant');
   });
@@ -35,9 +31,9 @@ describe('acquire and release: two threads, one slot', () => {
   test('caught: a release that overwrites the flag', async () => {
     const bad = mutant(
       'giveBack stores',
-      'shared/slot.ts',
-      'return Atomics.compareExchange(this.words, this.base + slot * SLOT_STRIDE, lease, idle) === lease;',
-      'Atomics.store(this.words, this.at(slot), idle);\n    return true;',
+      'Slots.giveBack',
+      'return Atomics.compareExchange(this.$WORDS, this.$BASE + $SLOT * $SLOT_STRIDE, $LEASE, $IDLE) === $LEASE;',
+      'Atomics.store(this.$WORDS, this.at($SLOT), $IDLE); return true;',
     );
     expect((await breaks(race, exhaustive(), bad)).kind).toBe('deadlock');
   });

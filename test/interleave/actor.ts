@@ -144,7 +144,7 @@ export const leave =
 export const cancel =
   (cell: number) =>
   (context: PoolContext): void =>
-    new Actor(context).lending.withdraw(cell);
+    void new Actor(context).lending.withdraw(cell);
 
 /** Leaves the line, and comes back behind the others. */
 export const comeBack =

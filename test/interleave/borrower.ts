@@ -121,7 +121,7 @@ export function borrowerOf(context: PoolContext): TestBorrower {
       this.lending.giveBack(slot);
     }
     protected giveUp(): void {}
-    protected factoryError(): unknown {
+    protected override factoryError(): unknown {
       return undefined;
     }
   }

@@ -60,28 +60,31 @@ describe('the breaker', () => {
     await holds(late, random({ schedules: 1000 }));
   });
 
-  const read =
-    'if (isRefusing(state) && lending.leave(cell)) {\n      this.tally(TALLY_REJECTED);\n      throw this.#refused(state);\n    }';
   caught(
     race,
     exhaustive({ preemptions: 3 }),
     // As it was once: the breaker closes in between, and the joiner waits in a cell that it has left.
     mutant(
       'a joiner that leaves, and then reads the state again',
-      'shared/borrower.ts',
-      read,
-      'if (isRefusing(block.state.load()) && lending.leave(cell)) this.assertOpen();\n    void state;',
+      'Borrower.stand',
+      'if ($IS_REFUSING($STATE) && $LENDING.$LEAVE($CELL)) { this.$TALLY($TALLY_REJECTED); throw this.$REFUSED($STATE); }',
+      'if ($IS_REFUSING(block.$STATE.load()) && $LENDING.$LEAVE($CELL)) this.assertOpen(); void $STATE;',
     ),
   );
   caught(
     opening,
     exhaustive(),
-    mutant('a joiner that does not read the state again', 'shared/borrower.ts', read, 'void state;'),
+    mutant(
+      'a joiner that does not read the state again',
+      'Borrower.stand',
+      'if ($IS_REFUSING($STATE) && $LENDING.$LEAVE($CELL)) { this.$TALLY($TALLY_REJECTED); throw this.$REFUSED($STATE); }',
+      'void $STATE;',
+    ),
     mutant(
       'an eviction that wakes nobody',
-      'shared/lending.ts',
-      'if (first !== undefined && line.fail(first.cell, first.word, reason)) this.wake(cellThread(first.word));',
-      'if (first !== undefined) line.fail(first.cell, first.word, reason);',
+      'Lending.evict',
+      'if ($FIRST !== undefined && $LINE.$FAIL($FIRST.$CELL, $FIRST.$WORD, $REASON)) this.$WAKE($CELL_THREAD($FIRST.$WORD));',
+      'if ($FIRST !== undefined) $LINE.$FAIL($FIRST.$CELL, $FIRST.$WORD, $REASON);',
     ),
   );
 });

@@ -15,21 +15,12 @@ describe('a cell is used again under a match', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(
-      race,
-      random({ schedules: 1500 }),
-      everyAccess(['shared/slot.ts', 'shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']),
-    );
+    await holds(race, random({ schedules: 1500 }), everyAccess(['Slots', 'Line', 'Lending', 'Succession']));
   });
 
   caught(
     race,
     exhaustive(),
-    mutant(
-      'a cell without versions',
-      'shared/line.ts',
-      'const nextRound = (word: number): number => ((word & VERSION_MASK) + VERSION_ONE) | 0;',
-      'const nextRound = (word: number): number => word & VERSION_MASK;',
-    ),
+    mutant('a cell without versions', 'line.nextRound', '(($WORD & $VERSION_MASK) + $VERSION_ONE) | 0', '$WORD & $VERSION_MASK'),
   );
 });

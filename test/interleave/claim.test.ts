@@ -35,15 +35,15 @@ describe('an errand and its caller', () => {
     exhaustive(),
     mutant(
       'the owner begins what it has seen waiting',
-      'shared/claim.ts',
-      'return Atomics.compareExchange(this.#word, 0, WAITING, BEGUN) === WAITING;',
-      'const waits = Atomics.load(this.#word, 0) === WAITING;\n    Atomics.store(this.#word, 0, BEGUN);\n    return waits;',
+      'Claim.begin',
+      'return Atomics.compareExchange(this.$WORD, 0, $WAITING, $BEGUN) === $WAITING;',
+      'const waits = Atomics.load(this.$WORD, 0) === $WAITING; Atomics.store(this.$WORD, 0, $BEGUN); return waits;',
     ),
     mutant(
       'the caller withdraws what it has seen waiting',
-      'shared/claim.ts',
-      'return Atomics.compareExchange(this.#word, 0, WAITING, WITHDRAWN) === WAITING;',
-      'const waits = Atomics.load(this.#word, 0) === WAITING;\n    Atomics.store(this.#word, 0, WITHDRAWN);\n    return waits;',
+      'Claim.withdraw',
+      'return Atomics.compareExchange(this.$WORD, 0, $WAITING, $WITHDRAWN) === $WAITING;',
+      'const waits = Atomics.load(this.$WORD, 0) === $WAITING; Atomics.store(this.$WORD, 0, $WITHDRAWN); return waits;',
     ),
   );
 });

@@ -59,15 +59,15 @@ describe('close', () => {
     exhaustive(),
     mutant(
       'a joiner that does not read the state again',
-      'shared/borrower.ts',
-      'if (isRefusing(state) && lending.leave(cell)) {',
-      'if (isRefusing(state) && lending.leave(cell) && cell < 0) {',
+      'Borrower.stand',
+      '$IS_REFUSING($STATE) && $LENDING.$LEAVE($CELL)',
+      '$IS_REFUSING($STATE) && $LENDING.$LEAVE($CELL) && $CELL < 0',
     ),
     mutant(
       'a match that does not tell the owner of the end',
-      'shared/lending.ts',
-      'if (needed || isClosed(state) || isDraining(state)) this.callOwner();',
-      'if (needed && state >= 0) this.callOwner();',
+      'Lending.match',
+      '$NEEDED || $IS_CLOSED($STATE) || $IS_DRAINING($STATE)',
+      '$NEEDED && $STATE >= 0',
     ),
   );
 });

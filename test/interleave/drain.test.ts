@@ -57,9 +57,9 @@ describe('drain', () => {
     exhaustive(),
     mutant(
       'a match that does not tell the owner of the end',
-      'shared/lending.ts',
-      'if (needed || isClosed(state) || isDraining(state)) this.callOwner();',
-      'if (needed || isClosed(state)) this.callOwner();',
+      'Lending.match',
+      '$NEEDED || $IS_CLOSED($STATE) || $IS_DRAINING($STATE)',
+      '$NEEDED || $IS_CLOSED($STATE)',
     ),
   );
 });

@@ -58,11 +58,11 @@ describe('a sleeper and an asynchronous waiter on one thread', () => {
     exhaustive(),
     mutant(
       'the sleeper takes only its own',
-      'shared/blocking.ts',
-      'const instead = sleeper.instead(cell);',
-      'const instead = NONE as number;',
+      'sleepInLine',
+      'const $INSTEAD = $SLEEPER.$INSTEAD($CELL);',
+      'const $INSTEAD = NONE as number;',
     ),
-    mutant('the other does not get its place', 'shared/waiters.ts', 'this.#enter(waiter);\n      return outcome;', 'return outcome;'),
+    mutant('the other does not get its place', 'Waiters.exchange', 'this.#enter($WAITER);', ''),
   );
 });
 
@@ -74,11 +74,6 @@ describe('a sleeper and a try on one thread', () => {
   caught(
     made,
     random({ schedules: 20_000 }),
-    mutant(
-      'the sleeper leaves its place without leaving it',
-      'shared/waiters.ts',
-      'this.#lending.withdraw(cell);\n        return outcome;',
-      'return outcome;',
-    ),
+    mutant('the sleeper leaves its place without leaving it', 'Waiters.exchange', 'this.withdraw($CELL);', ''),
   );
 });

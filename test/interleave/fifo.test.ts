@@ -18,7 +18,7 @@ const behind = poolRace(
   { held: [1], waiting: [2, 2], left: [0] },
   { threads: { holder: release(0), leaver: leave(1), early: join, late: join } },
 );
-const visible = ['shared/line.ts'];
+const visible = ['Line'];
 
 describe('first come, first served', () => {
   test('the head goes to the end: every schedule with two preemptions', async () => {
@@ -33,28 +33,26 @@ describe('first come, first served', () => {
     await holds(behind, random({ schedules: 1000 }), everyAccess(visible));
   });
 
-  const key = 'const keyOf = (age: number, cell: number): number => (AGES - age) * CELLS + cell;';
-  const keyed = (by: string): string => `const keyOf = (age: number, cell: number): number => ${by};`;
   caught(
     crossed,
     exhaustive(),
-    mutant('the lowest cell is first', 'shared/succession.ts', key, keyed('(AGES - age) * CELLS + cell + 2 ** 48 * cell')),
-  );
-  caught(
-    crossed,
-    exhaustive(),
-    mutant('the youngest is first', 'shared/succession.ts', 'keys.subarray(0, found).sort();', 'keys.subarray(0, found).sort().reverse();'),
+    mutant('the lowest cell is first', 'keyOf', '($AGES - $AGE) * $CELLS + $CELL', '($AGES - $AGE) * $CELLS + $CELL + 2 ** 48 * $CELL'),
   );
   caught(
     crossed,
     exhaustive(),
     mutant(
-      'who has come back keeps the place',
-      'shared/line.ts',
-      '=== WAITING && this.#words[this.#at.tickets + cell] === ticket ? word',
-      '=== WAITING && ticket !== word ? word',
+      'the youngest is first',
+      'Succession.look',
+      '$KEYS.$SUBARRAY(0, $FOUND).$SORT()',
+      '$KEYS.$SUBARRAY(0, $FOUND).$SORT().reverse()',
     ),
   );
-  const unlimited = mutant('who joins behind the scan counts', 'shared/line.ts', '      if (age > 0) {\n', '      if (age > -10) {\n');
+  caught(
+    crossed,
+    exhaustive(),
+    mutant('who has come back keeps the place', 'Line.standing', 'this.$WORDS[this.$AT.$TICKETS + $CELL] === $TICKET', '$TICKET !== word'),
+  );
+  const unlimited = mutant('who joins behind the scan counts', 'Line.survey', '$AGE > 0', '$AGE > -10');
   caught(behind, random({ schedules: 40_000 }), everyAccess(visible, unlimited));
 });

@@ -69,9 +69,9 @@ describe('a full line', () => {
     exhaustive(),
     mutant(
       'who finds no cell takes the last',
-      'shared/line.ts',
-      'for (let cell = 0; cell < this.count; cell++) if (this.#claim(cell, me)) return cell;\n    return NONE;',
-      'for (let cell = 0; cell < this.count; cell++) if (this.#claim(cell, me)) return cell;\n    return this.count - 1;',
+      'Line',
+      '{ while (this.$FREED_COUNT > 0) { const $CELL = this.$FREED[--this.$FREED_COUNT]; if (this.$CLAIM($CELL, $ME)) return $CELL; } for (let $CELL = 0; $CELL < this.$COUNT; $CELL++) if (this.$CLAIM($CELL, $ME)) return $CELL; return $NONE; }',
+      '{ while (this.$FREED_COUNT > 0) { const $CELL = this.$FREED[--this.$FREED_COUNT]; if (this.$CLAIM($CELL, $ME)) return $CELL; } for (let $CELL = 0; $CELL < this.$COUNT; $CELL++) if (this.$CLAIM($CELL, $ME)) return $CELL; return this.$COUNT - 1; }',
     ),
   );
 });

@@ -34,17 +34,7 @@ describe('growth from EMPTY', () => {
   caught(
     empty,
     exhaustive(),
-    mutant(
-      'a match that does not ask for more',
-      'shared/lending.ts',
-      'else if (!this.flagAll()) return this.mayGrow();',
-      'else if (!this.flagAll()) return false;',
-    ),
-    mutant(
-      'an offer without the flag',
-      'shared/slot.ts',
-      'return this.letGo(slot, word, inState(word, TAKEN, 0) | FLAG);',
-      'return this.letGo(slot, word, nextRound(word, IDLE));',
-    ),
+    mutant('a match that does not ask for more', 'Lending.serve', 'return this.$MAY_GROW();', 'return false;'),
+    mutant('an offer without the flag', 'Slots.offer', '$IN_STATE($WORD, $TAKEN, 0) | $FLAG', 'nextRound($WORD, IDLE)'),
   );
 });

@@ -32,18 +32,13 @@ describe('guarded hand-outs', () => {
   caught(
     race,
     exhaustive(),
+    mutant('anybody matches', 'Lending.serve', '$IS_EVICTING($STATE) || $GUARDS_HAND_OUTS($STATE)', '$IS_EVICTING($STATE)'),
     mutant(
-      'anybody matches',
-      'shared/lending.ts',
-      'if (isEvicting(state) || guardsHandOuts(state)) return true;',
-      'if (isEvicting(state)) return true;',
+      'the fast path is open',
+      'Lending.tryBorrow',
+      'this.$WORDS[$STATE_WORD] | this.$LEFT | (this.$WORDS[$LINE_WORD] & $NOT_EMPTY)',
+      '(this.$WORDS[$LINE_WORD] & $NOT_EMPTY)',
     ),
-    mutant('the fast path is open', 'shared/lending.ts', 'if ((this.words[STATE_WORD] | this.left | ', 'if (('),
-    mutant(
-      'nobody calls the owner',
-      'shared/lending.ts',
-      'if (isEvicting(state) || guardsHandOuts(state)) return true;',
-      'if (isEvicting(state) || guardsHandOuts(state)) return false;',
-    ),
+    mutant('nobody calls the owner', 'Lending.serve', 'true', 'false'),
   );
 });

@@ -11,29 +11,20 @@ describe('joiners against a release: three threads, one slot', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(
-      race,
-      random({ schedules: 1500, style: 'uniform' }),
-      everyAccess(['shared/slot.ts', 'shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']),
-    );
+    await holds(race, random({ schedules: 1500, style: 'uniform' }), everyAccess(['Slots', 'Line', 'Lending', 'Succession']));
   });
 
   test('caught: a match that flags nothing', async () => {
-    const bad = mutant(
-      'no flag',
-      'shared/lending.ts',
-      'if (slots.flag(slot) === FOUND_IDLE) idle = true;',
-      'if (slotState(slots.load(slot)) === IDLE) idle = true;',
-    );
+    const bad = mutant('no flag', 'Lending.flagAll', '$SLOTS.$FLAG($SLOT) === $FOUND_IDLE', 'slotState($SLOTS.load($SLOT)) === IDLE');
     expect((await breaks(race, exhaustive(), bad)).kind).toBe('deadlock');
   });
 
   test('caught: a flagged return that does not match', async () => {
     const bad = mutant(
       'no match on return',
-      'shared/lending.ts',
-      'if (!slots.giveBackFlagged(slot, lease)) return;\n    this.match();',
-      'if (!slots.giveBackFlagged(slot, lease)) return;',
+      'Lending.passOn',
+      '{ const { slots } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.$MATCH(); if (this.$BLOCK.$IS_RETIRED($SLOT)) this.$CALL_OWNER(); }',
+      '{ const { $SLOTS } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; if (this.$BLOCK.$IS_RETIRED($SLOT)) this.$CALL_OWNER(); }',
     );
     expect((await breaks(race, exhaustive(), bad)).kind).toBe('deadlock');
   });
@@ -41,9 +32,9 @@ describe('joiners against a release: three threads, one slot', () => {
   test('caught: a joiner that does not look again when it has flagged', async () => {
     const bad = mutant(
       'one look',
-      'shared/lending.ts',
-      'else if (!this.flagAll()) return this.mayGrow();',
-      'else {\n        this.flagAll();\n        return this.mayGrow();\n      }',
+      'Lending.serve',
+      'if (!this.$FLAG_ALL()) return this.$MAY_GROW();',
+      '{ this.$FLAG_ALL(); return this.$MAY_GROW(); }',
     );
     expect((await breaks(race, exhaustive(), bad)).kind).toBe('deadlock');
   });
@@ -51,9 +42,9 @@ describe('joiners against a release: three threads, one slot', () => {
   test('caught: a sleeper that reads its bell after it has looked', async () => {
     const bad = mutant(
       'reads late',
-      'shared/blocking.ts',
-      'bells.sleep(lending.me, seen, Math.min(left, SLICE));',
-      'bells.sleep(lending.me, bells.read(lending.me), Math.min(left, SLICE));',
+      'sleepInLine',
+      '$BELLS.$SLEEP($LENDING.$ME, $SEEN, Math.min($LEFT, $SLICE))',
+      '$BELLS.$SLEEP($LENDING.$ME, $BELLS.read($LENDING.$ME), Math.min($LEFT, $SLICE))',
     );
     expect((await breaks(race, exhaustive(), bad)).kind).toBe('deadlock');
   });
@@ -63,9 +54,9 @@ describe('joiners against a release: three threads, one slot', () => {
     exhaustive(),
     mutant(
       'a cell is claimed by a store',
-      'shared/line.ts',
-      'return cellState(word) === FREE && this.#swap(cell, word, (word & VERSION_MASK) | (me << THREAD_SHIFT) | JOINING);',
-      'if (cellState(word) !== FREE) return false;\n    Atomics.store(this.#words, this.#at.cells + cell, (word & VERSION_MASK) | (me << THREAD_SHIFT) | JOINING);\n    return true;',
+      'Line',
+      'return $CELL_STATE($WORD) === $FREE && this.$SWAP($CELL, $WORD, ($WORD & $VERSION_MASK) | ($ME << $THREAD_SHIFT) | $JOINING);',
+      'if ($CELL_STATE($WORD) !== $FREE) return false; Atomics.store(this.#words, this.#at.cells + $CELL, ($WORD & $VERSION_MASK) | ($ME << $THREAD_SHIFT) | $JOINING); return true;',
     ),
   );
 });

@@ -34,11 +34,7 @@ describe('a waiter gives up while it is granted', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(
-      race,
-      random({ schedules: 1000, style: 'uniform' }),
-      everyAccess(['shared/slot.ts', 'shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']),
-    );
+    await holds(race, random({ schedules: 1000, style: 'uniform' }), everyAccess(['Slots', 'Line', 'Lending', 'Succession']));
   });
 
   caught(
@@ -46,15 +42,15 @@ describe('a waiter gives up while it is granted', () => {
     exhaustive({ preemptions: 3 }),
     mutant(
       'a leaver that does not see that it was granted',
-      'shared/line.ts',
-      'return cellState(word) === WAITING && cellThread(word) === me && this.free(cell, word);',
-      'Atomics.store(this.#words, this.#at.cells + cell, nextRound(word));\n    return true;',
+      'Line.leave',
+      'return $CELL_STATE($WORD) === $WAITING && $CELL_THREAD($WORD) === $ME && this.$FREE($CELL, $WORD);',
+      'Atomics.store(this.#words, this.#at.cells + $CELL, nextRound($WORD)); return true;',
     ),
     mutant(
       'a leaver that is granted and walks off',
-      'shared/blocking.ts',
-      'return lending.leave(cell) ? TIMED_OUT : lending.collect(cell);',
-      'return lending.leave(cell) ? TIMED_OUT : TIMED_OUT;',
+      'sleepInLine',
+      '$LENDING.$LEAVE($CELL) ? $TIMED_OUT : $LENDING.$COLLECT($CELL)',
+      '$LENDING.$LEAVE($CELL) ? $TIMED_OUT : $TIMED_OUT',
     ),
   );
 
@@ -63,9 +59,9 @@ describe('a waiter gives up while it is granted', () => {
     exhaustive({ preemptions: 2 }),
     mutant(
       'a waiter that cancels keeps what it was granted',
-      'shared/lending.ts',
-      'if (this.block.isRetired(slot)) this.handIn(slot, lease);\n    else this.passOn(slot, lease);',
-      'if (this.block.isRetired(slot)) this.handIn(slot, lease);',
+      'Lending.withdraw',
+      '{ if (this.$LEAVE($CELL)) return; const $WORD = this.$BLOCK.$LINE.$LOAD($CELL); if ($CELL_THREAD($WORD) !== this.$ME || $CELL_STATE($WORD) !== $GRANTED) return void this.$COLLECT($CELL); const $LEASE = this.$PICK_UP($CELL, $WORD); if ($LEASE === 0) return; const $SLOT = $CELL_SLOT($WORD); if (this.$BLOCK.$IS_RETIRED($SLOT)) this.$HAND_IN($SLOT, $LEASE); else this.$PASS_ON($SLOT, $LEASE); }',
+      '{ if (this.$LEAVE($CELL)) return; const $WORD = this.$BLOCK.$LINE.$LOAD($CELL); if ($CELL_THREAD($WORD) !== this.$ME || $CELL_STATE($WORD) !== $GRANTED) return void this.$COLLECT($CELL); const $LEASE = this.$PICK_UP($CELL, $WORD); if ($LEASE === 0) return; const $SLOT = $CELL_SLOT($WORD); if (this.$BLOCK.$IS_RETIRED($SLOT)) this.$HAND_IN($SLOT, $LEASE); }',
     ),
   );
 });

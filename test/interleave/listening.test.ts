@@ -28,12 +28,7 @@ describe('an asynchronous waiter', () => {
   caught(
     race,
     exhaustive(),
-    mutant('it listens, and does not look again', 'shared/borrower.ts', 'this.waiters.pollSoon();\n    return served;', 'return served;'),
-    mutant(
-      'a ring that notifies sleepers only',
-      'shared/bell.ts',
-      '& (SLEEPING | LISTENING)) !== 0) Atomics',
-      '& SLEEPING) !== 0) Atomics',
-    ),
+    mutant('it listens, and does not look again', 'Borrower.waitFor', 'this.$WAITERS.pollSoon();', ''),
+    mutant('a ring that notifies sleepers only', 'Bells.ring', '($SLEEPING | $LISTENING)', '$SLEEPING'),
   );
 });

@@ -36,10 +36,10 @@ describe('maxUses', () => {
     exhaustive(),
     mutant(
       'the last hand-out is not flagged',
-      'shared/lending.ts',
-      'if (this.block.uses(slot) >= this.maxUses) this.slots.flag(slot);',
+      'Lending.watch',
+      'if (this.$BLOCK.$USES($SLOT) >= this.$MAX_USES) this.$SLOTS.$FLAG($SLOT);',
       '',
     ),
-    mutant('one use too many', 'shared/lending.ts', 'uses(slot) >= this.maxUses) this.slots', 'uses(slot) > this.maxUses) this.slots'),
+    mutant('one use too many', 'Lending.watch', 'this.$BLOCK.$USES($SLOT) >= this.$MAX_USES', 'this.$BLOCK.$USES($SLOT) > this.$MAX_USES'),
   );
 });

@@ -26,9 +26,9 @@ describe('nobody passes the line', () => {
 
   const blind = mutant(
     'the fast path does not look at the line',
-    'shared/lending.ts',
-    ' | (this.words[LINE_WORD] & NOT_EMPTY)) !== 0) return this.tryBorrowGuarded()',
-    ') !== 0) return this.tryBorrowGuarded()',
+    'Lending.tryBorrow',
+    'this.$WORDS[$STATE_WORD] | this.$LEFT | (this.$WORDS[$LINE_WORD] & $NOT_EMPTY)',
+    'this.$WORDS[$STATE_WORD] | this.$LEFT',
   );
   caught(race, exhaustive(), blind);
 });

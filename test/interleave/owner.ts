@@ -156,9 +156,7 @@ export class Owner extends Actor {
   }
 
   protected tries(): Waiting[] {
-    const { MARK_TRIES } = this.context.code.cells;
-    const { line } = this.lending.block;
-    return this.lending.hasWaiters() ? line.waiters().filter(({ cell }) => (line.mark(cell) & MARK_TRIES) !== 0) : [];
+    return this.lending.hasWaiters() ? this.lending.block.line.trying() : [];
   }
 
   protected refuse(tries: readonly Waiting[]): void {

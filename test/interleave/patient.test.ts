@@ -36,6 +36,11 @@ describe('a patient waiter', () => {
   caught(
     many,
     random({ schedules: 20_000 }),
-    mutant('the youngest is first', 'shared/succession.ts', 'keys.subarray(0, found).sort();', 'keys.subarray(0, found).sort().reverse();'),
+    mutant(
+      'the youngest is first',
+      'Succession.look',
+      '$KEYS.$SUBARRAY(0, $FOUND).$SORT()',
+      '$KEYS.$SUBARRAY(0, $FOUND).$SORT().reverse()',
+    ),
   );
 });

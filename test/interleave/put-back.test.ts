@@ -16,22 +16,13 @@ describe('a slot is put back while somebody joins', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(
-      race,
-      random({ schedules: 1000 }),
-      everyAccess(['shared/slot.ts', 'shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']),
-    );
+    await holds(race, random({ schedules: 1000 }), everyAccess(['Slots', 'Line', 'Lending', 'Succession']));
   });
 
   caught(
     race,
     exhaustive(),
-    mutant(
-      'who puts back does not look again',
-      'shared/lending.ts',
-      'if (slot !== NONE) this.grant(slot);',
-      'if (slot !== NONE) {\n        if (!this.grant(slot)) return false;\n      }',
-    ),
-    mutant('nobody puts back', 'shared/lending.ts', 'slots.putBack(slot, this.me);', ';'),
+    mutant('who puts back does not look again', 'Lending.serve', 'this.$GRANT($SLOT);', '{ if (!this.$GRANT($SLOT)) return false; }'),
+    mutant('nobody puts back', 'Lending.grant', '$SLOTS.$PUT_BACK($SLOT, this.$ME)', ''),
   );
 });

@@ -58,17 +58,12 @@ describe('RECOVERING', () => {
   caught(
     race,
     exhaustive(),
-    mutant(
-      'nobody calls the owner',
-      'shared/lending.ts',
-      'if (isEvicting(state) || guardsHandOuts(state)) return true;',
-      'if (isEvicting(state) || guardsHandOuts(state)) return false;',
-    ),
+    mutant('nobody calls the owner', 'Lending.serve', 'true', 'false'),
     mutant(
       'the return of a probe is not guarded',
-      'shared/state.ts',
-      'export const guardsReturns = (state: number): boolean => (state & RETURNS_GUARDED) !== 0 || breakerOf(state) === RECOVERING;',
-      'export const guardsReturns = (state: number): boolean => (state & RETURNS_GUARDED) !== 0;',
+      'guardsReturns',
+      '($STATE & $RETURNS_GUARDED) !== 0 || $BREAKER_OF($STATE) === $RECOVERING',
+      '($STATE & $RETURNS_GUARDED) !== 0',
     ),
   );
 });

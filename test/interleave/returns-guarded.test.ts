@@ -25,15 +25,15 @@ describe('guarded returns', () => {
     exhaustive(),
     mutant(
       'handed in without a ring',
-      'shared/lending.ts',
-      'if (slots.handIn(slot, lease)) this.callOwner();',
-      'slots.handIn(slot, lease);',
+      'Lending.handIn',
+      'if ($SLOTS.$HAND_IN($SLOT, $LEASE)) this.$CALL_OWNER();',
+      '$SLOTS.$HAND_IN($SLOT, $LEASE);',
     ),
     mutant(
       'a bell that rings for sleepers only',
-      'shared/bell.ts',
-      'if ((Atomics.add(this.#words, at, RING) & (SLEEPING | LISTENING)) !== 0) Atomics.notify(this.#words, at);',
-      'if ((Atomics.load(this.#words, at) & SLEEPING) !== 0) {\n      Atomics.add(this.#words, at, RING);\n      Atomics.notify(this.#words, at);\n    }',
+      'Bells.ring',
+      'if ((Atomics.add(this.$WORDS, $AT, $RING) & ($SLEEPING | $LISTENING)) !== 0) Atomics.notify(this.$WORDS, $AT);',
+      'if ((Atomics.load(this.$WORDS, $AT) & $SLEEPING) !== 0) { Atomics.add(this.$WORDS, $AT, $RING); Atomics.notify(this.$WORDS, $AT); }',
     ),
   );
 });

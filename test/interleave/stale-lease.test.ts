@@ -38,22 +38,23 @@ describe('a lease is seized late', () => {
     await holds(race, random({ schedules: 1000 }));
   });
 
-  const same = 'const nextRound = (word: number, state: number): number => ((word & VERSION_MASK) + VERSION_ONE) | 0 | state;';
-  const kept = 'const nextRound = (word: number, state: number): number => (word & VERSION_MASK) | state;';
-  const next = 'VERSION_ONE - leasing(thread);';
   caught(
     race,
     exhaustive(),
-    together('a slot without versions', mutant('', 'shared/slot.ts', same, kept), mutant('', 'shared/slot.ts', next, '-leasing(thread);')),
+    together(
+      'a slot without versions',
+      mutant('', 'slot.nextRound', '(($WORD & $VERSION_MASK) + $VERSION_ONE) | 0', '($WORD & $VERSION_MASK)'),
+      mutant('', 'leaving', '$VERSION_ONE - $LEASING($THREAD)', '-$LEASING($THREAD)'),
+    ),
   );
   caught(
     race,
     exhaustive(),
     mutant(
       'any lease is seized',
-      'shared/slot.ts',
-      'return this.grasp(slot, lease, inState(lease, CHECKING, 0)) || this.grasp(slot, lease | FLAG, inState(lease, CHECKING, 0));',
-      'Atomics.store(this.words, this.at(slot), inState(lease, CHECKING, 0));\n    return true;',
+      'Slots.seize',
+      'return this.$GRASP($SLOT, $LEASE, $IN_STATE($LEASE, $CHECKING, 0)) || this.$GRASP($SLOT, $LEASE | $FLAG, $IN_STATE($LEASE, $CHECKING, 0));',
+      'Atomics.store(this.words, this.at($SLOT), $IN_STATE($LEASE, $CHECKING, 0)); return true;',
     ),
   );
 });

@@ -99,7 +99,7 @@ describe('tryAcquire', () => {
   caught(
     juggled,
     exhaustive({ preemptions: 3 }),
-    mutant('one look', 'shared/census.ts', 'if (this.#isAsSeen()) return true;', 'return true;'),
+    mutant('one look', 'Census.isSpokenFor', 'if (this.$IS_AS_SEEN()) return true;', 'return true;'),
   );
 
   test('what a match is about to grant is not gone: every schedule with two preemptions', async () => {
@@ -110,9 +110,9 @@ describe('tryAcquire', () => {
     exhaustive(),
     mutant(
       'what is taken is gone',
-      'shared/census.ts',
-      'if (state === TAKEN ? this.#granted[slot] === 0 : state !== LEASED) supply++;',
-      'if (state !== TAKEN && state !== LEASED) supply++;',
+      'Census.supply',
+      '$STATE === $TAKEN ? this.$GRANTED[$SLOT] === 0 : $STATE !== $LEASED',
+      '$STATE !== $TAKEN && $STATE !== $LEASED',
     ),
   );
 
@@ -135,12 +135,12 @@ describe('tryAcquire', () => {
   caught(
     contended,
     random({ schedules: 30_000, style: 'uniform' }),
+    mutant('a try that does not ask the owner', 'Borrower.tryToStand', '$LENDING.callOwner();', ''),
     mutant(
-      'a try that does not ask the owner',
-      'shared/borrower.ts',
-      '// The owner says no where there is nothing.\n    lending.callOwner();',
-      '',
+      'a try like any other waiter',
+      'Borrower.tryToStand',
+      'const $CELL = $LENDING.$JOIN($MARK_TRIES);',
+      'const $CELL = $LENDING.$JOIN(0);',
     ),
-    mutant('a try like any other waiter', 'shared/borrower.ts', 'const cell = lending.join(MARK_TRIES);', 'const cell = lending.join(0);'),
   );
 });

@@ -15,11 +15,7 @@ describe('two matchers, one waiter', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(
-      race,
-      random({ schedules: 1500 }),
-      everyAccess(['shared/slot.ts', 'shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']),
-    );
+    await holds(race, random({ schedules: 1500 }), everyAccess(['Slots', 'Line', 'Lending', 'Succession']));
   });
 
   caught(
@@ -27,16 +23,16 @@ describe('two matchers, one waiter', () => {
     exhaustive(),
     mutant(
       'a grant that stores',
-      'shared/line.ts',
-      'return this.#swap(cell, waiting, withSlot(waiting, GRANTED, slot));',
-      'Atomics.store(this.#words, this.#at.cells + cell, withSlot(waiting, GRANTED, slot));\n    return true;',
+      'Line.grant',
+      'return this.$SWAP($CELL, $WAITING, $WITH_SLOT($WAITING, $GRANTED, $SLOT));',
+      'Atomics.store(this.#words, this.#at.cells + $CELL, $WITH_SLOT($WAITING, $GRANTED, $SLOT)); return true;',
     ),
-    mutant('a matcher that keeps what nobody wants', 'shared/lending.ts', 'slots.putBack(slot, this.me);', ';'),
+    mutant('a matcher that keeps what nobody wants', 'Lending.grant', '$SLOTS.$PUT_BACK($SLOT, this.$ME)', ''),
     mutant(
       'a take that stores',
-      'shared/slot.ts',
-      'return this.swap(slot, idle, inState(idle, TAKEN, me) | FLAG);',
-      'Atomics.store(this.words, this.at(slot), inState(idle, TAKEN, me) | FLAG);\n    return true;',
+      'Slots.take',
+      'return this.$SWAP($SLOT, $IDLE, $IN_STATE($IDLE, $TAKEN, $ME) | $FLAG);',
+      'Atomics.store(this.words, this.at($SLOT), $IN_STATE($IDLE, $TAKEN, $ME) | $FLAG); return true;',
     ),
   );
 });

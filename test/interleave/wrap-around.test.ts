@@ -13,11 +13,7 @@ describe('versions, tickets and epochs wrap around', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(
-      race,
-      random({ schedules: 1500 }),
-      everyAccess(['shared/slot.ts', 'shared/line.ts', 'shared/lending.ts', 'shared/succession.ts']),
-    );
+    await holds(race, random({ schedules: 1500 }), everyAccess(['Slots', 'Line', 'Lending', 'Succession']));
   });
 
   caught(
@@ -25,26 +21,21 @@ describe('versions, tickets and epochs wrap around', () => {
     exhaustive(),
     mutant(
       'tickets are compared as numbers',
-      'shared/line.ts',
-      'const age = (counter - this.#words[tickets + cell]) | 0;',
-      'const age = counter - this.#words[tickets + cell];',
+      'Line.survey',
+      '($COUNTER - this.$WORDS[$TICKETS + $CELL]) | 0',
+      '$COUNTER - this.$WORDS[$TICKETS + $CELL]',
     ),
   );
 
   // An epoch that came round while somebody slept: the second look in `empty` is for that.
-  const still = mutant(
-    'the epoch stands still',
-    'shared/line.ts',
-    'const nextEpoch = (line: number): number => ((line & EPOCH_MASK) + EPOCH_ONE) | 0;',
-    'const nextEpoch = (line: number): number => line & EPOCH_MASK;',
-  );
+  const still = mutant('the epoch stands still', 'nextEpoch', '(($LINE & $EPOCH_MASK) + $EPOCH_ONE) | 0', '$LINE & $EPOCH_MASK');
   test('the epoch comes round while the line is emptied: the second look sees it', async () => {
     await holds(fresh, exhaustive(), still);
   });
   const noSecondLook = mutant(
     'and there is no second look',
-    'shared/line.ts',
-    'if (this.look(line) === NOBODY) return true;',
+    'Line.empty',
+    'if (this.$LOOK($LINE) === $NOBODY) return true;',
     'return true;',
   );
   caught(

@@ -1,14 +1,17 @@
 import { describe, expect, test, vi } from 'vitest';
+import { reachTheCore } from '../support/core-time.ts';
 import { borrow, expectWhole, open, record, type Thing, workshop } from '../support/pools.ts';
 import { settled, sleep, stays, until } from '../support/wait.ts';
 
 /** Time passes only when it is told to. */
 async function onAClockOfOurs(body: (pass: (ms: number) => Promise<unknown>) => Promise<void>): Promise<void> {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
+  reachTheCore();
   try {
     await body((ms) => vi.advanceTimersByTimeAsync(ms));
   } finally {
     vi.useRealTimers();
+    reachTheCore();
   }
 }
 

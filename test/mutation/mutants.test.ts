@@ -1,22 +1,23 @@
 /** The mutants fit the source: `npm run mutate` makes them. */
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { edited } from '../interleave/explorer/mutant.ts';
 import { mutants } from './mutants.ts';
 import { planted } from './planted.ts';
+import { edited, readFiles } from './source.ts';
 
-const src = fileURLToPath(new URL('../../src/', import.meta.url));
+const all = [...mutants, ...planted];
 
-test('the text of every mutant stands exactly once, and is changed', () => {
-  for (const { name, edits } of [...mutants, ...planted])
+test('the code of every mutant stands exactly once, and is changed', () => {
+  for (const { name, edits } of all) {
+    let files = readFiles();
     for (const edit of edits) {
-      const text = readFileSync(src + edit.file, 'utf8');
-      expect(edited(text, edit, name), name).not.toBe(text);
+      const { file, text } = edited(files, edit, name);
+      expect(text, name).not.toBe(files.get(file));
+      files = new Map(files).set(file, text);
     }
+  }
 });
 
 test('every mutant has a name of its own', () => {
-  const names = [...mutants, ...planted].map(({ name }) => name);
+  const names = all.map(({ name }) => name);
   expect(names.filter((name, index) => names.indexOf(name) !== index)).toEqual([]);
 });

@@ -1,5 +1,5 @@
-/** One wrong condition, order or constant each, in src/shared: what the tests are for. `npm run mutate` makes them one at a time and looks who notices. */
-import { type Mutant, mutant } from '../interleave/explorer/mutant.ts';
+/** One wrong condition, order or constant each, in src/shared: what the tests are for. `npm run mutate` makes them one at a time and looks which test notices. */
+import { type Mutant, mutant, together } from './mutant.ts';
 
 export interface Listed extends Mutant {
   /** The test file that is to notice, and is asked first: 'interleave/close' is test/interleave/close.test.ts. */
@@ -8,226 +8,389 @@ export interface Listed extends Mutant {
   readonly survives?: string | undefined;
 }
 
-/** The name, what stands in the source, what stands there instead; who is to notice, and why nobody has to. */
-type Wrong = readonly [name: string, find: string, replace: string, first?: string, survives?: string];
-
 const UNITS = ['docs/state-machines', 'shared'];
 
-const within = (file: string, ...wrongs: readonly Wrong[]): Listed[] =>
-  wrongs.map(([name, find, replace, first, survives]) => ({
-    ...mutant(name, file, find, replace),
-    first: first === undefined ? UNITS : [first],
-    survives,
-  }));
+const listed = (mutant: Mutant, first?: string, survives?: string): Listed => ({
+  ...mutant,
+  first: first === undefined ? UNITS : [first],
+  survives,
+});
 
 export const mutants: readonly Listed[] = [
-  ...within(
-    'shared/claim.ts',
-    ['what was withdrawn begins', ', WAITING, BEGUN) === WAITING;', ', WITHDRAWN, BEGUN) !== BEGUN;'],
-    ['what has begun is withdrawn', ', WAITING, WITHDRAWN) === WAITING;', ', BEGUN, WITHDRAWN) !== WITHDRAWN;'],
-    ['a claim needs no whole word', 'buffer.byteLength >= Int32Array.BYTES_PER_ELEMENT', 'buffer.byteLength > 0'],
+  listed(
+    mutant(
+      'what was withdrawn begins',
+      'Claim.begin',
+      'Atomics.compareExchange(this.$WORD, 0, $WAITING, $BEGUN) === $WAITING',
+      'Atomics.exchange(this.$WORD, 0, $BEGUN) !== $BEGUN',
+    ),
   ),
-  ...within(
-    'shared/slot.ts',
-    ['a slot picked up loses its flag', 'this.swap(slot, word, lease | FLAG)) return 0;', 'this.swap(slot, word, lease)) return 0;'],
-    ['a slot is taken without a flag', 'inState(idle, TAKEN, me) | FLAG', 'inState(idle, TAKEN, me)'],
-    ['the version of a slot stays', '((word & VERSION_MASK) + VERSION_ONE) | 0 | state', '(word & VERSION_MASK) | state'],
-    ['anybody puts a slot back', ' === TAKEN && slotThread(word) === me && ', ' === TAKEN && '],
-    ['a slot that is taken is not flagged', 'case LEASED:\n        case TAKEN:\n', 'case LEASED:\n'],
-    ['a borrow is not counted', '++this.words[at + SLOT_USES];', ''],
-    [
+  listed(
+    mutant(
+      'what has begun is withdrawn',
+      'Claim.withdraw',
+      'Atomics.compareExchange(this.$WORD, 0, $WAITING, $WITHDRAWN) === $WAITING',
+      'Atomics.exchange(this.$WORD, 0, $WITHDRAWN) !== $WITHDRAWN',
+    ),
+  ),
+  listed(mutant('a slot picked up loses its flag', 'Slots.pickUp', '$LEASE | $FLAG', '$LEASE')),
+  listed(mutant('a slot is taken without a flag', 'Slots.take', '$IN_STATE($IDLE, $TAKEN, $ME) | $FLAG', '$IN_STATE($IDLE, $TAKEN, $ME)')),
+  listed(
+    mutant('the version of a slot stays', 'slot.nextRound', '(($WORD & $VERSION_MASK) + $VERSION_ONE) | 0', '($WORD & $VERSION_MASK)'),
+  ),
+  listed(
+    mutant(
+      'anybody puts a slot back',
+      'Slots.putBack',
+      '$SLOT_STATE($WORD) === $TAKEN && $SLOT_THREAD($WORD) === $ME && this.$SWAP($SLOT, $WORD, $NEXT_ROUND($WORD, $IDLE))',
+      '$SLOT_STATE($WORD) === $TAKEN && this.$SWAP($SLOT, $WORD, $NEXT_ROUND($WORD, $IDLE))',
+    ),
+  ),
+  listed(
+    mutant(
+      'a slot that is taken is not flagged',
+      'Slots.flag',
+      'switch ($SLOT_STATE($WORD)) { case $IDLE: return $FOUND_IDLE; case $LEASED: case $TAKEN: if ($IS_FLAGGED($WORD) || this.$SWAP($SLOT, $WORD, $WORD | $FLAG)) return $FLAGGED; break; default: return $OWNERS; }',
+      'switch ($SLOT_STATE($WORD)) { case $IDLE: return $FOUND_IDLE; case $LEASED: if ($IS_FLAGGED($WORD) || this.$SWAP($SLOT, $WORD, $WORD | $FLAG)) return $FLAGGED; break; default: return $OWNERS; }',
+    ),
+  ),
+  listed(mutant('a borrow is not counted', 'Slots.borrowAgain', '++this.$WORDS[$AT + $SLOT_USES];', '')),
+  listed(
+    mutant(
       'a guess is not compared',
-      'if (Atomics.compareExchange(this.words, at, idle, leased) !== idle) return false;',
-      'Atomics.store(this.words, at, leased);',
-    ],
-    ['only an unflagged lease is seized', ' || this.grasp(slot, lease | FLAG, inState(lease, CHECKING, 0))', ''],
-    ['a flagged return expects no flag', 'lease | FLAG, nextRound(lease, IDLE)', 'lease, nextRound(lease, IDLE)'],
-    ['slots are one more than there are', 'slot < this.count', 'slot <= this.count'],
+      'Slots.borrowAgain',
+      'if (Atomics.compareExchange(this.$WORDS, $AT, $IDLE, $LEASED) !== $IDLE) return false;',
+      'Atomics.store(this.$WORDS, $AT, $LEASED);',
+    ),
   ),
-  ...within(
-    'shared/line.ts',
-    ['the high water is one too low', 'highWaterOf(line), cell + 1)', 'highWaterOf(line), cell)'],
-    ['a joiner leaves the epoch', 'nextEpoch(line) | (high', '(line & EPOCH_MASK) | (high'],
-    ['the version of a cell stays', '((word & VERSION_MASK) + VERSION_ONE) | 0;', 'word & VERSION_MASK;'],
-    ['those without a ticket are never served', 'if (!found && strays)', 'if (found && strays)'],
-    ['whoever is on the way in is nobody', 'if (state === JOINING) found = ON_THE_WAY;', '', 'interleave/join-release'],
-    ['a line reopens up to the first cell', 'this.#publish(this.count - 1)', 'this.#publish(0)'],
-    [
+  listed(
+    mutant(
+      'only an unflagged lease is seized',
+      'Slots.seize',
+      'this.$GRASP($SLOT, $LEASE, $IN_STATE($LEASE, $CHECKING, 0)) || this.$GRASP($SLOT, $LEASE | $FLAG, $IN_STATE($LEASE, $CHECKING, 0))',
+      'this.$GRASP($SLOT, $LEASE, $IN_STATE($LEASE, $CHECKING, 0))',
+    ),
+  ),
+  listed(mutant('a flagged return expects no flag', 'Slots.giveBackFlagged', '$LEASE | $FLAG', '$LEASE')),
+  listed(mutant('slots are one more than there are', 'Slots.has', '$SLOT < this.$COUNT', '$SLOT <= this.$COUNT')),
+  listed(mutant('the high water is one too low', 'Line.publish', '$CELL + 1', '$CELL')),
+  listed(
+    mutant(
+      'a joiner leaves the epoch',
+      'Line.publish',
+      '$NEXT_EPOCH($LINE) | ($HIGH << $HIGH_WATER_SHIFT)',
+      '($LINE & EPOCH_MASK) | ($HIGH << $HIGH_WATER_SHIFT)',
+    ),
+  ),
+  listed(mutant('the version of a cell stays', 'line.nextRound', '(($WORD & $VERSION_MASK) + $VERSION_ONE) | 0', '$WORD & $VERSION_MASK')),
+  listed(mutant('those without a ticket are never served', 'Line.survey', '!$FOUND', '$FOUND')),
+  listed(
+    mutant('whoever is on the way in is nobody', 'Line.look', 'if ($STATE === $JOINING) $FOUND = $ON_THE_WAY;', ''),
+    'interleave/join-release',
+  ),
+  listed(mutant('a line reopens up to the first cell', 'Line.reopen', 'this.$COUNT - 1', '0')),
+  listed(
+    mutant(
       'tickets are compared as if they did not wrap',
-      '(counter - this.#words[tickets + cell]) | 0',
-      'counter - this.#words[tickets + cell]',
-    ],
-    ['the high water is believed', 'return Math.min(highWaterOf(line), this.count);', 'return highWaterOf(line);'],
-    ['one more may wait than may', '|| this.waiting() < limit', '|| this.waiting() <= limit'],
+      'Line.survey',
+      '($COUNTER - this.$WORDS[$TICKETS + $CELL]) | 0',
+      '$COUNTER - this.$WORDS[$TICKETS + $CELL]',
+    ),
   ),
-  ...within(
-    'shared/bell.ts',
-    ['who listens is not notified', '(SLEEPING | LISTENING)) !== 0', 'SLEEPING) !== 0'],
-    ['bells are one more than there are', 'thread >= this.#count', 'thread > this.#count'],
-    ['a thread that woke still says that it sleeps', 'Atomics.and(this.#words, at, ~SLEEPING);', ''],
+  listed(mutant('the high water is believed', 'Line.high', 'Math.min($HIGH_WATER_OF($LINE), this.$COUNT)', '$HIGH_WATER_OF($LINE)')),
+  listed(mutant('one more may wait than may', 'Line.isShorterThan', 'return $WAITING < $LIMIT;', 'return $WAITING <= $LIMIT;')),
+  listed(mutant('those behind count as those before', 'Line.isAmongFirst', '((this.$TICKET($OTHER) - $TICKET) | 0) < 0', 'true')),
+  listed(mutant('who listens is not notified', 'Bells.ring', '($SLEEPING | $LISTENING)', '$SLEEPING')),
+  listed(mutant('bells are one more than there are', 'Bells.ring', '$THREAD >= this.$COUNT', '$THREAD > this.$COUNT')),
+  listed(mutant('a thread that woke still says that it sleeps', 'Bells.sleep', 'Atomics.and(this.$WORDS, $AT, ~$SLEEPING);', '')),
+  listed(mutant('a draining pool lets people in', 'isRefusing', '($CLOSED | $DRAINING)', '$CLOSED')),
+  listed(
+    mutant(
+      'an open breaker sends nobody away',
+      'isEvicting',
+      '$IS_CLOSED($STATE) || $BREAKER_OF($STATE) === $INACTIVE',
+      '$IS_CLOSED($STATE)',
+    ),
   ),
-  ...within(
-    'shared/state.ts',
-    ['a draining pool lets people in', '(state & (CLOSED | DRAINING)) !== 0', '(state & CLOSED) !== 0'],
-    ['an open breaker sends nobody away', 'isClosed(state) || breakerOf(state) === INACTIVE', 'isClosed(state)'],
-    [
+  listed(
+    mutant(
       'probes do not come back by the owner',
-      '(state & RETURNS_GUARDED) !== 0 || breakerOf(state) === RECOVERING',
-      '(state & RETURNS_GUARDED) !== 0',
-    ],
-    ['a breaker that moves forgets the rest', '(word & ~BREAKER_MASK) | to', '(word & 0) | to'],
+      'guardsReturns',
+      '($STATE & $RETURNS_GUARDED) !== 0 || $BREAKER_OF($STATE) === $RECOVERING',
+      '($STATE & $RETURNS_GUARDED) !== 0',
+    ),
   ),
-  ...within(
-    'shared/lending.ts',
-    [
+  listed(mutant('a breaker that moves forgets the rest', 'PoolState.moveBreaker', '~$BREAKER_MASK', '0')),
+  listed(
+    mutant(
       'the fast path passes the line',
-      ' | (this.words[LINE_WORD] & NOT_EMPTY)) !== 0) return this.tryBorrowGuarded()',
-      ') !== 0) return this.tryBorrowGuarded()',
-      'interleave/no-passing',
-    ],
-    ['the fast path does not flag', 'this.borrowAnother(FLAG)', 'this.borrowAnother(0)', 'main/before-release'],
-    ['one use more than maxUses', 'uses(slot) >= this.maxUses) this.slots', 'uses(slot) > this.maxUses) this.slots', 'interleave/max-uses'],
-    ['a flagged release does not match', 'lease)) return;\n    this.match();', 'lease)) return;', 'interleave/join-release'],
-    [
+      'Lending.tryBorrow',
+      'this.$WORDS[$STATE_WORD] | this.$LEFT | (this.$WORDS[$LINE_WORD] & $NOT_EMPTY)',
+      'this.$WORDS[$STATE_WORD] | this.$LEFT',
+    ),
+    'interleave/no-passing',
+  ),
+  listed(
+    mutant('the fast path does not flag', 'Lending.tryBorrowGuarded', 'this.$BORROW_ANOTHER($FLAG)', 'this.$BORROW_ANOTHER(0)'),
+    'main/before-release',
+  ),
+  listed(
+    mutant(
+      'one use more than maxUses',
+      'Lending.watch',
+      'this.$BLOCK.$USES($SLOT) >= this.$MAX_USES',
+      'this.$BLOCK.$USES($SLOT) > this.$MAX_USES',
+    ),
+    'interleave/max-uses',
+  ),
+  listed(
+    mutant(
+      'a flagged release does not match',
+      'Lending.passOn',
+      '{ const { slots } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.$MATCH(); if (this.$BLOCK.$IS_RETIRED($SLOT)) this.$CALL_OWNER(); }',
+      '{ const { $SLOTS } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; if (this.$BLOCK.$IS_RETIRED($SLOT)) this.$CALL_OWNER(); }',
+    ),
+    'interleave/join-release',
+  ),
+  listed(
+    mutant(
       'handed in, and nobody told',
-      'if (slots.handIn(slot, lease)) this.callOwner();',
-      'slots.handIn(slot, lease);',
-      'interleave/returns-guarded',
-    ],
-    [
+      'Lending.handIn',
+      'if ($SLOTS.$HAND_IN($SLOT, $LEASE)) this.$CALL_OWNER();',
+      '$SLOTS.$HAND_IN($SLOT, $LEASE);',
+    ),
+    'interleave/returns-guarded',
+  ),
+  listed(
+    mutant(
       'a cell is freed before its slot is picked up',
-      'const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;\n    line.free(cell, granted);',
-      'line.free(cell, granted);\n    const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;',
-      'interleave/death/granted',
-    ],
-    ['whoever leaves does not match', 'empty.\n    this.match();', 'empty.'],
-    ['a close is not told who moved', 'needed || isClosed(state) || isDraining(state)', 'needed', 'interleave/close'],
-    [
+      'Lending.pickUp',
+      '{ const { line, slots } = this.$BLOCK; const $SLOT = $CELL_SLOT($GRANTED); const $LEASE = $SLOTS.$HAS($SLOT) ? $SLOTS.$PICK_UP($SLOT, this.$ME) : 0; $LINE.$FREE($CELL, $GRANTED); return $LEASE; }',
+      '{ const { $LINE, $SLOTS } = this.$BLOCK; const $SLOT = $CELL_SLOT($GRANTED); $LINE.$FREE($CELL, $GRANTED); const $LEASE = $SLOTS.$HAS($SLOT) ? $SLOTS.$PICK_UP($SLOT, this.$ME) : 0; return $LEASE; }',
+    ),
+    'interleave/death/granted',
+  ),
+  listed(mutant('whoever leaves does not match', 'Lending.leave', 'this.$MATCH();', '')),
+  listed(
+    mutant('a close is not told who moved', 'Lending.match', '$NEEDED || $IS_CLOSED($STATE) || $IS_DRAINING($STATE)', '$NEEDED'),
+    'interleave/close',
+  ),
+  listed(
+    mutant(
       'anybody hands out what is guarded',
-      'isEvicting(state) || guardsHandOuts(state)',
-      'isEvicting(state)',
-      'interleave/hand-outs-guarded',
-    ],
-    ['a match that finds nothing flags nothing', 'else if (!this.flagAll()) return', 'else return', 'interleave/join-release'],
-    ['granted, and nobody woken', 'this.wake(cellThread(first.word));\n        return true;', 'return true;', 'interleave/join-release'],
-    ['a thread that has left still borrows', 'this.left = CLOSED;', ''],
-    ['a return is not remembered', 'this.lastIdle = idle;', ''],
-    ['looks are reckoned from the past alone', 'Math.max(time - Math.abs(began), ', '(', 'worker/owner-death'],
-    ['few of the first holds are timed', 'begun + Math.min(begun, SAMPLE_EVERY)', 'begun + SAMPLE_EVERY', 'main/stats'],
-    ['a thread that only borrows never looks up', 'LOOK_EVERY = 250', 'LOOK_EVERY = 2_500_000_000', 'worker/owner-death'],
+      'Lending.serve',
+      '$IS_EVICTING($STATE) || $GUARDS_HAND_OUTS($STATE)',
+      '$IS_EVICTING($STATE)',
+    ),
+    'interleave/hand-outs-guarded',
   ),
-  ...within('shared/census.ts', [
-    'a slot that is granted is still on offer',
-    'state === TAKEN ? this.#granted[slot] === 0 : state !== LEASED',
-    'state !== LEASED',
-  ]),
-  ...within(
-    'shared/succession.ts',
-    ['who was found is not sorted', 'if (found > 1) keys', 'if (found < 0) keys', 'interleave/fifo'],
-    ['the youngest first', '(AGES - age) * CELLS + cell', 'age * CELLS + cell'],
+  listed(
+    mutant(
+      'a match that finds nothing flags nothing',
+      'Lending.serve',
+      'if (!this.$FLAG_ALL()) return this.$MAY_GROW();',
+      'return this.$MAY_GROW();',
+    ),
+    'interleave/join-release',
   ),
-  ...within(
-    'shared/waiters.ts',
-    ['behind one who waits, those who try are not looked at', 'this.#trying === 0 && ', '', 'worker/acquire'],
-    ['an abort keeps what it was granted', 'this.#lending.withdraw(waiter.cell);', 'this.#lending.leave(waiter.cell);', 'main/abort'],
-    ['a try is not told what the factory said', 'waiter.tries && reason !== REASON_FACTORY', 'waiter.tries', 'main/try-acquire'],
-    ['a waiter that was served keeps the process', 'this.#keepAlive.letGo();', '', 'main/exit'],
+  listed(
+    mutant('granted, and nobody woken', 'Lending.grant', '{ this.$WAKE($CELL_THREAD($FIRST.$WORD)); return true; }', '{ return true; }'),
+    'interleave/join-release',
   ),
-  ...within(
-    'shared/repair.ts',
-    ['what the dead were granted stays', 'if (slotState(taken) === TAKEN) slots.repossess(slot, taken);', '', 'interleave/death/granted'],
-    ['what the dead granted is taken back', ' && !owner.block.census.isGranted(slot)', '', 'interleave/death/matcher'],
-    ['whom the dead granted is not woken', 'owner.wake(cellThread(word));', '{}', 'interleave/death/matcher'],
-    ['a line that the dead emptied stays so', 'line.reopen();', ''],
+  listed(mutant('a thread that has left still borrows', 'Lending.end', 'this.$LEFT = $CLOSED;', '')),
+  listed(
+    mutant(
+      'a return is not remembered',
+      'Lending.giveBack',
+      '{ this.$END_LEASE($SLOT); const $LEASE = this.$LEASES[$SLOT]; const $IDLE = ($LEASE + this.$LEAVING) | 0; if (!this.$SLOTS.$GIVE_BACK($SLOT, $LEASE, $IDLE)) return this.$GIVE_BACK_FLAGGED($SLOT, $LEASE); this.$LAST_SLOT = $SLOT; this.$LAST_IDLE = $IDLE; }',
+      '{ this.$END_LEASE($SLOT); const $LEASE = this.$LEASES[$SLOT]; const $IDLE = ($LEASE + this.$LEAVING) | 0; if (!this.$SLOTS.$GIVE_BACK($SLOT, $LEASE, $IDLE)) return this.$GIVE_BACK_FLAGGED($SLOT, $LEASE); this.$LAST_SLOT = $SLOT; }',
+    ),
   ),
-  ...within(
-    'shared/blocking.ts',
-    [
+  listed(
+    mutant(
+      'looks are reckoned from the past alone',
+      'Lending.endTiming',
+      'Math.max($TIME - Math.abs($BEGAN), ($TIME - this.$PACED_AT) / (this.$BEGUN - this.$PACED_BEGUN))',
+      '(($TIME - this.$PACED_AT) / (this.$BEGUN - this.$PACED_BEGUN))',
+    ),
+    'worker/owner-death',
+  ),
+  listed(mutant('few of the first holds are timed', 'Lending.watch', 'Math.min($BEGUN, $SAMPLE_EVERY)', '$SAMPLE_EVERY'), 'main/stats'),
+  listed(mutant('a thread that only borrows never looks up', 'LOOK_EVERY', '250', '2_500_000_000'), 'worker/owner-death'),
+  listed(
+    mutant(
+      'a slot that is granted is still on offer',
+      'Census.supply',
+      '$STATE === $TAKEN ? this.$GRANTED[$SLOT] === 0 : $STATE !== $LEASED',
+      '$STATE !== $LEASED',
+    ),
+  ),
+  listed(mutant('what the owner has for a thread is its own', 'Census.heldBy', '$BEHALF === 0', '$BEHALF < 8'), 'worker/who-holds'),
+  listed(mutant('a call of any thread is mine', 'Census.heldBy', 'if ($BEHALF === $THREAD) $CALLS++;', '$CALLS++;'), 'worker/who-holds'),
+  listed(mutant('who was found is not sorted', 'Succession.look', '$FOUND > 1', '$FOUND < 0'), 'interleave/fifo'),
+  listed(mutant('the youngest first', 'keyOf', '($AGES - $AGE)', '$AGE')),
+  listed(
+    mutant(
+      'behind one who waits, those who try are not looked at',
+      'Waiters.poll',
+      'this.$TRYING === 0 && this.$LENDING.$BLOCK.$LINE.$TICKET($WAITER.$CELL) === $WAITER.$TICKET',
+      'this.$LENDING.$BLOCK.$LINE.$TICKET($WAITER.$CELL) === $WAITER.$TICKET',
+    ),
+    'worker/acquire',
+  ),
+  listed(
+    mutant('an abort keeps what it was granted', 'Waiters', 'this.$WITHDRAW($WAITER.$CELL)', 'this.#lending.leave($WAITER.$CELL)'),
+    'main/abort',
+  ),
+  listed(
+    mutant(
+      'a try is not told what the factory said',
+      'Waiters.conclude',
+      '$WAITER.$TRIES && $REASON !== $REASON_FACTORY',
+      '$WAITER.$TRIES',
+    ),
+    'main/try-acquire',
+  ),
+  listed(
+    mutant(
+      'the error of the factory is kept for a waiter that has gone',
+      'Waiters',
+      '$OUTCOME !== $PENDING && $REASON_OF($OUTCOME) === $REASON_FACTORY',
+      '$OUTCOME === $PENDING && $REASON_OF($OUTCOME) === $REASON_FACTORY',
+    ),
+    'shared/waiters',
+  ),
+  listed(mutant('a waiter that was served keeps the process', 'Waiters.finish', 'this.$KEEP_ALIVE.$LET_GO();', ''), 'main/exit'),
+  listed(
+    mutant('what the dead were granted stays', 'repair', 'if ($SLOT_STATE($TAKEN) === $OWN_TAKEN) $SLOTS.$REPOSSESS($SLOT, $TAKEN);', ''),
+    'interleave/death/granted',
+  ),
+  listed(
+    mutant(
+      'what the dead granted is taken back',
+      'repair',
+      '$SLOT_STATE($WORD) === $TAKEN && !$OWNER.$BLOCK.$CENSUS.$IS_GRANTED($SLOT)',
+      '$SLOT_STATE($WORD) === $TAKEN',
+    ),
+    'interleave/death/matcher',
+  ),
+  listed(mutant('whom the dead granted is not woken', 'repair', '$OWNER.$WAKE($CELL_THREAD($WORD));', '{}'), 'interleave/death/matcher'),
+  listed(mutant('a line that the dead emptied stays so', 'repair', '$LINE.$REOPEN();', '')),
+  listed(
+    together(
       'a sleeper reads its bell after it looked',
-      'const seen = bells.read(lending.me);\n    const outcome = lending.collect(cell);',
-      'const outcome = lending.collect(cell);\n    const seen = bells.read(lending.me);',
-      'interleave/join-release',
-    ],
-    [
+      mutant('', 'sleepInLine', 'const $SEEN = $BELLS.$READ($LENDING.$ME);', ''),
+      mutant(
+        '',
+        'sleepInLine',
+        'const $OUTCOME = $LENDING.collect($CELL);',
+        'const $OUTCOME = $LENDING.collect($CELL);\n    const seen = bells.read($LENDING.me);',
+      ),
+    ),
+    'interleave/join-release',
+  ),
+  listed(
+    mutant(
       'a sleeper served at the last moment times out',
-      '? TIMED_OUT : lending.collect(cell)',
-      '? TIMED_OUT : TIMED_OUT',
-      'interleave/leave-grant',
-    ],
-    ['a sleeper never asks after its owner', '=== seen) sleeper', '!== seen) sleeper', 'worker/owner-death'],
+      'sleepInLine',
+      '$LENDING.$LEAVE($CELL) ? $TIMED_OUT : $LENDING.$COLLECT($CELL)',
+      '$LENDING.$LEAVE($CELL) ? $TIMED_OUT : $TIMED_OUT',
+    ),
+    'interleave/leave-grant',
   ),
-  ...within(
-    'shared/doorbell.ts',
-    ['looks, then listens', 'this.listen();\n    this.#heard();', 'this.#heard();\n    this.listen();'],
-    ['hears after its end', 'this.#listening = false;\n    if (this.#isOver) return;', 'this.#listening = false;'],
+  listed(
+    mutant(
+      'a sleeper never asks after its owner',
+      'sleepInLine',
+      '$BELLS.$READ($LENDING.$ME) === $SEEN',
+      '$BELLS.$READ($LENDING.$ME) !== $SEEN',
+    ),
+    'worker/owner-death',
   ),
-  ...within(
-    'shared/threads.ts',
-    [
-      'the first thread gets the record of the owner',
-      'thread = 1; thread < this.count; thread++) {',
-      'thread = 0; thread < this.count; thread++) {',
-    ],
-    ['the owner is counted', 'thread = 1; thread < this.count; thread++) if', 'thread = 0; thread < this.count; thread++) if'],
+  listed(
+    together(
+      'looks, then listens',
+      mutant('', 'Doorbell.rung', 'this.listen();', ''),
+      mutant('', 'Doorbell.rung', 'this.#heard();', 'this.#heard();\n    this.listen();'),
+    ),
   ),
-  ...within(
-    'shared/tallies.ts',
-    ['what the dead had is never released', 'this.#floats[from + TALLY_RELEASED] = this.#floats[from + TALLY_ACQUIRED];', ''],
-    ['folded counters count twice', 'this.#floats[from + counter] = 0;', ''],
-    ['a sum in the middle of a fold', 'if (before & 1 && tries', 'if (before & 2 && tries'],
-  ),
-  ...within(
-    'shared/histogram.ts',
-    ['buckets shifted by one', '(exponent - 3)) - 8', '(exponent - 3)) - 7'],
-    ['a percentile is one too high', 'left <= 0 &&', 'left < 0 &&'],
-  ),
-  ...within(
-    'shared/borrower.ts',
-    [
-      'whoever joins beside a close stays',
-      'isRefusing(state) && lending.leave(cell)',
-      'state < 0 && lending.leave(cell)',
-      'interleave/close',
-    ],
-    [
-      'use gives back what somebody else has borrowed since',
-      'serials[slot] === serial) this',
-      'serials[slot] !== 0) this',
-      'main/use-and-lease',
-    ],
-    [
-      'a try does not ask the owner',
-      'lending.match();\n    // The owner says no where there is nothing.\n    lending.callOwner();',
-      'lending.match();',
-      'interleave/try-acquire',
-    ],
-    [
-      'recovery flags nothing',
-      'this.lending.flagAll();',
+  listed(mutant('hears after its end', 'Doorbell.rung', 'if (this.$IS_OVER) return;', '')),
+  listed(mutant('the first thread gets the record of the owner', 'Threads.admit', '1', '0')),
+  listed(mutant('the owner is counted', 'Threads.attached', '1', '0')),
+  listed(
+    mutant(
+      'what the dead had is never released',
+      'Tallies.fold',
+      'this.$FLOATS[$FROM + $TALLY_RELEASED] = this.$FLOATS[$FROM + $TALLY_ACQUIRED];',
       '',
-      'interleave/recovering',
-      'flagged twice: whoever joins in RECOVERING calls the owner, whose turn flags whatever is out before it leaves anybody waiting (Demand.meet); and where a hook or a strategy wants to see returns, everything is flagged from the moment it is borrowed',
-    ],
+    ),
   ),
-  ...within(
-    'shared/control-block.ts',
-    ['too few cells', 'constants.maxWaiting + threads + constants.max', 'constants.maxWaiting'],
-    ['any version will do', 'if (abi !== ABI_VERSION)', 'if (abi === 0)'],
-    ['a new resource has been used', '+ SLOT_USES] = 0;', '+ SLOT_USES] |= 0;'],
+  listed(mutant('folded counters count twice', 'Tallies.fold', 'this.$FLOATS[$FROM + $COUNTER] = 0;', '')),
+  listed(mutant('a sum in the middle of a fold', 'Tallies.sums', '$BEFORE & 1', '$BEFORE & 2')),
+  listed(mutant('a sum beside a fold', 'Tallies.sums', 'if (Atomics.add(this.$WORDS, $FOLD_WORD, 0) === $BEFORE) break;', 'break;')),
+  listed(
+    mutant(
+      'buckets shifted by one',
+      'bucketOf',
+      'Math.floor($WHOLE / 2 ** ($EXPONENT - 3)) - 8',
+      'Math.floor($WHOLE / 2 ** ($EXPONENT - 3)) - 7',
+    ),
   ),
-  ...within(
-    'shared/keep-alive.ts',
-    ['the process lives on', 'if (--this.#pending === 0)', 'if (--this.#pending < 0)'],
-    ['the process ends while one of two is pending', 'if (--this.#pending === 0)', 'if (--this.#pending >= 0)'],
+  listed(mutant('a percentile is one too high', 'Histogram.read', '$LEFT <= 0', '$LEFT < 0')),
+  listed(
+    mutant(
+      'whoever joins beside a close stays',
+      'Borrower.stand',
+      '$IS_REFUSING($STATE) && $LENDING.$LEAVE($CELL)',
+      '$STATE < 0 && $LENDING.$LEAVE($CELL)',
+    ),
+    'interleave/close',
   ),
-  ...within(
-    'shared/errors.ts',
-    ['errors within errors without end', 'if (budget.left-- === 0)', 'if (budget.left-- === Number.NEGATIVE_INFINITY)'],
-    ['the class of the language is lost', 'if (error instanceof type) return name;', 'if (error instanceof type) return String(error);'],
+  listed(
+    mutant(
+      'use gives back what somebody else has borrowed since',
+      'Borrower.use',
+      'this.$LENDING.$SERIALS[$SLOT] === $SERIAL',
+      'this.$LENDING.$SERIALS[$SLOT] !== 0',
+    ),
+    'main/use-and-lease',
   ),
-  ...within(
-    'shared/clock.ts',
-    ['stamps do not wrap', '(stamp() - stamped) | 0', 'stamp() - stamped'],
-    ['each thread has a clock of its own', 'return origin + performance.now();', 'return performance.now() + 0 * origin;'],
+  listed(mutant('a try does not ask the owner', 'Borrower.tryToStand', '$LENDING.callOwner();', ''), 'interleave/try-acquire'),
+  listed(
+    mutant('recovery flags nothing', 'Borrower.recover', 'this.$LENDING.flagAll();', ''),
+    'interleave/recovering',
+    'flagged twice: whoever joins in RECOVERING calls the owner, whose turn flags whatever is out before it leaves anybody waiting (Demand.meet); and where a hook or a strategy wants to see returns, everything is flagged from the moment it is borrowed',
   ),
+  listed(mutant('too few cells', 'ControlBlock.create', '$CONSTANTS.$MAX_WAITING + $THREADS + $CONSTANTS.$MAX', '$CONSTANTS.$MAX_WAITING')),
+  listed(mutant('any version will do', 'ControlBlock.open', '$ABI !== ABI_VERSION', '$ABI === 0')),
+  listed(
+    mutant(
+      'a new resource has been used',
+      'ControlBlock.renew',
+      'this.$WORDS[this.$LAYOUT.$SLOTS + $SLOT * $SLOT_STRIDE + $SLOT_USES] = 0',
+      'this.$WORDS[this.$LAYOUT.$SLOTS + $SLOT * $SLOT_STRIDE + $SLOT_USES] |= 0',
+    ),
+  ),
+  listed(
+    mutant(
+      'the error of another waiter is forgotten',
+      'FactoryErrors.delete',
+      'this.$BY_CELL.$GET($CELL)?.$TICKET === $TICKET',
+      'this.$BY_CELL.has($CELL)',
+    ),
+  ),
+  listed(mutant('a stack of an earlier lease', 'Traces.stackOf', '$TAKEN?.$LEASE === $LEASE', '$TAKEN !== undefined')),
+  listed(mutant('the process lives on', 'KeepAlive.letGo', '--this.$PENDING === 0', '--this.$PENDING < 0')),
+  listed(mutant('the process ends while one of two is pending', 'KeepAlive.letGo', '--this.$PENDING === 0', '--this.$PENDING >= 0')),
+  listed(mutant('errors within errors without end', 'errorFrom', '0', 'Number.NEGATIVE_INFINITY')),
+  listed(
+    mutant(
+      'the class of the language is lost',
+      'languageType',
+      'for (const [$NAME, $TYPE] of Object.entries($BUILT_IN)) if ($ERROR instanceof $TYPE) return $NAME;',
+      'for (const [$NAME, $TYPE] of Object.entries($BUILT_IN)) if ($ERROR instanceof $TYPE) return String($ERROR);',
+    ),
+  ),
+  listed(mutant('stamps do not wrap', 'since', '($STAMP() - $STAMPED) | 0', '$STAMP() - $STAMPED')),
+  listed(mutant('each thread has a clock of its own', 'now', '$ORIGIN + $PERFORMANCE.$NOW()', '$PERFORMANCE.$NOW() + 0 * $ORIGIN')),
 ];

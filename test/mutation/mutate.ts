@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { edited, type Mutant } from '../interleave/explorer/mutant.ts';
+import { changes, type Mutant } from './mutant.ts';
 import { type Listed, mutants } from './mutants.ts';
 import { planted } from './planted.ts';
 
@@ -185,13 +185,11 @@ async function judged(folder: string, stages: readonly Stage[]): Promise<Notice 
 }
 
 /** With the edits made, and unmade afterwards. */
-async function withEdits<V>(folder: string, { name, edits }: Mutant, body: () => Promise<V>): Promise<V> {
-  const before = edits.map((edit) => [join(folder, 'src', edit.file), readFileSync(join(folder, 'src', edit.file), 'utf8')] as const);
+async function withEdits<V>(folder: string, mutant: Mutant, body: () => Promise<V>): Promise<V> {
+  const changed = [...changes(mutant, join(folder, 'src/'))].map(([file, text]) => [join(folder, 'src', file), text] as const);
+  const before = changed.map(([path]) => [path, readFileSync(path, 'utf8')] as const);
   try {
-    for (const edit of edits) {
-      const path = join(folder, 'src', edit.file);
-      writeFileSync(path, edited(readFileSync(path, 'utf8'), edit, name));
-    }
+    for (const [path, text] of changed) writeFileSync(path, text);
     return await body();
   } finally {
     for (const [path, text] of before) writeFileSync(path, text);
@@ -213,7 +211,7 @@ async function mutate(): Promise<void> {
   const by = new Map<string, number>();
 
   const tell = (mutant: Listed, verdict: string, started: number): void =>
-    say(`${mutants.indexOf(mutant) + 1}. ${mutant.edits[0].file}, ${mutant.name}: ${verdict} (${seconds(started)})`);
+    say(`${mutants.indexOf(mutant) + 1}. ${mutant.edits[0].inside}, ${mutant.name}: ${verdict} (${seconds(started)})`);
   const caught = (mutant: Listed, { who }: Notice, started: number): void => {
     tell(mutant, who, started);
     if (mutant.survives !== undefined) wrong.push(`it says that it survives, and does not: ${mutant.name}`);
@@ -301,10 +299,10 @@ async function plant(): Promise<void> {
         const bySoak = `${await soaked(folder)} (${seconds(started)})`;
         started = performance.now();
         let byTests: string | undefined;
-        if (values.stages === '0') return say(`${fault.edits[0].file}, ${fault.name}\n  soak: ${bySoak}`);
+        if (values.stages === '0') return say(`${fault.edits[0].inside}, ${fault.name}\n  soak: ${bySoak}`);
         for (const stage of STAGES.filter(({ name }) => ['main', 'bad input', 'worker'].includes(name)))
           byTests ??= (await noticed(folder, stage))?.who;
-        say(`${fault.edits[0].file}, ${fault.name}\n  soak: ${bySoak}\n  tests: ${byTests ?? 'SURVIVED'} (${seconds(started)})`);
+        say(`${fault.edits[0].inside}, ${fault.name}\n  soak: ${bySoak}\n  tests: ${byTests ?? 'SURVIVED'} (${seconds(started)})`);
       });
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -314,5 +312,5 @@ async function plant(): Promise<void> {
 if (values.planted) await plant();
 else if (values.list)
   for (const [index, { name, edits, survives }] of mutants.entries())
-    console.log(`${index + 1}. ${edits[0].file}, ${name}${survives === undefined ? '' : ` (survives: ${survives})`}`);
+    console.log(`${index + 1}. ${edits[0].inside}, ${name}${survives === undefined ? '' : ` (survives: ${survives})`}`);
 else await mutate();

@@ -18,9 +18,10 @@ class Counted extends KeepAlive {
   }
 }
 
-/** A thread that learns, as it fetches the error for one of its waiters, that it is over for all of them. */
-function setUp() {
-  const block = ControlBlock.create({
+const A = 1;
+
+const blockOf = (): ControlBlock =>
+  ControlBlock.create({
     poolId: 1,
     min: 0,
     max: 1,
@@ -30,7 +31,11 @@ function setUp() {
     maxUses: 0,
     features: 0,
   });
-  const lending = new Lending(block, 1, { served() {}, called() {}, lookUp() {} });
+
+/** A thread that learns, as it fetches the error for one of its waiters, that it is over for all of them. */
+function setUp() {
+  const block = blockOf();
+  const lending = new Lending(block, A, { served() {}, called() {}, lookUp() {} });
   const keepAlive = new Counted();
   const waiters: Waiters = new Waiters(lending, keepAlive, {
     refusal: (reason) => {
@@ -41,11 +46,36 @@ function setUp() {
   });
   const wait = (): [number, Promise<unknown>] => {
     const cell = lending.join(0);
-    return [cell, rejection(waiters.wait(cell, 0, undefined, (slot) => slot, false))];
+    return [cell, rejection(waiters.wait(cell, 0, undefined, (slot) => slot, lending.me, false))];
   };
   const fail = (cell: number, reason: number) => block.line.fail(cell, block.line.load(cell), reason);
   return { lending, keepAlive, waiters, wait, fail };
 }
+
+test('a waiter that leaves after the factory has failed for it takes the error with it', async () => {
+  const block = blockOf();
+  const asked: number[] = [];
+  const lending: Lending = new Lending(block, A, { served() {}, called() {}, lookUp() {} });
+  const waiters = new Waiters(lending, new KeepAlive(), {
+    refusal: (reason, cell, ticket) => {
+      asked.push(reason, cell, ticket);
+      return reason;
+    },
+    timedOut: () => new Error('timed out'),
+  });
+  const [one, two] = [new AbortController(), new AbortController()];
+  const cells = [one, two].map(({ signal }) => {
+    const cell = lending.join(0);
+    return [cell, rejection(waiters.wait(cell, 0, signal, (slot) => slot, lending.me, false))] as const;
+  });
+  const [[failed, first], [, second]] = cells;
+  const ticket = block.line.ticket(failed);
+  block.line.fail(failed, block.line.load(failed), REASON_FACTORY);
+  one.abort('enough');
+  two.abort('enough, too');
+  expect([await first, await second]).toEqual(['enough', 'enough, too']);
+  expect(asked).toEqual([REASON_FACTORY, failed, ticket]);
+});
 
 test.each(['polling', 'before it sleeps'])('whoever was sent away by what another brought up is not sent away twice: %s', async (when) => {
   const { lending, keepAlive, waiters, wait, fail } = setUp();

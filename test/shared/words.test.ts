@@ -70,7 +70,7 @@ describe('line', () => {
       ages[cells.indexOf(cell)] = age;
     });
     expect(ages).toEqual([3, 2, 1]);
-    expect(block.line.waiters().map(({ cell }) => cell)).toEqual(cells);
+    expect([1, 2].map((count) => cells.filter((cell) => block.line.isAmongFirst(cell, count)))).toEqual([[cells[0]], cells.slice(0, 2)]);
     expect(lendingOf(block, A).first()?.cell).toBe(cells[0]);
   });
 
@@ -79,7 +79,7 @@ describe('line', () => {
     join(block, A);
     block.words[LINE_WORD] = (0xffff << 1) | 1;
     expect(block.line.waiting()).toBe(1);
-    expect(block.line.waiters()).toHaveLength(1);
+    expect(block.line.trying()).toEqual([]);
   });
 
   test('a line that was emptied an epoch too late opens again, up to the last waiter', () => {
@@ -99,6 +99,27 @@ describe('line', () => {
     const block = blockOf();
     for (const me of [A, B, A]) join(block, me);
     expect([2, 3, 4].map((limit) => block.line.isShorterThan(limit))).toEqual([false, false, true]);
+  });
+
+  test('those who only try are found, and only those; and who is behind how many', () => {
+    const block = blockOf();
+    const stand = (mark: number): number => {
+      const cell = block.line.claim(A);
+      block.line.enter(cell, mark, 0);
+      return cell;
+    };
+    const [patient, first, gone, second] = [stand(0), stand(MARK_TRIES), stand(MARK_TRIES), stand(MARK_TRIES)];
+    block.line.leave(gone, A);
+    expect(block.line.trying()).toEqual([first, second].map((cell) => ({ cell, word: block.line.load(cell) })));
+    expect([patient, first, second].map((cell) => [0, 1, 2, 3].map((count) => block.line.isAmongFirst(cell, count)))).toEqual([
+      [false, true, true, true],
+      [false, false, true, true],
+      [false, false, false, true],
+    ]);
+    // Its cell is now that of a waiter who only waits.
+    block.line.leave(first, A);
+    expect(stand(0)).toBe(first);
+    expect(block.line.trying()).toEqual([{ cell: second, word: block.line.load(second) }]);
   });
 
   test('a waiter whose ticket is damaged is served all the same', () => {
@@ -222,7 +243,28 @@ describe('threads and tallies', () => {
     } finally {
       Atomics.load = load;
     }
-    expect(looks).toBe(6);
+    expect(looks).toBe(5);
+  });
+
+  test('a sum into which a fold has come is taken again', () => {
+    const { tallies } = blockOf();
+    tallies.add(A, TALLY_ACQUIRED, 3);
+    const { add } = Atomics;
+    let looks = 0;
+    // Between the sum and its second look.
+    Atomics.add = ((array: Int32Array, index: number, by: number) => {
+      if (index === FOLD_WORD && by === 0 && ++looks === 1) {
+        tallies.fold(A);
+        tallies.add(B, TALLY_ACQUIRED, 4);
+      }
+      return add(array, index, by);
+    }) as never;
+    try {
+      expect(tallies.sums()[TALLY_ACQUIRED]).toBe(7);
+    } finally {
+      Atomics.add = add;
+    }
+    expect(looks).toBe(2);
   });
 });
 

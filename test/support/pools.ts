@@ -30,25 +30,27 @@ export interface Workshop {
   readonly destructor: (thing: Thing) => void;
 }
 
-/** A factory and a destructor that keep the books. Ids are 1, 2, 3 ... */
+/** A factory and a destructor that keep the books. Ids are 1, 2, 3 ... `{ ...workshop() }` are options: the books are not copied. */
 export function workshop(): Workshop {
   const made: Thing[] = [];
   const gone: Thing[] = [];
   let most = 0;
-  return {
-    made,
-    gone,
-    most: () => most,
+  const options = {
     factory() {
       const thing = new Thing(made.length + 1);
       made.push(thing);
       most = Math.max(most, made.length - gone.length);
       return thing;
     },
-    destructor(thing) {
+    destructor(thing: Thing) {
       gone.push(thing);
     },
   };
+  return Object.defineProperties(options as Workshop, {
+    made: { value: made },
+    gone: { value: gone },
+    most: { value: () => most },
+  });
 }
 
 export interface Log<T> {

@@ -313,3 +313,87 @@ test('two threads may each own a pool and use the one of the other', async () =>
   expect(await settled(there)).toBe(50);
   await theirs.detach();
 });
+
+describe('attachPool with limits, while the owner is busy', () => {
+  /** An owner that stands still until it is raised. */
+  const busy = async () => {
+    const owner = await thread<Service>();
+    const handle = await owner.run(async ({ cenote, keep }) => {
+      const { createPool } = await cenote();
+      const pool = await createPool({ factory: () => ({ whoami: () => 7 }) as unknown as Service, name: 'busy' });
+      keep('pool', pool);
+      return pool.handle;
+    });
+    const blocked = owner.run(({ tell, block }) => {
+      tell('blocked');
+      block(0);
+    });
+    await until(() => owner.told.length === 1);
+    const threadsOf = () => owner.run(({ kept }) => kept<{ stats(): { threads: number } }>('pool').stats().threads);
+    return {
+      handle,
+      threadsOf,
+      wake: () => {
+        owner.raise(0);
+        return blocked;
+      },
+    };
+  };
+
+  test('rejects with AcquireTimeoutError, or with the reason of its signal; later it attaches', async () => {
+    const { handle, threadsOf, wake } = await busy();
+    expect(await rejection(attachPool(handle, { timeout: 50 }))).toMatchObject({
+      code: 'ERR_POOL_ACQUIRE_TIMEOUT',
+      pool: 'busy',
+      message: expect.stringContaining('within 50 ms'),
+    });
+    const controller = new AbortController();
+    const attaching = attachPool(handle, { signal: controller.signal });
+    attaching.catch(() => {});
+    const reason = new Error('not any more');
+    controller.abort(reason);
+    expect(await rejection(attaching)).toBe(reason);
+    expect(await rejection(attachPool(handle, { signal: controller.signal }))).toBe(reason);
+    await settled(wake());
+    // Those that gave up are not attached behind their backs.
+    await until(async () => (await threadsOf()) === 0);
+    const pool = await settled(attachPool(handle, { timeout: 5000 }));
+    expect(await settled(pool.call('whoami', []))).toBe(7);
+    expect(await attachPool(handle, { timeout: 1, signal: new AbortController().signal })).toBe(pool);
+    expect(await threadsOf()).toBe(1);
+    await pool.detach();
+  });
+
+  test('one that gives up takes nothing from another that waits', async () => {
+    const { handle, wake } = await busy();
+    const patient = attachPool(handle);
+    expect(await rejection(attachPool(handle, { timeout: 30 }))).toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
+    await settled(wake());
+    const pool = await settled(patient);
+    expect(await settled(pool.call('whoami', []))).toBe(7);
+    await pool.detach();
+  });
+
+  test('does not keep a thread alive that has given up', async () => {
+    const { handle } = await busy();
+    const t = await thread();
+    const { error } = await settled(t.run(({ attachPool, attempt }, handle) => attempt(() => attachPool(handle, { timeout: 30 })), handle));
+    expect(error).toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
+    t.finish();
+    expect(await settled(t.exited)).toBe(0);
+  });
+
+  test('refuses what are no limits', async () => {
+    const pool = await open({ factory: service() });
+    const t = await thread();
+    const seen = await t.run(
+      async ({ attachPool, attempt }, handle) => [
+        (await attempt(() => attachPool(handle, 7 as never))).error,
+        (await attempt(() => attachPool(handle, { timeout: -1 }))).error,
+        (await attempt(() => attachPool(handle, { signal: {} as never }))).error,
+      ],
+      pool.handle,
+    );
+    expect(seen).toMatchObject([{ message: expect.stringContaining('attach options') }, { name: 'RangeError' }, { name: 'TypeError' }]);
+  });
+});

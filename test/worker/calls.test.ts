@@ -44,6 +44,25 @@ describe('a remote call', () => {
     ]);
   });
 
+  test('goes at once, though others are under way and this thread computes from then on', async () => {
+    const first = gate();
+    const log: string[] = [];
+    const pool = await open({ factory: () => ({ slow: () => first.promise, push: (text: string) => void log.push(text) }), max: 1 });
+    const t = await thread(pool);
+    const busy = t.run(async ({ pool, sleep, block }) => {
+      const remote = await pool.acquire();
+      const slow = remote.slow();
+      await sleep(1);
+      const push = remote.push('now');
+      block(0);
+      return Promise.all([slow, push]);
+    });
+    await until(() => log.length === 1);
+    t.raise(0);
+    first.open();
+    await settled(busy);
+  });
+
   test('gives a promise', async () => {
     const { t } = await borrowed();
     expect(await t.run(({ held: [remote] }) => remote!.whoami() instanceof Promise)).toBe(true);
@@ -691,6 +710,20 @@ describe('a release while calls are in flight', () => {
     slow.open('finished');
     await settled(waiting);
     expect(await call).toBe('finished');
+  });
+
+  test('is known to the owner at once, though this thread computes from then on', async () => {
+    const { pool, t } = await borrowed({ max: 1 });
+    const busy = t.run(({ pool, held, pending, block }) => {
+      const remote = held.pop()!;
+      pending.calls = Promise.all([remote.add(1, 1), remote.add(2, 2)]);
+      pool.release(remote);
+      block(0);
+      return pending.calls;
+    });
+    pool.release(await settled(pool.acquire()));
+    t.raise(0);
+    expect(await settled(busy)).toEqual([2, 4]);
   });
 
   test('lets all of them finish, also the ones that fail', async () => {

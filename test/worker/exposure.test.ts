@@ -85,22 +85,16 @@ describe('a worker may call', () => {
 });
 
 describe('a worker gets RemoteCallError for', () => {
-  test.each([
-    'constructor',
-    'toString',
-    'hasOwnProperty',
-    'valueOf',
-    'isPrototypeOf',
-    'toLocaleString',
-    '__defineGetter__',
-    '__lookupSetter__',
-  ])('%s', async (method) => {
-    for (const { ok, error } of await callBoth(new Service(7), method)) {
-      expect(ok).toBe(false);
-      expect(error).toMatchObject(refused);
-      expect(error!.message).toContain(method);
-    }
-  });
+  test.each(['constructor', 'hasOwnProperty', 'isPrototypeOf', 'propertyIsEnumerable', '__defineGetter__', '__lookupSetter__'])(
+    '%s',
+    async (method) => {
+      for (const { ok, error } of await callBoth(new Service(7), method)) {
+        expect(ok).toBe(false);
+        expect(error).toMatchObject(refused);
+        expect(error!.message).toContain(method);
+      }
+    },
+  );
 
   test('__proto__, or nothing that can be called', async () => {
     for (const { ok } of await callBoth(new Service(7), '__proto__')) expect(ok).toBe(false);
@@ -150,6 +144,75 @@ describe('a worker gets RemoteCallError for', () => {
       expect(ok).toBe(false);
       expect(error).toMatchObject(refused);
     }
+  });
+});
+
+describe('what loggers and assertion libraries ask any object for', () => {
+  const factory = () => ({
+    asked: [] as string[],
+    list() {
+      return this.asked;
+    },
+    toJSON() {
+      this.asked.push('toJSON');
+      return 'json';
+    },
+    toString() {
+      this.asked.push('toString');
+      return 'text';
+    },
+    inspect() {
+      this.asked.push('inspect');
+      return 'inspected';
+    },
+  });
+  const kinds = ['acquire', 'acquireSync'] as const;
+
+  test.each(kinds)('makes no call on what %s gives, and rejects nothing', async (kind) => {
+    const pool = await open({ factory, name: 'db' });
+    const t = await thread(pool);
+    const seen = await t.run(async ({ pool, load, sleep }, kind) => {
+      const { inspect, format, isDeepStrictEqual } = (await load('node:util')) as typeof import('node:util');
+      const unhandled: unknown[] = [];
+      process.on('unhandledRejection', (error) => unhandled.push(`${error}`));
+      const remote = (await pool[kind]()) as unknown as Record<string, () => unknown> & { list(): Promise<string[]> };
+      // Unlike the explicit call, they must not throw either.
+      const other = { ...remote, [Symbol.toStringTag]: 'other' };
+      isDeepStrictEqual(remote, other);
+      for (const name of ['hasOwnProperty', 'constructor', 'isPrototypeOf']) {
+        try {
+          void remote[name]!();
+        } catch {}
+      }
+      const texts = [
+        JSON.stringify({ remote }),
+        String(remote),
+        `${remote}`,
+        remote.toString!(),
+        remote.toLocaleString!(),
+        inspect(remote),
+        format('%s %o %j', remote, remote, remote),
+        remote.valueOf!() === remote,
+        (await remote) === remote,
+      ];
+      for (const probe of ['then', 'toJSON', 'inspect', 'asymmetricMatch', '$$typeof', 'nodeType', 'tagName', 'hasAttribute', 'toPostgres'])
+        texts.push(typeof remote[probe]);
+      await sleep(20);
+      return { texts, asked: await remote.list(), unhandled };
+    }, kind);
+    const label = `[${kind === 'acquire' ? 'Remote' : 'SyncRemote'} of pool "db"]`;
+    expect(seen.texts.slice(0, 9)).toEqual(['{"remote":{}}', label, label, label, label, label, `${label} ${label} {}`, true, true]);
+    expect(new Set(seen.texts.slice(9))).toEqual(new Set(['undefined']));
+    expect(seen).toMatchObject({ asked: [], unhandled: [] });
+  });
+
+  test('is forwarded where expose lists it, and by call always', async () => {
+    const exposing = await open({ factory, expose: ['list', 'toJSON', 'inspect'] });
+    const plain = await open({ factory });
+    const [t, other] = [await thread(exposing), await thread(plain)];
+    const seen = await t.run(({ pool }) => pool.use(async (remote) => [await remote.toJSON(), await remote.inspect(), remote.toString()]));
+    expect(seen).toEqual(['json', 'inspected', '[Remote of pool "pool"]']);
+    expect(await other.run(({ pool }) => Promise.all([pool.call('toJSON', []), pool.call('inspect', [])]))).toEqual(['json', 'inspected']);
   });
 });
 

@@ -35,3 +35,44 @@ test('detach waits for the calls made before it, however long they take', async 
   expect(log.detached[0]!.reclaimed).toBe(0);
   expect(log.destroyed).toEqual([]);
 });
+
+test('a thread whose Error is frozen borrows and gives back, however long', async () => {
+  const pool = await open<Service>({ factory: service(), max: 2 });
+  const t = await thread(pool);
+  const rounds = await settled(
+    t.run(async ({ pool, sleep }) => {
+      Object.freeze(Error);
+      let rounds = 0;
+      // Long enough for this thread to look after its owner several times, from a borrow, from a return and asleep.
+      for (const end = performance.now() + 1000; performance.now() < end; rounds++) {
+        pool.release(pool.acquireSync());
+        pool.useSync((resource) => resource.add(1, 2));
+        await pool.use((resource) => resource.add(1, 2));
+        if (rounds % 50 === 0) await sleep(1);
+      }
+      return rounds;
+    }),
+  );
+  expect(rounds).toBeGreaterThan(0);
+  expect(pool.stats()).toMatchObject({ active: 0 });
+  await until(() => pool.stats().acquired === pool.stats().released);
+});
+
+test('an errand is cancelled at once, though its thread computes from then on', async () => {
+  const pool = await open<Service>({ factory: service(), max: 1 });
+  const held = await pool.acquire();
+  const t = await thread(pool);
+  const outcome = t.run(async ({ pool, sleep, block, outcome }) => {
+    const controller = new AbortController();
+    const call = outcome(pool.call('add', [1, 2], { signal: controller.signal }));
+    while (pool.waitingCount() === 0) await sleep(1);
+    controller.abort(new Error('not any more'));
+    block(0);
+    return call;
+  });
+  await until(() => pool.waitingCount() === 1);
+  await until(() => pool.waitingCount() === 0);
+  t.raise(0);
+  expect((await settled(outcome)).error).toMatchObject({ message: 'not any more' });
+  pool.release(held);
+});

@@ -1,8 +1,23 @@
 /** Opens after so many failures in a row. */
+import { checkFew, type OptionNames } from '../../shared/option-names.ts';
 import { type CircuitBreaker, CircuitBreakerState } from '../../shared/types.ts';
 import type { CircuitBreakerStrategy } from '../types.ts';
 import { whole } from '../whole.ts';
 import { Pause } from './pause.ts';
+
+/** With the names of cockatiel and opossum for the same. */
+const NAMES: OptionNames = {
+  of: 'consecutiveFailures',
+  options: ['threshold', 'resetTimeout'],
+  others: {
+    failureThreshold: 'use threshold',
+    maxFailures: 'use threshold',
+    halfOpenAfter: 'use resetTimeout, in milliseconds',
+    rate: 'that is an option of failureRate',
+    window: 'that is an option of failureRate',
+    minimum: 'that is an option of failureRate',
+  },
+};
 
 /**
  * Opens after `threshold` failures in a row (default 5); probes again after `resetTimeout` ms (default 30,000).
@@ -10,6 +25,7 @@ import { Pause } from './pause.ts';
  * Throws TypeError or RangeError that names a wrong option. One strategy object serves one pool.
  */
 export function consecutiveFailures(options: { threshold?: number; resetTimeout?: number } = {}): CircuitBreakerStrategy {
+  checkFew(options, NAMES);
   const threshold = whole('threshold', options.threshold, 5, 1);
   const pause = new Pause(options.resetTimeout);
   let inARow = 0;

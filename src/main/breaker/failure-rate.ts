@@ -2,6 +2,7 @@
 import { checkDuration } from '../../shared/acquire-options.ts';
 import { now } from '../../shared/clock.ts';
 import { show } from '../../shared/errors.ts';
+import { checkFew, type OptionNames } from '../../shared/option-names.ts';
 import { type CircuitBreaker, CircuitBreakerState } from '../../shared/types.ts';
 import type { CircuitBreakerStrategy } from '../types.ts';
 import { whole } from '../whole.ts';
@@ -9,6 +10,21 @@ import { Pause } from './pause.ts';
 
 /** The window is counted in so many parts: memory does not grow with the traffic, and the window is exact to a tenth. */
 const PARTS = 10;
+
+/** With the names of cockatiel and opossum for the same. */
+const NAMES: OptionNames = {
+  of: 'failureRate',
+  options: ['rate', 'window', 'minimum', 'resetTimeout'],
+  others: {
+    threshold: 'use rate, from 0 to 1, for a share; consecutiveFailures has threshold, for a number',
+    errorThresholdPercentage: 'use rate, from 0 to 1',
+    duration: 'use window, in milliseconds',
+    rollingCountTimeout: 'use window, in milliseconds',
+    volumeThreshold: 'use minimum, the number of reports in a window',
+    minimumRps: 'use minimum, the number of reports in a window',
+    halfOpenAfter: 'use resetTimeout, in milliseconds',
+  },
+};
 
 /**
  * Opens when at least `minimum` reports (default 10) came in the last `window` ms (default 10,000) and `rate` (0..1, default 0.5) or more of them failed;
@@ -18,6 +34,7 @@ const PARTS = 10;
 export function failureRate(
   options: { rate?: number; window?: number; minimum?: number; resetTimeout?: number } = {},
 ): CircuitBreakerStrategy {
+  checkFew(options, NAMES);
   const { rate = 0.5, window = 10_000 } = options;
   const minimum = whole('minimum', options.minimum, 10, 1);
   if (typeof rate !== 'number') throw new TypeError(`rate must be a number, not ${show(rate)}`);

@@ -30,15 +30,15 @@ describe('death of a borrower', () => {
     exhaustive({ preemptions: 1, deaths: 1 }),
     mutant(
       'borrowed slots are forgotten',
-      'shared/repair.ts',
-      'if (slotState(word) === LEASED && slots.seize(slot, lease)) borrowed.push({ slot, lease });',
+      'repair',
+      'if ($SLOT_STATE($WORD) === $LEASED && $SLOTS.$SEIZE($SLOT, $LEASE)) $BORROWED.$PUSH({ $SLOT, $LEASE });',
       'void leaseOf;',
     ),
     mutant(
       'its cells are forgotten',
-      'shared/repair.ts',
-      'cellThread(word) !== dead) break;',
-      'cellThread(word) !== dead || dead > 0) break;',
+      'repair',
+      '$CELL_STATE($WORD) === $FREE || $CELL_THREAD($WORD) !== $DEAD',
+      '$CELL_STATE($WORD) === $FREE || $CELL_THREAD($WORD) !== $DEAD || $DEAD > 0',
     ),
   );
 });

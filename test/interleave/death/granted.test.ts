@@ -30,15 +30,15 @@ describe('death of a waiter that is granted', () => {
     exhaustive({ preemptions: 1, deaths: 1 }),
     mutant(
       'what it was granted is not put back',
-      'shared/repair.ts',
-      'if (slotState(taken) === TAKEN) slots.repossess(slot, taken);',
-      'void taken;',
+      'repair',
+      'if ($SLOT_STATE($TAKEN) === $OWN_TAKEN) $SLOTS.$REPOSSESS($SLOT, $TAKEN);',
+      'void $TAKEN;',
     ),
     mutant(
       'a cell that moves under the repair is let go',
-      'shared/repair.ts',
-      'if (line.free(cell, word)) break;',
-      'line.free(cell, word);\n      break;',
+      'repair',
+      'if ($LINE.$FREE($CELL, $WORD)) break;',
+      '$LINE.$FREE($CELL, $WORD); break;',
     ),
   );
 });

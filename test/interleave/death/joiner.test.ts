@@ -30,9 +30,9 @@ describe('death of a joiner', () => {
     exhaustive({ preemptions: 1, deaths: 1 }),
     mutant(
       'only those who wait are looked for',
-      'shared/repair.ts',
-      'if (cellState(word) === FREE || cellThread(word) !== dead) break;',
-      'if (cellState(word) === FREE || cellState(word) === 1 || cellThread(word) !== dead) break;',
+      'repair',
+      '$CELL_STATE($WORD) === $FREE || $CELL_THREAD($WORD) !== $DEAD',
+      '$CELL_STATE($WORD) === $FREE || $CELL_STATE($WORD) === 1 || $CELL_THREAD($WORD) !== $DEAD',
     ),
   );
 });

@@ -24,21 +24,21 @@ describe('death of a matcher', () => {
     exhaustive({ preemptions: 1, deaths: 1 }),
     mutant(
       'what it had taken stays taken',
-      'shared/repair.ts',
-      'if (slotState(word) === TAKEN && !owner.block.census.isGranted(slot)) slots.repossess(slot, word);',
+      'repair',
+      'if ($SLOT_STATE($WORD) === $TAKEN && !$OWNER.$BLOCK.$CENSUS.$IS_GRANTED($SLOT)) $SLOTS.$REPOSSESS($SLOT, $WORD);',
       '',
     ),
     mutant(
       'what it had granted is taken back',
-      'shared/repair.ts',
-      'if (slotState(word) === TAKEN && !owner.block.census.isGranted(slot)) slots.repossess(slot, word);',
-      'if (slotState(word) === TAKEN && (slot < 0 || !owner.block.census.isGranted(-1))) slots.repossess(slot, word);',
+      'repair',
+      '!$OWNER.$BLOCK.$CENSUS.$IS_GRANTED($SLOT)',
+      '($SLOT < 0 || !$OWNER.$BLOCK.$CENSUS.$IS_GRANTED(-1))',
     ),
     mutant(
       'nobody rings for it',
-      'shared/repair.ts',
-      'if (cellState(word) === GRANTED || cellState(word) === FAILED) owner.wake(cellThread(word));',
-      'void FAILED;',
+      'repair',
+      'if ($CELL_STATE($WORD) === $GRANTED || $CELL_STATE($WORD) === $FAILED) $OWNER.$WAKE($CELL_THREAD($WORD));',
+      'void $FAILED;',
     ),
   );
 });

@@ -1,9 +1,9 @@
 // Runs a scenario under many schedules. On a failure, replays it once more with the trace on, and says how to replay it by hand.
 import type { Worker } from 'node:worker_threads';
+import { copyOf, type Mutant } from '../../mutation/mutant.ts';
 import { C, type Control, createControl, D, type FailureKind, failures } from './control.ts';
 import { ask, crew, dismiss } from './crew.ts';
 import type { Base, Reply, Request } from './messages.ts';
-import { baseOf, type Mutant, shipped } from './mutant.ts';
 import { type NamedScenario, threadNames } from './scenario.ts';
 import { parseSchedule, scheduleText } from './schedule-text.ts';
 import type { Plan } from './strategies/index.ts';
@@ -38,6 +38,14 @@ export interface Explored {
 // biome-ignore lint/suspicious/noExplicitAny: scenarios of any code and any state
 export type AnyScenario = NamedScenario<any, any>;
 
+const root = new URL('../../../', import.meta.url);
+/** What is shipped. CENOTE_INTERLEAVE_SOURCE=1 takes src/ itself, for when dist/ does not build. */
+const shipped: Base = process.env.CENOTE_INTERLEAVE_SOURCE
+  ? { root: new URL('src/', root).href, extension: '.ts' }
+  : { root: new URL('dist/', root).href, extension: '.js' };
+
+const baseOf = (mutated: { root: string } | undefined): Base => (mutated ? { root: mutated.root, extension: '.ts' } : shipped);
+
 /** The exploration under way. There is one crew, so the next one ends it: a test that timed out has left it running. */
 let current: Control | undefined;
 let idle: Promise<unknown> = Promise.resolve();
@@ -54,9 +62,9 @@ export function explore(race: AnyScenario, plan: Plan, mutant?: Mutant): Promise
 }
 
 async function exploreNow(race: AnyScenario, plan: Plan, mutant?: Mutant): Promise<Explored> {
-  const mutated = mutant && baseOf(mutant);
+  const mutated = mutant && copyOf(mutant);
   try {
-    const threads = await prepare(race, mutated ?? shipped);
+    const threads = await prepare(race, baseOf(mutated));
     const run = await runOnce(race, threads, plan, false);
     const failure = run.failure === undefined ? undefined : await explain(race, threads, plan, run, mutant);
     return { ...run.counts, failure };
@@ -71,9 +79,9 @@ export function replay(race: AnyScenario, schedule: string, mutant?: Mutant): Pr
 }
 
 async function replayNow(race: AnyScenario, schedule: string, mutant?: Mutant): Promise<{ failure: Failure | undefined; trace: string }> {
-  const mutated = mutant && baseOf(mutant);
+  const mutated = mutant && copyOf(mutant);
   try {
-    const threads = await prepare(race, mutated ?? shipped);
+    const threads = await prepare(race, baseOf(mutated));
     const plan: Plan = { kind: 'replay', segments: parseSchedule(schedule, threadNames(race)) };
     const run = await runOnce(race, threads, plan, true);
     const trace = renderTrace(run.records);

@@ -1,7 +1,7 @@
 // What test files import. In the explorer's threads the same files are loaded for their scenarios only; there, tests are nothing.
 
+import type { Mutant } from '../../mutation/mutant.ts';
 import { type AnyScenario, type Explored, explore, type Failure } from './explore.ts';
-import type { Mutant } from './mutant.ts';
 import type { Plan } from './strategies/index.ts';
 
 type Vitest = Pick<typeof import('vitest'), 'describe' | 'expect' | 'test'>;
@@ -10,8 +10,8 @@ const nothing: never = new Proxy(() => nothing, { get: () => nothing }) as never
 const inThread = process.env.CENOTE_INTERLEAVE_THREAD === '1';
 export const { describe, expect, test }: Vitest = inThread ? { describe: nothing, expect: nothing, test: nothing } : await import('vitest');
 
+export { everyAccess, type Mutant, mutant, together } from '../../mutation/mutant.ts';
 export { explore, replay } from './explore.ts';
-export { everyAccess, type Mutant, mutant, together } from './mutant.ts';
 export { scenario } from './scenario.ts';
 export { exhaustive, random } from './strategies/index.ts';
 
