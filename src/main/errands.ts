@@ -2,17 +2,18 @@
  * Errands: calls for which the owner borrows, on behalf of a thread that need not be awake meanwhile. An errand is a message: while it waits and while it runs, the
  * cell and the slot are the owner's. A plain word beside the slot says for whom the owner has it, so that every thread can tell who holds what.
  */
+import { Claim } from '../shared/claim.ts';
 import { PoolClosedError, RemoteCallError, show, toWire } from '../shared/errors.ts';
 import { BEHALF_GONE } from '../shared/layout.ts';
 import type { Lending } from '../shared/lending.ts';
 import { NONE } from '../shared/line.ts';
 import { AbortController } from '../shared/node.ts';
-import { FAILURE, WITHDRAWN } from '../shared/protocol.ts';
+import { FAILURE } from '../shared/protocol.ts';
 import type { AcquireOptions } from '../shared/types.ts';
 import type { Member } from './member.ts';
 import { isCall, NO_CALL } from './methods.ts';
 
-/** Why an errand left the line: its caller's signal aborted. */
+/** Why an errand left the line: its caller has withdrawn it. */
 const ASKED_FOR = Symbol('asked for');
 
 export interface ErrandDesk {
@@ -31,6 +32,8 @@ interface Errand {
   /** Where it runs; NONE while it waits. */
   slot: number;
   lease: number;
+  /** Undefined: its caller waits for ever. */
+  readonly claim: Claim | undefined;
   /** Takes it out of the line, if it had to join. */
   readonly waiting: AbortController | undefined;
 }
@@ -63,27 +66,34 @@ export class Errands {
 
   // ── on the way
 
-  send(member: Member, id: number, timeout: number | undefined, method: string, args: readonly unknown[]): void {
+  send(member: Member, id: number, claimed: unknown, method: string, args: readonly unknown[]): void {
     // A number that is in use is not answered: it would be for the errand that has it. That one must stay in our books, or nobody would end it.
     if (this.#errands.get(member)?.has(id)) return;
     if (!isCall(method, args)) {
       const error = new RemoteCallError(`pool ${show(this.#pool)}: ${NO_CALL}`, this.#pool);
       return member.answer([FAILURE, id, toWire(error)], false, show(method));
     }
+    const claim = Claim.open(claimed);
+    if (claim?.isWithdrawn) return;
     const slot = this.#lending.tryBorrow();
-    const errand: Errand = { id, slot: NONE, lease: 0, waiting: slot === NONE ? new AbortController() : undefined };
+    const errand: Errand = { id, slot: NONE, lease: 0, claim, waiting: slot === NONE ? new AbortController() : undefined };
     this.#of(member).set(id, errand);
     if (slot !== NONE) return this.#run(member, errand, slot, method, args);
     const run = (granted: number): void => this.#run(member, errand, granted, method, args);
-    this.#desk.borrow({ timeout, signal: errand.waiting!.signal }, run, member.thread).catch((error: unknown) => {
+    // Its caller keeps the limits.
+    this.#desk.borrow({ timeout: 0, signal: errand.waiting!.signal }, run, member.thread).catch((error: unknown) => {
       this.#over(member, errand);
-      member.answer(error === ASKED_FOR ? [WITHDRAWN, id] : [FAILURE, id, toWire(error)], false, `${method}()`);
+      if (error !== ASKED_FOR) member.answer([FAILURE, id, toWire(error)], false, `${method}()`);
     });
   }
 
   #run(member: Member, errand: Errand, slot: number, method: string, args: readonly unknown[]): void {
-    // Granted in the very moment in which its thread went.
-    if (errand.waiting?.signal.aborted && !this.#errands.has(member)) return this.#desk.giveBack(slot);
+    // Granted in the very moment in which its thread went, or its caller withdrew it.
+    const hasGone = errand.waiting?.signal.aborted && !this.#errands.has(member);
+    if (hasGone || errand.claim?.begin() === false) {
+      this.#over(member, errand);
+      return this.#desk.giveBack(slot);
+    }
     errand.slot = slot;
     errand.lease = this.#lending.leases[slot];
     this.#running[slot] = { member, id: errand.id };

@@ -162,9 +162,9 @@ export class Members<T> {
       case LEAVE:
         return this.#leave(member);
       case ERRAND: {
-        const [, id, timeout, method, args, buffers] = request;
+        const [, id, claim, method, args, buffers] = request;
         asBuffers(buffers);
-        if (isId(id)) this.#errands.send(member, id, timeout, method, args);
+        if (isId(id)) this.#errands.send(member, id, claim, method, args);
         return;
       }
       case WITHDRAW:

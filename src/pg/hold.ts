@@ -15,7 +15,7 @@ export interface Sessions extends ResourcePool<RemoteSession> {
   /** On a worker. */
   readonly attachment?: number;
   /** See Borrower. */
-  take<V>(options: AcquireOptions, taken: (session: RemoteSession) => V): Promise<Awaited<V>>;
+  take<V>(options: AcquireOptions, taken: (session: RemoteSession) => V | PromiseLike<V>): Promise<V>;
 }
 /** On what is borrowed under that name. */
 export type Call = (session: RemoteSession, borrow: string) => Promise<Answer>;
@@ -337,15 +337,18 @@ export async function borrow(
   first: Call,
 ): Promise<{ hold: Hold; answer: Answer }> {
   for (let attempts = 1; ; attempts++) {
-    const hold = new Hold(sessions, await sessions.acquire(options));
+    let hold: Hold | undefined;
     try {
-      const answer = await hold.call(first);
-      if (!answer.unsent || isEnough(sessions, attempts)) return { hold, answer };
+      const answer = await sessions.take(options ?? {}, (session) => {
+        hold = new Hold(sessions, session);
+        return hold.call(first);
+      });
+      if (!answer.unsent || isEnough(sessions, attempts)) return { hold: hold!, answer };
     } catch (error) {
-      hold.giveBack();
+      hold?.giveBack();
       throw error;
     }
-    hold.giveBack();
+    hold!.giveBack();
   }
 }
 

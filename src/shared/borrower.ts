@@ -2,6 +2,7 @@
 import { inspect } from 'node:util';
 import { throwIfAborted } from './abort-signals.ts';
 import { checkAcquireOptions, checkBody } from './acquire-options.ts';
+import { now } from './clock.ts';
 import type { ControlBlock } from './control-block.ts';
 import { Doorbell } from './doorbell.ts';
 import {
@@ -18,6 +19,7 @@ import { FactoryErrors } from './factory-errors.ts';
 import { KeepAlive } from './keep-alive.ts';
 import { FEATURE_TRACE, TALLY_REJECTED } from './layout.ts';
 import { isServed, Lending, PENDING, reasonOf } from './lending.ts';
+import { limited } from './limited.ts';
 import { MARK_TRIES, NONE, REASON_CLOSED, REASON_FACTORY, REASON_UNAVAILABLE } from './line.ts';
 import { ACTIVE, breakerOf, INACTIVE, isClosed, isDraining, isRefusing, RECOVERING } from './state.ts';
 import { figuresOf } from './stats.ts';
@@ -158,11 +160,27 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   }
 
   /**
-   * `acquire` for what borrows on top of this: `taken` has the resource in the moment in which it is this thread's. A promise tells only when the thread comes
-   * back to its microtasks, and it may block before that. `taken` must not throw.
+   * `acquire` for what borrows on top of this, and the first thing it does with the resource. `taken` has it in the moment in which it is this thread's: a promise tells only
+   * when the thread comes back to its microtasks, and it may block before that. `timeout` and `signal` hold for what `taken` gives as well, as the owner may be busy:
+   * then this rejects, and whoever has taken the resource gives it back. `taken` must not throw.
    */
-  take<V>(options: AcquireOptions, taken: (resource: R) => V): Promise<V> {
-    return this.borrow(options, (slot) => taken(this.handOut(slot)));
+  async take<V>(options: AcquireOptions, taken: (resource: R) => V | PromiseLike<V>): Promise<V> {
+    const started = now();
+    let waits = false;
+    // For a trace the stack of the caller counts, which is gone if this has waited.
+    const granted = this.borrow(options, (slot) =>
+      this.traces !== undefined && waits ? this.#numbered(slot) : { value: taken(this.handOut(slot)) },
+    );
+    waits = true;
+    const got = await granted;
+    const value = 'value' in got ? got.value : taken(this.handOut(this.#stillOurs(got)));
+    const { timeout = 0, signal } = checkAcquireOptions(options);
+    if (timeout === 0 && signal === undefined) return value;
+    const left = timeout === 0 ? 0 : Math.max(1, timeout - (now() - started));
+    return limited(Promise.resolve(value), left, signal, () => {
+      const why = `the owner has not answered within ${timeout} ms: it is busy, or what it was asked takes longer`;
+      return new AcquireTimeoutError(`pool ${show(this.name)}: ${why}`, this.name);
+    });
   }
 
   async tryAcquire(): Promise<R | null> {

@@ -46,9 +46,16 @@ export type Request =
   | readonly [type: typeof TRACE, question: number, stack: string | undefined]
   /** Detach: the thread has given everything back. */
   | readonly [type: typeof LEAVE]
-  /** Borrow something, call that method of it, give it back. No timeout: the pool's own. */
-  | readonly [type: typeof ERRAND, id: number, timeout: number | undefined, method: string, args: readonly unknown[], buffers?: Buffers]
-  /** If that errand still waits in line, it need not any more. */
+  /** Borrow something, call that method of it, give it back. The claim (see there) of one whose caller does not wait for ever. */
+  | readonly [
+      type: typeof ERRAND,
+      id: number,
+      claim: SharedArrayBuffer | undefined,
+      method: string,
+      args: readonly unknown[],
+      buffers?: Buffers,
+    ]
+  /** That errand has been withdrawn by its claim: if it waits in line, it need not any more. Not answered. */
   | readonly [type: typeof WITHDRAW, id: number]
   /** Before a call whose arguments may be too much for the owner's stack. */
   | readonly [type: typeof ALONE, id: number, name: string];
@@ -61,7 +68,6 @@ export const FAILURE = 4;
 export const FACTORY_FAILURE = 5;
 export const SHARED = 6;
 export const FAREWELL = 7;
-export const WITHDRAWN = 8;
 export const LOST = 9;
 export const WHERE = 10;
 export const SPARED = 11;
@@ -81,8 +87,6 @@ export type Response =
   | readonly [type: typeof SHARED, slot: number, generation: number, value: unknown, buffers?: Buffers]
   /** Detached, or the pool is no more. */
   | readonly [type: typeof FAREWELL]
-  /** That errand has left the line, as it was asked to. */
-  | readonly [type: typeof WITHDRAWN, id: number]
   /** Before a result that may be too much for the caller's stack. */
   | readonly [type: typeof ALONE, id: number, name: string]
   /** A message could not be read that nobody had announced as one that may be too much: what was in it is not known. */

@@ -110,7 +110,7 @@ export interface ResourcePool<R> extends CircuitBreaker {
    * An errand: borrows, calls one method of the resource with these arguments, and gives it back, all of it on the owner's thread. For a worker that is one message
    * there and one back, and between its place in line and its answer nothing waits for this thread to have time. It stands
    * in the same line as everybody else, from when the owner hears of it. Rejects with what acquire rejects with, what the method throws, or RemoteCallError (no such method, not exposed, arguments that cannot be cloned).
-   * `timeout` and `signal` are about the wait in line: once the method runs, it is waited for.
+   * `timeout` and `signal` are about the wait in line: once the method runs, it is waited for. They hold while the owner is busy, too; what they have ended never runs.
    * A thread that dies or detaches takes its waiting errands with it; a method still running a second after its thread died costs the resource.
    */
   call<K extends MethodName<R>>(method: K, args: Arguments<R, K>, options?: AcquireOptions): Promise<Result<R, K>>;

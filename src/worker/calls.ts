@@ -3,26 +3,15 @@ import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { AbortSignals, abortReason } from '../shared/abort-signals.ts';
 import type { Bells } from '../shared/bell.ts';
 import { SLICE } from '../shared/blocking.ts';
+import { Claim } from '../shared/claim.ts';
 import { now } from '../shared/clock.ts';
 import { CallTimeoutError, fromWire, isCloneable, RemoteCallError, show } from '../shared/errors.ts';
 import type { KeepAlive } from '../shared/keep-alive.ts';
 import type { Lending } from '../shared/lending.ts';
 import { NONE } from '../shared/line.ts';
-import { MessageChannel, queueMicrotask } from '../shared/node.ts';
+import { clearTimeout, MessageChannel, queueMicrotask, setTimeout } from '../shared/node.ts';
 import { asBuffers, DEEP, repack, survey, VIEWS } from '../shared/parcel.ts';
-import {
-  ALONE,
-  ANSWER,
-  CALL,
-  CALL_SYNC,
-  ERRAND,
-  FAILURE,
-  LOST,
-  type Request,
-  type Response,
-  WITHDRAW,
-  WITHDRAWN,
-} from '../shared/protocol.ts';
+import { ALONE, ANSWER, CALL, CALL_SYNC, ERRAND, FAILURE, LOST, type Request, type Response, WITHDRAW } from '../shared/protocol.ts';
 import { written } from '../shared/traces.ts';
 
 /** How long a synchronous call watches its bell before it sleeps, in ms: an owner with nothing else to do answers within that. */
@@ -37,6 +26,18 @@ interface PendingCall {
   readonly signal?: AbortSignal | undefined;
   /** Of an errand, where it was asked for, if that is to be remembered. */
   readonly at?: Error | undefined;
+  /** Of an errand with limits. */
+  readonly claim?: Claim | undefined;
+  readonly timer?: NodeJS.Timeout | undefined;
+}
+
+/** How long the caller of an errand waits for it to begin. */
+export interface Patience {
+  /** In ms; 0: for ever. */
+  readonly timeout: number;
+  readonly signal: AbortSignal | undefined;
+  /** The error for when that time is over. */
+  late(): unknown;
 }
 
 /** A request with arguments. */
@@ -53,7 +54,7 @@ export class Calls {
   /** Everything that is not an answer. */
   readonly #receive: (response: Response) => void;
   readonly #pending = new Map<number, PendingCall>();
-  readonly #signals = new AbortSignals((signal) => this.#withdraw(signal));
+  readonly #signals = new AbortSignals((signal) => this.#aborted(signal));
   readonly #lending: Lending;
   /** Calls of the present lease of each slot that have not been answered yet. */
   readonly underWay: Int32Array;
@@ -102,20 +103,16 @@ export class Calls {
   }
 
   /** On whatever the owner borrows for it. */
-  errand(
-    method: string,
-    args: readonly unknown[],
-    timeout: number | undefined,
-    signal: AbortSignal | undefined,
-    at: Error | undefined,
-  ): Promise<unknown> {
+  errand(method: string, args: readonly unknown[], { timeout, signal, late }: Patience, at: Error | undefined): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
       const own = [...args];
       if (signal !== undefined) this.#signals.use(signal);
-      this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal, at });
+      const claim = timeout > 0 || signal !== undefined ? new Claim() : undefined;
+      const timer = timeout > 0 ? setTimeout(() => this.#withdraw(id, late), timeout) : undefined;
+      this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal, at, claim, timer });
       this.#keepAlive.hold();
-      const request: CallRequest = [ERRAND, id, timeout, method, own];
+      const request: CallRequest = [ERRAND, id, claim?.buffer, method, own];
       if (secure(own)) this.send(request);
       else this.#sendNow(request, own, method);
     });
@@ -127,15 +124,16 @@ export class Calls {
     return at === undefined ? undefined : written(at);
   }
 
-  /** Whether they still wait in line the owner knows, and answers either way. */
-  #withdraw(signal: AbortSignal): void {
-    for (const [id, call] of this.#pending) if (call.signal === signal) this.#outbox.push([WITHDRAW, id]);
+  #aborted(signal: AbortSignal): void {
+    for (const [id, call] of [...this.#pending]) if (call.signal === signal) this.#withdraw(id, () => abortReason(signal));
     this.flush();
   }
 
-  #reasonToWithdraw(id: number): unknown {
-    const signal = this.#pending.get(id)?.signal;
-    return signal && abortReason(signal);
+  /** The owner may be busy, so it is not asked: by the claim either it has begun, and is waited for, or it never will. */
+  #withdraw(id: number, reason: () => unknown): void {
+    if (!this.#pending.get(id)?.claim?.withdraw()) return;
+    this.send([WITHDRAW, id]);
+    this.#settle(id, { ok: false, error: reason() });
   }
 
   /**
@@ -340,9 +338,6 @@ export class Calls {
           asBuffers(response[3]);
           this.#settle(response[1], { ok: false, error: fromWire(response[2]) });
           break;
-        case WITHDRAWN:
-          this.#settle(response[1], { ok: false, error: this.#reasonToWithdraw(response[1]) });
-          break;
         case ALONE:
           this.#alone = { id: response[1], name: response[2] };
           break;
@@ -367,6 +362,7 @@ export class Calls {
     this.#pending.delete(id);
     this.#keepAlive.letGo();
     if (call.signal !== undefined) this.#signals.letGo(call.signal);
+    if (call.timer !== undefined) clearTimeout(call.timer);
     if (call.slot !== NONE && this.#lending.serials[call.slot] === call.serial) this.underWay[call.slot]--;
     if (answer.ok) call.resolve(answer.value);
     else call.reject(answer.error);

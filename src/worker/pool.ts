@@ -256,11 +256,15 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     options?: AcquireOptions,
   ): Promise<Result<Remote<T>, K>> {
     checkCall(method, args);
-    const { timeout, signal } = checkAcquireOptions(options);
+    const { timeout = this.block.constants.acquireTimeout, signal } = checkAcquireOptions(options);
     throwIfAborted(signal);
     this.assertOpen();
+    const late = (): Error => {
+      this.tally(TALLY_TIMED_OUT);
+      return this.timedOut(timeout);
+    };
     const at = this.traces === undefined ? undefined : new Error('called here');
-    return this.calls.errand(method, args, timeout, signal, at) as Promise<Result<Remote<T>, K>>;
+    return this.calls.errand(method, args, { timeout, signal, late }, at) as Promise<Result<Remote<T>, K>>;
   }
 
   #notCallable(method: string): RemoteCallError {

@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { createPool } from 'cenote';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Bells } from '../../dist/shared/bell.js';
+import * as claims from '../../dist/shared/claim.js';
 import { ControlBlock } from '../../dist/shared/control-block.js';
 import { CELLS_WORD, THREAD_BELL, THREAD_STRIDE } from '../../dist/shared/layout.js';
 import { Lending } from '../../dist/shared/lending.js';
@@ -66,7 +67,7 @@ function bury(block: ControlBlock): number[] {
 }
 
 test('every table has a last column that says what a death leaves behind', () => {
-  for (const heading of ['Slot', 'Cell', 'LINE', 'Bell', 'State word', 'Thread record'])
+  for (const heading of ['Slot', 'Cell', 'LINE', 'Bell', 'State word', 'Thread record', 'Claim'])
     for (const row of tableOf(doc, heading)) {
       expect(Object.keys(row)).toEqual(['from', 'to', 'who may', 'function', 'pairs with, wakes', 'if the thread dies right after']);
       expect(row['if the thread dies right after'], `${heading}: ${row.from} -> ${row.to}`).not.toBe('');
@@ -550,5 +551,33 @@ describe('thread record', () => {
   test('admits as many as there are records', () => {
     const { threads } = blockOf();
     expect([1, 2, 3, 4].map((id) => threads.admit(id))).toEqual([1, 2, 3, lines.NONE]);
+  });
+});
+
+describe('claim', () => {
+  const rows = rowsOf('Claim');
+  const calls: Record<string, (claim: claims.Claim) => boolean> = {
+    begin: (claim) => claim.begin(),
+    withdraw: (claim) => claim.withdraw(),
+  };
+  const nameOf = ({ buffer }: claims.Claim): string => claims.CLAIM_STATES[new Int32Array(buffer)[0]];
+
+  test('page and code have the same transitions', () => expect(pairs(rows)).toEqual(declared(claims.CLAIM_TRANSITIONS)));
+
+  test('page, code and this test have the same functions', () => {
+    const moving = methodsOf(claims.Claim).filter((name) => name !== 'isWithdrawn');
+    expect(functionsOf(rows)).toEqual(moving.sort());
+    expect(Object.keys(calls).sort()).toEqual(moving.sort());
+  });
+
+  const cases = Object.keys(calls).flatMap((name) => claims.CLAIM_STATES.map((from) => ({ name, from })));
+  test.each(cases)('$name in $from', ({ name, from }) => {
+    const claim = new claims.Claim();
+    new Int32Array(claim.buffer)[0] = claims.CLAIM_STATES.indexOf(from);
+    const row = rows.find((each) => each.from === from && each.functions.includes(name));
+    // Through the other end, as it comes with a call.
+    expect(calls[name](claims.Claim.open(claim.buffer)!), 'what it says').toBe(row !== undefined);
+    expect(nameOf(claim)).toBe(row?.to ?? from);
+    expect(claim.isWithdrawn).toBe(nameOf(claim) === 'WITHDRAWN');
   });
 });

@@ -17,6 +17,22 @@ const listed = (mutant: Mutant, first?: string, survives?: string): Listed => ({
 });
 
 export const mutants: readonly Listed[] = [
+  listed(
+    mutant(
+      'what was withdrawn begins',
+      'Claim.begin',
+      'Atomics.compareExchange(this.$WORD, 0, $WAITING, $BEGUN) === $WAITING',
+      'Atomics.exchange(this.$WORD, 0, $BEGUN) !== $BEGUN',
+    ),
+  ),
+  listed(
+    mutant(
+      'what has begun is withdrawn',
+      'Claim.withdraw',
+      'Atomics.compareExchange(this.$WORD, 0, $WAITING, $WITHDRAWN) === $WAITING',
+      'Atomics.exchange(this.$WORD, 0, $WITHDRAWN) !== $WITHDRAWN',
+    ),
+  ),
   listed(mutant('a slot picked up loses its flag', 'Slots.pickUp', '$LEASE | $FLAG', '$LEASE')),
   listed(mutant('a slot is taken without a flag', 'Slots.take', '$IN_STATE($IDLE, $TAKEN, $ME) | $FLAG', '$IN_STATE($IDLE, $TAKEN, $ME)')),
   listed(

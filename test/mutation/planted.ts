@@ -28,6 +28,7 @@ export const planted: readonly Mutant[] = [
     '',
   ),
   mutant('an errand granted as its thread dies keeps the slot', 'Errands.run', 'return this.$DESK.$GIVE_BACK($SLOT);', 'return;'),
+  mutant('an errand that was withdrawn runs', 'Errands.run', '$HAS_GONE || $ERRAND.$CLAIM?.$BEGIN() === false', '$HAS_GONE'),
   mutant('what a dead thread had is never unmade', 'OwnerPool.orphaned', "this.$STOCK.$UNMAKE($SLOT, 'orphaned');", ''),
   mutant('the factory fails, and its place is not free', 'Demand.factoryFailed', 'this.$BLOCK.$SLOTS.$VACATE($SLOT);', ''),
   mutant('a try that is told no is not woken', 'Demand.refuse', 'this.$LENDING.$WAKE($CELL_THREAD($WORD));', '{}'),
