@@ -18,6 +18,8 @@ export interface Reading {
   readonly isPreparable: boolean;
   /** COPY ... FROM STDIN: the server would wait for rows. */
   readonly isCopyIn: boolean;
+  /** BEGIN, START TRANSACTION or SET, with READ ONLY. */
+  readonly asksReadOnly: boolean;
 }
 
 /** Reads the text of a query. Remembers what it has read: programs say the same things again and again. */
@@ -41,7 +43,7 @@ const TOKEN =
 
 function read(text: string): Reading {
   const tokens = tokensOf(text);
-  if (tokens === undefined) return { dirt: DIRTY, isPreparable: false, isCopyIn: false };
+  if (tokens === undefined) return { dirt: DIRTY, isPreparable: false, isCopyIn: false, asksReadOnly: false };
   const statements = split(tokens);
   let dirt: Dirt = CLEAN;
   for (const statement of statements) dirt = Math.max(dirt, dirtOf(statement)) as Dirt;
@@ -49,6 +51,7 @@ function read(text: string): Reading {
     dirt,
     isPreparable: statements.length === 1 && ROWS.has(statements[0][0]),
     isCopyIn: statements.some((statement) => statement[0] === 'copy' && statement.includes('stdin')),
+    asksReadOnly: statements.some((statement) => MODES.has(statement[0]) && statement[statement.indexOf('read') + 1] === 'only'),
   };
 }
 
@@ -125,6 +128,8 @@ const TEMPORARY = words('temp temporary local global');
 const ROWS = words('select insert update delete with values merge table');
 /** Known to leave nothing, whatever follows: what they change ends with the transaction, or is no state of the session. */
 const HARMLESS = words('begin start commit end abort rollback savepoint release show notify lock truncate fetch move');
+
+const MODES = words('begin start set');
 
 /** They change the database rather than the session, but may run code on the way. */
 const RARE = words('explain alter drop comment grant revoke analyze vacuum reindex cluster refresh checkpoint import security copy');

@@ -4,10 +4,13 @@
  * Whatever uses the client does so in `#exclusive`, one after the other: at the end of each the server is ready for the next, and its word on the
  * transaction is read. Every answer says how the session is left, so that whoever gives it back needs to ask nobody.
  */
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import type { Client, QueryConfig } from 'pg';
 import { receiveError, sendError } from './database-error.ts';
+import { readStatement } from './dirt.ts';
 import { internals, isReadTimeout } from './driver.ts';
 import { cancelUntilReady, endClient } from './ending.ts';
+import { isToBlame, mayBeReadOnly, saysGone } from './fitness.ts';
 import { Leftovers, type Reset } from './leftovers.ts';
 import { RAW } from './mode.ts';
 import { Portals } from './portals.ts';
@@ -29,6 +32,8 @@ export interface Origin {
   cancel(): Promise<void>;
   /** Called once, when the connection is lost. */
   broke(session: Session, error: Error): void;
+  /** The connection still answers, but must go to no other borrower: the server is not what it was. */
+  unfit(session: Session, error: Error): void;
 }
 
 /** At most so many notices and notifications are kept for the next answer. */
@@ -55,6 +60,10 @@ export class Session implements SessionMethods {
   #leaving = '';
   #isNew = true;
   #transaction: TransactionStatus;
+  /** A statement of the transaction that goes on has asked for READ ONLY. */
+  #asksReadOnly = false;
+  /** The server has refused to write, and it is not known yet whether that was asked for. */
+  #refusal: Error | undefined;
   #cancels = 0;
   #cancelling: Promise<unknown> | undefined;
   #usedAt = performance.now();
@@ -80,6 +89,7 @@ export class Session implements SessionMethods {
       this.#transaction = status;
       if (status === 'I') this.#portals.lose();
     });
+    internals(client).connection.on('errorMessage', (error: Error) => this.#judge(error));
     client.on('error', (error) => this.#break(error));
     client.on('end', () => this.#break(new Error('Connection terminated unexpectedly')));
     client.on('notice', (message) => this.#hear('notice', message));
@@ -160,11 +170,11 @@ export class Session implements SessionMethods {
       if (!this.#portals.has(cursor)) {
         const [text = '', values, , mode] = statement;
         assertNoCopyIn(text);
+        this.#touch(text);
         if (this.#status() === 'I') {
           await this.#client.query('BEGIN');
           this.#portals.ownTransaction = true;
         }
-        this.#leftovers.touch(text);
         this.#portals.open(cursor, text, values, (mode & RAW) === 0 ? undefined : UNPARSED);
       }
       return this.#portals.fetch(cursor, rows);
@@ -254,9 +264,12 @@ export class Session implements SessionMethods {
         return { ...this.#state(), error: sendError(error), unsent: true };
       }
       try {
-        return Object.assign(await body(), this.#state());
+        const answer = await body();
+        await this.#settleRefusal();
+        return Object.assign(answer, this.#state());
       } catch (error) {
         await this.#readyAfter(error);
+        await this.#settleRefusal();
         return { ...this.#state(), error: sendError(error), ...(this.#broken !== undefined && wasIdle(error) ? { unsent: true } : {}) };
       }
     }).finally(() => {
@@ -339,8 +352,14 @@ export class Session implements SessionMethods {
 
   #touchAll(messages: readonly ClientMessage[]): void {
     for (const [type, body] of messages)
-      if (type === 'parse' || type === 'query')
-        this.#leftovers.touch(type === 'parse' ? (body as { text: string }).text : (body as string));
+      if (type === 'parse' || type === 'query') this.#touch(type === 'parse' ? (body as { text: string }).text : (body as string));
+  }
+
+  /** Before a text is sent: what it may leave behind, and what it asks for. */
+  #touch(text: string): void {
+    this.#leftovers.touch(text);
+    const isFirst = this.#status() === 'I';
+    this.#asksReadOnly = readStatement(text).asksReadOnly || (!isFirst && this.#asksReadOnly);
   }
 
   #hear(event: Heard['event'], message: object): void {
@@ -358,8 +377,25 @@ export class Session implements SessionMethods {
     this.#origin.broke(this, error);
   }
 
+  // ── whether the next borrower may have it
+
+  /** Every error that the server says on this connection, whatever it was an answer to. */
+  #judge(error: Error): void {
+    if (saysGone(error)) this.#origin.unfit(this, error);
+    else if (mayBeReadOnly(error) && !this.#asksReadOnly) this.#refusal ??= error;
+  }
+
+  /** The server can be asked as soon as no transaction is open, and before a reset changes its answer. */
+  async #settleRefusal(): Promise<void> {
+    const refusal = this.#refusal;
+    if (refusal === undefined || this.#status() !== 'I' || this.#isLost) return;
+    this.#refusal = undefined;
+    const asking = isToBlame(this.#client, refusal);
+    if (await this.#inTime('asking a connection why it is read-only', asking).catch(() => true)) this.#origin.unfit(this, refusal);
+  }
+
   async #run(...statement: StatementArguments): Promise<Partial<Answer>> {
-    this.#leftovers.touch(statement[0] ?? '');
+    this.#touch(statement[0] ?? '');
     return { results: await this.#runner.run(...statement) };
   }
 
@@ -367,17 +403,24 @@ export class Session implements SessionMethods {
 
   /** As new, within `checkTimeout`; if that fails, the connection is not to be used any more. */
   async #clean(): Promise<void> {
-    const { checkTimeout } = this.#settings;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      if (checkTimeout > 0)
-        timer = setTimeout(() => reject(new Error(`resetting a connection took longer than ${checkTimeout} ms`)), checkTimeout);
-    });
     try {
-      await Promise.race([this.#undo(), late]);
+      await this.#inTime('resetting a connection', this.#undo());
     } catch (error) {
       this.#break(error as Error);
       throw error;
+    }
+  }
+
+  /** Rejects if it takes longer than `checkTimeout`. */
+  async #inTime<V>(what: string, done: Promise<V>): Promise<V> {
+    const { checkTimeout } = this.#settings;
+    if (checkTimeout <= 0) return done;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`${what} took longer than ${checkTimeout} ms`)), checkTimeout);
+    });
+    try {
+      return await Promise.race([done, late]);
     } finally {
       clearTimeout(timer);
     }
@@ -386,6 +429,7 @@ export class Session implements SessionMethods {
   async #undo(): Promise<void> {
     this.#portals.forget();
     if (this.#status() !== 'I') await this.#client.query('ROLLBACK');
+    await this.#settleRefusal();
     if (this.#leftovers.isAny) await this.#leftovers.undo(this.#client, () => this.#runner.forgetStatements());
   }
 
