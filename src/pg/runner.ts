@@ -1,7 +1,7 @@
 /** Runs one statement at a time on the driver's client: prepared if it is worth it, prepared again if its plan is stale, and with its rows as they can be sent. */
 import type { Client, CustomTypesConfig, QueryResult } from 'pg';
 import { NO_COPY } from './copy.ts';
-import { readStatement } from './dirt.ts';
+import type { Reading } from './dirt.ts';
 import { closeAll, internals } from './driver.ts';
 import { LeftAsText } from './left-as-text.ts';
 import { EXTENDED, RAW } from './mode.ts';
@@ -35,8 +35,8 @@ function mayBeStale(error: unknown): boolean {
 }
 
 /** By the extended protocol the server would wait for a second sync, which the driver does not send. Otherwise the driver tells it that nothing will come. */
-export function assertNoCopyIn(text: string): void {
-  if (readStatement(text).isCopyIn) throw new Error(NO_COPY);
+export function assertNoCopyIn({ isCopyIn }: Reading): void {
+  if (isCopyIn) throw new Error(NO_COPY);
 }
 
 const discards = ({ command }: QueryResult<unknown[]>): boolean => command === 'DISCARD' || command === 'DEALLOCATE';
@@ -61,12 +61,12 @@ export class Runner {
     });
   }
 
-  async run(...[text, values, name, mode, timeout]: StatementArguments): Promise<SentResult | SentResult[]> {
-    const { isPreparable } = readStatement(text ?? '');
-    const isCached = name === undefined && isPreparable && this.#statements.isOn;
+  async run(reading: Reading, ...[text, values, name, mode, timeout]: StatementArguments): Promise<SentResult | SentResult[]> {
+    const isCached = name === undefined && reading.isPreparable && this.#statements.isOn;
     const called = isCached ? this.#statements.name(text!) : name;
     if (called !== undefined && !isCached) this.#makeWayFor(called, text);
     if (this.#statements.hasGarbage) await this.#takeOutGarbage();
+    if (called !== undefined || (mode & EXTENDED) !== 0) assertNoCopyIn(reading);
     const prepared = called === undefined ? undefined : internals(this.#client).connection.parsedStatements[called];
     this.#hasBegun = false;
     try {
@@ -92,7 +92,6 @@ export class Runner {
     const left = (mode & RAW) === 0 ? new LeftAsText(this.#client) : undefined;
     config.types = left ?? UNPARSED;
     if ((mode & EXTENDED) !== 0) config.queryMode = 'extended';
-    if (config.name !== undefined || config.queryMode !== undefined) assertNoCopyIn(text ?? '');
     if (timeout !== undefined) config.query_timeout = timeout;
     const results = (await this.#client.query(config as never)) as unknown as QueryResult<unknown[]> | QueryResult<unknown[]>[];
     if (Array.isArray(results) ? results.some(discards) : discards(results)) this.forgetStatements();

@@ -7,12 +7,12 @@
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import type { Client, QueryConfig } from 'pg';
 import { receiveError, sendError } from './database-error.ts';
-import { readStatement } from './dirt.ts';
+import { type Reading, readStatement } from './dirt.ts';
 import { internals, isReadTimeout } from './driver.ts';
 import { cancelUntilReady, endClient } from './ending.ts';
 import { isToBlame, mayBeReadOnly, saysGone } from './fitness.ts';
 import { Leftovers, type Reset } from './leftovers.ts';
-import { RAW } from './mode.ts';
+import { RAW, readingOf } from './mode.ts';
 import { Portals } from './portals.ts';
 import type { Answer, ClientMessage, Heard, SessionMethods, StatementArguments, TransactionStatus } from './protocol.ts';
 import { assertNoCopyIn, isAbout, Runner, UNPARSED } from './runner.ts';
@@ -169,8 +169,9 @@ export class Session implements SessionMethods {
     return this.#answer(borrow, async () => {
       if (!this.#portals.has(cursor)) {
         const [text = '', values, , mode] = statement;
-        assertNoCopyIn(text);
-        this.#touch(text);
+        const reading = readingOf(mode, text);
+        assertNoCopyIn(reading);
+        this.#touch(reading);
         if (this.#status() === 'I') {
           await this.#client.query('BEGIN');
           this.#portals.ownTransaction = true;
@@ -195,13 +196,14 @@ export class Session implements SessionMethods {
   /** The first call for a submission holds `#exclusive` until the server is ready again; the others come while it does. */
   submit(borrow: string, submission: string, messages: readonly ClientMessage[], parsed: boolean): Promise<Answer> {
     if (this.#submissions.knows(submission)) {
-      this.#touchAll(messages);
+      for (const reading of readingsOf(messages)) this.#touch(reading);
       return this.#submissions.send(submission, messages).then((said) => ({ ...this.#state(), messages: said }));
     }
     return new Promise((resolve, reject) => {
       this.#answer(borrow, async () => {
-        for (const [type, body] of messages) if (type === 'parse') assertNoCopyIn((body as { text: string }).text);
-        this.#touchAll(messages);
+        const readings = readingsOf(messages);
+        if (messages.some(([type]) => type === 'parse')) readings.forEach(assertNoCopyIn);
+        for (const reading of readings) this.#touch(reading);
         await this.#runner.lendNames(namesOf(messages));
         const first = this.#submissions.open(submission, messages, parsed);
         const { ended } = this.#submissions;
@@ -350,16 +352,11 @@ export class Session implements SessionMethods {
     return state;
   }
 
-  #touchAll(messages: readonly ClientMessage[]): void {
-    for (const [type, body] of messages)
-      if (type === 'parse' || type === 'query') this.#touch(type === 'parse' ? (body as { text: string }).text : (body as string));
-  }
-
   /** Before a text is sent: what it may leave behind, and what it asks for. */
-  #touch(text: string): void {
-    this.#leftovers.touch(text);
+  #touch(reading: Reading): void {
+    this.#leftovers.touch(reading);
     const isFirst = this.#status() === 'I';
-    this.#asksReadOnly = readStatement(text).asksReadOnly || (!isFirst && this.#asksReadOnly);
+    this.#asksReadOnly = reading.asksReadOnly || (!isFirst && this.#asksReadOnly);
   }
 
   #hear(event: Heard['event'], message: object): void {
@@ -395,8 +392,10 @@ export class Session implements SessionMethods {
   }
 
   async #run(...statement: StatementArguments): Promise<Partial<Answer>> {
-    this.#touch(statement[0] ?? '');
-    return { results: await this.#runner.run(...statement) };
+    const [text = '', , , mode] = statement;
+    const reading = readingOf(mode, text);
+    this.#touch(reading);
+    return { results: await this.#runner.run(reading, ...statement) };
   }
 
   // ── cleaning
@@ -447,6 +446,12 @@ export class Session implements SessionMethods {
     await endClient(this.#client, () => this.#origin.cancel(), checkTimeout > 0 ? Math.min(GIVE_UP, checkTimeout * 0.8) : GIVE_UP);
   }
 }
+
+/** Of the texts that these send. */
+const readingsOf = (messages: readonly ClientMessage[]): Reading[] =>
+  messages.flatMap(([type, body]) =>
+    type === 'parse' ? readStatement((body as { text: string }).text) : type === 'query' ? readStatement(body as string) : [],
+  );
 
 /** Of the statements that are prepared by these. */
 const namesOf = (messages: readonly ClientMessage[]): string[] =>
