@@ -4,6 +4,7 @@
  * Whatever uses the client does so in `#exclusive`, one after the other: at the end of each the server is ready for the next, and its word on the
  * transaction is read. Every answer says how the session is left, so that whoever gives it back needs to ask nobody.
  */
+import { performance } from 'node:perf_hooks';
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import type { Client, QueryConfig } from 'pg';
 import { receiveError, sendError } from './database-error.ts';
