@@ -1,6 +1,6 @@
 /** What has been left in a session, as far as the texts tell that were run in it, and how it is undone. */
 import type { Client, QueryConfig } from 'pg';
-import { CLEAN, DIRTY, type Dirt, readStatement } from './dirt.ts';
+import { CLEAN, DIRTY, type Dirt, type Reading, readStatement } from './dirt.ts';
 
 export type Reset = 'auto' | 'always' | 'never';
 
@@ -16,9 +16,8 @@ export class Leftovers {
     this.#setup = setup.filter(({ text }) => readStatement(text).dirt !== CLEAN);
   }
 
-  touch(text: string): void {
+  touch({ dirt }: Reading): void {
     this.#isUsed = true;
-    const { dirt } = readStatement(text);
     if (dirt > this.#dirt) this.#dirt = dirt;
   }
 
