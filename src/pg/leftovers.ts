@@ -31,8 +31,8 @@ export class Leftovers {
   }
 
   /** What this statement has left belongs to the session from now on. Of what a borrower has left it changes nothing. */
-  adopt(text: string, values: readonly unknown[] | undefined): void {
-    if (readStatement(text).dirt !== CLEAN) this.#setup.push({ text, ...(values === undefined ? {} : { values: [...values] }) });
+  adopt({ dirt }: Reading, text: string, values: readonly unknown[] | undefined): void {
+    if (dirt !== CLEAN) this.#setup.push({ text, ...(values === undefined ? {} : { values: [...values] }) });
   }
 
   /** As new. `discarded` is called when nothing is prepared any more, and what makes it new may be prepared again. */

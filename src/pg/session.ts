@@ -157,9 +157,10 @@ export class Session implements SessionMethods {
 
   async #setUp(statement: StatementArguments): Promise<Answer> {
     const run = async (): Promise<Partial<Answer>> => {
-      const [text = '', values] = statement;
-      const results = await this.#runner.run(...statement);
-      this.#leftovers.adopt(text, values);
+      const [text = '', values, , mode] = statement;
+      const reading = readingOf(mode, text);
+      const results = await this.#runner.run(reading, ...statement);
+      this.#leftovers.adopt(reading, text, values);
       return { results };
     };
     if (this.#isNew) return this.#answer(undefined, run, (body) => this.#early(body));
