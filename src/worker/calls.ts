@@ -9,7 +9,7 @@ import { CallTimeoutError, fromWire, isCloneable, RemoteCallError, show } from '
 import type { KeepAlive } from '../shared/keep-alive.ts';
 import type { Lending } from '../shared/lending.ts';
 import { NONE } from '../shared/line.ts';
-import { clearTimeout, MessageChannel, queueMicrotask, setTimeout } from '../shared/node.ts';
+import { clearTimeout, MessageChannel, setTimeout } from '../shared/node.ts';
 import { asBuffers, DEEP, repack, survey, VIEWS } from '../shared/parcel.ts';
 import { ALONE, ANSWER, CALL, CALL_SYNC, ERRAND, FAILURE, LOST, type Request, type Response, WITHDRAW } from '../shared/protocol.ts';
 import { written } from '../shared/traces.ts';
