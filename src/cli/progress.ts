@@ -1,4 +1,5 @@
 /** How far the run is, on standard error: one line that changes on a terminal, elsewhere a line for each setting that is done. */
+import { clearInterval, setInterval } from 'node:timers';
 import type { Setting } from './setting.ts';
 import { exactDuration } from './units.ts';
 

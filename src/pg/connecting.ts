@@ -1,4 +1,5 @@
 /** Making a connection, and asking the server to cancel what runs on one. */
+import { clearTimeout, setTimeout } from 'node:timers';
 import type { Client, ClientConfig, QueryConfig } from 'pg';
 import { type ConnectionSettings, secretsOf, withoutSecrets } from './connection-settings.ts';
 import { DatabaseError } from './database-error.ts';
@@ -113,9 +114,18 @@ async function setUp(client: Client, onConnect: OnConnect): Promise<QueryConfig[
 function drained(client: Client): Promise<void> {
   if (internals(client).readyForQuery) return Promise.resolve();
   return new Promise((resolve, reject) => {
-    client.once('drain', resolve);
-    client.once('error', reject);
-    client.once('end', () => reject(new Error('Connection terminated unexpectedly')));
+    const over = (settle: () => void): void => {
+      client.off('drain', drain);
+      client.off('error', fail);
+      client.off('end', end);
+      settle();
+    };
+    const drain = (): void => over(resolve);
+    const fail = (error: Error): void => over(() => reject(error));
+    const end = (): void => over(() => reject(new Error('Connection terminated unexpectedly')));
+    client.on('drain', drain);
+    client.on('error', fail);
+    client.on('end', end);
   });
 }
 

@@ -45,7 +45,12 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
     ...(rest as object),
     factory: async ({ signal }) => {
       const { client, setup, cancel } = await outside(() => connect(driver, settings, onConnect, signal));
-      const session = new Session(client, sessionSettings, { setup, cancel, broke: (which, error) => owner?.lost(which, error) });
+      const session = new Session(client, sessionSettings, {
+        setup,
+        cancel,
+        broke: (which, error) => owner?.lost(which, error),
+        unfit: (which, error) => owner?.condemn(which, error),
+      });
       sessions.add(session);
       return session;
     },
@@ -109,6 +114,11 @@ class PgPool extends BasePool implements PgOwnerPool {
   /** Nobody gets it any more. Where a borrower waits for an answer, it is told by that. */
   lost(session: Session, error: Error): void {
     if (this.#pool.condemn(session, error) && !session.isAtWork) this.#outside(() => this.emit('error', error, this.#clientOf(session)));
+  }
+
+  /** It goes to no other borrower. The one that has it was told why by the answer to its statement. */
+  condemn(session: Session, error: Error): void {
+    this.#pool.condemn(session, error);
   }
 
   /**

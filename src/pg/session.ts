@@ -4,12 +4,16 @@
  * Whatever uses the client does so in `#exclusive`, one after the other: at the end of each the server is ready for the next, and its word on the
  * transaction is read. Every answer says how the session is left, so that whoever gives it back needs to ask nobody.
  */
+import { performance } from 'node:perf_hooks';
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import type { Client, QueryConfig } from 'pg';
 import { receiveError, sendError } from './database-error.ts';
+import { type Reading, readStatement } from './dirt.ts';
 import { internals, isReadTimeout } from './driver.ts';
 import { cancelUntilReady, endClient } from './ending.ts';
+import { isToBlame, mayBeReadOnly, saysGone } from './fitness.ts';
 import { Leftovers, type Reset } from './leftovers.ts';
-import { RAW } from './mode.ts';
+import { RAW, readingOf } from './mode.ts';
 import { Portals } from './portals.ts';
 import type { Answer, ClientMessage, Heard, SessionMethods, StatementArguments, TransactionStatus } from './protocol.ts';
 import { assertNoCopyIn, isAbout, Runner, UNPARSED } from './runner.ts';
@@ -29,6 +33,8 @@ export interface Origin {
   cancel(): Promise<void>;
   /** Called once, when the connection is lost. */
   broke(session: Session, error: Error): void;
+  /** The connection still answers, but must go to no other borrower: the server is not what it was. */
+  unfit(session: Session, error: Error): void;
 }
 
 /** At most so many notices and notifications are kept for the next answer. */
@@ -66,6 +72,10 @@ export class Session implements SessionMethods {
   /** A transaction, or what else its borrower had open, has ended by no statement of the borrower's. */
   #isUndone = false;
   #whenEnded: (() => void)[] = [];
+  /** A statement of the transaction that goes on has asked for READ ONLY. */
+  #asksReadOnly = false;
+  /** The server has refused to write, and it is not known yet whether that was asked for. */
+  #refusal: Error | undefined;
   #cancels = 0;
   #cancelling: Promise<unknown> | undefined;
   #usedAt = performance.now();
@@ -98,6 +108,7 @@ export class Session implements SessionMethods {
       this.#portals.lose();
       this.#tellEnded();
     });
+    internals(client).connection.on('errorMessage', (error: Error) => this.#judge(error));
     client.on('error', (error) => this.#break(error));
     client.on('end', () => this.#break(new Error('Connection terminated unexpectedly')));
     client.on('notice', (message) => this.#hear('notice', message));
@@ -146,9 +157,10 @@ export class Session implements SessionMethods {
 
   async #setUp(statement: StatementArguments): Promise<Answer> {
     const run = async (): Promise<Partial<Answer>> => {
-      const [text = '', values] = statement;
-      const results = await this.#runner.run(...statement);
-      this.#leftovers.adopt(text, values);
+      const [text = '', values, , mode] = statement;
+      const reading = readingOf(mode, text);
+      const results = await this.#runner.run(reading, ...statement);
+      this.#leftovers.adopt(reading, text, values);
       return { results };
     };
     if (this.#isNew) return this.#answer(undefined, run, (body) => this.#early(body));
@@ -201,12 +213,13 @@ export class Session implements SessionMethods {
     return this.#answer(borrow, async () => {
       if (!this.#portals.has(cursor)) {
         const [text = '', values, , mode] = statement;
-        assertNoCopyIn(text);
+        const reading = readingOf(mode, text);
+        assertNoCopyIn(reading);
+        this.#touch(reading);
         if (this.#status() === 'I') {
           await this.#client.query('BEGIN');
           this.#portals.ownTransaction = true;
         }
-        this.#leftovers.touch(text);
         this.#portals.open(cursor, text, values, (mode & RAW) === 0 ? undefined : UNPARSED);
       }
       return this.#portals.fetch(cursor, rows);
@@ -227,13 +240,14 @@ export class Session implements SessionMethods {
   /** The first call for a submission holds `#exclusive` until the server is ready again; the others come while it does. */
   submit(borrow: string, submission: string, messages: readonly ClientMessage[], parsed: boolean): Promise<Answer> {
     if (this.#submissions.knows(submission)) {
-      this.#touchAll(messages);
+      for (const reading of readingsOf(messages)) this.#touch(reading);
       return this.#submissions.send(submission, messages).then((said) => ({ ...this.#state(), messages: said }));
     }
     return new Promise((resolve, reject) => {
       this.#answer(borrow, async () => {
-        for (const [type, body] of messages) if (type === 'parse') assertNoCopyIn((body as { text: string }).text);
-        this.#touchAll(messages);
+        const readings = readingsOf(messages);
+        if (messages.some(([type]) => type === 'parse')) readings.forEach(assertNoCopyIn);
+        for (const reading of readings) this.#touch(reading);
         await this.#runner.lendNames(namesOf(messages));
         const first = this.#submissions.open(submission, messages, parsed);
         const { ended } = this.#submissions;
@@ -337,9 +351,12 @@ export class Session implements SessionMethods {
       }
       if (!isFirst && borrow === this.#borrow && this.#isUndone) return { ...this.#stateFor(borrow), error: sendError(new Error(UNDONE)) };
       try {
-        return Object.assign(await body(), this.#stateFor(borrow));
+        const answer = await body();
+        await this.#settleRefusal();
+        return Object.assign(answer, this.#stateFor(borrow));
       } catch (error) {
         await this.#readyAfter(error);
+        await this.#settleRefusal();
         return {
           ...this.#stateFor(borrow),
           error: sendError(error),
@@ -433,10 +450,11 @@ export class Session implements SessionMethods {
     return this.#isUndone && borrow === this.#borrow ? { ...this.#state(), undone: true } : this.#state();
   }
 
-  #touchAll(messages: readonly ClientMessage[]): void {
-    for (const [type, body] of messages)
-      if (type === 'parse' || type === 'query')
-        this.#leftovers.touch(type === 'parse' ? (body as { text: string }).text : (body as string));
+  /** Before a text is sent: what it may leave behind, and what it asks for. */
+  #touch(reading: Reading): void {
+    this.#leftovers.touch(reading);
+    const isFirst = this.#status() === 'I';
+    this.#asksReadOnly = reading.asksReadOnly || (!isFirst && this.#asksReadOnly);
   }
 
   #hear(event: Heard['event'], message: object): void {
@@ -455,26 +473,52 @@ export class Session implements SessionMethods {
     this.#origin.broke(this, error);
   }
 
+  // ── whether the next borrower may have it
+
+  /** Every error that the server says on this connection, whatever it was an answer to. */
+  #judge(error: Error): void {
+    if (saysGone(error)) this.#origin.unfit(this, error);
+    else if (mayBeReadOnly(error) && !this.#asksReadOnly) this.#refusal ??= error;
+  }
+
+  /** The server can be asked as soon as no transaction is open, and before a reset changes its answer. */
+  async #settleRefusal(): Promise<void> {
+    const refusal = this.#refusal;
+    if (refusal === undefined || this.#status() !== 'I' || this.#isLost) return;
+    this.#refusal = undefined;
+    const asking = isToBlame(this.#client, refusal);
+    if (await this.#inTime('asking a connection why it is read-only', asking).catch(() => true)) this.#origin.unfit(this, refusal);
+  }
+
   async #run(...statement: StatementArguments): Promise<Partial<Answer>> {
-    this.#leftovers.touch(statement[0] ?? '');
-    return { results: await this.#runner.run(...statement) };
+    const [text = '', , , mode] = statement;
+    const reading = readingOf(mode, text);
+    this.#touch(reading);
+    return { results: await this.#runner.run(reading, ...statement) };
   }
 
   // ── cleaning
 
   /** As new, within `checkTimeout`; if that fails, the connection is not to be used any more. */
   async #clean(): Promise<void> {
-    const { checkTimeout } = this.#settings;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      if (checkTimeout > 0)
-        timer = setTimeout(() => reject(new Error(`resetting a connection took longer than ${checkTimeout} ms`)), checkTimeout);
-    });
     try {
-      await Promise.race([this.#undo(), late]);
+      await this.#inTime('resetting a connection', this.#undo());
     } catch (error) {
       this.#break(error as Error);
       throw error;
+    }
+  }
+
+  /** Rejects if it takes longer than `checkTimeout`. */
+  async #inTime<V>(what: string, done: Promise<V>): Promise<V> {
+    const { checkTimeout } = this.#settings;
+    if (checkTimeout <= 0) return done;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`${what} took longer than ${checkTimeout} ms`)), checkTimeout);
+    });
+    try {
+      return await Promise.race([done, late]);
     } finally {
       clearTimeout(timer);
     }
@@ -483,6 +527,7 @@ export class Session implements SessionMethods {
   async #undo(): Promise<void> {
     this.#portals.forget();
     if (this.#status() !== 'I') await this.#client.query('ROLLBACK');
+    await this.#settleRefusal();
     if (this.#leftovers.isAny) await this.#leftovers.undo(this.#client, () => this.#runner.forgetStatements());
   }
 
@@ -501,6 +546,12 @@ export class Session implements SessionMethods {
     await endClient(this.#client, () => this.#origin.cancel(), checkTimeout > 0 ? Math.min(GIVE_UP, checkTimeout * 0.8) : GIVE_UP);
   }
 }
+
+/** Of the texts that these send. */
+const readingsOf = (messages: readonly ClientMessage[]): Reading[] =>
+  messages.flatMap(([type, body]) =>
+    type === 'parse' ? readStatement((body as { text: string }).text) : type === 'query' ? readStatement(body as string) : [],
+  );
 
 /** Of the statements that are prepared by these. */
 const namesOf = (messages: readonly ClientMessage[]): string[] =>

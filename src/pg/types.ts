@@ -17,8 +17,8 @@ export interface PgPoolOptions
    */
   onConnect?: ((client: Client) => void | Promise<void>) | undefined;
   /**
-   * Server-side prepared statements kept per connection, least recently used out first. Default 0: off. A plan made stale by DDL (0A000, 26000) is
-   * prepared again and the query repeated, once, outside a transaction.
+   * Server-side prepared statements kept per connection, least recently used out first. Default 0: off. One that DDL has made stale (its plan, or the types of
+   * its parameters) is prepared again and the query repeated, once, outside a transaction; in a transaction the next call prepares it again.
    */
   statementCacheSize?: number | undefined;
   /**
