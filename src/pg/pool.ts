@@ -262,8 +262,7 @@ export abstract class PgPool extends EventEmitter implements Type {
 
   #unlessOver(place: Place | undefined): Place | undefined {
     if (place === undefined || !place.isOver) return place;
-    if (place.isTransaction)
-      throw new Error('this transaction is over: a query in its body was made too late; await every query before the body returns');
+    if (place.isTransaction) place.assertGoesOn();
     return undefined;
   }
 
@@ -313,7 +312,7 @@ export abstract class PgPool extends EventEmitter implements Type {
     const question: Question = ask(text, values);
     // The rows are those of where this was called, but nobody may begin with them when that is over.
     const place = this.place();
-    return rowsOf(this.lender, () => this.#unlessOver(place)?.scope, question, batchSize);
+    return rowsOf(this.lender, () => this.#unlessOver(place), question, batchSize);
   }
 
   // ── the end

@@ -256,7 +256,10 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     hold.enterBody();
     try {
       const value = this.inside(place, () => body(tx));
-      if (typeof (value as { then?: unknown } | null | undefined)?.then !== 'function') return value;
+      if (typeof (value as { then?: unknown } | null | undefined)?.then !== 'function') {
+        place.assertQuiet();
+        return value;
+      }
       // It is told by this error.
       if (value instanceof Promise) value.catch(() => {});
       throw new TypeError('the body of transactionSync must not return a promise, or a query that is one: use transaction');

@@ -12,18 +12,35 @@ export class Place {
   readonly scope: Scope;
   /** The transaction that this is inside of, if it is: over or not. */
   readonly isTransaction: boolean;
+  /** The place of the transaction around this one. */
+  readonly #around: Place | undefined;
   #isOver = false;
   /** Those that have not ended. */
   #turns = 0;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(scope: Scope, isTransaction: boolean) {
+  constructor(scope: Scope, isTransaction: boolean, around?: Place) {
     this.scope = scope;
     this.isTransaction = isTransaction;
+    this.#around = around;
   }
 
+  /** A transaction within another one ends with it, and the other one's connection goes on to something else. */
   get isOver(): boolean {
-    return this.#isOver || this.scope.isOver;
+    return this.#isOver || this.scope.isOver || this.#around?.isOver === true;
+  }
+
+  assertGoesOn(): void {
+    if (this.isOver)
+      throw new Error('this transaction is over: a query in its body was made too late; await every query before the body returns');
+  }
+
+  /** What a transaction within this one has written so far must not be committed without the rest of it. */
+  assertQuiet(): void {
+    if (this.isBusy)
+      throw new Error(
+        'a transaction within this one had not ended when its body returned, so all of it is rolled back: await every transaction before the body returns',
+      );
   }
 
   end(): void {
@@ -33,6 +50,11 @@ export class Place {
   /** A transaction is under way here, or waits for one that is. */
   get isBusy(): boolean {
     return this.#turns > 0;
+  }
+
+  /** Resolves when none is. */
+  async quiet(): Promise<void> {
+    while (this.isBusy) await this.#last;
   }
 
   /**
@@ -63,6 +85,8 @@ export function transact<V>(place: Place, inside: Inside, body: Body<V>, options
   const { scope } = place;
   const limits = options.timeout === undefined && options.signal === undefined ? undefined : scope.limits(options);
   return place.alone(limits, async () => {
+    // It may have waited for another one.
+    if (place.isTransaction) place.assertGoesOn();
     const name = newSavepoint();
     // What was set on purpose before this goes with the connection, and what comes after this may count on it.
     const wasInUse = scope.isInUse;
@@ -70,9 +94,9 @@ export function transact<V>(place: Place, inside: Inside, body: Body<V>, options
     let isOutermost = true;
     scope.beginTransaction();
     try {
-      const run = (): Promise<V> => runBody(scope, hold, inside, body, options.signal);
+      const run = (): Promise<V> => runBody(place, hold, inside, body, options.signal);
       isOutermost = !isNested(answer!);
-      return isOutermost ? await outermost(hold, run, options) : await nested(hold, run, name);
+      return isOutermost ? await outermost(hold, run, options) : await nested(hold, run, name, place);
     } finally {
       if (isOutermost && !wasInUse) hold.told();
       scope.endTransaction();
@@ -110,13 +134,15 @@ async function once<V>(hold: Hold, run: () => Promise<V>): Promise<V> {
   return value;
 }
 
-async function nested<V>(hold: Hold, run: () => Promise<V>, name: string): Promise<V> {
+async function nested<V>(hold: Hold, run: () => Promise<V>, name: string, around: Place): Promise<V> {
   try {
     const value = await run();
+    // The savepoint has gone with the transaction around it, and what is said now would be said in another one.
+    around.assertGoesOn();
     await hold.run(say(`RELEASE SAVEPOINT ${name}`));
     return value;
   } catch (error) {
-    if (hold.status !== 'I') {
+    if (hold.status !== 'I' && !around.isOver) {
       await hold.run(say(`ROLLBACK TO SAVEPOINT ${name}`)).catch(() => {});
       if (hold.status === 'T') await hold.run(say(`RELEASE SAVEPOINT ${name}`)).catch(() => {});
     }
@@ -125,10 +151,15 @@ async function nested<V>(hold: Hold, run: () => Promise<V>, name: string): Promi
 }
 
 /** When the signal aborts, what runs on the server is cancelled, and nothing more of the body is let through. */
-async function runBody<V>(scope: Scope, hold: Hold, inside: Inside, body: Body<V>, signal: AbortSignal | undefined): Promise<V> {
+async function runBody<V>(around: Place, hold: Hold, inside: Inside, body: Body<V>, signal: AbortSignal | undefined): Promise<V> {
   signal?.throwIfAborted();
-  const place = new Place(scope, true);
-  const tx = new PgClient(hold, (error) => error !== undefined && scope.destroy(error));
+  const { scope } = around;
+  const place = new Place(scope, true, around);
+  const tx = new PgClient(
+    hold,
+    (error) => error !== undefined && scope.destroy(error),
+    () => place.assertGoesOn(),
+  );
   let stop: (() => void) | undefined;
   hold.enterBody();
   const end = (): void => {
@@ -136,7 +167,12 @@ async function runBody<V>(scope: Scope, hold: Hold, inside: Inside, body: Body<V
     tx.retire();
   };
   try {
-    if (signal === undefined) return await inside(place, () => body(tx));
+    const run = (): Promise<V> =>
+      inside(place, () => body(tx)).then((value) => {
+        place.assertQuiet();
+        return value;
+      });
+    if (signal === undefined) return await run();
     const aborted = new Promise<never>((_, reject) => {
       stop = () => {
         end();
@@ -146,7 +182,7 @@ async function runBody<V>(scope: Scope, hold: Hold, inside: Inside, body: Body<V
       signal.addEventListener('abort', stop, { once: true });
     });
     aborted.catch(() => {});
-    return await Promise.race([aborted, inside(place, () => body(tx))]);
+    return await Promise.race([aborted, run()]);
   } finally {
     hold.leaveBody();
     end();
