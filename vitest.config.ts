@@ -1,24 +1,41 @@
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import LongestFirst from './test/support/longest-first.ts';
+import { TIERS, tiers } from './test/support/tiers.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
+const files = tiers();
+
+const resolve = {
+  alias: [
+    { find: /^cenote$/, replacement: here('./dist/main/index.js') },
+    { find: /^cenote\/worker$/, replacement: here('./dist/worker/index.js') },
+    { find: /^cenote\/pg$/, replacement: here('./dist/pg/main.js') },
+    { find: /^cenote\/pg\/worker$/, replacement: here('./dist/pg/worker.js') },
+  ],
+};
+
 export default defineConfig({
-  resolve: {
-    alias: [
-      { find: /^cenote$/, replacement: here('./dist/main/index.js') },
-      { find: /^cenote\/worker$/, replacement: here('./dist/worker/index.js') },
-      { find: /^cenote\/pg$/, replacement: here('./dist/pg/main.js') },
-      { find: /^cenote\/pg\/worker$/, replacement: here('./dist/pg/worker.js') },
-    ],
-  },
   test: {
-    include: ['test/**/*.test.ts'],
+    // Once for all tiers: they do not inherit it.
     globalSetup: ['./test/support/build.ts'],
     reporters: ['default', './test/support/closing-line.ts'],
-    pool: 'forks',
-    maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    sequence: { sequencer: LongestFirst },
+    projects: TIERS.map((name) => ({
+      resolve,
+      test: {
+        name,
+        include: files[name],
+        // One process for many files: without threads and processes none leaves anything to the next.
+        isolate: name !== 'unit',
+        pool: 'forks' as const,
+        maxWorkers: Math.max(2, Math.floor(availableParallelism() / 2)),
+        // For what hangs, not for what is slow: a test that waits has bounds of its own.
+        testTimeout: 300_000,
+        hookTimeout: 120_000,
+      },
+    })),
   },
 });

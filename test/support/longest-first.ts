@@ -1,0 +1,11 @@
+/** The tiers whose files take longest first, so that short ones fill the last minute. Within a tier what failed the last time, and then as long as it took. */
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+import { TIERS, type Tier } from './tiers.ts';
+
+const rank = ({ project }: TestSpecification): number => -TIERS.indexOf(project.name as Tier);
+
+export default class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
+  }
+}
