@@ -6,7 +6,16 @@ import { type CircuitBreaker, CircuitBreakerState } from '../shared/types.ts';
 import { isThenable } from './checks.ts';
 import type { CircuitBreakerStrategy } from './types.ts';
 
+/** Milliseconds between two questions to a strategy whether an open breaker may try again. */
 const ASK_EVERY = 1000;
+
+/** Calls `body` every `ms` milliseconds, until what it returns is called. Keeps no process alive. */
+export type Repeat = (ms: number, body: () => void) => () => void;
+
+const onTimer: Repeat = (ms, body) => {
+  const timer = setInterval(body, ms).unref();
+  return () => clearInterval(timer);
+};
 
 export interface GuardEvents {
   changed(next: CircuitBreakerState, previous: CircuitBreakerState): void;
@@ -24,13 +33,16 @@ export class Guard {
   #told: CircuitBreakerState = CircuitBreakerState.ACTIVE;
   #successes = 0;
   #isOver = false;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #repeat: Repeat;
+  /** While the strategy is being asked: what ends that. */
+  #stop: (() => void) | undefined;
 
-  constructor(breaker: CircuitBreaker, state: PoolState, limit: number, events: GuardEvents) {
+  constructor(breaker: CircuitBreaker, state: PoolState, limit: number, events: GuardEvents, repeat: Repeat = onTimer) {
     this.#breaker = breaker;
     this.#state = state;
     this.#limit = limit;
     this.#events = events;
+    this.#repeat = repeat;
   }
 
   get strategy(): CircuitBreakerStrategy | undefined {
@@ -108,8 +120,8 @@ export class Guard {
 
   #watch(): void {
     const wanted = !this.#isOver && this.#strategy?.shouldRecover !== undefined && breakerOf(this.#state.load()) === INACTIVE;
-    if (wanted && this.#timer === undefined) this.#timer = setInterval(() => this.#ask(), ASK_EVERY).unref();
-    if (!wanted) this.#stopAsking();
+    if (wanted) this.#stop ??= this.#repeat(ASK_EVERY, () => this.#ask());
+    else this.#stopAsking();
   }
 
   #ask(): void {
@@ -125,7 +137,7 @@ export class Guard {
   }
 
   #stopAsking(): void {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    this.#stop?.();
+    this.#stop = undefined;
   }
 }

@@ -8,6 +8,9 @@ function findOrigin(): number {
   return best;
 }
 
+/** Milliseconds, with fraction, that never go back. What depends on time takes one, so that a test may bring its own. */
+export type Clock = () => number;
+
 /** Milliseconds, with fraction. Comparable between the threads of a process, to some microseconds. */
 export function now(): number {
   return origin + performance.now();

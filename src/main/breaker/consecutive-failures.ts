@@ -1,17 +1,28 @@
 /** Opens after so many failures in a row. */
+import { type Clock, now } from '../../shared/clock.ts';
 import { type CircuitBreaker, CircuitBreakerState } from '../../shared/types.ts';
 import type { CircuitBreakerStrategy } from '../types.ts';
 import { whole } from '../whole.ts';
 import { Pause } from './pause.ts';
+
+interface Options {
+  threshold?: number;
+  resetTimeout?: number;
+}
 
 /**
  * Opens after `threshold` failures in a row (default 5); probes again after `resetTimeout` ms (default 30,000).
  * While RECOVERING, the first success closes the breaker and the first failure opens it again.
  * Throws TypeError or RangeError that names a wrong option. One strategy object serves one pool.
  */
-export function consecutiveFailures(options: { threshold?: number; resetTimeout?: number } = {}): CircuitBreakerStrategy {
+export function consecutiveFailures(options: Options = {}): CircuitBreakerStrategy {
+  return consecutiveFailuresOn(now, options);
+}
+
+/** The same on a clock that the caller brings. */
+export function consecutiveFailuresOn(clock: Clock, options: Options): CircuitBreakerStrategy {
   const threshold = whole('threshold', options.threshold, 5, 1);
-  const pause = new Pause(options.resetTimeout);
+  const pause = new Pause(clock, options.resetTimeout);
   let inARow = 0;
   return {
     reportSuccess(source: CircuitBreaker) {
