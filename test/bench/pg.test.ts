@@ -52,7 +52,7 @@ const WAYS: Readonly<Record<Measure, readonly string[]>> = {
 };
 
 describe('npm run bench:pg', () => {
-  test('gives a figure for every way and all work, and leaves no server behind', { timeout: 90_000 }, async () => {
+  test('gives a figure for every way and all work, and leaves no server behind', async () => {
     const { code, stdout, stderr } = await start('--quick', '--json').ended;
     expect(stderr).toMatch(/^Starting PostgreSQL .*\n {2}runs in .*\n(?:.*, 1 thread \.\.\.\n){4}$/);
     expect(code).toBe(0);
@@ -78,7 +78,7 @@ describe('npm run bench:pg', () => {
     }
   });
 
-  test('prints the block that the page has, its table for each measure', { timeout: 90_000 }, async () => {
+  test('prints the block that the page has, its table for each measure', async () => {
     const { code, stdout } = await start('--quick', '--threads', '2', '--lanes', '1', '--markdown').ended;
     expect(code).toBe(0);
     expect(stdout.startsWith(`${BEGIN}\n`)).toBe(true);
@@ -111,7 +111,7 @@ describe('npm run bench:pg', () => {
     for (const cell of Object.values(tables).flat(2)) expect(cell).toMatch(/^(?:[\d.,]+|-|n\/a|[a-z\d][a-z\d, ]+)$/);
   });
 
-  test('ends on SIGINT in the middle of it, and takes the server away', { timeout: 60_000 }, async () => {
+  test('ends on SIGINT in the middle of it, and takes the server away', async () => {
     const { run, ended, hasSaid } = start();
     await hasSaid('point query, 1 thread');
     run.kill('SIGINT');
@@ -121,7 +121,7 @@ describe('npm run bench:pg', () => {
     expect(existsSync(folderIn(stderr))).toBe(false);
   });
 
-  test('ends on SIGINT while the server starts', { timeout: 60_000 }, async () => {
+  test('ends on SIGINT while the server starts', async () => {
     const { run, ended, hasSaid } = start();
     await hasSaid('Starting PostgreSQL');
     run.kill('SIGINT');
@@ -137,11 +137,11 @@ describe('npm run bench:pg', () => {
     ['--rounds', '1.5'],
     ['--slice', ''],
     ['--lanes', '1000'],
-  ])('refuses %s %s', { timeout: 60_000 }, async (...args) => {
+  ])('refuses %s %s', async (...args) => {
     expect(await start(...args).ended).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(args[0]) });
   });
 
-  test('refuses --json with --markdown', { timeout: 60_000 }, async () => {
+  test('refuses --json with --markdown', async () => {
     expect(await start('--json', '--markdown').ended).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('not both') });
   });
 });

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, onTestFinished, vi } from 'vitest';
+import { afterAll, onTestFinished } from 'vitest';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const isRoot = process.getuid?.() === 0;
@@ -12,8 +12,7 @@ export const isRoot = process.getuid?.() === 0;
 export const NOBODY = 65534;
 
 // Servers and threads start here by the dozen, and other tests may run beside us: bounds are for what hangs, not for what is slow.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
-export const PATIENTLY = { timeout: 60_000 };
+export const PATIENTLY = { timeout: 120_000 };
 
 /**
  * TMPDIR of all the demos that a test file starts, one after the other: what they leave is easily seen there.

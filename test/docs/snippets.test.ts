@@ -22,7 +22,7 @@ async function database(): Promise<string> {
 }
 
 // Not in the time of whichever snippet comes first.
-beforeAll(async () => void (await postgres()), 60_000);
+beforeAll(async () => void (await postgres()));
 
 describe('snippets', () => {
   test.concurrent.each(programs)('$where', async ({ files, main, prints }) => {

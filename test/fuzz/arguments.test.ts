@@ -82,7 +82,7 @@ test('acquire, use, lease, call, release, destroy, drain and events, on a pool t
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 0, max: acts.length - 1 }), any, async (act, make) => {
       const value = make();
-      const { error } = await outcome((async () => acts[act]!(value))(), 2000);
+      const { error } = await outcome((async () => acts[act]!(value))());
       if (error !== undefined) expect(error).toBeInstanceOf(Error);
       expect(pool.activeCount()).toBe(0);
     }),

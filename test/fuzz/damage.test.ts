@@ -368,7 +368,7 @@ describe('the state word damaged', () => {
     let deactivate = (): void => {};
     const pool = await open({ ...workshop(), max: 1, min: 1, beforeAcquire: () => deactivate() });
     deactivate = () => tamper(pool).word(layout.STATE_WORD, (word) => word | states.INACTIVE);
-    expect(await rejection(pool.acquire(), 2000)).toMatchObject({ code: 'ERR_POOL_UNAVAILABLE' });
+    expect(await rejection(pool.acquire())).toMatchObject({ code: 'ERR_POOL_UNAVAILABLE' });
   });
 
   test('bits that mean nothing: slower, but served', async () => {

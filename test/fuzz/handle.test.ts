@@ -76,7 +76,6 @@ test.each(Object.entries(hostile))('%s', async (_, make) => {
       pool.handle,
       String(make),
     ),
-    5000,
   );
   expect(ok).toBe(false);
   expect(error!.name).toMatch(errors);
@@ -112,7 +111,6 @@ describe('every header word in a copy', () => {
         pool.handle,
         words,
       ),
-      10_000,
     );
     for (const name of seen) expect(name).toMatch(errors);
   });
@@ -130,7 +128,6 @@ test('a thread that hears the knock and has no such pool: refused within seconds
       first.handle,
       second.id,
     ),
-    5000,
   );
   expect(error).toMatchObject({ code: 'ERR_POOL_CLOSED' });
 });

@@ -18,12 +18,7 @@ const leaseIn = (pool: Pool<unknown>, slot: number): number =>
 
 /** The neighbour is served, within a bound. */
 async function expectServed(neighbour: Thread<Service>): Promise<void> {
-  expect(
-    await settled(
-      neighbour.run(({ pool }) => pool.use((each) => each.add(1, 2))),
-      2000,
-    ),
-  ).toBe(3);
+  expect(await settled(neighbour.run(({ pool }) => pool.use((each) => each.add(1, 2))))).toBe(3);
 }
 
 /** Cannot be made text or number of: what was an object with functions is cloned without them. */
@@ -300,7 +295,7 @@ describe('knocks', () => {
     await expectServed(neighbour);
     const late = await thread(pool);
     await expectServed(late);
-    await settled(knocking, 15_000);
+    await settled(knocking);
     expect(pool.stats().threads).toBeLessThanOrEqual(10);
   });
 });

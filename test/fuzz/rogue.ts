@@ -40,7 +40,7 @@ export async function rogue(pool: Pool<unknown>): Promise<Rogue> {
           const got = kept<unknown[][]>('got');
           for (const message of messages) port.postMessage(message);
           if (answers === undefined) await sleep(20);
-          else for (const end = performance.now() + 5000; got.length < answers && performance.now() < end; ) await sleep(1);
+          else for (const end = performance.now() + 20_000; got.length < answers && performance.now() < end; ) await sleep(1);
           return got.splice(0);
         },
         messages,

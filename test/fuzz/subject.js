@@ -32,10 +32,10 @@ const DESTROYED = -1;
 /** Where a cell says which slot: see line.ts. */
 const SLOT_SHIFT = 13;
 /** close() has ended by then, or never will: the machine may be busy. */
-const CLOSED_BY = 8000;
+const CLOSED_BY = 60_000;
 const RUN_MS = 600;
 /** A heart that has not beaten for so long stands still: the machine may be busy. */
-const STILL = 4000;
+const STILL = 30_000;
 
 /** mulberry32 */
 function random(seed) {

@@ -54,7 +54,7 @@ test('the public functions of a worker with values of any kind: an error of ours
           settled = true;
           return result;
         });
-        await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 3000).unref())]);
+        await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 15_000).unref())]);
         if (!settled) wrong.push(`act ${act} does not end`);
         // What a resource's own method says of its arguments is its own.
         else if (act !== 13 && act !== 14) {

@@ -106,7 +106,7 @@ function lineOf(handle: PoolHandle<Resource>): Subject['isInLine'] {
 }
 
 async function rest(): Promise<News> {
-  const end = performance.now() + 10_000;
+  const end = performance.now() + 60_000;
   for (;;) {
     const { idle, count, waiting, acquired, released, max } = pool!.stats();
     if (idle === count && waiting === 0 && acquired === released && count === live.size)

@@ -54,7 +54,7 @@ function expectNoGrowth(who: string, { rounds }: Growth, measures: readonly Meas
 }
 
 describe.each(Object.keys(scenarios))('%s', (name) => {
-  test('leaves nothing behind', { timeout: isLong ? 600_000 : 60_000 }, async () => {
+  test('leaves nothing behind', { timeout: isLong ? 3_600_000 : 300_000 }, async () => {
     const growth = await run(name);
     expectNoGrowth('owner', growth, growth.owner);
     expectNoGrowth('worker', growth, growth.worker);

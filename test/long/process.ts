@@ -79,7 +79,7 @@ async function startWorker(name: string, handle: PoolHandle<Tool>) {
 /** Every slot idle or empty, every cell free, the line empty: soon, as something may be on its way to the owner. */
 async function atRest(handle: PoolHandle<Tool>): Promise<string[]> {
   const { line, slots } = ControlBlock.attach(handle.buffer);
-  const end = performance.now() + 3000;
+  const end = performance.now() + 30_000;
   for (;;) {
     const left: string[] = [];
     for (let slot = 0; slot < slots.count; slot++) {

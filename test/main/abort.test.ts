@@ -33,7 +33,7 @@ describe('a signal that is aborted while waiting', () => {
   test('rejects with its reason, at once', async () => {
     const { pool } = await exhausted();
     const controller = new AbortController();
-    const waiting = rejection(pool.acquire({ signal: controller.signal }), 1000);
+    const waiting = rejection(pool.acquire({ signal: controller.signal }));
     await until(() => pool.waitingCount() === 1);
     const reason = { any: 'thing' };
     controller.abort(reason);
@@ -44,7 +44,7 @@ describe('a signal that is aborted while waiting', () => {
   test.each(['a text', 0, null])('passes the reason %j through', async (reason) => {
     const { pool } = await exhausted();
     const controller = new AbortController();
-    const waiting = rejection(pool.acquire({ signal: controller.signal }), 1000);
+    const waiting = rejection(pool.acquire({ signal: controller.signal }));
     controller.abort(reason);
     expect(await waiting).toBe(reason);
   });
@@ -96,7 +96,7 @@ describe('a signal that is aborted while waiting', () => {
       },
     });
     const controller = new AbortController();
-    const waiting = rejection(pool.acquire({ signal: controller.signal }), 1000);
+    const waiting = rejection(pool.acquire({ signal: controller.signal }));
     await until(() => pool.count() === 1);
     controller.abort('no patience');
     expect(await waiting).toBe('no patience');
@@ -137,7 +137,7 @@ describe('a signal that is aborted while waiting', () => {
       }
       const { value } = await first;
       if (value) pool.release(value);
-      current = await settled(second, 2000);
+      current = await settled(second);
     }
     pool.release(current);
     expect(pool.stats()).toMatchObject({ idle: 1, active: 0, waiting: 0 });
@@ -201,7 +201,7 @@ describe('a signal that is aborted while waiting', () => {
       controller.abort('late');
       const { value } = await first;
       if (value) pool.release(value);
-      current = await settled(second, 2000);
+      current = await settled(second);
     }
     pool.release(current);
   });
@@ -274,7 +274,7 @@ test('timeout and signal together: whichever comes first', async () => {
   const { pool } = await exhausted();
   const controller = new AbortController();
   expect(await rejection(pool.acquire({ timeout: 10, signal: controller.signal }))).toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
-  const waiting = rejection(pool.acquire({ timeout: 5000, signal: controller.signal }), 1000);
+  const waiting = rejection(pool.acquire({ timeout: 60_000, signal: controller.signal }));
   controller.abort('first');
   expect(await waiting).toBe('first');
 });

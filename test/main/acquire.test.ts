@@ -90,16 +90,16 @@ describe('acquire', () => {
         if (rounds % 100 === 0) await sleep(0);
       }
     })();
-    let longest = 0;
+    let most = 0;
     for (let i = 0; i < 50; i++) {
-      const started = performance.now();
-      const thing = await settled(pool.acquire(), 2000);
-      longest = Math.max(longest, performance.now() - started);
+      const before = rounds;
+      const thing = await settled(pool.acquire());
+      most = Math.max(most, rounds - before);
       pool.release(thing);
     }
     running = false;
     await settled(loop);
-    expect(longest).toBeLessThan(2000);
+    expect(most, 'times that the loop was served first').toBeLessThanOrEqual(2);
   });
 
   test('serves as many waiters as there are resources that come back', async () => {
@@ -240,6 +240,6 @@ test('a line of a thousand is served in order', async () => {
   });
   await until(() => pool.waitingCount() === 1000);
   pool.release(held);
-  await settled(Promise.all(done), 10_000);
+  await settled(Promise.all(done));
   expect(order).toEqual([...Array(1000).keys()]);
 });

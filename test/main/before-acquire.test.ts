@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { borrow, expectConsistent, expectWhole, open, record, type Thing, workshop } from '../support/pools.ts';
-import { duration, gate, outcome, rejection, settled, sleep, until } from '../support/wait.ts';
+import { gate, outcome, rejection, settled, sleep, until } from '../support/wait.ts';
 
 describe('beforeAcquire', () => {
   test('is asked about an idle resource before it is handed out', async () => {
@@ -75,10 +75,8 @@ describe('beforeAcquire', () => {
   });
 
   test('that hangs does not make the acquire outlast its timeout', async () => {
-    const pool = await open({ ...workshop(), min: 1, max: 1, checkTimeout: 3000, beforeAcquire: () => new Promise<boolean>(() => {}) });
-    const waiting = pool.acquire({ timeout: 30 });
-    expect(await duration(waiting)).toBeLessThan(1500);
-    expect(await rejection(waiting)).toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
+    const pool = await open({ ...workshop(), min: 1, max: 1, checkTimeout: 600_000, beforeAcquire: () => new Promise<boolean>(() => {}) });
+    expect(await rejection(pool.acquire({ timeout: 30 }))).toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
   });
 
   test('that hangs on one resource does not hold up whoever gets another', async () => {
@@ -86,11 +84,11 @@ describe('beforeAcquire', () => {
       ...workshop(),
       min: 2,
       max: 2,
-      checkTimeout: 3000,
+      checkTimeout: 600_000,
       beforeAcquire: (thing) => (thing.id === 1 ? new Promise<boolean>(() => {}) : true),
     });
     const [a, b] = [pool.acquire(), pool.acquire()];
-    const first = await settled(Promise.race([a, b]), 1500);
+    const first = await settled(Promise.race([a, b]));
     expect(first.id).toBe(2);
   });
 
@@ -127,7 +125,7 @@ describe('beforeAcquire', () => {
       },
     });
     const controller = new AbortController();
-    const waiting = rejection(pool.acquire({ signal: controller.signal }), 1000);
+    const waiting = rejection(pool.acquire({ signal: controller.signal }));
     await until(() => asked === 1);
     controller.abort('changed my mind');
     expect(await waiting).toBe('changed my mind');

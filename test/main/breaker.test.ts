@@ -1,7 +1,8 @@
 import { type CircuitBreaker, CircuitBreakerState, type CircuitBreakerStrategy, ServiceUnavailableError } from 'cenote';
 import { describe, expect, test } from 'vitest';
 import { borrow, expectWhole, open, record, workshop } from '../support/pools.ts';
-import { failureOf, outcome, rejection, settled, stays, staysPending, until } from '../support/wait.ts';
+import { ownTime } from '../support/time.ts';
+import { failureOf, outcome, rejection, settled, staysPending, turns, until } from '../support/wait.ts';
 
 const unavailable = { name: 'ServiceUnavailableError', code: 'ERR_POOL_UNAVAILABLE' };
 
@@ -40,7 +41,7 @@ describe('INACTIVE', () => {
   test('refuses acquire at once with ServiceUnavailableError', async () => {
     const pool = await open({ ...workshop(), name: 'db', min: 1 });
     pool.deactivate();
-    const error = await failureOf(() => pool.acquire(), 500);
+    const error = await failureOf(() => pool.acquire());
     expect(error).toBeInstanceOf(ServiceUnavailableError);
     expect(error).toMatchObject({ ...unavailable, pool: 'db' });
     expect(pool.stats().rejected).toBe(1);
@@ -49,7 +50,7 @@ describe('INACTIVE', () => {
   test('rejects everyone already in line', async () => {
     const pool = await open({ ...workshop(), max: 1 });
     await pool.acquire();
-    const waiting = Array.from({ length: 4 }, () => rejection(pool.acquire(), 1000));
+    const waiting = Array.from({ length: 4 }, () => rejection(pool.acquire()));
     await until(() => pool.waitingCount() === 4);
     pool.deactivate();
     for (const error of await Promise.all(waiting)) expect(error).toMatchObject(unavailable);
@@ -83,9 +84,10 @@ describe('INACTIVE', () => {
   });
 
   test('stays so without a strategy', async () => {
+    const time = ownTime();
     const pool = await open(workshop());
     pool.deactivate();
-    await stays(() => pool.getState() === 'inactive', 50);
+    await time.holds(() => pool.getState() === 'inactive', 3_600_000);
   });
 });
 
@@ -99,7 +101,7 @@ describe('RECOVERING', () => {
     expect(pool.waitingCount()).toBe(1);
     expect(pool.activeCount()).toBe(2);
     pool.release(probes[0]!);
-    await settled(third, 1000);
+    await settled(third);
   });
 
   test('lets 1 through by default', async () => {
@@ -109,7 +111,7 @@ describe('RECOVERING', () => {
     const next = pool.acquire();
     await staysPending(next);
     pool.release(probe);
-    await settled(next, 1000);
+    await settled(next);
   });
 
   test('without a strategy: recoveryProbes successes in a row activate', async () => {
@@ -117,7 +119,8 @@ describe('RECOVERING', () => {
     pool.deactivate();
     pool.recover();
     for (let i = 0; i < 2; i++) pool.release(await settled(pool.acquire()));
-    await stays(() => pool.getState() === 'recovering', 20);
+    await turns();
+    expect(pool.getState()).toBe('recovering');
     pool.release(await settled(pool.acquire()));
     await until(() => pool.getState() === 'active');
   });
@@ -129,7 +132,7 @@ describe('RECOVERING', () => {
     const waiting = Array.from({ length: 4 }, () => pool.acquire());
     await until(() => pool.waitingCount() === 4);
     pool.release(probe);
-    const things = await settled(Promise.all(waiting), 2000);
+    const things = await settled(Promise.all(waiting));
     expect(pool.getState()).toBe('active');
     for (const thing of things) pool.release(thing);
   });
@@ -138,7 +141,7 @@ describe('RECOVERING', () => {
     const pool = await open({ ...workshop(), max: 5 });
     pool.recover();
     const probe = await settled(pool.acquire());
-    const waiting = Array.from({ length: 3 }, () => rejection(pool.acquire(), 2000));
+    const waiting = Array.from({ length: 3 }, () => rejection(pool.acquire()));
     await until(() => pool.waitingCount() === 3);
     pool.destroy(probe, new Error('still broken'));
     for (const error of await Promise.all(waiting)) expect(error).toMatchObject(unavailable);
@@ -165,7 +168,8 @@ describe('RECOVERING', () => {
     pool.deactivate();
     pool.recover();
     pool.release(await settled(pool.acquire()));
-    await stays(() => pool.getState() === 'recovering', 20);
+    await turns();
+    expect(pool.getState()).toBe('recovering');
     pool.release(await settled(pool.acquire()));
     await until(() => pool.getState() === 'active');
   });
@@ -194,7 +198,7 @@ describe('RECOVERING', () => {
     const probe = await settled(pool.acquire());
     expect(await rejection(pool.acquire({ timeout: 15 }))).toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
     pool.release(probe);
-    await settled(pool.acquire(), 1000);
+    await settled(pool.acquire());
   });
 
   test('activate serves everyone in line', async () => {
@@ -204,14 +208,14 @@ describe('RECOVERING', () => {
     const waiting = borrow(pool, 2);
     await until(() => pool.waitingCount() === 2);
     pool.activate();
-    await settled(waiting, 1000);
+    await settled(waiting);
   });
 
   test('deactivate rejects everyone in line', async () => {
     const pool = await open({ ...workshop(), max: 3 });
     pool.recover();
     await settled(pool.acquire());
-    const waiting = rejection(pool.acquire(), 1000);
+    const waiting = rejection(pool.acquire());
     await until(() => pool.waitingCount() === 1);
     pool.deactivate();
     expect(await waiting).toMatchObject(unavailable);
@@ -333,6 +337,7 @@ describe('a strategy', () => {
   });
 
   test('whose shouldRecover says true while INACTIVE moves the pool to RECOVERING', async () => {
+    const time = ownTime();
     let ready = false;
     let asked = 0;
     const pool = await open({
@@ -346,15 +351,21 @@ describe('a strategy', () => {
         },
       },
     });
-    await stays(() => asked === 0, 20);
+    await time.pass(60_000);
+    expect(asked).toBe(0);
     pool.deactivate();
-    await until(() => asked > 0, 3000);
+    await time.pass(1000);
+    expect(asked).toBe(1);
     expect(pool.getState()).toBe('inactive');
     ready = true;
-    await until(() => pool.getState() === 'recovering', 3000);
+    await time.pass(1000);
+    expect(pool.getState()).toBe('recovering');
+    await time.pass(60_000);
+    expect(asked).toBe(2);
   });
 
   test("whose shouldRecover throws is reported as 'error', and asked again", async () => {
+    const time = ownTime();
     let asked = 0;
     const error = new Error('cannot tell');
     const pool = await open({
@@ -370,7 +381,8 @@ describe('a strategy', () => {
     });
     const log = record(pool);
     pool.deactivate();
-    await until(() => pool.getState() === 'recovering', 5000);
+    await time.pass(2000);
+    expect(pool.getState()).toBe('recovering');
     expect(log.errors).toEqual([error]);
   });
 

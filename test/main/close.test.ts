@@ -1,7 +1,8 @@
 import { PoolClosedError } from 'cenote';
 import { describe, expect, test } from 'vitest';
 import { borrow, open, record, type Thing, workshop } from '../support/pools.ts';
-import { gate, rejection, settled, sleep, stays, staysPending, until } from '../support/wait.ts';
+import { ownTime } from '../support/time.ts';
+import { gate, rejection, settled, sleep, staysPending, turns, until } from '../support/wait.ts';
 
 const closed = { name: 'PoolClosedError', code: 'ERR_POOL_CLOSED' };
 
@@ -51,10 +52,10 @@ describe('close', () => {
     const pool = await open({ ...workshop(), name: 'db', min: 1, destructor: () => sleep(20) });
     const closing = pool.close();
     expect(pool.isClosed()).toBe(true);
-    expect(await rejection(pool.acquire(), 1000)).toMatchObject({ ...closed, pool: 'db' });
+    expect(await rejection(pool.acquire())).toMatchObject({ ...closed, pool: 'db' });
     await settled(closing);
-    expect(await rejection(pool.acquire(), 1000)).toMatchObject(closed);
-    expect(await rejection(pool.lease(), 1000)).toMatchObject(closed);
+    expect(await rejection(pool.acquire())).toMatchObject(closed);
+    expect(await rejection(pool.lease())).toMatchObject(closed);
     expect(await pool.tryAcquire()).toBeNull();
   });
 
@@ -127,13 +128,16 @@ describe('close', () => {
   });
 
   test('does not refill to min', async () => {
+    const time = ownTime();
     const shop = workshop();
     const pool = await open({ ...shop, min: 2 });
     await pool.close();
-    await stays(() => shop.made.length === 2, 50);
+    await time.pass(60_000);
+    expect(shop.made).toHaveLength(2);
   });
 
   test('stops the retries of a refill', async () => {
+    const time = ownTime();
     const shop = workshop();
     let attempts = 0;
     let broken = false;
@@ -152,16 +156,20 @@ describe('close', () => {
     await until(() => log.errors.length > 0);
     await settled(pool.close());
     const before = attempts;
-    await stays(() => attempts === before, 150);
+    await time.pass(60_000);
+    expect(attempts).toBe(before);
   });
 
   test('stops the healthcheck', async () => {
+    const time = ownTime();
     let checks = 0;
     const pool = await open({ ...workshop(), min: 1, healthcheckInterval: 5, healthcheck: () => void checks++ });
-    await until(() => checks > 0);
+    await time.pass(5);
+    expect(checks).toBe(1);
     await settled(pool.close());
     const before = checks;
-    await stays(() => checks === before, 40);
+    await time.pass(60_000);
+    expect(checks).toBe(before);
   });
 
   test('a double release afterwards still is an error', async () => {
@@ -183,7 +191,7 @@ describe('close', () => {
         return slow.promise;
       },
     });
-    const waiting = rejection(pool.acquire(), 1000);
+    const waiting = rejection(pool.acquire());
     await until(() => started);
     const closing = pool.close();
     expect(await waiting).toMatchObject(closed);
@@ -212,11 +220,13 @@ describe("'close'", () => {
     await settled(pool.close());
     pool.release(things[0]!);
     await until(() => shop.gone.length === 2);
-    await stays(() => log.closed === 0, 20);
+    await turns();
+    expect(log.closed).toBe(0);
     pool.release(things[1]!);
     await until(() => log.closed === 1);
     expect(shop.gone).toHaveLength(3);
-    await stays(() => log.closed === 1, 20);
+    await turns();
+    expect(log.closed).toBe(1);
   });
 
   test('waits for the last destructor', async () => {
@@ -226,7 +236,8 @@ describe("'close'", () => {
     const thing = await pool.acquire();
     await settled(pool.close());
     pool.release(thing);
-    await stays(() => log.closed === 0, 20);
+    await turns();
+    expect(log.closed).toBe(0);
     slow.open();
     await until(() => log.closed === 1);
   });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { borrow, expectWhole, open, record, type Thing, workshop } from '../support/pools.ts';
-import { gate, settled, stays, until } from '../support/wait.ts';
+import { gate, settled, staysPending, until } from '../support/wait.ts';
 
 describe('the destructor', () => {
   test('is called once with the resource', async () => {
@@ -28,7 +28,8 @@ describe('the destructor', () => {
     const pool = await open({ ...shop, max: 1, destructor: () => slow.promise });
     pool.destroy(await pool.acquire());
     const next = pool.acquire();
-    await stays(() => shop.made.length === 1);
+    await staysPending(next);
+    expect(shop.made).toHaveLength(1);
     slow.open();
     expect(await settled(next)).toBe(shop.made[1]);
   });
@@ -38,7 +39,7 @@ describe('the destructor', () => {
     const shop = workshop();
     const pool = await open({ ...shop, min: 2, max: 2, destructor: () => slow.promise });
     pool.destroy(await pool.acquire());
-    const other = await settled(pool.acquire(), 1000);
+    const other = await settled(pool.acquire());
     expect(shop.made).toContain(other);
     slow.open();
   });
@@ -76,7 +77,7 @@ describe('the destructor', () => {
     const shop = workshop();
     const pool = await open({ ...shop, min: 2, checkTimeout: 30, destructor: () => new Promise(() => {}) });
     const log = record(pool);
-    await settled(pool.close(), 2000);
+    await settled(pool.close());
     await until(() => log.closed === 1);
   });
 

@@ -2,7 +2,8 @@ import { threadId } from 'node:worker_threads';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { child } from '../support/child.ts';
 import { open, record, type Thing, workshop } from '../support/pools.ts';
-import { settled, sleep, stays, until } from '../support/wait.ts';
+import { ownTime } from '../support/time.ts';
+import { settled, turns, until } from '../support/wait.ts';
 
 describe('listeners', () => {
   test('on, once and off give the pool back', async () => {
@@ -53,7 +54,7 @@ describe('listeners', () => {
     pool.activate();
     pool.activate();
     await until(() => states.length >= 3);
-    await stays(() => states.length === 3, 10);
+    await turns();
     expect(states).toEqual([
       ['inactive', 'active'],
       ['recovering', 'inactive'],
@@ -128,13 +129,18 @@ describe("'error' without a listener", () => {
 
 describe("'leak'", () => {
   test('warns about a resource that is out for longer than leakDetectionThreshold', async () => {
-    const pool = await open({ ...workshop(), leakDetectionThreshold: 30 });
+    const time = ownTime();
+    const pool = await open({ ...workshop(), leakDetectionThreshold: 3000 });
     const log = record(pool);
     await pool.acquire();
-    await until(() => log.leaks.length > 0);
+    await time.pass(2999);
+    expect(log.leaks).toEqual([]);
+    // Looked at four times in a threshold.
+    await time.pass(751);
+    expect(log.leaks).toHaveLength(1);
     expect(log.leaks[0]!.threadId).toBe(threadId);
-    expect(log.leaks[0]!.heldFor).toBeGreaterThanOrEqual(29);
-    expect(log.leaks[0]!.heldFor).toBeLessThan(5000);
+    expect(log.leaks[0]!.heldFor).toBeGreaterThanOrEqual(3000);
+    expect(log.leaks[0]!.heldFor).toBeLessThanOrEqual(3750);
   });
 
   test('has the stack of the acquire', async () => {
@@ -163,14 +169,16 @@ describe("'leak'", () => {
   });
 
   test('keeps quiet about what comes back in time', async () => {
+    const time = ownTime();
     const pool = await open({ ...workshop(), leakDetectionThreshold: 300 });
     const log = record(pool);
     for (let i = 0; i < 10; i++) {
       const thing = await pool.acquire();
-      await sleep(1);
+      await time.pass(299);
       pool.release(thing);
     }
-    await stays(() => log.leaks.length === 0, 350);
+    await time.pass(60_000);
+    expect(log.leaks).toEqual([]);
   });
 
   test('leaves the resource alone', async () => {
@@ -185,17 +193,20 @@ describe("'leak'", () => {
   });
 
   test('warns once about one hand-out', async () => {
+    const time = ownTime();
     const pool = await open({ ...workshop(), leakDetectionThreshold: 15 });
     const log = record(pool);
     await pool.acquire();
-    await until(() => log.leaks.length > 0);
-    await stays(() => log.leaks.length === 1, 100);
+    await time.pass(60_000);
+    expect(log.leaks).toHaveLength(1);
   });
 
   test('is off by default', async () => {
+    const time = ownTime();
     const pool = await open(workshop());
     const log = record(pool);
     await pool.acquire();
-    await stays(() => log.leaks.length === 0, 50);
+    await time.pass(3_600_000);
+    expect(log.leaks).toEqual([]);
   });
 });

@@ -18,23 +18,21 @@ const expectExit = async (script: string, lines: string[] = ['ready']) => {
 
 describe('a process ends by itself', () => {
   test('with an idle pool', async () => {
-    const { ms } = await expectExit(`
+    await expectExit(`
       await createPool({ min: 2, factory: () => ({}) });
       console.log('ready');
     `);
-    expect(ms).toBeLessThan(3000);
   });
 
   test('with an idle pool and all of its timers on', async () => {
-    const { ms } = await expectExit(`
+    await expectExit(`
       const pool = await createPool({
-        min: 2, factory: () => ({}), healthcheck: () => true, healthcheckInterval: 20, idleTimeout: 60_000, maxLifetime: 60_000,
-        leakDetectionThreshold: 60_000, acquireTimeout: 60_000, createTimeout: 60_000, beforeAcquire: () => true, beforeRelease: () => true,
+        min: 2, factory: () => ({}), healthcheck: () => true, healthcheckInterval: 20, idleTimeout: 600_000, maxLifetime: 600_000,
+        leakDetectionThreshold: 600_000, acquireTimeout: 600_000, createTimeout: 600_000, beforeAcquire: () => true, beforeRelease: () => true,
       });
       pool.release(await pool.acquire());
       console.log('ready');
     `);
-    expect(ms).toBeLessThan(3000);
   });
 
   test('with a resource that is still borrowed', async () => {
@@ -57,24 +55,22 @@ describe('a process ends by itself', () => {
   });
 
   test('while a factory that nobody waits for any more still has time left', async () => {
-    const { ms } = await expectExit(
+    await expectExit(
       `
-      const pool = await createPool({ max: 1, createTimeout: 5000, factory: () => new Promise(() => {}) });
+      const pool = await createPool({ max: 1, createTimeout: 600_000, factory: () => new Promise(() => {}) });
       await pool.acquire({ timeout: 20 }).catch((error) => console.log(error.code));
     `,
       ['ERR_POOL_ACQUIRE_TIMEOUT'],
     );
-    expect(ms).toBeLessThan(3000);
   });
 
   test('while a refill hangs that still has time left', async () => {
-    const { ms } = await expectExit(`
+    await expectExit(`
       let calls = 0;
-      const pool = await createPool({ min: 1, createTimeout: 5000, factory: () => (++calls === 1 ? {} : new Promise(() => {})) });
+      const pool = await createPool({ min: 1, createTimeout: 600_000, factory: () => (++calls === 1 ? {} : new Promise(() => {})) });
       pool.destroy(await pool.acquire());
       console.log('ready');
     `);
-    expect(ms).toBeLessThan(3000);
   });
 
   test('while the breaker is INACTIVE', async () => {
@@ -144,17 +140,20 @@ describe('a process does not end', () => {
   });
 
   test('while an acquire without a timeout is pending', async () => {
-    const { stuck, lines } = await child(
-      `${setUp}
+    // The timer keeps no process alive: it comes only where something else does.
+    await expectExit(
+      `
       const pool = await createPool({ max: 1, factory: () => ({}) });
       await pool.acquire();
       pool.acquire().then(() => console.log('got'));
+      setTimeout(() => {
+        console.log('still here');
+        process.exit();
+      }, 100).unref();
       console.log('ready');
     `,
-      1500,
+      ['ready', 'still here'],
     );
-    expect(lines).toEqual(['ready']);
-    expect(stuck).toBe(true);
   });
 
   test('before a pending acquire has been served by a release', async () => {
@@ -205,9 +204,11 @@ describe('nothing is left unhandled', () => {
   test('when a factory fails after its waiter has left', async () => {
     await expectExit(
       `
-      const pool = await createPool({ factory: () => new Promise((_, reject) => setTimeout(reject, 50, new Error('late'))) });
+      let fail;
+      const pool = await createPool({ factory: () => new Promise((_, reject) => { fail = reject; }) });
       pool.on('error', () => {});
       await pool.acquire({ timeout: 10 }).catch((error) => console.log(error.code));
+      fail(new Error('late'));
       await new Promise((resolve) => setTimeout(resolve, 100));
       console.log('fine');
     `,
@@ -218,11 +219,13 @@ describe('nothing is left unhandled', () => {
   test('when a factory fails after the pool was closed', async () => {
     await expectExit(
       `
-      const pool = await createPool({ factory: () => new Promise((_, reject) => setTimeout(reject, 50, new Error('late'))) });
+      let fail;
+      const pool = await createPool({ factory: () => new Promise((_, reject) => { fail = reject; }) });
       pool.on('error', () => {});
       const waiting = pool.acquire().catch((error) => console.log(error.code));
       await pool.close();
       await waiting;
+      fail(new Error('late'));
       await new Promise((resolve) => setTimeout(resolve, 100));
       console.log('fine');
     `,

@@ -1,12 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { borrow, expectConsistent, expectWhole, open, record, type Thing, workshop } from '../support/pools.ts';
-import { gate, settled, sleep, stays, until } from '../support/wait.ts';
+import { ownTime } from '../support/time.ts';
+import { gate, settled, sleep, until } from '../support/wait.ts';
 
 describe('the healthcheck', () => {
   test('is off without healthcheckInterval', async () => {
+    const time = ownTime();
     let checks = 0;
     await open({ ...workshop(), min: 2, healthcheck: () => void checks++ });
-    await stays(() => checks === 0, 50);
+    await time.pass(3_600_000);
+    expect(checks).toBe(0);
   });
 
   test('asks about every idle resource, again and again', async () => {
@@ -140,16 +143,14 @@ describe('the healthcheck', () => {
       min: 3,
       max: 3,
       healthcheckInterval: 10,
-      checkTimeout: 4000,
+      checkTimeout: 600_000,
       healthcheck: () => {
         checking = true;
         return new Promise<boolean>(() => {});
       },
     });
     await until(() => checking);
-    const started = performance.now();
-    await settled(borrow(pool, 2), 2000);
-    expect(performance.now() - started).toBeLessThan(1000);
+    await settled(borrow(pool, 2));
   });
 
   test('that is slow gives its resource to whoever waits when it is done', async () => {
@@ -253,7 +254,7 @@ describe('the healthcheck', () => {
     await Promise.all(
       Array.from({ length: 6 }, async () => {
         for (let i = 0; i < 40; i++) {
-          const thing = await pool.acquire({ timeout: 5000 });
+          const thing = await pool.acquire({ timeout: 60_000 });
           expectConsistent(pool.stats());
           await sleep(i % 2);
           pool.release(thing);

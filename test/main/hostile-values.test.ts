@@ -34,10 +34,10 @@ describe.each(thrown)('%s, thrown by', (_, make) => {
         return shop.factory();
       },
     });
-    for (let i = 0; i < 3; i++) expect(await rejection(pool.acquire(), 1000)).toBe(value);
+    for (let i = 0; i < 3; i++) expect(await rejection(pool.acquire())).toBe(value);
     expect(pool.stats()).toMatchObject({ count: 0, waiting: 0, factoryFailures: 3 });
     broken = false;
-    await settled(pool.acquire(), 1000);
+    await settled(pool.acquire());
   });
 
   test.each(['destructor', 'healthcheck', 'beforeAcquire', 'beforeRelease'] as const)(
@@ -61,13 +61,13 @@ describe.each(thrown)('%s, thrown by', (_, make) => {
         });
         const log = record(pool);
         for (let i = 0; i < 2; i++) {
-          const thing = await settled(pool.acquire(), 1000);
+          const thing = await settled(pool.acquire());
           i ? pool.release(thing) : pool.destroy(thing);
         }
-        if (hook === 'healthcheck') await until(() => failures > 0, 1000);
-        await settled(pool.acquire(), 1000);
+        if (hook === 'healthcheck') await until(() => failures > 0);
+        await settled(pool.acquire());
         expect(failures).toBeGreaterThan(0);
-        await until(() => log.errors.length > 0, 1000);
+        await until(() => log.errors.length > 0);
         for (const error of log.errors) expect(Object.prototype.toString.call(error)).toBe('[object Error]');
       }
     },
@@ -79,9 +79,9 @@ describe.each(thrown)('%s, thrown by', (_, make) => {
     };
     const pool = await open({ ...workshop(), max: 1, circuitBreaker: { reportSuccess: fail, reportFailure: fail } });
     const log = record(pool);
-    pool.release(await settled(pool.acquire(), 1000));
-    pool.destroy(await settled(pool.acquire(), 1000));
-    await settled(pool.acquire(), 1000);
+    pool.release(await settled(pool.acquire()));
+    pool.destroy(await settled(pool.acquire()));
+    await settled(pool.acquire());
     expect(log.errors).toHaveLength(2);
   });
 });
@@ -115,7 +115,7 @@ test('a thenable whose then throws is a hook that failed', async () => {
   const pool = await open({ ...workshop(), max: 1, beforeRelease: () => thenable });
   const log = record(pool);
   pool.release(await pool.acquire());
-  expect((await settled(pool.acquire(), 1000)).id).toBe(2);
+  expect((await settled(pool.acquire())).id).toBe(2);
   expect(log.errors).toEqual([error]);
 });
 

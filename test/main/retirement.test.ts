@@ -1,85 +1,87 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { borrow, expectWhole, open, record, type Thing, workshop } from '../support/pools.ts';
-import { settled, sleep, stays, until } from '../support/wait.ts';
-
-/** Time passes only when it is told to. */
-async function onAClockOfOurs(body: (pass: (ms: number) => Promise<unknown>) => Promise<void>): Promise<void> {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
-  try {
-    await body((ms) => vi.advanceTimersByTimeAsync(ms));
-  } finally {
-    vi.useRealTimers();
-  }
-}
+import { ownTime } from '../support/time.ts';
+import { settled, sleep, until } from '../support/wait.ts';
 
 describe('idleTimeout', () => {
   test('destroys what has been idle for so long, not earlier', async () => {
+    const time = ownTime();
     const shop = workshop();
     const pool = await open({ ...shop, idleTimeout: 60 });
     const log = record(pool);
     const things = await borrow(pool, 3);
-    const released = performance.now();
     for (const thing of things) pool.release(thing);
-    await until(() => pool.count() === 0);
+    await time.holds(() => pool.count() === 3, 59);
+    // Looked at four times in a timeout, and counted from the first look.
+    await time.pass(31);
+    expect(pool.count()).toBe(0);
     expect(log.reasons()).toEqual(['idle-timeout', 'idle-timeout', 'idle-timeout']);
-    for (const { at } of log.destroyed) expect(at - released).toBeGreaterThanOrEqual(55);
     expect(new Set(shop.gone)).toEqual(new Set(things));
   });
 
   test('leaves min alone', async () => {
+    const time = ownTime();
     const shop = workshop();
     const pool = await open({ ...shop, min: 2, idleTimeout: 20 });
     for (const thing of await borrow(pool, 5)) pool.release(thing);
-    await until(() => pool.count() === 2);
-    await stays(() => pool.idleCount() === 2, 100);
+    await time.pass(30);
+    expect(pool.count()).toBe(2);
+    await time.holds(() => pool.idleCount() === 2, 60_000);
     expect(shop.gone).toHaveLength(3);
   });
 
   test('does not touch what is borrowed', async () => {
+    const time = ownTime();
     const shop = workshop();
     const pool = await open({ ...shop, idleTimeout: 20 });
     const thing = await pool.acquire();
-    await stays(() => shop.gone.length === 0, 100);
+    await time.pass(60_000);
+    expect(shop.gone).toEqual([]);
     pool.release(thing);
-    await until(() => shop.gone.includes(thing));
+    await time.pass(30);
+    expect(shop.gone).toEqual([thing]);
   });
 
   test('counts from the last return', async () => {
+    const time = ownTime();
     const shop = workshop();
     const pool = await open({ ...shop, max: 1, idleTimeout: 500 });
     for (let i = 0; i < 35; i++) {
       pool.release(await pool.acquire());
-      await sleep(20);
+      await time.pass(490);
     }
     expect(shop.gone).toHaveLength(0);
-    await until(() => pool.count() === 0);
+    await time.pass(260);
+    expect(pool.count()).toBe(0);
   });
 
   test('however long, is looked at every second', async () => {
-    await onAClockOfOurs(async (pass) => {
-      const pool = await open({ ...workshop(), idleTimeout: 60_000 });
-      pool.release(await pool.acquire());
-      await pass(59_999);
-      expect(pool.count()).toBe(1);
-      // Counted from the first look that saw it idle, to the first after its time.
-      await pass(2001);
-      expect(pool.count()).toBe(0);
-    });
+    const time = ownTime();
+    const pool = await open({ ...workshop(), idleTimeout: 60_000 });
+    pool.release(await pool.acquire());
+    await time.pass(59_999);
+    expect(pool.count()).toBe(1);
+    // Counted from the first look that saw it idle, to the first after its time.
+    await time.pass(2001);
+    expect(pool.count()).toBe(0);
   });
 
   test('is not put off by health checks', async () => {
+    const time = ownTime();
     let checks = 0;
     const pool = await open({ ...workshop(), idleTimeout: 100, healthcheckInterval: 10, healthcheck: () => void checks++ });
     pool.release(await pool.acquire());
-    await until(() => pool.count() === 0, 3000);
-    expect(checks).toBeGreaterThan(0);
+    await time.pass(150);
+    expect(pool.count()).toBe(0);
+    expect(checks).toBeGreaterThanOrEqual(10);
   });
 
   test('0 means never', async () => {
+    const time = ownTime();
     const shop = workshop();
     const pool = await open({ ...shop });
     pool.release(await pool.acquire());
-    await stays(() => pool.idleCount() === 1, 60);
+    await time.holds(() => pool.idleCount() === 1, 3_600_000);
   });
 
   test('after it, acquire makes a new one', async () => {
@@ -92,12 +94,13 @@ describe('idleTimeout', () => {
 
 describe('maxLifetime', () => {
   test('retires a resource on return, even if somebody waits: the waiter gets a new one', async () => {
+    const time = ownTime();
     const shop = workshop();
     const pool = await open({ ...shop, max: 1, maxLifetime: 50 });
     const log = record(pool);
     const old = await pool.acquire();
     const waiting = pool.acquire();
-    await sleep(80);
+    await time.pass(51);
     pool.release(old);
     const next = await settled(waiting);
     expect(next).not.toBe(old);
@@ -115,17 +118,22 @@ describe('maxLifetime', () => {
   });
 
   test('does not touch what is borrowed', async () => {
+    const time = ownTime();
     const shop = workshop();
     const pool = await open({ ...shop, maxLifetime: 20 });
     await pool.acquire();
-    await stays(() => shop.gone.length === 0, 80);
+    await time.pass(60_000);
+    expect(shop.gone).toEqual([]);
   });
 
   test('does not retire a young one', async () => {
+    const time = ownTime();
     const shop = workshop();
     const pool = await open({ ...shop, max: 1, maxLifetime: 10_000 });
     for (let i = 0; i < 10; i++) pool.release(await pool.acquire());
-    await stays(() => shop.gone.length === 0);
+    // A lifetime is up to 10 % shorter than asked for.
+    await time.pass(8999);
+    expect(shop.gone).toEqual([]);
     expect(shop.made).toHaveLength(1);
   });
 
@@ -138,20 +146,19 @@ describe('maxLifetime', () => {
   });
 
   test('differs by up to 10 % between resources, rolled once for each', async () => {
-    await onAClockOfOurs(async (pass) => {
-      const pool = await open({ ...workshop(), max: 40, maxLifetime: 500 });
-      const log = record(pool);
-      for (const thing of await borrow(pool, 40)) pool.release(thing);
-      await pass(449);
-      expect(log.destroyed).toHaveLength(0);
-      await pass(26);
-      const half = log.destroyed.length;
-      expect(half, 'not all at once').toBeGreaterThan(0);
-      expect(half, 'not all at once').toBeLessThan(40);
-      await pass(25);
-      expect(log.destroyed).toHaveLength(40);
-      expect(new Set(log.reasons())).toEqual(new Set(['max-lifetime']));
-    });
+    const time = ownTime();
+    const pool = await open({ ...workshop(), max: 40, maxLifetime: 500 });
+    const log = record(pool);
+    for (const thing of await borrow(pool, 40)) pool.release(thing);
+    await time.pass(449);
+    expect(log.destroyed).toHaveLength(0);
+    await time.pass(26);
+    const half = log.destroyed.length;
+    expect(half, 'not all at once').toBeGreaterThan(0);
+    expect(half, 'not all at once').toBeLessThan(40);
+    await time.pass(25);
+    expect(log.destroyed).toHaveLength(40);
+    expect(new Set(log.reasons())).toEqual(new Set(['max-lifetime']));
   });
 
   test('loses no slot', async () => {
@@ -167,7 +174,6 @@ describe('maxLifetime', () => {
           }
         }),
       ),
-      10_000,
     );
     expect(shop.most()).toBeLessThanOrEqual(3);
     expect(shop.gone.length).toBeGreaterThan(3);

@@ -2,7 +2,8 @@ import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { borrow, expectConsistent, open, workshop } from '../support/pools.ts';
 import { thread } from '../support/thread.ts';
-import { rejection, settled, sleep, until } from '../support/wait.ts';
+import { ownTime } from '../support/time.ts';
+import { rejection, settled, until } from '../support/wait.ts';
 
 describe('stats', () => {
   test('of a fresh pool', async () => {
@@ -129,41 +130,34 @@ describe('waitTime', () => {
   });
 
   test('counts every wait in line, with at most 12.5 % error', async () => {
+    const time = ownTime();
     const pool = await open({ ...workshop(), min: 1, max: 1 });
-    /** What each wait lasted at least, and at most: measured inside and outside of it. */
-    const atLeast: number[] = [];
-    const atMost: number[] = [];
     for (let i = 0; i < 5; i++) {
       const held = await pool.acquire();
-      const before = performance.now();
       const waiting = pool.acquire();
-      const begun = performance.now();
-      await sleep(60 + 20 * i);
-      atLeast.push(performance.now() - begun);
+      await time.pass(60 + 20 * i);
       pool.release(held);
-      const thing = await settled(waiting);
-      atMost.push(performance.now() - before);
-      pool.release(thing);
+      pool.release(await settled(waiting));
     }
     const { waitTime } = pool.stats();
     expect(waitTime.count).toBe(5);
-    for (const each of [atLeast, atMost]) each.sort((a, b) => a - b);
-    for (const [value, rank] of [
-      [waitTime.p50, 2],
-      [waitTime.p99, 4],
-      [waitTime.max, 4],
+    for (const [value, waited] of [
+      [waitTime.p50, 100],
+      [waitTime.p99, 140],
+      [waitTime.max, 140],
     ] as const) {
-      expect(value).toBeGreaterThan(atLeast[rank]! * 0.875 - 1);
-      expect(value).toBeLessThan(atMost[rank]! * 1.125 + 1);
+      expect(value).toBeGreaterThan(waited * 0.875);
+      expect(value).toBeLessThan(waited * 1.125);
     }
   });
 
   test('tells a long wait among short ones: the median is not the maximum', async () => {
+    const time = ownTime();
     const pool = await open({ ...workshop(), min: 1, max: 1 });
     const wait = async (ms: number) => {
       const held = await pool.acquire();
       const waiting = pool.acquire();
-      await sleep(ms);
+      await time.pass(ms);
       pool.release(held);
       pool.release(await settled(waiting));
     };
@@ -171,7 +165,7 @@ describe('waitTime', () => {
     await wait(300);
     const { count, p50, p90, p99, max } = pool.stats().waitTime;
     expect(count).toBe(10);
-    expect(p50).toBeLessThan(100);
+    expect(p50).toBeLessThan(6);
     expect(max).toBeGreaterThan(260);
     expect(p50).toBeLessThanOrEqual(p90);
     expect(p90).toBeLessThanOrEqual(p99);
@@ -205,16 +199,17 @@ test('of the holds of a thread one in 256 is timed, and at first each whose numb
 });
 
 test('holdTime knows, from samples, how long resources are out', async () => {
+  const time = ownTime();
   const pool = await open({ ...workshop(), max: 50 });
   for (let round = 0; round < 6; round++) {
     const things = await borrow(pool, 50);
-    await sleep(40);
+    await time.pass(40);
     for (const thing of things) pool.release(thing);
   }
   const { count, p50, max } = pool.stats().holdTime;
   expect(count).toBeGreaterThan(0);
   expect(count).toBeLessThanOrEqual(300);
-  expect(p50).toBeGreaterThan(30);
-  expect(p50).toBeLessThan(400);
+  expect(p50).toBeGreaterThan(35);
+  expect(p50).toBeLessThan(45);
   expect(max).toBeGreaterThanOrEqual(p50 * 0.875);
 });

@@ -2,7 +2,8 @@
 import { consecutiveFailures } from 'cenote';
 import { expect, test } from 'vitest';
 import { expectWhole, open, record, workshop } from '../support/pools.ts';
-import { gate, rejection, settled, sleep, stays, until } from '../support/wait.ts';
+import { ownTime } from '../support/time.ts';
+import { gate, rejection, settled, sleep, until } from '../support/wait.ts';
 
 test('whoever acquires from a callback that an abort led to does not get the place of the one who leaves', async () => {
   const nested: Promise<unknown>[] = [];
@@ -22,8 +23,8 @@ test('whoever acquires from a callback that an abort led to does not get the pla
   const waiting = rejection(pool.acquire({ signal: controller.signal }));
   pool.release(held);
   controller.abort();
-  await settled(Promise.all([waiting, ...nested]), 2000);
-  await settled(Promise.all(nested), 2000);
+  await settled(Promise.all([waiting, ...nested]));
+  await settled(Promise.all(nested));
   await expectWhole(pool);
 });
 
@@ -34,20 +35,22 @@ test.each(['close', 'destroy'] as const)('close() from a %s listener resolves', 
     again = pool.close();
   });
   const first = pool.close();
-  await settled(first, 1000);
-  await settled(again!, 1000);
+  await settled(first);
+  await settled(again!);
   expect(again).toBe(first);
 });
 
 test('idleTimeout leaves min alone while destructors are slow', async () => {
+  const time = ownTime();
   const shop = workshop();
   const gone = gate();
   const pool = await open({ ...shop, min: 1, max: 3, idleTimeout: 20, destructor: () => gone.promise });
   const log = record(pool);
   const three = await Promise.all([pool.acquire(), pool.acquire(), pool.acquire()]);
   for (const thing of three) pool.release(thing);
-  await until(() => pool.idleCount() === 1);
-  await stays(() => pool.idleCount() === 1, 60);
+  await time.pass(30);
+  expect(pool.idleCount()).toBe(1);
+  await time.holds(() => pool.idleCount() === 1, 60_000);
   gone.open();
   await until(() => log.destroyed.length === 2);
   expect(shop.made).toHaveLength(3);
@@ -60,7 +63,11 @@ test('two tries at two idle resources both get one, though a hook takes its time
 });
 
 test('a breaker that was opened by hand stays open for resetTimeout', async () => {
+  const time = ownTime();
   const pool = await open({ ...workshop(), circuitBreaker: consecutiveFailures({ resetTimeout: 60_000 }) });
   pool.deactivate();
-  await stays(() => pool.getState() === 'inactive', 1300);
+  // The time runs from the first question, after a second.
+  await time.holds(() => pool.getState() === 'inactive', 60_999);
+  await time.pass(1);
+  expect(pool.getState()).toBe('recovering');
 });

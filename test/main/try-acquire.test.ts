@@ -22,7 +22,7 @@ describe('tryAcquire', () => {
     const waiting = pool.acquire();
     await until(() => made.length === 1);
     const trying = pool.tryAcquire();
-    await until(() => made.length === 2, 1000);
+    await until(() => made.length === 2);
     made[0]!({ id: 1 });
     made[1]!({ id: 2 });
     expect(await settled(waiting)).not.toBeNull();
@@ -56,7 +56,7 @@ describe('tryAcquire', () => {
   test('gives null when everything is out', async () => {
     const pool = await open({ ...workshop(), max: 2 });
     await borrow(pool, 2);
-    expect(await settled(pool.tryAcquire(), 500)).toBeNull();
+    expect(await settled(pool.tryAcquire())).toBeNull();
     expect(pool.stats()).toMatchObject({ waiting: 0, rejected: 0, timedOut: 0, acquired: 2 });
   });
 
@@ -65,7 +65,7 @@ describe('tryAcquire', () => {
     const pool = await open({ max: 1, factory: () => slow.promise });
     const waiting = pool.acquire();
     await until(() => pool.count() === 1);
-    expect(await settled(pool.tryAcquire(), 500)).toBeNull();
+    expect(await settled(pool.tryAcquire())).toBeNull();
     slow.open({ id: 1 });
     await settled(waiting);
   });
@@ -126,7 +126,7 @@ describe('tryAcquire', () => {
   test('with beforeAcquire and everything out gives null', async () => {
     const pool = await open({ ...workshop(), min: 1, max: 1, beforeAcquire: async () => true });
     await pool.acquire();
-    expect(await settled(pool.tryAcquire(), 1000)).toBeNull();
+    expect(await settled(pool.tryAcquire())).toBeNull();
   });
 
   test('what it gave counts as acquired and can be released', async () => {

@@ -13,7 +13,7 @@ const factor = Number(process.env.CENOTE_MODEL_RUNS ?? 1);
 const seed = process.env.CENOTE_MODEL_SEED === undefined ? {} : { seed: Number(process.env.CENOTE_MODEL_SEED) };
 
 describe('a pool is as its model says', () => {
-  test('on the owner', { timeout: 60_000 * factor }, async () => {
+  test('on the owner', { timeout: 300_000 * factor }, async () => {
     await fc.assert(
       fc.asyncProperty(settings, commands(['owner'], 40), async (chosen, list) => {
         const model = new Model(chosen);
@@ -25,7 +25,7 @@ describe('a pool is as its model says', () => {
     );
   });
 
-  test('on the owner and a worker', { timeout: 60_000 * factor }, async () => {
+  test('on the owner and a worker', { timeout: 300_000 * factor }, async () => {
     const worker = await thread<never>();
     await fc.assert(
       fc.asyncProperty(settings, commands(['owner', 'worker'], 25), async (chosen, list) => {

@@ -266,7 +266,7 @@ export class Real {
     const expected = { ...stats, ends, reported: { ...model.reported } };
     const seen = (): object => this.#seen(Object.keys(stats));
     const isSo = (): boolean => isDeepStrictEqual(seen(), expected);
-    await until(isSo, 2000).catch(() => {});
+    await until(isSo).catch(() => {});
     await new Promise((resolve) => setImmediate(resolve));
     if (this.#failures.length > 0) throw new AggregateError(this.#failures, `after ${after} something nobody waited for has failed`);
     if (!isSo()) throw new Error(`after ${after} the pool is\n${inspect(seen())}\nand should be\n${inspect(expected)}`);

@@ -5,7 +5,7 @@ import { bank, describe, NEEDED } from './bank/run.ts';
 
 const seed = Number(process.env.BANK_SEED ?? randomInt(2 ** 31));
 
-test('a bank keeps its money, whatever is killed, cancelled or forgotten', { timeout: 120_000 }, async () => {
+test('a bank keeps its money, whatever is killed, cancelled or forgotten', async () => {
   console.log(`bank: seed ${seed}`);
   const report = await bank({ seed, duration: 4000 });
   console.log(describe(report));

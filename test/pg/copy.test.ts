@@ -50,7 +50,6 @@ test.each(WHERE)('objects that want the socket, as those of pg-copy-streams do, 
       next.release();
       return told;
     }),
-    8000,
   );
   expect(seen).toEqual([NO_COPY, 1, 'I', NO_COPY, 1, 'I', true]);
 });
@@ -77,7 +76,6 @@ test.each(WHERE)('nobody waits for rows that will not come, whatever way it is a
       told.push(out.command, out.rowCount, out.rows, (await p.query('select 1 as a')).rows);
       return told;
     }),
-    8000,
   );
   // The first is pg's own word.
   const failed = expect.stringContaining('No source stream defined');

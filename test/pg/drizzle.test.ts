@@ -7,7 +7,7 @@ import * as programs from './programs/drizzle.js';
 
 test('programs on Drizzle see what they see over a pg.Pool: on three workers at once over two connections, and on the owner', async () => {
   await expectTheSame(programs, new URL('./programs/drizzle.js', import.meta.url), { max: 2, workers: 3 });
-}, 120_000);
+});
 
 test('a transaction of a worker that is killed is rolled back', async () => {
   await expectRolledBack(async (pool, load, table, told) => {

@@ -29,13 +29,11 @@ await pool.scope(() => pool.query('begin'));`,
 }
 
 test('an idle pool does not keep the process alive, a query under way does', async () => {
-  const started = performance.now();
   expect(await run(`pool.query('select 7 as a, pg_sleep(0.3)').then(({ rows }) => console.log(rows[0].a));`)).toEqual({
     code: 0,
     lines: ['7'],
     stderr: '',
   });
-  expect(performance.now() - started).toBeLessThan(8000);
 });
 
 test('nor do connections that are borrowed and idle, or a worker that is through', async () => {

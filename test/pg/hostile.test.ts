@@ -3,7 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, test } from 'vitest';
 import { ask, join, killAll, on, open, WHERE } from '../support/postgres.ts';
 import { proxy } from '../support/proxy.ts';
-import { duration, settled, until } from '../support/wait.ts';
+import { rejection, settled, until } from '../support/wait.ts';
 
 const openTransactions = async (name: string): Promise<number> =>
   (await ask(`select count(*)::int as n from pg_stat_activity where application_name = $1 and xact_start is not null`, [name]))[0].n;
@@ -124,7 +124,7 @@ describe.each(WHERE)('on %s', (where) => {
                   });
                   if (how === 'throw') throw new Error('no');
                   if (how === 'abort') setTimeout(() => abort.abort(), 5);
-                  if (how === 'abort') await client.query('select pg_sleep(30)');
+                  if (how === 'abort') await client.query('select pg_sleep(600)');
                 },
                 how === 'abort' ? { signal: abort.signal } : {},
               )
@@ -153,17 +153,17 @@ describe.each(WHERE)('on %s', (where) => {
 
   test('a transaction that was aborted within a scope leaves the scope outside of any', async () => {
     const run = await on(where, await open({ max: 1 }));
-    const began = performance.now();
     const seen = await run((p) =>
       p.scope(async () => {
         const client = await p.connect();
         const found: unknown[] = [];
         for (let i = 0; i < 20; i++) {
           const abort = new AbortController();
-          const going = p.transaction((tx) => Promise.all([tx.query('select pg_sleep(10)'), tx.query('select pg_sleep(10)')]), {
+          const going = p.transaction((tx) => Promise.all([tx.query('select pg_sleep(600)'), tx.query('select pg_sleep(600)')]), {
             signal: abort.signal,
           });
           setTimeout(() => abort.abort(new Error('enough')), i);
+          // Ten minutes: one that is not cancelled shows.
           found.push(await going.catch((error) => error.message));
           found.push((await p.query('select 1 as a')).rows[0].a);
           found.push((client as unknown as { getTransactionStatus(): string }).getTransactionStatus());
@@ -173,8 +173,6 @@ describe.each(WHERE)('on %s', (where) => {
       }),
     );
     expect(seen).toEqual(['enough', 1, 'I']);
-    // Twenty sleeps of ten seconds: one that is not cancelled shows.
-    expect(performance.now() - began, 'ms for all of them').toBeLessThan(9000);
   });
 
   test('a statement that ran is told to have run, though undoing what it left failed', async () => {
@@ -243,7 +241,6 @@ describe.each(WHERE)('on %s', (where) => {
         next.release();
         return told;
       }),
-      8000,
     );
     expect(seen).toEqual([...Array(3).fill('not this'), 'a', 'not this', 'b', true, 'I']);
   });
@@ -316,17 +313,18 @@ test('with query_timeout, nobody waits for a network that swallows everything lo
   await rows.next();
   await pool.query('select 1');
   network.freeze();
-  const limits = await Promise.all([
-    duration(cursor.read(1)),
-    duration(rows.next()),
-    duration(two.query('select 1')),
-    duration(pool.iterate('select 1').next()),
+  // Without it they would wait for ever.
+  const errors = await Promise.all([
+    rejection(cursor.read(1)),
+    rejection(rows.next()),
+    rejection(two.query('select 1')),
+    rejection(pool.iterate('select 1').next()),
   ]);
-  expect(Math.max(...limits)).toBeLessThan(2000);
+  for (const error of errors) expect(error).toBeInstanceOf(Error);
   one.release();
   two.release();
   // Every place is free again, for connections that work.
-  await settled(Promise.all([1, 2, 3, 4].map(() => pool.query('select pg_sleep(0.05)'))), 8000);
+  await settled(Promise.all([1, 2, 3, 4].map(() => pool.query('select pg_sleep(0.05)'))));
 });
 
 test('a select with a function of one’s own in a column definition list is taken for dirty', async () => {

@@ -7,7 +7,7 @@ import * as programs from './programs/knex.js';
 
 test('programs on Knex see what they see over a pg.Pool: on three workers at once over two connections, and on the owner', async () => {
   await expectTheSame(programs, new URL('./programs/knex.js', import.meta.url), { max: 2, workers: 3 });
-}, 120_000);
+});
 
 test('a transaction of a worker that is killed is rolled back', async () => {
   await expectRolledBack(async (pool, load, table, told) => {

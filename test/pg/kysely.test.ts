@@ -8,7 +8,7 @@ import * as programs from './programs/kysely.js';
 
 test('programs on Kysely see what they see over a pg.Pool: on three workers at once over two connections, and on the owner', async () => {
   await expectTheSame(programs, new URL('./programs/kysely.js', import.meta.url), { max: 2, workers: 3 });
-}, 120_000);
+});
 
 test('a transaction of a worker that is killed is rolled back, between two statements', async () => {
   await expectRolledBack(async (pool, load, table, told) => {

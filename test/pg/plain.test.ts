@@ -10,7 +10,7 @@ import * as plain from './programs/plain.js';
 // A program holds a connection and wants another one: with one more than there are threads, that is never a deadlock.
 test('calls of every kind, values of every kind, errors of every kind: on three workers at once, and on the owner', async () => {
   await expectTheSame(plain, new URL('./programs/plain.js', import.meta.url), { max: 5, workers: 3 });
-}, 120_000);
+});
 
 test('on the owner an error of the server is an instance of pg’s class, and of ours', async () => {
   const pool = await open();

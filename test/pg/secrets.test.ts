@@ -86,7 +86,7 @@ test('what goes wrong while connecting says what, but never with what', async ()
     ],
   ];
   for (const [label, connection] of cases) {
-    const pool = await createPgPool({ connection: connection(), max: 1, acquireTimeout: 5000 });
+    const pool = await createPgPool({ connection: connection(), max: 1, acquireTimeout: 60_000 });
     const errors: unknown[] = [];
     pool.on('error', (error) => errors.push(error));
     const worker = await join(pool);

@@ -92,7 +92,7 @@ describe.each(WHERE)('on %s', (where) => {
       const abort = new AbortController();
       const going = p.transaction(
         async (tx) => {
-          const sleeping = tx.query('select pg_sleep(30)');
+          const sleeping = tx.query('select pg_sleep(600)');
           setTimeout(() => abort.abort(new Error('enough')), 20);
           await sleeping;
         },

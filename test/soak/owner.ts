@@ -155,7 +155,7 @@ parentPort!.on('message', async (order: OwnerOrder) => {
       pool.activate();
     }
     if (order === 'borrow everything') {
-      const all = await Promise.all(Array.from({ length: configuration.max }, () => pool.acquire({ timeout: 5000 })));
+      const all = await Promise.all(Array.from({ length: configuration.max }, () => pool.acquire({ timeout: 30_000 })));
       if (new Set(all).size !== all.length) fail('two of what was borrowed at once are the same');
       for (const tool of all) pool.release(tool);
     }

@@ -12,12 +12,12 @@ import type { Death } from './seat.ts';
 import { Thread } from './thread.ts';
 import type { Tool } from './tool.ts';
 
-/** An operation that takes longer, though nobody holds anything that long, will never end. */
-const HUNG = 15_000;
+/** An operation that takes longer, though nobody holds anything that long, will never end: the machine may be busy. */
+const HUNG = 60_000;
 /** To come to rest: a call that hangs is given a second, and every thread of this machine has something else to do. */
-const REST = 15_000;
-/** From the owner's death until the last borrower knows. The pool says about a second. */
-const TOLD_WITHIN = 3_000;
+const REST = 60_000;
+/** From the owner's death until the last borrower knows. The pool says about a second, of a machine that has the time. */
+const TOLD_WITHIN = 20_000;
 
 const DEATHS: readonly Death[] = ['terminate', 'terminate', 'terminate', 'exit', 'throw', 'reject', 'heap'];
 

@@ -4,9 +4,9 @@ import { soak, summary } from './run.ts';
 
 const seed = Number(process.env.SOAK_SEED ?? 2);
 
-test('a short soak loses nothing', { timeout: 60_000 }, async () => {
+test('a short soak loses nothing', async () => {
   const started = performance.now();
-  const report = await soak({ seed, rounds: 3, limit: 8000, duration: 700 });
+  const report = await soak({ seed, rounds: 3, limit: Number.POSITIVE_INFINITY, duration: 700 });
   expect(report.failure, summary(report, performance.now() - started)).toBe('');
   expect(report.figures.operations).toBeGreaterThan(0);
 });

@@ -103,7 +103,7 @@ export function expectConsistent(stats: PoolStats): void {
 /** Borrows everything the pool may have, all at once, and gives it back: no slot is lost, none handed out twice. */
 export async function expectWhole<T>(pool: Pool<T>): Promise<void> {
   const { max } = pool.stats();
-  const all = await Promise.all(Array.from({ length: max }, () => pool.acquire({ timeout: 5000 })));
+  const all = await Promise.all(Array.from({ length: max }, () => pool.acquire({ timeout: 60_000 })));
   expect(new Set(all).size, 'distinct resources').toBe(max);
   expect(pool.activeCount()).toBe(max);
   for (const resource of all) pool.release(resource);

@@ -51,7 +51,7 @@ export async function open(options: Partial<PgPoolOptions> & { settings?: pg.Cli
   const pool = await createPgPool({
     connection: { connectionString: url, application_name: name, ...settings },
     max: 2,
-    acquireTimeout: 10_000,
+    acquireTimeout: 60_000,
     ...rest,
     name,
   });

@@ -141,7 +141,7 @@ export async function thread<T>(target?: PoolHandle<T> | Pool<T>, options: { res
     if (unforeseen !== undefined && !expected) throw new Error('a thread died unforeseen', { cause: unforeseen });
   });
   const id = worker.threadId;
-  await settled(begun, 10_000);
+  await settled(begun);
 
   const self: Thread<T> = {
     id,
@@ -159,7 +159,7 @@ export async function thread<T>(target?: PoolHandle<T> | Pool<T>, options: { res
     },
     hold: (n = 1) =>
       self.run(async ({ pool, held }, count) => {
-        for (let i = 0; i < count; i++) held.push(await pool.acquire({ timeout: 10_000 }));
+        for (let i = 0; i < count; i++) held.push(await pool.acquire({ timeout: 60_000 }));
       }, n),
     giveBack: () => self.run(({ pool, held }) => pool.release(held.pop()!)),
     raise(index) {

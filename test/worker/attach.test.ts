@@ -97,7 +97,7 @@ describe('attachPool', () => {
 
   test('of more threads at once than maxThreads exactly so many succeed', async () => {
     const pool = await open({ factory: service(), maxThreads: 2 });
-    const results = await Promise.all(Array.from({ length: 5 }, () => outcome(thread(pool), 10_000)));
+    const results = await Promise.all(Array.from({ length: 5 }, () => outcome(thread(pool))));
     expect(results.filter(({ value }) => value)).toHaveLength(2);
     for (const { error } of results) if (error) expect((error as { lineage?: string[] }).lineage).toContain('PoolError');
   });

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { open } from '../support/pools.ts';
 import { type Service, service } from '../support/service.ts';
 import { type Described, type Thread, thread, threads } from '../support/thread.ts';
-import { gate, settled, stays, staysPending, until } from '../support/wait.ts';
+import { gate, pendingUntil, settled, turns, until } from '../support/wait.ts';
 
 /** A pool of Services and a thread that has borrowed one, as held[0], or synchronously as syncHeld[0]. */
 const borrowed = async (options: object = {}) => {
@@ -229,7 +229,6 @@ describe('a remote call', () => {
         const atOnce = await Promise.all(Array.from({ length: 1000 }, (_, i) => remote!.add(i, 1)));
         return [inARow, atOnce.every((sum, i) => sum === i + 1)];
       }),
-      10_000,
     );
     expect(sums).toEqual([1000, true]);
   });
@@ -284,7 +283,6 @@ describe('a synchronous call', () => {
           for (let i = 0; i < 1000; i++) sum = remote!.add(sum, 1);
           return sum;
         }),
-        10_000,
       ),
     ).toBe(1000);
   });
@@ -334,7 +332,6 @@ describe('a synchronous call', () => {
           ),
         ),
       ),
-      10_000,
     );
     expect(sums).toEqual([300, 300, 300]);
   });
@@ -496,7 +493,6 @@ describe('a method that answers with something hard to say anything about', () =
         const sync = await attempt(() => pool.useSync((resource) => resource.method()));
         return { call: call.ok, sync: sync.ok, fine: pool.useSync((resource) => resource.fine()) };
       }),
-      3000,
     );
     expect({ call, sync, fine }).toEqual({ call: false, sync: false, fine: 'fine' });
     expect(pool.stats()).toMatchObject({ idle: 1, active: 0 });
@@ -686,7 +682,10 @@ describe('a release while calls are in flight', () => {
     });
     await until(() => t.told.length === 1);
     const waiting = pool.acquire();
-    await staysPending(waiting, 20);
+    await pendingUntil(
+      t.run(() => {}),
+      waiting,
+    );
     expect(pool.stats()).toMatchObject({ active: 1, idle: 0 });
     slow.open('finished');
     await settled(waiting);
@@ -762,7 +761,7 @@ describe('a release while calls are in flight', () => {
       pool.release(one);
       pool.release(other);
     });
-    await until(() => pool.idleCount() === 1, 1000);
+    await until(() => pool.idleCount() === 1);
     expect(pool.activeCount()).toBe(1);
     slow.open();
     await until(() => pool.idleCount() === 2);
@@ -861,8 +860,8 @@ describe('destroy on a worker', () => {
       pool.destroy(remote);
       return call;
     });
-    await settled(call, 2000);
-    expect((await settled(pool.acquire(), 2000)).id).toBe(2);
+    await settled(call);
+    expect((await settled(pool.acquire())).id).toBe(2);
   });
 
   test('twice: NotBorrowedError', async () => {
@@ -878,6 +877,7 @@ describe('destroy on a worker', () => {
 
 test('a resource that a worker has stays away from everyone else', async () => {
   const { pool } = await borrowed({ max: 1 });
-  await stays(() => pool.idleCount() === 0, 20);
+  await turns();
+  expect(pool.idleCount()).toBe(0);
   expect(await pool.tryAcquire()).toBeNull();
 });

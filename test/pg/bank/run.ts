@@ -30,9 +30,9 @@ const MAX = 4;
 const ORDERS = { stop: 1, exit: 2, throw: 3, leave: 4 };
 /** Without each of these it would prove nothing: a machine with other work gets so much longer, in ms. */
 export const NEEDED = ['transaction', 'raw', 'savepoints', 'blocking', 'count', 'pg_terminate_backend', 'pg_cancel_backend'];
-const SLOWEST = 30_000;
+const SLOWEST = 120_000;
 /** Nobody waits longer than this for his turn, in ms: a thread that does nothing for so long is not served. */
-const STARVED = 8000;
+const STARVED = 30_000;
 
 export const describe = ({ figures }: BankReport): string =>
   Object.entries(figures)
@@ -267,7 +267,7 @@ class Run implements BankReport {
   }
 
   async #eventually(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-    await until(condition, 8000).catch((error) => this.failures.push(`not so: ${what} (${error.message})`));
+    await until(condition).catch((error) => this.failures.push(`not so: ${what} (${error.message})`));
   }
 
   async #audit(): Promise<void> {
