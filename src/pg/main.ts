@@ -83,7 +83,7 @@ function checked(options: PgPoolOptions): PgPoolOptions {
     throw new TypeError(`reset must be 'auto', 'always' or 'never', not ${JSON.stringify(reset)}`);
   if (onConnect !== undefined && typeof onConnect !== 'function') throw new TypeError('onConnect must be a function of the new client');
   if (connection === undefined)
-    throw new TypeError('connection is missing: a connection string, an object like { host, user, password }, or a function');
+    throw new TypeError('connection is missing: a connection string, a URL, an object like { host, user, password }, or a function');
   return options;
 }
 
