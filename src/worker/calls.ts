@@ -154,7 +154,7 @@ export class Calls {
     this.#answer = undefined;
     try {
       this.#sendNow([CALL_SYNC, id, slot, this.#lending.leases[slot], method, args], args, method);
-      return this.#sleepForAnswer(assertOwnerAlive);
+      return this.#sleepForAnswer(id, slot, method, assertOwnerAlive, deadline);
     } finally {
       // Left without an answer: it may still run, and a release has to wait for it.
       if (this.#awaited === id) this.underWay[slot]++;
@@ -162,7 +162,7 @@ export class Calls {
     }
   }
 
-  #sleepForAnswer(assertOwnerAlive: () => void): unknown {
+  #sleepForAnswer(id: number, slot: number, method: string, assertOwnerAlive: () => void, deadline: number): unknown {
     for (;;) {
       const seen = this.#bells.read(this.#me);
       this.drain();
