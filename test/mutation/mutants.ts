@@ -217,7 +217,11 @@ export const mutants: readonly Listed[] = [
   ...within(
     'shared/errors.ts',
     ['errors within errors without end', 'if (budget.left-- === 0)', 'if (budget.left-- === Number.NEGATIVE_INFINITY)'],
-    ['the class of the language is lost', 'if (error instanceof type) return name;', 'if (error instanceof type) return String(error);'],
+    [
+      'the class of the language is lost',
+      "if (name === 'AggregateError' || Object.hasOwn(BUILT_IN, name)) return name;",
+      "if (name === 'AggregateError') return name;",
+    ],
   ),
   ...within(
     'shared/clock.ts',
