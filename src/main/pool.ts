@@ -3,30 +3,30 @@
  * whenever something may have changed, and right however often it runs. The files beside this one each know one thing; this one knows the order.
  */
 import { threadId } from 'node:worker_threads';
-import { checkCall, checkDuration, limitOf } from '../shared/acquire-options.ts';
-import { Borrower, reasonToDestroy } from '../shared/borrower.ts';
-import { ControlBlock } from '../shared/control-block.ts';
 import { asError, PoolClosedError, PoolError, RemoteCallError, show } from '../shared/errors.ts';
 import { FEATURE_SHARE, FEATURE_TRACE, TALLY_FACTORY_FAILURES } from '../shared/layout.ts';
-import { NONE, REASON_CLOSED, REASON_UNAVAILABLE } from '../shared/line.ts';
 import { clearTimeout, setTimeout } from '../shared/node.ts';
-import { checkFew } from '../shared/option-names.ts';
-import { CREATING, EMPTY, FOUND_IDLE, IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/slot.ts';
-import { breakerOf, CLOSED, DRAINING, HAND_OUTS_GUARDED, INACTIVE, isClosed, isDraining, RETURNS_GUARDED } from '../shared/state.ts';
-import { OWNER } from '../shared/threads.ts';
+import { checkCall, checkDuration, limitOf } from '../shared/options/acquire-options.ts';
+import { checkFew } from '../shared/options/option-names.ts';
+import { Borrower, reasonToDestroy } from '../shared/pool/pool-base.ts';
 import type { AcquireOptions, Arguments, MethodName, PoolHandle, Result } from '../shared/types.ts';
-import { ask, type Verdict, whenKnown } from './checks.ts';
-import { Demand } from './demand.ts';
+import { ControlBlock } from '../shared/words/control-block.ts';
+import { NONE, REASON_CLOSED, REASON_UNAVAILABLE } from '../shared/words/line.ts';
+import { CREATING, EMPTY, FOUND_IDLE, IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/words/slot.ts';
+import { breakerOf, CLOSED, DRAINING, HAND_OUTS_GUARDED, INACTIVE, isClosed, isDraining, RETURNS_GUARDED } from '../shared/words/state.ts';
+import { OWNER } from '../shared/words/threads.ts';
+import { Guard } from './breaker/controller.ts';
 import { Events } from './events.ts';
-import { Guard } from './guard.ts';
-import { Members } from './members.ts';
-import { findMethod } from './methods.ts';
 import { checkStrategy, type Settings } from './options.ts';
-import { closeDoor, newPoolId, openDoor } from './registry.ts';
-import type { Resources } from './resources.ts';
-import { Stock } from './stock.ts';
+import { ask, type Verdict, whenKnown } from './resources/hooks.ts';
+import { Timetable } from './resources/maintenance.ts';
+import { Demand } from './resources/replenisher.ts';
+import type { Resources } from './resources/resources.ts';
+import { Stock } from './resources/store.ts';
+import { closeDoor, newPoolId, openDoor } from './threads/attach-listener.ts';
+import { Members } from './threads/attached-threads.ts';
+import { findMethod } from './threads/methods.ts';
 import type { CircuitBreakerStrategy, Pool, PoolEvents } from './types.ts';
-import { Timetable } from './upkeep.ts';
 
 export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   readonly handle: PoolHandle<T>;

@@ -1,5 +1,5 @@
 /** What transactions say to the server, and what they make of its answers: the same for those that block and those that do not. */
-import { checkFew, type OptionNames } from '../shared/option-names.ts';
+import { checkFew, type OptionNames } from '../shared/options/option-names.ts';
 import { sqlState } from './database-error.ts';
 import { resultOf } from './hold.ts';
 import type { Answer } from './protocol.ts';

@@ -4,7 +4,7 @@ import { captureRejectionSymbol, EventEmitter } from 'node:events';
 import { clearTimeout, setTimeout } from 'node:timers';
 import { inspect } from 'node:util';
 import type { QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, QueryResultRow } from 'pg';
-import { checkFew, type OptionNames } from '../shared/option-names.ts';
+import { checkFew, type OptionNames } from '../shared/options/option-names.ts';
 import type { AcquireOptions } from '../worker/index.ts';
 import { checkTransaction } from './begin.ts';
 import { hello } from './borrowing.ts';

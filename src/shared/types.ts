@@ -1,5 +1,5 @@
 /** The public types that both sides share. */
-import type { Percentiles } from './histogram.ts';
+import type { Percentiles } from './words/histogram.ts';
 
 export const CircuitBreakerState = { ACTIVE: 'active', INACTIVE: 'inactive', RECOVERING: 'recovering' } as const;
 export type CircuitBreakerState = (typeof CircuitBreakerState)[keyof typeof CircuitBreakerState];

@@ -1,17 +1,17 @@
 /** Joining a pool: knock at the owner with one end of a channel, and wait to be told our number. */
 import { types } from 'node:util';
 import { isMainThread, type MessagePort, threadId } from 'node:worker_threads';
-import { abortReason, throwIfAborted } from '../shared/abort-signals.ts';
-import { checkAcquireOptions } from '../shared/acquire-options.ts';
 import { messenger } from '../shared/attaching.ts';
-import { ControlBlock } from '../shared/control-block.ts';
 import { AcquireTimeoutError, fromWire, PoolClosedError, PoolError, show } from '../shared/errors.ts';
-import { KeepAlive } from '../shared/keep-alive.ts';
 import { FEATURE_SHARE } from '../shared/layout.ts';
 import { clearTimeout, MessageChannel, setImmediate, setTimeout } from '../shared/node.ts';
-import { KNOCK, type Knock, REFUSED, type Response, WELCOME } from '../shared/protocol.ts';
-import { isClosed } from '../shared/state.ts';
+import { checkAcquireOptions } from '../shared/options/acquire-options.ts';
 import type { PoolHandle } from '../shared/types.ts';
+import { abortReason, throwIfAborted } from '../shared/waiting/abort-signals.ts';
+import { KeepAlive } from '../shared/waiting/keep-alive.ts';
+import { KNOCK, type Knock, REFUSED, type Response, WELCOME } from '../shared/wire/protocol.ts';
+import { ControlBlock } from '../shared/words/control-block.ts';
+import { isClosed } from '../shared/words/state.ts';
 import { WorkerPool } from './pool.ts';
 import { SharingPool } from './sharing.ts';
 import type { AttachedPool, AttachOptions } from './types.ts';

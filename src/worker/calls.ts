@@ -1,18 +1,18 @@
 /** Remote calls as the caller sees them: a number for each, what to do with its answer, and the port they go through. */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { AbortSignals, abortReason } from '../shared/abort-signals.ts';
-import type { Bells } from '../shared/bell.ts';
-import { SLICE } from '../shared/blocking.ts';
-import { Claim } from '../shared/claim.ts';
 import { now } from '../shared/clock.ts';
 import { CallTimeoutError, fromWire, isCloneable, RemoteCallError, show } from '../shared/errors.ts';
-import type { KeepAlive } from '../shared/keep-alive.ts';
-import type { Lending } from '../shared/lending.ts';
-import { NONE } from '../shared/line.ts';
+import type { Lending } from '../shared/lending/lending.ts';
+import { written } from '../shared/lending/traces.ts';
 import { clearTimeout, MessageChannel, setTimeout } from '../shared/node.ts';
-import { asBuffers, DEEP, repack, survey, VIEWS } from '../shared/parcel.ts';
-import { ALONE, ANSWER, CALL, CALL_SYNC, ERRAND, FAILURE, LOST, type Request, type Response, WITHDRAW } from '../shared/protocol.ts';
-import { written } from '../shared/traces.ts';
+import { AbortSignals, abortReason } from '../shared/waiting/abort-signals.ts';
+import { SLICE } from '../shared/waiting/blocking.ts';
+import type { KeepAlive } from '../shared/waiting/keep-alive.ts';
+import { asBuffers, DEEP, repack, survey, VIEWS } from '../shared/wire/parcel.ts';
+import { ALONE, ANSWER, CALL, CALL_SYNC, ERRAND, FAILURE, LOST, type Request, type Response, WITHDRAW } from '../shared/wire/protocol.ts';
+import type { Bells } from '../shared/words/bell.ts';
+import { Claim } from '../shared/words/claim.ts';
+import { NONE } from '../shared/words/line.ts';
 
 /** How long a synchronous call watches its bell before it sleeps, in ms: an owner with nothing else to do answers within that. */
 const SPIN = 0.05;

@@ -1,7 +1,8 @@
 /** A pool with `share`, seen from a worker: a hand-out is a value that the owner has made of the resource, and nothing is called through it. */
-import { NONE } from '../shared/line.ts';
-import { asBuffers } from '../shared/parcel.ts';
-import { type Response, SHARED } from '../shared/protocol.ts';
+
+import { asBuffers } from '../shared/wire/parcel.ts';
+import { type Response, SHARED } from '../shared/wire/protocol.ts';
+import { NONE } from '../shared/words/line.ts';
 import { WorkerPool } from './pool.ts';
 import type { Remote, SyncRemote } from './types.ts';
 

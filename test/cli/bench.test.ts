@@ -3,8 +3,8 @@ import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Interruption } from '../../src/cli/interruption.ts';
-import type { Report } from '../../src/cli/report.ts';
-import type { Result } from '../../src/cli/summary.ts';
+import type { Result } from '../../src/cli/measure/summary.ts';
+import type { Report } from '../../src/cli/report/report.ts';
 import { folder, root, run, start } from './support.ts';
 
 /** Runs before the command, on every thread. */

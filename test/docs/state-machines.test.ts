@@ -5,16 +5,16 @@
 import { Worker } from 'node:worker_threads';
 import { createPool } from 'cenote';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Bells } from '../../dist/shared/bell.js';
-import * as claims from '../../dist/shared/claim.js';
-import { ControlBlock } from '../../dist/shared/control-block.js';
 import { CELLS_WORD, THREAD_BELL, THREAD_STRIDE } from '../../dist/shared/layout.js';
-import { Lending } from '../../dist/shared/lending.js';
-import * as lines from '../../dist/shared/line.js';
-import { repair } from '../../dist/shared/repair.js';
-import * as slots from '../../dist/shared/slot.js';
-import * as states from '../../dist/shared/state.js';
-import { Threads } from '../../dist/shared/threads.js';
+import { Lending } from '../../dist/shared/lending/lending.js';
+import { repair } from '../../dist/shared/lending/repair.js';
+import { Bells } from '../../dist/shared/words/bell.js';
+import * as claims from '../../dist/shared/words/claim.js';
+import { ControlBlock } from '../../dist/shared/words/control-block.js';
+import * as lines from '../../dist/shared/words/line.js';
+import * as slots from '../../dist/shared/words/slot.js';
+import * as states from '../../dist/shared/words/state.js';
+import { Threads } from '../../dist/shared/words/threads.js';
 import { until } from '../support/wait.ts';
 import { page, plain, root, tableOf } from './markdown.ts';
 
@@ -446,7 +446,7 @@ describe('bell', () => {
     const sleeper = new Worker(
       `const { workerData: { url, words, base, me } } = require('node:worker_threads');
        import(url).then(({ Bells }) => { const bells = new Bells(words, base); bells.sleep(me, bells.read(me), 10_000); });`,
-      { eval: true, workerData: { url: `file://${root}dist/shared/bell.js`, words: on.words, base: on.base, me: A } },
+      { eval: true, workerData: { url: `file://${root}dist/shared/words/bell.js`, words: on.words, base: on.base, me: A } },
     );
     onTestFinished(async () => void (await sleeper.terminate()));
     const exited = new Promise((resolve) => sleeper.on('exit', resolve));

@@ -2,9 +2,9 @@
 import type { Pool } from 'cenote';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ControlBlock } from '../../dist/shared/control-block.js';
-import * as protocol from '../../dist/shared/protocol.js';
-import { leasedTo, leaseOf } from '../../dist/shared/slot.js';
+import * as protocol from '../../dist/shared/wire/protocol.js';
+import { ControlBlock } from '../../dist/shared/words/control-block.js';
+import { leasedTo, leaseOf } from '../../dist/shared/words/slot.js';
 import { open } from '../support/pools.ts';
 import { type Service, service } from '../support/service.ts';
 import { type Thread, thread } from '../support/thread.ts';

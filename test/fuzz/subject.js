@@ -4,10 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { createPool, PoolError } from 'cenote';
 import { attachPool } from 'cenote/worker';
-import { Members } from '../../dist/main/members.js';
-import { ControlBlock } from '../../dist/shared/control-block.js';
+import { Members } from '../../dist/main/threads/attached-threads.js';
 import * as layout from '../../dist/shared/layout.js';
-import { GRANTED } from '../../dist/shared/line.js';
+import { ControlBlock } from '../../dist/shared/words/control-block.js';
+import { GRANTED } from '../../dist/shared/words/line.js';
 
 const BORROWERS = 2;
 /** Words of the board that all threads share: how often each heart has beaten, what they have counted, and whether it is time to stop. */

@@ -1,6 +1,6 @@
 /** A worker that is asked nonsense, is answered nonsense, or has had its ports patched by somebody: it says so or drops it, and works on. */
 import { expect, test } from 'vitest';
-import * as protocol from '../../dist/shared/protocol.js';
+import * as protocol from '../../dist/shared/wire/protocol.js';
 import { open } from '../support/pools.ts';
 import { service } from '../support/service.ts';
 import { thread } from '../support/thread.ts';

@@ -1,7 +1,7 @@
 // An errand begins while its caller stops waiting for it.
 import { caught, describe, exhaustive, expect, holds, mutant, scenario, test } from './explorer/testing.ts';
 
-type Code = typeof import('../../src/shared/claim.ts');
+type Code = typeof import('../../src/shared/words/claim.ts');
 interface Shared {
   readonly buffer: SharedArrayBuffer;
   /** [0] the method runs, [1] the caller has been told that it never will. */
@@ -9,7 +9,7 @@ interface Shared {
 }
 
 const race = scenario<Code, Shared>(import.meta.url, 'an errand begins and is withdrawn', {
-  code: (load) => load<Code>('shared/claim.ts'),
+  code: (load) => load<Code>('shared/words/claim.ts'),
   setup: () => ({ buffer: new SharedArrayBuffer(4), seen: new Int32Array(new SharedArrayBuffer(8)) }),
   threads: {
     owner: ({ code, shared }) => {

@@ -1,7 +1,7 @@
 // What the owner does, in the order in which OwnerPool#turn does it (src/main/pool.ts): on the shipped primitives, with a factory,
 // hooks and a destructor that take one step each.
 
-import type { Waiting } from '../../src/shared/line.ts';
+import type { Waiting } from '../../src/shared/words/line.ts';
 import { Actor, type PoolContext } from './actor.ts';
 import type { Repairing } from './explorer/scenario.ts';
 import type { PoolCode, PoolMemory } from './pool.ts';

@@ -2,9 +2,9 @@
 import type { CircuitBreaker, CircuitBreakerStrategy } from 'cenote';
 import { expect, test } from 'vitest';
 import { consecutiveFailuresOn } from '../../dist/main/breaker/consecutive-failures.js';
-import { Guard } from '../../dist/main/guard.js';
-import { ControlBlock } from '../../dist/shared/control-block.js';
-import * as states from '../../dist/shared/state.js';
+import { Guard } from '../../dist/main/breaker/controller.js';
+import { ControlBlock } from '../../dist/shared/words/control-block.js';
+import * as states from '../../dist/shared/words/state.js';
 
 const NAMES = { [states.ACTIVE]: 'active', [states.INACTIVE]: 'inactive', [states.RECOVERING]: 'recovering' } as const;
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Claim } from '../../dist/shared/claim.js';
+import { Claim } from '../../dist/shared/words/claim.js';
 
 test('whoever moves a claim first has decided, and the other one is told', () => {
   for (const ownerFirst of [true, false]) {

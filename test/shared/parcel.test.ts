@@ -1,6 +1,6 @@
 /** What is done to values before they go through a port, and after it. `through` is that port: a clone, as postMessage makes it. */
 import { describe, expect, test } from 'vitest';
-import { asBuffers, DEEP, PLAIN, repack, survey, VIEWS } from '../../dist/shared/parcel.js';
+import { asBuffers, DEEP, PLAIN, repack, survey, VIEWS } from '../../dist/shared/wire/parcel.js';
 
 function through<V>(value: V): V {
   const buffers: Uint8Array[] = [];

@@ -2,9 +2,9 @@
 import { expect, test, vi } from 'vitest';
 import { now, since, stamp } from '../../dist/shared/clock.js';
 import { fromWire, toWire } from '../../dist/shared/errors.js';
-import { bucketOf, Histogram, middleOf } from '../../dist/shared/histogram.js';
-import { KeepAlive } from '../../dist/shared/keep-alive.js';
 import { HISTOGRAM_BUCKETS } from '../../dist/shared/layout.js';
+import { KeepAlive } from '../../dist/shared/waiting/keep-alive.js';
+import { bucketOf, Histogram, middleOf } from '../../dist/shared/words/histogram.js';
 
 test('the middle of a bucket is in it, and at most 6.25 % off', () => {
   for (let bucket = 0; bucket < HISTOGRAM_BUCKETS - 1; bucket++) {

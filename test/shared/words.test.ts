@@ -1,13 +1,13 @@
 /** The words of a control block, one at a time: what no race needs, and what the rest of the tests would only notice late. */
 import { describe, expect, test } from 'vitest';
-import { ControlBlock } from '../../dist/shared/control-block.js';
-import { Doorbell } from '../../dist/shared/doorbell.js';
 import { ABI_VERSION, ABI_WORD, FOLD_WORD, LINE_WORD, TALLY_ACQUIRED, TALLY_RELEASED, TICKET_WORD } from '../../dist/shared/layout.js';
-import { Lending } from '../../dist/shared/lending.js';
-import { GRANTED, isLineEmpty, MARK_TRIES, NONE } from '../../dist/shared/line.js';
-import { repair } from '../../dist/shared/repair.js';
-import * as slots from '../../dist/shared/slot.js';
-import * as states from '../../dist/shared/state.js';
+import { Lending } from '../../dist/shared/lending/lending.js';
+import { repair } from '../../dist/shared/lending/repair.js';
+import { Doorbell } from '../../dist/shared/waiting/bell-listener.js';
+import { ControlBlock } from '../../dist/shared/words/control-block.js';
+import { GRANTED, isLineEmpty, MARK_TRIES, NONE } from '../../dist/shared/words/line.js';
+import * as slots from '../../dist/shared/words/slot.js';
+import * as states from '../../dist/shared/words/state.js';
 
 const OWNER = 0;
 const A = 1;

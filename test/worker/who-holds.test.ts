@@ -1,8 +1,8 @@
 /** Who holds what, as errors and 'leak' say it: a one-shot call is its caller's, though the owner borrows for it. */
 import { threadId } from 'node:worker_threads';
 import { expect, test } from 'vitest';
-import { ControlBlock } from '../../dist/shared/control-block.js';
 import { BEHALF_GONE } from '../../dist/shared/layout.js';
+import { ControlBlock } from '../../dist/shared/words/control-block.js';
 import { open, record } from '../support/pools.ts';
 import { thread } from '../support/thread.ts';
 import { rejection, settled, until } from '../support/wait.ts';

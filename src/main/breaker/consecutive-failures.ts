@@ -1,10 +1,10 @@
 /** Opens after so many failures in a row. */
 import { type Clock, now } from '../../shared/clock.ts';
-import { checkFew, type OptionNames } from '../../shared/option-names.ts';
+import { checkFew, type OptionNames } from '../../shared/options/option-names.ts';
 import { type CircuitBreaker, CircuitBreakerState } from '../../shared/types.ts';
 import type { CircuitBreakerStrategy } from '../types.ts';
 import { whole } from '../whole.ts';
-import { Pause } from './pause.ts';
+import { Pause } from './reset-timer.ts';
 
 /** With the names of cockatiel and opossum for the same. */
 const NAMES: OptionNames = {

@@ -1,12 +1,13 @@
 /** Opens when too large a share of what was reported lately failed. */
-import { checkDuration } from '../../shared/acquire-options.ts';
+
 import { type Clock, now } from '../../shared/clock.ts';
 import { show } from '../../shared/errors.ts';
-import { checkFew, type OptionNames } from '../../shared/option-names.ts';
+import { checkDuration } from '../../shared/options/acquire-options.ts';
+import { checkFew, type OptionNames } from '../../shared/options/option-names.ts';
 import { type CircuitBreaker, CircuitBreakerState } from '../../shared/types.ts';
 import type { CircuitBreakerStrategy } from '../types.ts';
 import { whole } from '../whole.ts';
-import { Pause } from './pause.ts';
+import { Pause } from './reset-timer.ts';
 
 /** The window is counted in so many parts: memory does not grow with the traffic, and the window is exact to a tenth. */
 const PARTS = 10;
