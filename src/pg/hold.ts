@@ -14,7 +14,7 @@ export type SyncSession = SyncRemote<SessionMethods>;
 export interface Sessions extends ResourcePool<RemoteSession> {
   /** On a worker. */
   readonly attachment?: number;
-  /** See Borrower. */
+  /** See PoolBase. */
   take<V>(options: AcquireOptions, taken: (session: RemoteSession) => V | PromiseLike<V>): Promise<V>;
 }
 /** On what is borrowed under that name. */

@@ -5,11 +5,11 @@ import { CallTimeoutError, fromWire, isCloneable, RemoteCallError, show } from '
 import type { Lending } from '../shared/lending/lending.ts';
 import { written } from '../shared/lending/traces.ts';
 import { clearTimeout, MessageChannel, setTimeout } from '../shared/node.ts';
-import { AbortSignals, abortReason } from '../shared/waiting/abort-signals.ts';
+import { abortReason, SharedAbortListeners } from '../shared/waiting/abort-signals.ts';
 import { SLICE } from '../shared/waiting/blocking.ts';
 import type { KeepAlive } from '../shared/waiting/keep-alive.ts';
 import { asBuffers, DEEP, repack, survey, VIEWS } from '../shared/wire/parcel.ts';
-import { ALONE, ANSWER, CALL, CALL_SYNC, ERRAND, FAILURE, LOST, type Request, type Response, WITHDRAW } from '../shared/wire/protocol.ts';
+import { ALONE, ANSWER, CALL, CALL_ONCE, CALL_SYNC, CANCEL, FAILURE, LOST, type Request, type Response } from '../shared/wire/protocol.ts';
 import type { Bells } from '../shared/words/bell.ts';
 import { Claim } from '../shared/words/claim.ts';
 import { NONE } from '../shared/words/line.ts';
@@ -41,7 +41,7 @@ export interface Patience {
 }
 
 /** A request with arguments. */
-type CallRequest = Extract<Request, readonly [typeof CALL | typeof CALL_SYNC | typeof ERRAND, ...unknown[]]>;
+type CallRequest = Extract<Request, readonly [typeof CALL | typeof CALL_SYNC | typeof CALL_ONCE, ...unknown[]]>;
 
 type Answer = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
 
@@ -54,7 +54,7 @@ export class Calls {
   /** Everything that is not an answer. */
   readonly #receive: (response: Response) => void;
   readonly #pending = new Map<number, PendingCall>();
-  readonly #signals = new AbortSignals((signal) => this.#aborted(signal));
+  readonly #signals = new SharedAbortListeners((signal) => this.#aborted(signal));
   readonly #lending: Lending;
   /** Calls of the present lease of each slot that have not been answered yet. */
   readonly underWay: Int32Array;
@@ -96,23 +96,23 @@ export class Calls {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
       this.#pending.set(id, { slot, serial: this.#lending.serials[slot], resolve, reject });
-      this.#keepAlive.hold();
+      this.#keepAlive.ref();
       this.underWay[slot]++;
       this.#sendCall(id, slot, this.#lending.leases[slot], method, args);
     });
   }
 
   /** On whatever the owner borrows for it. */
-  errand(method: string, args: readonly unknown[], { timeout, signal, late }: Patience, at: Error | undefined): Promise<unknown> {
+  callOnce(method: string, args: readonly unknown[], { timeout, signal, late }: Patience, at: Error | undefined): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
       const own = [...args];
-      if (signal !== undefined) this.#signals.use(signal);
+      if (signal !== undefined) this.#signals.add(signal);
       const claim = timeout > 0 || signal !== undefined ? new Claim() : undefined;
-      const timer = timeout > 0 ? setTimeout(() => this.#withdraw(id, late), timeout) : undefined;
+      const timer = timeout > 0 ? setTimeout(() => this.#cancel(id, late), timeout) : undefined;
       this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal, at, claim, timer });
-      this.#keepAlive.hold();
-      const request: CallRequest = [ERRAND, id, claim?.buffer, method, own];
+      this.#keepAlive.ref();
+      const request: CallRequest = [CALL_ONCE, id, claim?.buffer, method, own];
       if (secure(own)) this.send(request);
       else this.#sendNow(request, own, method);
     });
@@ -125,14 +125,14 @@ export class Calls {
   }
 
   #aborted(signal: AbortSignal): void {
-    for (const [id, call] of [...this.#pending]) if (call.signal === signal) this.#withdraw(id, () => abortReason(signal));
+    for (const [id, call] of [...this.#pending]) if (call.signal === signal) this.#cancel(id, () => abortReason(signal));
     this.flush();
   }
 
   /** The owner may be busy, so it is not asked: by the claim either it has begun, and is waited for, or it never will. */
-  #withdraw(id: number, reason: () => unknown): void {
+  #cancel(id: number, reason: () => unknown): void {
     if (!this.#pending.get(id)?.claim?.withdraw()) return;
-    this.send([WITHDRAW, id]);
+    this.send([CANCEL, id]);
     this.#settle(id, { ok: false, error: reason() });
   }
 
@@ -185,7 +185,7 @@ export class Calls {
   #stopWaiting(id: number, slot: number, method: string): CallTimeoutError {
     this.#awaited = 0;
     this.#pending.set(id, { slot, serial: this.#lending.serials[slot], resolve: drop, reject: drop });
-    this.#keepAlive.hold();
+    this.#keepAlive.ref();
     this.underWay[slot]++;
     return this.#overdue(`the owner has not answered ${method}() in time; it may still be running`);
   }
@@ -265,7 +265,7 @@ export class Calls {
     try {
       this.#port.postMessage([request]);
     } catch (cause) {
-      if (request[0] !== CALL && request[0] !== CALL_SYNC && request[0] !== ERRAND) throw cause;
+      if (request[0] !== CALL && request[0] !== CALL_SYNC && request[0] !== CALL_ONCE) throw cause;
       this.#refuse(request, cause);
     }
   }
@@ -274,7 +274,7 @@ export class Calls {
   #refuse(request: CallRequest, cause: unknown): void {
     const [, id] = request;
     const [method, args] =
-      request[0] === ERRAND ? [request[3], request[4]] : [request[4], request[0] === CALL ? request[5][0] : request[5]];
+      request[0] === CALL_ONCE ? [request[3], request[4]] : [request[4], request[0] === CALL ? request[5][0] : request[5]];
     const index = args.findIndex((argument) => !isCloneable(argument));
     // All can be cloned: then it is the port that will not send, as somebody has patched it.
     const why =
@@ -376,8 +376,8 @@ export class Calls {
     if (answer.ok) call.resolve(answer.value);
     else call.reject(answer.error);
     this.#pending.delete(id);
-    this.#keepAlive.letGo();
-    if (call.signal !== undefined) this.#signals.letGo(call.signal);
+    this.#keepAlive.unref();
+    if (call.signal !== undefined) this.#signals.remove(call.signal);
     if (call.timer !== undefined) clearTimeout(call.timer);
     if (call.slot !== NONE && this.#lending.serials[call.slot] === call.serial) this.underWay[call.slot]--;
   }
@@ -419,7 +419,7 @@ const drop = (): void => {};
 function withOwnBytes(request: CallRequest): CallRequest {
   const buffers: Uint8Array[] = [];
   const parts: unknown[] = [...request];
-  const at = request[0] === ERRAND ? 4 : 5;
+  const at = request[0] === CALL_ONCE ? 4 : 5;
   parts[at] = repack(parts[at], buffers);
   return [...parts, buffers] as unknown as CallRequest;
 }

@@ -141,7 +141,7 @@ const missing = new Proxy(Object.create(null), {
 Object.setPrototypeOf(prototype, missing);
 
 /** The class, as those see it to whom its objects are handed. */
-export const Handed = Leased as unknown as new <R extends Remote<unknown> | SyncRemote<unknown>>(
+export const RemoteHandle = Leased as unknown as new <R extends Remote<unknown> | SyncRemote<unknown>>(
   caller: Caller,
   slot: number,
   serial: number,

@@ -55,7 +55,7 @@ const B = 2;
 function bury(block: ControlBlock): number[] {
   const owner = new Lending(block, 0, { served() {}, called() {}, lookUp() {} });
   const borrowed = [A, B].flatMap((dead) => repair(owner, dead)).map(({ slot }) => slot);
-  for (const slot of borrowed) block.slots.shelve(slot);
+  for (const slot of borrowed) block.slots.toIdle(slot);
   owner.match();
   for (let slot = 0; slot < block.slots.count; slot++) {
     const word = block.slots.load(slot);
@@ -86,7 +86,7 @@ describe('slot', () => {
     const seen = { idle: 0, lease: 0, taken: 0 };
     const idle = () => {
       table.reserve(slot);
-      table.shelve(slot);
+      table.toIdle(slot);
       seen.idle = word();
     };
     const leased = () => {
@@ -95,14 +95,14 @@ describe('slot', () => {
     // A round before, so that every remembered word is a real one.
     idle();
     leased();
-    table.giveBack(slot, seen.lease, (seen.lease + slots.leaving(A)) | 0);
+    table.giveBack(slot, seen.lease, (seen.lease + slots.releaseDelta(A)) | 0);
     table.take(slot, word(), A);
     seen.taken = word();
     table.putBack(slot, A);
     const steps: Record<string, () => void> = {
       EMPTY: () => {
         table.check(slot);
-        table.vacate(slot);
+        table.toEmpty(slot);
       },
       CREATING: () => {
         steps.EMPTY();
@@ -119,7 +119,7 @@ describe('slot', () => {
       RETURNED: () => {
         leased();
         table.flag(slot);
-        table.handIn(slot, seen.lease);
+        table.toReturned(slot, seen.lease);
       },
       CHECKING: () => {
         table.check(slot);
@@ -134,31 +134,31 @@ describe('slot', () => {
   /** Each function with the arguments of a proper caller: B borrows and picks up, A is whoever had it before. True: it says that it did it. */
   const calls: Record<string, (on: Case) => boolean> = {
     borrow: ({ table, slot }) => table.borrow(slot, slots.leasedTo(B)) !== 0,
-    borrowAgain: ({ table, slot, seen }) => table.borrowAgain(slot, seen.idle, (seen.idle + slots.leasing(B)) | 0),
+    borrowAgain: ({ table, slot, seen }) => table.borrowAgain(slot, seen.idle, (seen.idle + slots.leaseDelta(B)) | 0),
     take: ({ table, slot, seen }) => table.take(slot, seen.idle, B),
     putBack: ({ table, slot }) => table.putBack(slot, A),
     pickUp: ({ table, slot }) => table.pickUp(slot, B) !== 0,
-    giveBack: ({ table, slot, seen }) => table.giveBack(slot, seen.lease, (seen.lease + slots.leaving(A)) | 0),
+    giveBack: ({ table, slot, seen }) => table.giveBack(slot, seen.lease, (seen.lease + slots.releaseDelta(A)) | 0),
     giveBackFlagged: ({ table, slot, seen }) => table.giveBackFlagged(slot, seen.lease),
-    handIn: ({ table, slot, seen }) => table.handIn(slot, seen.lease),
+    toReturned: ({ table, slot, seen }) => table.toReturned(slot, seen.lease),
     reserve: ({ table, slot }) => table.reserve(slot),
-    shelve: ({ table, slot }) => table.shelve(slot),
-    offer: ({ table, slot }) => table.offer(slot),
-    vacate: ({ table, slot }) => table.vacate(slot),
+    toIdle: ({ table, slot }) => table.toIdle(slot),
+    toTakenByOwner: ({ table, slot }) => table.toTakenByOwner(slot),
+    toEmpty: ({ table, slot }) => table.toEmpty(slot),
     check: ({ table, slot }) => table.check(slot),
-    accept: ({ table, slot }) => table.accept(slot),
+    acceptReturn: ({ table, slot }) => table.acceptReturn(slot),
     seize: ({ table, slot, seen }) => table.seize(slot, seen.lease),
-    repossess: ({ table, slot, seen }) => table.repossess(slot, seen.taken),
+    untake: ({ table, slot, seen }) => table.untake(slot, seen.taken),
   };
   /** What the others are made of. */
-  const PARTS = ['swap', 'grasp', 'letGo'];
-  const NEEDS_FLAG = ['giveBackFlagged', 'handIn'];
+  const PARTS = ['swap', 'ownerClaim', 'ownerRelease'];
+  const NEEDS_FLAG = ['giveBackFlagged', 'toReturned'];
   const REFUSES_FLAG = ['giveBack'];
 
   test('page and code have the same transitions', () => expect(pairs(rows)).toEqual(declared(slots.SLOT_TRANSITIONS)));
 
   test('page, code and this test have the same functions', () => {
-    const others = [...PARTS, 'has', 'at', 'load', 'flag', 'salvage', 'behalf', 'actFor'];
+    const others = [...PARTS, 'has', 'at', 'load', 'flag', 'reclaimDamaged', 'behalf', 'actFor'];
     const moving = methodsOf(slots.Slots).filter((name) => !others.includes(name));
     expect(functionsOf(rows)).toEqual(moving.sort());
     expect(Object.keys(calls).sort()).toEqual(moving.sort());
@@ -290,14 +290,14 @@ describe('cell', () => {
       'joinedAt',
 
       'loadLine',
-      'survey',
-      'standing',
-      'look',
+      'scanOldest',
+      'wordIfStillWaiting',
+      'scan',
       'trying',
       'isAmongFirst',
       'waiting',
       'isShorterThan',
-      'hasFewerPatient',
+      'hasFewerStaying',
     ];
     const ofLine = ['empty', 'reopen'];
     const moving = methodsOf(lines.Line).filter((name) => !looking.includes(name) && !ofLine.includes(name));
@@ -331,7 +331,7 @@ describe('cell', () => {
       const on = cellIn(from);
       const { slots: table } = on.block;
       table.reserve(1);
-      table.shelve(1);
+      table.toIdle(1);
       table.take(1, table.load(1), B);
       expect(calls[name](on)).toBe(true);
       expect(bury(on.block)).toEqual([]);
@@ -421,7 +421,7 @@ describe('bell', () => {
 
   const direct: Record<string, (on: ReturnType<typeof bellIn>) => void> = {
     listen: ({ bells }) => bells.listen(A, () => {}),
-    deafen: ({ bells }) => bells.deafen(A),
+    stopListening: ({ bells }) => bells.stopListening(A),
     reset: ({ bells }) => bells.reset(A),
     ring: ({ bells, words, at }) => {
       const before = Atomics.load(words, at);
@@ -532,15 +532,15 @@ describe('thread record', () => {
     ));
 
   const calls: Record<string, (threads: Threads) => void> = {
-    admit: (threads) => expect(threads.admit(77)).toBe(1),
+    admit: (threads) => expect(threads.attach(77)).toBe(1),
     occupy: (threads) => threads.occupy(1, 77),
-    dismiss: (threads) => threads.dismiss(1),
+    dismiss: (threads) => threads.detach(1),
   };
 
   test.each(rows)('$functions: $from -> $to', ({ from, to, functions }) => {
     for (const name of functions) {
       const { threads } = blockOf();
-      if (from === 'ATTACHED') threads.admit(77);
+      if (from === 'ATTACHED') threads.attach(77);
       expect(threads.isAttached(1)).toBe(from === 'ATTACHED');
       calls[name](threads);
       expect(threads.isAttached(1)).toBe(to === 'ATTACHED');
@@ -550,7 +550,7 @@ describe('thread record', () => {
 
   test('admits as many as there are records', () => {
     const { threads } = blockOf();
-    expect([1, 2, 3, 4].map((id) => threads.admit(id))).toEqual([1, 2, 3, lines.NONE]);
+    expect([1, 2, 3, 4].map((id) => threads.attach(id))).toEqual([1, 2, 3, lines.NONE]);
   });
 });
 

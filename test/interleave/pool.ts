@@ -86,7 +86,7 @@ const poolOf =
     }
     for (let slot = 0; slot < slots - empty; slot++) {
       block.slots.reserve(slot);
-      block.slots.shelve(slot);
+      block.slots.toIdle(slot);
       if (held[slot] === undefined) continue;
       block.slots.borrow(slot, code.slots.leasedTo(held[slot]));
     }

@@ -2,7 +2,7 @@
 import type { CircuitBreaker, CircuitBreakerStrategy } from 'cenote';
 import { expect, test } from 'vitest';
 import { consecutiveFailuresOn } from '../../dist/main/breaker/consecutive-failures.js';
-import { Guard } from '../../dist/main/breaker/controller.js';
+import { BreakerController } from '../../dist/main/breaker/controller.js';
 import { ControlBlock } from '../../dist/shared/words/control-block.js';
 import * as states from '../../dist/shared/words/state.js';
 
@@ -28,7 +28,7 @@ function setUp(strategy: CircuitBreakerStrategy) {
   };
   const ticking: { ms: number; body: () => void }[] = [];
   const failed: Error[] = [];
-  const guard = new Guard(
+  const guard = new BreakerController(
     breaker,
     state,
     1,

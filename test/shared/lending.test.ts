@@ -20,7 +20,7 @@ function twoThreads() {
   });
   for (let slot = 0; slot < 3; slot++) {
     block.slots.reserve(slot);
-    block.slots.shelve(slot);
+    block.slots.toIdle(slot);
   }
   const lendingOf = (me: number) => new Lending(block, me, { served() {}, called() {}, lookUp() {} });
   return { a: lendingOf(A), b: lendingOf(B) };

@@ -60,12 +60,12 @@ test('a timer is held while anything is pending, and not afterwards', () => {
   const keepAlive = new KeepAlive();
   const held = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
   const before = held();
-  keepAlive.hold();
-  keepAlive.hold();
+  keepAlive.ref();
+  keepAlive.ref();
   expect(held()).toBe(before + 1);
-  keepAlive.letGo();
+  keepAlive.unref();
   expect(held()).toBe(before + 1);
-  keepAlive.letGo();
+  keepAlive.unref();
   expect(held()).toBe(before);
   keepAlive.end();
 });

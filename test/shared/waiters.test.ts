@@ -10,10 +10,10 @@ import { rejection } from '../support/wait.ts';
 /** How often it holds and lets go. */
 class Counted extends KeepAlive {
   pending = 0;
-  override hold(): void {
+  override ref(): void {
     this.pending++;
   }
-  override letGo(): void {
+  override unref(): void {
     this.pending--;
   }
 }

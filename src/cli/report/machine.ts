@@ -29,4 +29,4 @@ export function sayMachine({ cpu, cores, platform, node, v8, load }: Machine): s
   return `${cpu}, ${cores} ${cores === 1 ? 'core' : 'cores'}, ${platform}, node ${node} (V8 ${v8})${before}`;
 }
 
-export const VERSION: string = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
+export const VERSION: string = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')).version;

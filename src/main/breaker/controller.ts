@@ -23,7 +23,7 @@ export interface GuardEvents {
   failed(error: Error): void;
 }
 
-export class Guard {
+export class BreakerController {
   readonly #breaker: CircuitBreaker;
   readonly #state: PoolState;
   readonly #limit: number;

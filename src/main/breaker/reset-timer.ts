@@ -3,7 +3,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import { checkDuration } from '../../shared/options/acquire-options.ts';
 
-export class Pause {
+export class ResetTimer {
   readonly #clock: Clock;
   readonly #length: number;
   /** Undefined: not by us. Then the time runs from the first time we are asked. */
@@ -15,12 +15,12 @@ export class Pause {
     this.#length = resetTimeout;
   }
 
-  begin(): void {
+  start(): void {
     this.#since = this.#clock();
   }
 
   /** True once; then the next one begins. */
-  isOver(): boolean {
+  takeIfElapsed(): boolean {
     this.#since ??= this.#clock();
     if (this.#clock() - this.#since < this.#length) return false;
     this.#since = undefined;

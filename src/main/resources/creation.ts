@@ -4,13 +4,13 @@ import { AbortController, clearTimeout, setTimeout } from '../../shared/node.ts'
 import type { Settings } from '../options.ts';
 import { isThenable } from './hooks.ts';
 
-export interface Outcome<T> {
+export interface CreationOutcome<T> {
   arrived(slot: number, resource: T): void;
   /** With what the factory threw, which need not be an Error. */
   failed(slot: number, thrown: unknown): void;
 }
 
-export class Making<T> {
+export class PendingCreations<T> {
   readonly #settings: Settings<T>;
   /** A call that had been given up has settled, with this, or without a resource. */
   readonly #late: (resource: T | undefined) => void;
@@ -35,7 +35,7 @@ export class Making<T> {
   }
 
   /** Calls the factory for a slot that is CREATING. The outcome comes exactly once, at once if the factory is synchronous. */
-  start(slot: number, outcome: Outcome<T>): void {
+  start(slot: number, outcome: CreationOutcome<T>): void {
     // Only where the word was damaged meanwhile: what is under way will do.
     if (this.#underWay.has(slot)) return;
     const { factory, createTimeout, name } = this.#settings;
@@ -83,7 +83,7 @@ export class Making<T> {
   }
 
   /** Waits for nobody: everything under way has failed now, and what arrives later is late. */
-  giveUpAll(error: Error): void {
+  abandonAll(error: Error): void {
     for (const giveUp of [...this.#underWay.values()]) giveUp(error);
   }
 }

@@ -3,12 +3,12 @@ import { asError } from '../../shared/errors.ts';
 import { clearTimeout, setTimeout } from '../../shared/node.ts';
 
 /** Undefined: it passed. `silent`: the hook just said no, which is nothing to report. */
-export type Verdict = { readonly error: Error; readonly silent: boolean } | undefined;
+export type HookOutcome = { readonly error: Error; readonly silent: boolean } | undefined;
 
 type Hook<T> = (resource: T) => boolean | void | PromiseLike<boolean | void>;
 
 /** Only an explicit `false`, a throw, or taking longer than `limit` ms (0: none) condemns. Synchronous if the hook is. */
-export function ask<T>(what: string, hook: Hook<T> | undefined, resource: T, limit: number): Verdict | Promise<Verdict> {
+export function runHook<T>(what: string, hook: Hook<T> | undefined, resource: T, limit: number): HookOutcome | Promise<HookOutcome> {
   if (hook === undefined) return undefined;
   try {
     const said = hook(resource);
@@ -18,11 +18,11 @@ export function ask<T>(what: string, hook: Hook<T> | undefined, resource: T, lim
   }
 }
 
-function judge(what: string, said: unknown): Verdict {
+function judge(what: string, said: unknown): HookOutcome {
   return said === false ? { error: new Error(`${what} said no`), silent: true } : undefined;
 }
 
-function inTime(what: string, said: PromiseLike<unknown>, limit: number): Promise<Verdict> {
+function inTime(what: string, said: PromiseLike<unknown>, limit: number): Promise<HookOutcome> {
   return new Promise((resolve) => {
     const timer =
       limit === 0
@@ -50,7 +50,7 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /** Goes on at once where there is nothing to wait for, so that a pool with synchronous hooks behaves synchronously. */
-export function whenKnown<V>(value: V | Promise<V>, then: (value: V) => void): void {
+export function thenMaybeSync<V>(value: V | Promise<V>, then: (value: V) => void): void {
   if (value instanceof Promise) void value.then(then);
   else then(value);
 }

@@ -26,7 +26,7 @@ export interface Upkeep {
   leaking(slot: number, lease: number, thread: number, heldFor: number): void;
 }
 
-export class Timetable {
+export class Maintenance {
   readonly #block: ControlBlock;
   readonly #upkeep: Upkeep;
   readonly #timers: NodeJS.Timeout[] = [];

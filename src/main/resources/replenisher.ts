@@ -6,7 +6,7 @@
  */
 
 import { asError } from '../../shared/errors.ts';
-import { TALLY_FACTORY_FAILURES } from '../../shared/layout.ts';
+import { COUNTER_FACTORY_FAILURES } from '../../shared/layout.ts';
 import type { Lending } from '../../shared/lending/lending.ts';
 import { clearTimeout, setTimeout } from '../../shared/node.ts';
 import type { ControlBlock } from '../../shared/words/control-block.ts';
@@ -14,10 +14,10 @@ import { cellThread, REASON_FACTORY, REASON_NOTHING, type Waiting } from '../../
 import { EMPTY, IDLE, slotState } from '../../shared/words/slot.ts';
 import { ACTIVE, breakerOf, guardsHandOuts, INACTIVE, isClosed, isDraining, isEvicting } from '../../shared/words/state.ts';
 import { OWNER } from '../../shared/words/threads.ts';
-import type { Guard } from '../breaker/controller.ts';
+import type { BreakerController } from '../breaker/controller.ts';
 import type { Settings } from '../options.ts';
-import { ask, whenKnown } from './hooks.ts';
-import type { Stock } from './store.ts';
+import { runHook, thenMaybeSync } from './hooks.ts';
+import type { ResourceStore } from './store.ts';
 
 /** Pause before a failed refill to `min` is tried again, in ms: doubled each time, halved at random. */
 const FIRST_BACKOFF = 100;
@@ -37,8 +37,8 @@ export class Demand<T> {
   readonly #settings: Settings<T>;
   readonly #lending: Lending;
   readonly #block: ControlBlock;
-  readonly #stock: Stock<T>;
-  readonly #guard: Guard;
+  readonly #stock: ResourceStore<T>;
+  readonly #guard: BreakerController;
   readonly #tell: DemandEvents;
   /** Slots whose beforeAcquire is running. */
   readonly #preparing = new Set<number>();
@@ -46,7 +46,7 @@ export class Demand<T> {
   #refillsFailed = 0;
   #nextLook: NodeJS.Timeout | undefined;
 
-  constructor(settings: Settings<T>, lending: Lending, stock: Stock<T>, guard: Guard, tell: DemandEvents) {
+  constructor(settings: Settings<T>, lending: Lending, stock: ResourceStore<T>, guard: BreakerController, tell: DemandEvents) {
     this.#settings = settings;
     this.#lending = lending;
     this.#block = lending.block;
@@ -92,12 +92,12 @@ export class Demand<T> {
       if (!this.#wantsMore()) return;
       if (!slots.check(slot)) continue;
       this.#preparing.add(slot);
-      const verdict = ask('beforeAcquire', this.#settings.beforeAcquire, this.#stock.resources.get(slot), this.#settings.checkTimeout);
-      whenKnown(verdict, (known) => {
+      const verdict = runHook('beforeAcquire', this.#settings.beforeAcquire, this.#stock.resources.get(slot), this.#settings.checkTimeout);
+      thenMaybeSync(verdict, (known) => {
         this.#preparing.delete(slot);
         if (known !== undefined && !known.silent) this.#tell.failed(known.error);
         if (known === undefined) this.#offer(slot);
-        else this.#stock.unmake(slot, 'rejected-on-acquire');
+        else this.#stock.destroy(slot, 'rejected-on-acquire');
         this.#tell.changed();
       });
     }
@@ -106,9 +106,9 @@ export class Demand<T> {
   /** A slot that we have in hand goes to whoever is first, or becomes idle. */
   #offer(slot: number): void {
     const { slots, state } = this.#block;
-    if (this.#stock.doom(slot) !== undefined) this.#stock.keep(slot);
-    else if (breakerOf(state.load()) === INACTIVE || this.#guard.allowance(0) <= 0) slots.shelve(slot);
-    else if (slots.offer(slot) && this.#lending.grant(slot)) this.#guard.handedOut(slot);
+    if (this.#stock.reasonToDestroy(slot) !== undefined) this.#stock.toIdle(slot);
+    else if (breakerOf(state.load()) === INACTIVE || this.#guard.allowance(0) <= 0) slots.toIdle(slot);
+    else if (slots.toTakenByOwner(slot) && this.#lending.grant(slot)) this.#guard.handedOut(slot);
   }
 
   /** As many at once as there are waiters that nothing under way will serve, and as `maxCreating` allows. */
@@ -135,7 +135,7 @@ export class Demand<T> {
    */
   #refuse(tries: readonly Waiting[]): void {
     if (tries.length === 0) return;
-    if (this.#block.census.isHandingOn()) return this.#lookAgain();
+    if (this.#block.snapshot.isGrantInFlight()) return this.#lookAgain();
     const { line } = this.#block;
     const underWay = this.#underWay();
     for (const { cell, word } of tries)
@@ -155,7 +155,7 @@ export class Demand<T> {
   refill(): void {
     const { slots, state } = this.#block;
     if (this.#refillTimer !== undefined || isDraining(state.load())) return;
-    let missing = this.#settings.min - this.#block.census.count().count;
+    let missing = this.#settings.min - this.#block.snapshot.count().count;
     for (let slot = 0; slot < slots.count && missing > 0 && !this.#stock.isMakingEnough; slot++) {
       if (breakerOf(state.load()) !== ACTIVE || isClosed(state.load()) || this.#refillTimer !== undefined) return;
       if (slotState(slots.load(slot)) !== EMPTY || !slots.reserve(slot)) continue;
@@ -165,7 +165,7 @@ export class Demand<T> {
   }
 
   #make(slot: number): void {
-    this.#stock.make(slot, { arrived: () => this.arrived(slot), failed: (_, thrown) => this.#factoryFailed(slot, thrown) });
+    this.#stock.create(slot, { arrived: () => this.arrived(slot), failed: (_, thrown) => this.#factoryFailed(slot, thrown) });
   }
 
   /** A resource has been made, and its slot is in hand. */
@@ -176,12 +176,12 @@ export class Demand<T> {
   }
 
   #factoryFailed(slot: number, thrown: unknown): void {
-    this.#block.slots.vacate(slot);
+    this.#block.slots.toEmpty(slot);
     const isTold = this.#failFirst(thrown);
     const state = this.#block.state.load();
     // At the end, that is what everything under way comes to.
     if (!isTold && (isClosed(state) || isDraining(state))) return this.#tell.changed();
-    this.#block.tallies.add(OWNER, TALLY_FACTORY_FAILURES);
+    this.#block.counters.add(OWNER, COUNTER_FACTORY_FAILURES);
     const error = asError(thrown);
     if (!isTold) {
       this.#tell.failed(error);

@@ -1,6 +1,6 @@
 /** What is in the slots, and how it gets in and out: factory, destructor, lifetime. Moves slots between EMPTY and "in hand", and from there to IDLE. */
 
-import { TALLY_CREATED, TALLY_DESTROYED } from '../../shared/layout.ts';
+import { COUNTER_CREATED, COUNTER_DESTROYED } from '../../shared/layout.ts';
 import type { KeepAlive } from '../../shared/waiting/keep-alive.ts';
 import type { ControlBlock } from '../../shared/words/control-block.ts';
 import { EMPTY, FOUND_IDLE, IDLE, slotState } from '../../shared/words/slot.ts';
@@ -9,8 +9,8 @@ import { OWNER } from '../../shared/words/threads.ts';
 import type { Events } from '../events.ts';
 import type { Settings } from '../options.ts';
 import type { DestroyReason } from '../types.ts';
-import { Making, type Outcome } from './creation.ts';
-import { ask, isThenable, whenKnown } from './hooks.ts';
+import { type CreationOutcome, PendingCreations } from './creation.ts';
+import { isThenable, runHook, thenMaybeSync } from './hooks.ts';
 import { Resources } from './resources.ts';
 
 /** Resources live up to this share shorter than maxLifetime, so that they do not all go at once. */
@@ -23,14 +23,14 @@ export interface StockEvents<T> {
   changed(): void;
 }
 
-export class Stock<T> {
+export class ResourceStore<T> {
   readonly resources: Resources<T>;
   readonly #settings: Settings<T>;
   readonly #block: ControlBlock;
   readonly #keepAlive: KeepAlive;
   readonly #events: Events<T>;
   readonly #tell: StockEvents<T>;
-  readonly #making: Making<T>;
+  readonly #making: PendingCreations<T>;
   /** Known to be broken, by slot. */
   readonly #condemned = new Set<number>();
 
@@ -41,7 +41,7 @@ export class Stock<T> {
     this.#keepAlive = keepAlive;
     this.#events = events;
     this.#tell = tell;
-    this.#making = new Making(settings, (resource) => {
+    this.#making = new PendingCreations(settings, (resource) => {
       if (resource !== undefined) void this.#destruct(resource);
       // It may have been the one too many.
       this.#tell.changed();
@@ -61,23 +61,23 @@ export class Stock<T> {
   }
 
   /** Makes a resource for a slot that is CREATING. It is in hand when `arrived` is called. */
-  make(slot: number, outcome: Pick<Outcome<T>, 'failed'> & { arrived(slot: number): void }): void {
+  create(slot: number, outcome: Pick<CreationOutcome<T>, 'failed'> & { arrived(slot: number): void }): void {
     this.#making.start(slot, {
       arrived: (_, resource) => {
         // Only where the word was damaged: the place is taken.
         if (this.resources.has(slot)) {
           void this.#destruct(resource);
-          this.#block.slots.vacate(slot);
+          this.#block.slots.toEmpty(slot);
           return this.#tell.changed();
         }
         const problem = this.#tell.share(slot, this.#block.renew(slot), resource);
         if (problem !== undefined) {
           // It exists until the destructor is through: its place is not free before.
-          return whenKnown(this.#destruct(resource), () => outcome.failed(slot, problem));
+          return thenMaybeSync(this.#destruct(resource), () => outcome.failed(slot, problem));
         }
         this.resources.put(slot, resource);
         this.#retireInTime(slot);
-        this.#block.tallies.add(OWNER, TALLY_CREATED);
+        this.#block.counters.add(OWNER, COUNTER_CREATED);
         this.#events.emit('create', resource);
         outcome.arrived(slot);
       },
@@ -86,21 +86,21 @@ export class Stock<T> {
   }
 
   /** Everything being made has failed now, with this error; what arrives later is destroyed. */
-  giveUpMaking(error: Error): void {
-    this.#making.giveUpAll(error);
+  abandonCreations(error: Error): void {
+    this.#making.abandonAll(error);
   }
 
   // ── staying
 
   /** In hand -> IDLE, unless its time has come meanwhile. The caller takes a turn. */
-  keep(slot: number): void {
-    const reason = this.doom(slot);
-    if (reason === undefined) this.#block.slots.shelve(slot);
-    else this.unmake(slot, reason);
+  toIdle(slot: number): void {
+    const reason = this.reasonToDestroy(slot);
+    if (reason === undefined) this.#block.slots.toIdle(slot);
+    else this.destroy(slot, reason);
   }
 
   /** Why a slot in hand must not be had by anybody any more, if so. */
-  doom(slot: number): DestroyReason | undefined {
+  reasonToDestroy(slot: number): DestroyReason | undefined {
     if (isClosed(this.#block.state.load())) return 'closed';
     return this.#block.isRetired(slot) ? 'max-lifetime' : undefined;
   }
@@ -111,14 +111,14 @@ export class Stock<T> {
   }
 
   /** It is broken, wherever it is. False: that was known. */
-  condemn(slot: number): boolean {
+  evict(slot: number): boolean {
     if (this.#condemned.has(slot)) return false;
     this.#condemned.add(slot);
     this.#retire(slot);
     return true;
   }
 
-  isCondemned(slot: number): boolean {
+  isEvicted(slot: number): boolean {
     return this.#condemned.has(slot);
   }
 
@@ -127,7 +127,7 @@ export class Stock<T> {
     const { slots } = this.#block;
     this.#block.setRetired(slot, true);
     for (;;) {
-      if (slots.check(slot)) return this.keep(slot);
+      if (slots.check(slot)) return this.toIdle(slot);
       if (slots.flag(slot) !== FOUND_IDLE) return;
     }
   }
@@ -138,29 +138,30 @@ export class Stock<T> {
    * A slot whose word cannot be true, because something else has written into the block: it ends, and may begin anew. Its resource, if there is one, is
    * destroyed, as nobody can say who has it. False: nothing is wrong, as far as that can be seen.
    */
-  mend(slot: number): boolean {
+  repairDamaged(slot: number): boolean {
     const { slots } = this.#block;
     const state = slotState(slots.load(slot));
     const has = this.resources.has(slot);
-    const taken = (state === EMPTY && has && slots.reserve(slot)) || (state === IDLE && !has && slots.check(slot)) || slots.salvage(slot);
-    if (taken) this.unmake(slot, 'unhealthy');
+    const taken =
+      (state === EMPTY && has && slots.reserve(slot)) || (state === IDLE && !has && slots.check(slot)) || slots.reclaimDamaged(slot);
+    if (taken) this.destroy(slot, 'unhealthy');
     return taken;
   }
 
   // ── out
 
   /** In hand -> EMPTY, by way of the destructor. What is condemned goes for that reason, whatever brings it here. */
-  unmake(slot: number, cause: DestroyReason): void {
+  destroy(slot: number, cause: DestroyReason): void {
     if (!this.resources.has(slot)) {
       // Only where the word was damaged: see `mend`.
-      this.#block.slots.vacate(slot);
+      this.#block.slots.toEmpty(slot);
       return this.#tell.changed();
     }
     const resource = this.resources.delete(slot);
     const reason = this.#condemned.delete(slot) ? 'unhealthy' : cause;
-    whenKnown(this.#destruct(resource), () => {
-      this.#block.slots.vacate(slot);
-      this.#block.tallies.add(OWNER, TALLY_DESTROYED);
+    thenMaybeSync(this.#destruct(resource), () => {
+      this.#block.slots.toEmpty(slot);
+      this.#block.counters.add(OWNER, COUNTER_DESTROYED);
       this.#events.emit('destroy', resource, reason);
       this.#tell.changed();
     });
@@ -175,7 +176,7 @@ export class Stock<T> {
       const done: unknown = destructor(doomed);
       return isThenable(done) ? done.then(() => undefined) : undefined;
     };
-    const verdict = ask('destructor', silenced, resource, checkTimeout);
+    const verdict = runHook('destructor', silenced, resource, checkTimeout);
     if (verdict instanceof Promise)
       return this.#keepAlive.during(verdict).then((known) => {
         if (known !== undefined) this.#events.emit('error', known.error);

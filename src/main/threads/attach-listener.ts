@@ -7,7 +7,7 @@ import { types } from 'node:util';
 import { MessagePort } from 'node:worker_threads';
 import { PoolClosedError, type PoolError, show, toWire } from '../../shared/errors.ts';
 import { process } from '../../shared/node.ts';
-import { KNOCK, type Knock, REFUSED } from '../../shared/wire/protocol.ts';
+import { ATTACH, type AttachRequest, REJECTED } from '../../shared/wire/protocol.ts';
 import { ControlBlock } from '../../shared/words/control-block.ts';
 import { isClosed } from '../../shared/words/state.ts';
 
@@ -27,35 +27,35 @@ export function newPoolId(): number {
   }
 }
 
-export function openDoor(poolId: number, door: Door): void {
+export function addAttachListener(poolId: number, door: Door): void {
   // Ahead of the program's own listeners: one that throws keeps a message from those behind it.
   if (!owner.listeners('workerMessage').includes(heard)) owner.prependListener('workerMessage', heard);
   doors.set(poolId, door);
 }
 
-export function closeDoor(poolId: number): void {
+export function removeAttachListener(poolId: number): void {
   doors.delete(poolId);
 }
 
 /** `source` is Node's number of the sender, which a message cannot forge. */
 function heard(message: unknown, source: number): void {
-  if (!isKnock(message)) return;
+  if (!isAttachRequest(message)) return;
   const door = doors.get(message.poolId);
   const refusal = door === undefined ? refusalOf(message) : door(source, message.port);
   if (refusal === undefined) return;
-  message.port.postMessage([[REFUSED, toWire(refusal)]]);
+  message.port.postMessage([[REJECTED, toWire(refusal)]]);
   message.port.close();
 }
 
 /** A pool that has ended is closed, and its block says so, whoever's it was. No need to remember it. Undefined: it may be another copy's of this module. */
-function refusalOf({ name, buffer }: Knock): PoolError | undefined {
+function refusalOf({ name, buffer }: AttachRequest): PoolError | undefined {
   const block = types.isSharedArrayBuffer(buffer) ? ControlBlock.open(buffer) : undefined;
   const isEnded = block instanceof ControlBlock && isClosed(block.state.load());
   return isEnded ? new PoolClosedError(`pool ${show(name)} is closed`, name) : undefined;
 }
 
-function isKnock(message: unknown): message is Knock {
+function isAttachRequest(message: unknown): message is AttachRequest {
   if (typeof message !== 'object' || message === null) return false;
-  const { type, port } = message as Partial<Knock>;
-  return type === KNOCK && port instanceof MessagePort;
+  const { type, port } = message as Partial<AttachRequest>;
+  return type === ATTACH && port instanceof MessagePort;
 }

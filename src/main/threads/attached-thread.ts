@@ -16,7 +16,7 @@ interface UnderWay {
   readonly whenSettled: (() => void)[];
 }
 
-export class Member {
+export class AttachedThread {
   readonly thread: number;
   readonly threadId: number;
   readonly #pool: string;

@@ -1,7 +1,7 @@
 /** The attached threads: who comes, what they ask, and what is done when they go. */
 import type { MessagePort } from 'node:worker_threads';
 import { asError, fromWire, PoolClosedError, PoolError, RemoteCallError, show, toWire } from '../../shared/errors.ts';
-import { TALLY_RECLAIMED } from '../../shared/layout.ts';
+import { COUNTER_RECLAIMED } from '../../shared/layout.ts';
 import type { Lending } from '../../shared/lending/lending.ts';
 import { repair } from '../../shared/lending/repair.ts';
 import { structuredClone } from '../../shared/node.ts';
@@ -9,21 +9,21 @@ import type { AcquireOptions } from '../../shared/types.ts';
 import { asBuffers, DEEP, survey, withOwnBytes } from '../../shared/wire/parcel.ts';
 import {
   ALONE,
+  ATTACHED,
   type Buffers,
   CALL,
+  CALL_ONCE,
   CALL_SYNC,
+  CANCEL,
   DESTROY,
-  ERRAND,
+  DETACH,
+  DETACHED,
   FAILURE,
-  FAREWELL,
-  LEAVE,
   RELEASE,
   type Request,
   SHARED,
   SPARED,
   TRACE,
-  WELCOME,
-  WITHDRAW,
 } from '../../shared/wire/protocol.ts';
 import { NONE } from '../../shared/words/line.ts';
 import { LEASED, leaseOf, slotState, slotThread } from '../../shared/words/slot.ts';
@@ -31,9 +31,9 @@ import { isClosed } from '../../shared/words/state.ts';
 import { OWNER } from '../../shared/words/threads.ts';
 import type { Settings } from '../options.ts';
 import type { Resources } from '../resources/resources.ts';
-import { Member } from './attached-thread.ts';
+import { AttachedThread } from './attached-thread.ts';
 import { findMethod, isCall, NO_CALL } from './methods.ts';
-import { Errands } from './one-shot-calls.ts';
+import { OneShotCalls } from './one-shot-calls.ts';
 
 /** How long a call may still run before its resource is destroyed under it, in ms: one given up as broken, or whose borrower has gone. */
 const PATIENCE = 1000;
@@ -56,13 +56,13 @@ export interface MemberEvents {
   lost(slot: number): void;
 }
 
-export class Members<T> {
+export class AttachedThreads<T> {
   readonly #settings: Settings<T>;
   readonly #lending: Lending;
   readonly #resources: Resources<T>;
   readonly #events: MemberEvents;
-  readonly #errands: Errands;
-  readonly #members = new Map<number, Member>();
+  readonly #errands: OneShotCalls;
+  readonly #members = new Map<number, AttachedThread>();
   readonly #shared = new Map<number, { generation: number; value: unknown; buffers: Buffers }>();
 
   constructor(settings: Settings<T>, lending: Lending, resources: Resources<T>, events: MemberEvents) {
@@ -70,7 +70,7 @@ export class Members<T> {
     this.#lending = lending;
     this.#resources = resources;
     this.#events = events;
-    this.#errands = new Errands(settings.name, lending, {
+    this.#errands = new OneShotCalls(settings.name, lending, {
       borrow: (options, run, thread) => events.borrow(options, run, thread),
       find: (slot, method) => this.#methodOf(slot, method),
       giveBack: (slot) => events.back(slot),
@@ -86,25 +86,25 @@ export class Members<T> {
   // ── coming
 
   /** Somebody knocks, with our end of a channel. Gives why it may not come in, if so. */
-  admit(threadId: number, port: MessagePort): PoolError | undefined {
+  attach(threadId: number, port: MessagePort): PoolError | undefined {
     const { name, maxThreads, expose } = this.#settings;
     const { block } = this.#lending;
     if (isClosed(block.state.load())) return new PoolClosedError(`pool ${show(name)} is closed`, name);
     let copies = 0;
     for (const member of this.#members.values()) if (member.threadId === threadId) copies++;
     if (copies >= MOST_COPIES) return new PoolError(`pool ${show(name)}: thread ${threadId} is attached ${copies} times already`, name);
-    const thread = block.threads.admit(threadId, (thread) => this.#members.has(thread));
+    const thread = block.threads.attach(threadId, (thread) => this.#members.has(thread));
     if (thread === NONE)
       return new PoolError(`pool ${show(name)}: ${maxThreads} threads are attached already, which is maxThreads: raise it`, name);
     block.bells.reset(thread);
-    const member = new Member(name, thread, threadId, port, block.bells);
+    const member = new AttachedThread(name, thread, threadId, port, block.bells);
     this.#members.set(thread, member);
     port.on('message', (requests: unknown) => this.#receive(member, requests));
     port.on('messageerror', () => member.unreadable());
-    port.on('close', () => this.#gone(member));
+    port.on('close', () => this.#onPortClosed(member));
     port.unref();
     port.postMessage([
-      [WELCOME, thread, expose && [...expose]],
+      [ATTACHED, thread, expose && [...expose]],
       ...[...this.#shared].map(([slot, { generation, value, buffers }]) => [SHARED, slot, generation, value, buffers] as const),
     ]);
     this.#events.attached(threadId, thread);
@@ -117,7 +117,7 @@ export class Members<T> {
    * Whatever a thread may send, it can only harm what it has borrowed itself. What does not fit the lease it names is refused or ignored; what is no request
    * ends its message, or a list with a billion holes would keep us busy; and once the thread has left, its number may be another's.
    */
-  #receive(member: Member, requests: unknown): void {
+  #receive(member: AttachedThread, requests: unknown): void {
     member.expect(undefined);
     if (!Array.isArray(requests)) return;
     for (const request of requests as Request[]) {
@@ -126,7 +126,7 @@ export class Members<T> {
     }
   }
 
-  #answer(member: Member, request: Request): void {
+  #answer(member: AttachedThread, request: Request): void {
     switch (request[0]) {
       case CALL: {
         const [, first, slot, lease, name, calls, buffers] = request;
@@ -159,16 +159,16 @@ export class Members<T> {
         const [, question, stack] = request;
         return member.told(question, typeof stack === 'string' ? stack : undefined);
       }
-      case LEAVE:
-        return this.#leave(member);
-      case ERRAND: {
+      case DETACH:
+        return this.#detach(member);
+      case CALL_ONCE: {
         const [, id, claim, method, args, buffers] = request;
         asBuffers(buffers);
-        if (isId(id)) this.#errands.send(member, id, claim, method, args);
+        if (isId(id)) this.#errands.start(member, id, claim, method, args);
         return;
       }
-      case WITHDRAW:
-        return this.#errands.withdraw(member, request[1]);
+      case CANCEL:
+        return this.#errands.cancel(member, request[1]);
       case ALONE: {
         const [, id, name] = request;
         if (isId(id) && typeof name === 'string') member.expect({ id, name });
@@ -177,7 +177,7 @@ export class Members<T> {
     }
   }
 
-  #holds(member: Member, slot: unknown, lease: unknown): boolean {
+  #holds(member: AttachedThread, slot: unknown, lease: unknown): boolean {
     const { slots } = this.#lending.block;
     if (!Number.isInteger(slot) || (slot as number) < 0 || (slot as number) >= slots.count) return false;
     const word = slots.load(slot as number);
@@ -185,7 +185,7 @@ export class Members<T> {
   }
 
   /** False: that is no call, and what follows it need not be looked at. */
-  #call(member: Member, id: number, slot: number, lease: number, name: string, args: readonly unknown[], isSync: boolean): boolean {
+  #call(member: AttachedThread, id: number, slot: number, lease: number, name: string, args: readonly unknown[], isSync: boolean): boolean {
     const pool = this.#settings.name;
     const refuse = (why: string): void =>
       member.answer([FAILURE, id, toWire(new RemoteCallError(`pool ${show(pool)}: ${why}`, pool))], isSync, show(name));
@@ -252,9 +252,9 @@ export class Members<T> {
   // ── going
 
   /** It has given everything back, as far as it can: what still has calls under way comes back with them. */
-  #leave(member: Member): void {
+  #detach(member: AttachedThread): void {
     const { slots } = this.#lending.block;
-    const open = this.#errands.withdrawAll(member);
+    const open = this.#errands.cancelAll(member);
     for (let slot = 0; slot < slots.count; slot++) {
       const word = slots.load(slot);
       if (slotState(word) === LEASED && slotThread(word) === member.thread) open.push({ slot, lease: leaseOf(word) });
@@ -262,8 +262,8 @@ export class Members<T> {
     let left = open.length;
     const done = (): void => {
       if (left > 0 || this.#members.get(member.thread) !== member) return;
-      member.send([FAREWELL]);
-      this.#gone(member);
+      member.send([DETACHED]);
+      this.#onPortClosed(member);
     };
     for (const { slot, lease } of open)
       member.whenSettled(slot, lease, () => {
@@ -274,15 +274,15 @@ export class Members<T> {
   }
 
   /** No script of that thread runs any more, or it has said so: takes back what it left behind. */
-  #gone(member: Member): void {
+  #onPortClosed(member: AttachedThread): void {
     if (this.#members.get(member.thread) !== member) return;
     this.#members.delete(member.thread);
     const { block } = this.#lending;
     this.#errands.abandon(member, PATIENCE);
     const borrowed = repair(this.#lending, member.thread);
-    block.tallies.add(OWNER, TALLY_RECLAIMED, borrowed.length);
-    block.tallies.fold(member.thread);
-    block.threads.dismiss(member.thread);
+    block.counters.add(OWNER, COUNTER_RECLAIMED, borrowed.length);
+    block.counters.fold(member.thread);
+    block.threads.detach(member.thread);
     member.end();
     const release = this.#settings.orphans === 'release';
     for (const { slot, lease } of borrowed)
@@ -291,9 +291,9 @@ export class Members<T> {
   }
 
   /** The pool has ended. */
-  dismissAll(): void {
+  detachAll(): void {
     for (const member of this.#members.values()) {
-      member.send([FAREWELL]);
+      member.send([DETACHED]);
       member.end();
     }
     this.#members.clear();

@@ -11,7 +11,7 @@ import type { AcquireOptions } from '../../shared/types.ts';
 import { FAILURE } from '../../shared/wire/protocol.ts';
 import { Claim } from '../../shared/words/claim.ts';
 import { NONE } from '../../shared/words/line.ts';
-import type { Member } from './attached-thread.ts';
+import type { AttachedThread } from './attached-thread.ts';
 import { isCall, NO_CALL } from './methods.ts';
 
 /** Why an errand left the line: its caller has withdrawn it. */
@@ -41,15 +41,15 @@ interface Errand {
 
 /** What a slot is out on. */
 export interface Running {
-  readonly member: Member;
+  readonly member: AttachedThread;
   readonly id: number;
 }
 
-export class Errands {
+export class OneShotCalls {
   readonly #pool: string;
   readonly #lending: Lending;
   readonly #desk: ErrandDesk;
-  readonly #errands = new Map<Member, Map<number, Errand>>();
+  readonly #errands = new Map<AttachedThread, Map<number, Errand>>();
   /** By slot, what is out on an errand, and for whom: nobody else on the owner's thread has it to give back. Not read from the shared word, which may be damaged. */
   readonly #running: (Running | undefined)[];
 
@@ -67,7 +67,7 @@ export class Errands {
 
   // ── on the way
 
-  send(member: Member, id: number, claimed: unknown, method: string, args: readonly unknown[]): void {
+  start(member: AttachedThread, id: number, claimed: unknown, method: string, args: readonly unknown[]): void {
     // A number that is in use is not answered: it would be for the errand that has it. That one must stay in our books, or nobody would end it.
     if (this.#errands.get(member)?.has(id)) return;
     if (!isCall(method, args)) {
@@ -83,16 +83,16 @@ export class Errands {
     const run = (granted: number): void => this.#run(member, errand, granted, method, args);
     // Its caller keeps the limits.
     this.#desk.borrow({ timeout: 0, signal: errand.waiting!.signal }, run, member.thread).catch((error: unknown) => {
-      this.#over(member, errand);
+      this.#remove(member, errand);
       if (error !== ASKED_FOR) member.answer([FAILURE, id, toWire(error)], false, `${method}()`);
     });
   }
 
-  #run(member: Member, errand: Errand, slot: number, method: string, args: readonly unknown[]): void {
+  #run(member: AttachedThread, errand: Errand, slot: number, method: string, args: readonly unknown[]): void {
     // Granted in the very moment in which its thread went, or its caller withdrew it.
     const hasGone = errand.waiting?.signal.aborted && !this.#errands.has(member);
     if (hasGone || errand.claim?.begin() === false) {
-      this.#over(member, errand);
+      this.#remove(member, errand);
       return this.#desk.giveBack(slot);
     }
     errand.slot = slot;
@@ -104,17 +104,17 @@ export class Errands {
   }
 
   /** False: it had ended before. */
-  #end(member: Member, errand: Errand, end = this.#desk.giveBack): void {
+  #end(member: AttachedThread, errand: Errand, end = this.#desk.giveBack): void {
     if (errand.slot === NONE) return;
     const { slot } = errand;
     errand.slot = NONE;
     this.#running[slot] = undefined;
     this.#lending.block.slots.actFor(slot, 0);
-    this.#over(member, errand);
+    this.#remove(member, errand);
     end(slot);
   }
 
-  #of(member: Member): Map<number, Errand> {
+  #of(member: AttachedThread): Map<number, Errand> {
     let errands = this.#errands.get(member);
     if (errands === undefined) {
       errands = new Map();
@@ -123,7 +123,7 @@ export class Errands {
     return errands;
   }
 
-  #over(member: Member, errand: Errand): void {
+  #remove(member: AttachedThread, errand: Errand): void {
     const errands = this.#errands.get(member);
     if (errands?.get(errand.id) === errand) errands.delete(errand.id);
   }
@@ -131,12 +131,12 @@ export class Errands {
   // ── going
 
   /** Out of the line, if it is still there. */
-  withdraw(member: Member, id: number): void {
+  cancel(member: AttachedThread, id: number): void {
     this.#errands.get(member)?.get(id)?.waiting?.abort(ASKED_FOR);
   }
 
   /** All that wait: the thread leaves. Gives what runs. */
-  withdrawAll(member: Member): { slot: number; lease: number }[] {
+  cancelAll(member: AttachedThread): { slot: number; lease: number }[] {
     const running: { slot: number; lease: number }[] = [];
     const left = new PoolClosedError(`pool ${show(this.#pool)}: this thread has detached from it`, this.#pool);
     for (const { slot, lease, waiting } of [...(this.#errands.get(member)?.values() ?? [])])
@@ -146,7 +146,7 @@ export class Errands {
   }
 
   /** Its thread is gone: what waits need not, and what runs gets `patience` ms to end. */
-  abandon(member: Member, patience: number): void {
+  abandon(member: AttachedThread, patience: number): void {
     const errands = this.#errands.get(member);
     if (errands === undefined) return;
     this.#errands.delete(member);

@@ -8,7 +8,7 @@
  */
 import { type Line, NONE, type Waiting } from '../words/line.ts';
 
-export class Succession implements Waiting {
+export class FifoCursor implements Waiting {
   readonly #line: Line;
   /** What the last look has found, oldest first: see `keyOf`. */
   readonly #keys: Float64Array;
@@ -26,14 +26,14 @@ export class Succession implements Waiting {
 
   /** Is there anybody? Then `cell` and `word` say who has waited longest. False decides nothing: `Line.look` does. */
   first(): boolean {
-    return this.#remembered() || (this.#look() && this.#remembered());
+    return this.#remembered() || (this.#rescan() && this.#remembered());
   }
 
   /** The first of those found who is still there. */
   #remembered(): boolean {
     for (; this.#next < this.#found; this.#next++) {
       const key = this.#keys[this.#next];
-      const word = this.#line.standing(cellOf(key), (this.#counter - ageOf(key)) | 0);
+      const word = this.#line.wordIfStillWaiting(cellOf(key), (this.#counter - ageOf(key)) | 0);
       if (word === NONE) continue;
       this.cell = cellOf(key);
       this.word = word;
@@ -42,10 +42,10 @@ export class Succession implements Waiting {
     return false;
   }
 
-  #look(): boolean {
+  #rescan(): boolean {
     const keys = this.#keys;
     let found = 0;
-    this.#counter = this.#line.survey((cell, age) => {
+    this.#counter = this.#line.scanOldest((cell, age) => {
       keys[found++] = keyOf(age, cell);
     });
     if (found > 1) keys.subarray(0, found).sort();

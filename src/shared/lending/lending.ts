@@ -9,7 +9,7 @@
  *  - Nobody passes the line: `tryBorrow` takes nothing while LINE says that it is not empty, and `match` serves the oldest ticket first.
  */
 import { now, stamp } from '../clock.ts';
-import { FEATURE_TRACE, LINE_WORD, SLOT_STATE, SLOT_STRIDE, STATE_WORD, TALLY_ACQUIRED, TALLY_RELEASED } from '../layout.ts';
+import { COUNTER_ACQUIRED, COUNTER_RELEASED, FEATURE_TRACE, LINE_WORD, SLOT_STATE, SLOT_STRIDE, STATE_WORD } from '../layout.ts';
 import type { ControlBlock } from '../words/control-block.ts';
 import {
   cellReason,
@@ -29,10 +29,10 @@ import {
   WAITING,
   type Waiting,
 } from '../words/line.ts';
-import { EMPTY, FLAG, FOUND_IDLE, IDLE, leasedTo, leaseOf, leasing, leaving, type Slots, slotState } from '../words/slot.ts';
+import { EMPTY, FLAG, FOUND_IDLE, IDLE, leaseDelta, leasedTo, leaseOf, releaseDelta, type Slots, slotState } from '../words/slot.ts';
 import { CLOSED, guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, RETURNS_GUARDED } from '../words/state.ts';
 import { OWNER } from '../words/threads.ts';
-import { Succession } from './fifo-cursor.ts';
+import { FifoCursor } from './fifo-cursor.ts';
 
 /** What has become of a waiter: a slot (0 or more), PENDING, or a reason as a negative number. */
 export const PENDING = -1;
@@ -74,12 +74,12 @@ export class Lending {
   readonly serials: number[];
   private readonly words: Int32Array;
   private readonly slots: Slots;
-  private readonly succession: Succession;
+  private readonly fifo: FifoCursor;
   private readonly floats: Float64Array;
   private readonly slotWords: number;
   /** What is added to the word of a slot when we borrow it, and when we give it back. */
-  private readonly leasing: number;
-  private readonly leaving: number;
+  private readonly leaseDelta: number;
+  private readonly releaseDelta: number;
   /** Where our counters are. */
   private readonly acquired: number;
   private readonly released: number;
@@ -89,17 +89,17 @@ export class Lending {
   /** When each of the holds began that are timed; 0: it is not. Negative: not for the histogram, only to look up. */
   private readonly timedAt: Float64Array;
   /** Hand-outs so far: the number of a lease, and our counter of hand-outs. */
-  private begun = 0;
+  private handOuts = 0;
   /** The next hand-out whose hold is a sample; the next after which this thread looks up; and the next that anything is due for. */
-  private sampleAt = 1;
-  private lookAt = 1;
-  private watchAt = 1;
+  private nextSampleAt = 1;
+  private nextOwnerCheckAt = 1;
+  private nextDueAt = 1;
   private readonly watchesAll: boolean;
   /** How many of those under way are timed. */
   private timing = 0;
   /** CLOSED as soon as this thread has left: for it the pool is. */
-  private left = 0;
-  private lookedAt = 0;
+  private detached = 0;
+  private ownerCheckedAt = 0;
   /** How many hand-outs there had been when a timed hold last ended, and when that was: the pace. */
   private pacedBegun = 0;
   private pacedAt = 0;
@@ -115,13 +115,13 @@ export class Lending {
     this.serials = Array.from({ length: block.slots.count }, () => 0);
     this.words = block.words;
     this.slots = block.slots;
-    this.succession = new Succession(block.line);
+    this.fifo = new FifoCursor(block.line);
     this.floats = block.floats;
-    this.leasing = leasing(me);
-    this.leaving = leaving(me);
+    this.leaseDelta = leaseDelta(me);
+    this.releaseDelta = releaseDelta(me);
     this.slotWords = block.layout.slots;
-    this.acquired = block.tallies.of(me) + TALLY_ACQUIRED;
-    this.released = block.tallies.of(me) + TALLY_RELEASED;
+    this.acquired = block.counters.of(me) + COUNTER_ACQUIRED;
+    this.released = block.counters.of(me) + COUNTER_RELEASED;
     this.maxUses = block.constants.maxUses || Number.POSITIVE_INFINITY;
     this.traced = (block.constants.features & FEATURE_TRACE) !== 0;
     this.watchesAll = this.traced || block.constants.maxUses !== 0;
@@ -146,10 +146,10 @@ export class Lending {
    * NONE means nothing: whoever must know for sure joins the line.
    */
   tryBorrow(): number {
-    if ((this.words[STATE_WORD] | this.left | (this.words[LINE_WORD] & NOT_EMPTY)) !== 0) return this.tryBorrowGuarded();
+    if ((this.words[STATE_WORD] | this.detached | (this.words[LINE_WORD] & NOT_EMPTY)) !== 0) return this.tryBorrowGuarded();
     const slot = this.lastSlot;
     const idle = this.lastIdle;
-    const lease = (idle + this.leasing) | 0;
+    const lease = (idle + this.leaseDelta) | 0;
     if (!this.slots.borrowAgain(slot, idle, lease)) return this.borrowAnother(0);
     this.begin(slot, lease);
     return slot;
@@ -157,7 +157,7 @@ export class Lending {
 
   /** Where the owner looks at returns they are flagged from the start. Anything else that the state says keeps us from passing the line. */
   private tryBorrowGuarded(): number {
-    const state = this.words[STATE_WORD] | this.left;
+    const state = this.words[STATE_WORD] | this.detached;
     return state === RETURNS_GUARDED && isLineEmpty(this.words[LINE_WORD]) ? this.borrowAnother(FLAG) : NONE;
   }
 
@@ -179,26 +179,26 @@ export class Lending {
   }
 
   /** This thread leaves: its record may soon be another thread's, so nothing may be borrowed under its number any more. */
-  end(): void {
-    this.left = CLOSED;
+  detach(): void {
+    this.detached = CLOSED;
   }
 
   /** A lease of ours begins. What is not due each time is left to `watch`: this is the fast path. */
   private begin(slot: number, lease: number): void {
-    const begun = ++this.begun;
+    const begun = ++this.handOuts;
     this.leases[slot] = lease;
     this.serials[slot] = begun;
     this.floats[this.acquired] = begun;
-    if (begun >= this.watchAt) this.watch(slot, begun);
+    if (begun >= this.nextDueAt) this.watch(slot, begun);
   }
 
   private watch(slot: number, begun: number): void {
     // The last hand-out of a resource: its return has to be seen.
     if (this.block.uses(slot) >= this.maxUses) this.slots.flag(slot);
     if (this.traced) this.block.setBorrowedAt(slot, stamp());
-    const isSample = begun >= this.sampleAt;
-    if (isSample) this.sampleAt = begun + Math.min(begun, SAMPLE_EVERY);
-    if (isSample || begun >= this.lookAt) {
+    const isSample = begun >= this.nextSampleAt;
+    if (isSample) this.nextSampleAt = begun + Math.min(begun, SAMPLE_EVERY);
+    if (isSample || begun >= this.nextOwnerCheckAt) {
       if (this.timedAt[slot] === 0) this.timing++;
       this.timedAt[slot] = isSample ? now() : -now();
     }
@@ -206,7 +206,7 @@ export class Lending {
   }
 
   private plan(): void {
-    this.watchAt = this.watchesAll ? 0 : Math.min(this.sampleAt, this.lookAt);
+    this.nextDueAt = this.watchesAll ? 0 : Math.min(this.nextSampleAt, this.nextOwnerCheckAt);
   }
 
   // ── giving back
@@ -215,7 +215,7 @@ export class Lending {
   giveBack(slot: number): void {
     this.endLease(slot);
     const lease = this.leases[slot];
-    const idle = (lease + this.leaving) | 0;
+    const idle = (lease + this.releaseDelta) | 0;
     if (!this.slots.giveBack(slot, lease, idle)) return this.giveBackFlagged(slot, lease);
     this.lastSlot = slot;
     this.lastIdle = idle;
@@ -241,26 +241,26 @@ export class Lending {
     this.timedAt[slot] = 0;
     this.timing--;
     // From one hand-out to the next, as it was on the whole since the last time, or as this hold alone says.
-    const round = Math.max(time - Math.abs(began), (time - this.pacedAt) / (this.begun - this.pacedBegun));
-    this.lookAt = this.begun + (Math.min(LOOK_EVERY / round, SAMPLE_EVERY) | 0 || 1);
-    this.pacedBegun = this.begun;
+    const round = Math.max(time - Math.abs(began), (time - this.pacedAt) / (this.handOuts - this.pacedBegun));
+    this.nextOwnerCheckAt = this.handOuts + (Math.min(LOOK_EVERY / round, SAMPLE_EVERY) | 0 || 1);
+    this.pacedBegun = this.handOuts;
     this.pacedAt = time;
     this.plan();
-    if (time - this.lookedAt > LOOK_EVERY) {
-      this.lookedAt = time;
+    if (time - this.ownerCheckedAt > LOOK_EVERY) {
+      this.ownerCheckedAt = time;
       this.listener.lookUp();
     }
   }
 
   private giveBackFlagged(slot: number, lease: number): void {
-    if (this.mustReturn(slot)) this.handIn(slot, lease);
+    if (this.mustReturn(slot)) this.returnToOwner(slot, lease);
     else this.passOn(slot, lease);
   }
 
   /** To the owner, who has to see it first. */
-  private handIn(slot: number, lease: number): void {
+  private returnToOwner(slot: number, lease: number): void {
     const { slots } = this.block;
-    if (slots.handIn(slot, lease)) this.callOwner();
+    if (slots.toReturned(slot, lease)) this.callOwner();
   }
 
   /** To the next in line. */
@@ -343,7 +343,7 @@ export class Lending {
     const lease = this.pickUp(cell, word);
     if (lease === 0) return PENDING;
     const slot = cellSlot(word);
-    if (this.block.isRetired(slot)) this.handIn(slot, lease);
+    if (this.block.isRetired(slot)) this.returnToOwner(slot, lease);
     else this.passOn(slot, lease);
     return PENDING;
   }
@@ -384,8 +384,8 @@ export class Lending {
     for (;;) {
       const word = line.loadLine();
       if (isLineEmpty(word)) return false;
-      if (this.succession.first()) return true;
-      switch (line.look(word)) {
+      if (this.fifo.first()) return true;
+      switch (line.scan(word)) {
         case SOMEBODY:
           return true;
         case ON_THE_WAY:
@@ -398,7 +398,7 @@ export class Lending {
 
   /** Who has waited longest, as far as plain reads can tell: its grant is what decides. Good until the next call. */
   first(): Waiting | undefined {
-    return this.succession.first() ? this.succession : undefined;
+    return this.fifo.first() ? this.fifo : undefined;
   }
 
   /** IDLE -> TAKEN(me), or NONE. */
@@ -448,7 +448,7 @@ export class Lending {
   }
 
   /** Sends everybody who waits away. For a state that lets nobody in: a joiner reads the state after it has entered. */
-  evict(reason: number): void {
+  rejectWaiters(reason: number): void {
     const { line } = this.block;
     while (this.hasWaiters()) {
       const first = this.first();

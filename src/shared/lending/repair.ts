@@ -33,7 +33,7 @@ export function repair(owner: Lending, dead: number): { slot: number; lease: num
       if (cellState(word) === GRANTED) {
         const slot = cellSlot(word);
         const taken = slots.has(slot) ? slots.load(slot) : 0;
-        if (slotState(taken) === TAKEN) slots.repossess(slot, taken);
+        if (slotState(taken) === TAKEN) slots.untake(slot, taken);
       }
       // Fails if somebody has granted the cell meanwhile: look again.
       if (line.free(cell, word)) break;
@@ -47,7 +47,7 @@ export function repair(owner: Lending, dead: number): { slot: number; lease: num
     const lease = leaseOf(word);
     if (slotState(word) === LEASED && slots.seize(slot, lease)) borrowed.push({ slot, lease });
     // The word was read before the cells: if the waiter it was granted to has picked it up since, the compare-exchange fails.
-    if (slotState(word) === TAKEN && !owner.block.census.isGranted(slot)) slots.repossess(slot, word);
+    if (slotState(word) === TAKEN && !owner.block.snapshot.isGranted(slot)) slots.untake(slot, word);
   }
 
   for (let cell = 0; cell < line.count; cell++) {

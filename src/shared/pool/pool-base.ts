@@ -11,7 +11,7 @@ import {
   ServiceUnavailableError,
   show,
 } from '../errors.ts';
-import { FEATURE_TRACE, TALLY_REJECTED } from '../layout.ts';
+import { COUNTER_REJECTED, FEATURE_TRACE } from '../layout.ts';
 import { isServed, Lending, PENDING, reasonOf } from '../lending/lending.ts';
 import { Traces } from '../lending/traces.ts';
 import { checkAcquireOptions, checkBody } from '../options/acquire-options.ts';
@@ -26,7 +26,7 @@ import {
   type Result,
 } from '../types.ts';
 import { throwIfAborted } from '../waiting/abort-signals.ts';
-import { Doorbell } from '../waiting/bell-listener.ts';
+import { BellListener } from '../waiting/bell-listener.ts';
 import { FactoryErrors } from '../waiting/factory-errors.ts';
 import { KeepAlive } from '../waiting/keep-alive.ts';
 import { limited } from '../waiting/limited.ts';
@@ -41,12 +41,12 @@ interface Borrowed {
   readonly serial: number;
 }
 
-export abstract class Borrower<R> implements ResourcePool<R> {
+export abstract class PoolBase<R> implements ResourcePool<R> {
   readonly name: string;
   protected readonly block: ControlBlock;
   protected readonly lending: Lending;
   protected readonly waiters: Waiters;
-  protected readonly doorbell: Doorbell;
+  protected readonly bellListener: BellListener;
   protected readonly keepAlive = new KeepAlive();
   protected readonly factoryErrors = new FactoryErrors();
   /** Where this thread has borrowed what, if that is to be remembered. */
@@ -65,7 +65,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
       refusal: (reason, cell, ticket) => this.refusal(reason, cell, ticket),
       timedOut: (timeout, thread) => this.timedOut(timeout, thread),
     });
-    this.doorbell = new Doorbell(
+    this.bellListener = new BellListener(
       block.bells,
       me,
       () => this.isListening(),
@@ -90,7 +90,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   /** Ends the lease of a slot whose resource is broken. */
   protected abstract giveUp(slot: number, error: Error): void;
   /** Why this thread takes no part any more (detached, or its owner died), and giving back means nothing. Undefined: it does. */
-  protected whyOut(): string | undefined {
+  protected detachReason(): string | undefined {
     return undefined;
   }
   /** Rung, or about to wait: should this thread listen to its bell? */
@@ -130,7 +130,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
 
   readonly #deliver = (slot: number): R => this.handOut(slot);
 
-  /** Handed out in a function that is awaited: the trace shows who has asked for it. */
+  /** RemoteHandle out in a function that is awaited: the trace shows who has asked for it. */
   async #acquireTraced(options: AcquireOptions | undefined): Promise<R> {
     return this.handOut(this.#stillOurs(await this.borrow(options, this.#numbered)));
   }
@@ -148,7 +148,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
       this.assertOpen();
       const slot = this.lending.tryBorrow();
       if (slot !== NONE) return Promise.resolve(deliver(slot));
-      const cell = this.stand(0);
+      const cell = this.enqueue(0);
       const ticket = this.block.line.ticket(cell);
       const outcome = this.lending.collect(cell);
       if (isServed(outcome)) return Promise.resolve(deliver(outcome));
@@ -186,7 +186,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   async tryAcquire(): Promise<R | null> {
     const slot = this.lending.tryBorrow();
     if (slot !== NONE) return this.handOut(slot);
-    const cell = this.tryToStand();
+    const cell = this.tryEnqueue();
     if (cell === NONE) return null;
     const ticket = this.block.line.ticket(cell);
     const outcome = this.lending.collect(cell);
@@ -205,7 +205,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   ): Promise<V | null> {
     const served = this.waiters.wait(cell, timeout, signal, deliver, thread, tries);
     // Listen, then look again: it may have been served before anybody listened.
-    this.doorbell.listen();
+    this.bellListener.listen();
     this.waiters.pollSoon();
     return served;
   }
@@ -221,15 +221,15 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   }
 
   /** Joins the line; throws if there is no room, or nobody is let in. */
-  protected stand(mark: number): number {
+  protected enqueue(mark: number): number {
     const { block, lending } = this;
     const { line, constants } = block;
     // Places serve as many as there are, unless only so many probes are let out.
     const isRoom =
-      line.isShorterThan(constants.maxWaiting) || (breakerOf(block.state.load()) !== RECOVERING && !block.census.isSpokenFor(true));
+      line.isShorterThan(constants.maxWaiting) || (breakerOf(block.state.load()) !== RECOVERING && !block.snapshot.isSupplyExhausted(true));
     const cell = isRoom ? lending.join(mark) : NONE;
     if (cell === NONE) {
-      this.tally(TALLY_REJECTED);
+      this.countOne(COUNTER_REJECTED);
       throw new QueueFullError(
         `pool ${show(this.name)}: ${line.waiting()} are waiting already, maxWaiting is ${constants.maxWaiting}: slow down, or raise it`,
         this.name,
@@ -238,7 +238,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     // Read after the cell waits. Whoever closes or deactivates moves the state and then sends everyone in line away: one of the two sees the other.
     const state = block.state.load();
     if (isRefusing(state) && lending.leave(cell)) {
-      this.tally(TALLY_REJECTED);
+      this.countOne(COUNTER_REJECTED);
       throw this.#refused(state);
     }
     lending.match();
@@ -246,11 +246,11 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   }
 
   /** Joins the line with the mark that asks to be told if there is nothing; NONE: that much is clear at once. */
-  protected tryToStand(): number {
+  protected tryEnqueue(): number {
     const { block, lending } = this;
-    if (this.isOut() || isRefusing(block.state.load())) return NONE;
+    if (this.isDetached() || isRefusing(block.state.load())) return NONE;
     // Somebody else who tries may be sent away, so it does not stand before us.
-    if (block.census.isSpokenFor(false)) return NONE;
+    if (block.snapshot.isSupplyExhausted(false)) return NONE;
     const cell = lending.join(MARK_TRIES);
     if (cell === NONE) return NONE;
     if (isRefusing(block.state.load()) && lending.leave(cell)) return NONE;
@@ -317,7 +317,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   }
 
   #notBorrowed(resource: R): void {
-    if (this.isOut()) return;
+    if (this.isDetached()) return;
     throw new NotBorrowedError(
       `pool ${show(this.name)}: ${show(resource)} is not borrowed by this thread: given back already, or from somewhere else`,
       this.name,
@@ -328,22 +328,22 @@ export abstract class Borrower<R> implements ResourcePool<R> {
 
   /** Throws if nobody is let in. */
   protected assertOpen(): void {
-    if (this.isOut()) {
-      this.tally(TALLY_REJECTED);
-      throw this.outError();
+    if (this.isDetached()) {
+      this.countOne(COUNTER_REJECTED);
+      throw this.detachedError();
     }
     const state = this.block.state.load();
     if (!isRefusing(state)) return;
-    this.tally(TALLY_REJECTED);
+    this.countOne(COUNTER_REJECTED);
     throw this.#refused(state);
   }
 
-  protected isOut(): boolean {
-    return this.whyOut() !== undefined;
+  protected isDetached(): boolean {
+    return this.detachReason() !== undefined;
   }
 
-  protected outError(): PoolClosedError {
-    return new PoolClosedError(`pool ${show(this.name)}: ${this.whyOut()}`, this.name);
+  protected detachedError(): PoolClosedError {
+    return new PoolClosedError(`pool ${show(this.name)}: ${this.detachReason()}`, this.name);
   }
 
   #refused(state: number): unknown {
@@ -353,7 +353,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
 
   /** `ticket` as it was before `collect` freed the cell. */
   protected rejected(outcome: number, cell: number, ticket: number): unknown {
-    this.tally(TALLY_REJECTED);
+    this.countOne(COUNTER_REJECTED);
     return this.refusal(reasonOf(outcome), cell, ticket);
   }
 
@@ -381,8 +381,8 @@ export abstract class Borrower<R> implements ResourcePool<R> {
 
   /** Says who holds what: a thread that waits for itself should be able to read it. Calls come back by themselves: a thread does not wait for itself there. */
   protected timedOut(timeout: number, thread = this.lending.me): Error {
-    const { count, idle } = this.block.census.count();
-    const { leases, calls } = this.block.census.heldBy(thread);
+    const { count, idle } = this.block.snapshot.count();
+    const { leases, calls } = this.block.snapshot.heldBy(thread);
     const also = calls > 0 ? ` and ${calls} in its one-shot calls` : '';
     const out = `${count - idle} of ${this.block.constants.max} are out or being made, ${leases} of them with this thread${also}`;
     const hint = leases > 0 && leases === count - idle ? ': it may be waiting for itself' : '';
@@ -392,8 +392,8 @@ export abstract class Borrower<R> implements ResourcePool<R> {
     );
   }
 
-  protected tally(counter: number): void {
-    this.block.tallies.add(this.lending.me, counter);
+  protected countOne(counter: number): void {
+    this.block.counters.add(this.lending.me, counter);
   }
 
   // ── circuit breaker
@@ -411,13 +411,13 @@ export abstract class Borrower<R> implements ResourcePool<R> {
 
   activate(): void {
     if (this.block.state.moveBreaker(ACTIVE) === ACTIVE) return;
-    if (!this.isOut()) this.lending.match();
+    if (!this.isDetached()) this.lending.match();
     this.lending.callOwner();
   }
 
   deactivate(): void {
     if (this.block.state.moveBreaker(INACTIVE) === INACTIVE) return;
-    if (!this.isOut()) this.lending.evict(REASON_UNAVAILABLE);
+    if (!this.isDetached()) this.lending.rejectWaiters(REASON_UNAVAILABLE);
     this.lending.callOwner();
   }
 
@@ -431,15 +431,15 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   // ── counting
 
   count(): number {
-    return this.block.census.count().count;
+    return this.block.snapshot.count().count;
   }
 
   idleCount(): number {
-    return this.block.census.count().idle;
+    return this.block.snapshot.count().idle;
   }
 
   activeCount(): number {
-    const { count, idle } = this.block.census.count();
+    const { count, idle } = this.block.snapshot.count();
     return count - idle;
   }
 
@@ -448,7 +448,7 @@ export abstract class Borrower<R> implements ResourcePool<R> {
   }
 
   isClosed(): boolean {
-    return this.isOut() || isClosed(this.block.state.load());
+    return this.isDetached() || isClosed(this.block.state.load());
   }
 
   /** What console.log shows. */

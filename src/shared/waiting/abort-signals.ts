@@ -33,7 +33,7 @@ export function abortReason(signal: AbortSignal): unknown {
 }
 
 /** One listener for each signal, however many wait with it: many may share one, and Node warns of many listeners. */
-export class AbortSignals {
+export class SharedAbortListeners {
   readonly #aborted: (signal: AbortSignal) => void;
   readonly #listening = new Map<AbortSignal, { users: number; readonly abort: () => void }>();
 
@@ -43,7 +43,7 @@ export class AbortSignals {
   }
 
   /** One more uses this signal, which is not aborted yet. Throws what the signal throws, and then nothing has changed. */
-  use(signal: AbortSignal): void {
+  add(signal: AbortSignal): void {
     const known = this.#listening.get(signal);
     if (known !== undefined) {
       known.users++;
@@ -61,7 +61,7 @@ export class AbortSignals {
   }
 
   /** One user less; the last one takes the listener along. */
-  letGo(signal: AbortSignal): void {
+  remove(signal: AbortSignal): void {
     const known = this.#listening.get(signal);
     if (known === undefined || --known.users > 0) return;
     this.#listening.delete(signal);

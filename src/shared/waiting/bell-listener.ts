@@ -1,11 +1,11 @@
 /** One standing Atomics.waitAsync for a thread with an event loop, for as long as there is something to hear. */
 import type { Bells } from '../words/bell.ts';
 
-export class Doorbell {
+export class BellListener {
   readonly #bells: Bells;
   readonly #me: number;
-  readonly #wanted: () => boolean;
-  readonly #heard: () => void;
+  readonly #isWanted: () => boolean;
+  readonly #onRing: () => void;
   #listening = false;
   #isOver = false;
 
@@ -13,8 +13,8 @@ export class Doorbell {
   constructor(bells: Bells, me: number, wanted: () => boolean, heard: () => void) {
     this.#bells = bells;
     this.#me = me;
-    this.#wanted = wanted;
-    this.#heard = heard;
+    this.#isWanted = wanted;
+    this.#onRing = heard;
   }
 
   /** Listens from now on: look once more afterwards, or before anything can ring. */
@@ -28,18 +28,18 @@ export class Doorbell {
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#bells.deafen(this.#me);
+    this.#bells.stopListening(this.#me);
   }
 
   readonly #rung = (): void => {
     this.#listening = false;
     if (this.#isOver) return;
-    if (!this.#wanted()) {
-      this.#bells.deafen(this.#me);
+    if (!this.#isWanted()) {
+      this.#bells.stopListening(this.#me);
       return;
     }
     // Listen first, then look: what happens in between rings again.
     this.listen();
-    this.#heard();
+    this.#onRing();
   };
 }

@@ -9,23 +9,23 @@ export class KeepAlive {
   #pending = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  hold(): void {
+  ref(): void {
     if (this.#pending++ > 0) return;
     if (this.#timer === undefined) this.#timer = setInterval(() => {}, LONGEST);
     else this.#timer.ref();
   }
 
-  letGo(): void {
+  unref(): void {
     if (--this.#pending === 0) this.#timer?.unref();
   }
 
   /** Holds until the promise has settled. */
   async during<V>(promise: PromiseLike<V>): Promise<V> {
-    this.hold();
+    this.ref();
     try {
       return await promise;
     } finally {
-      this.letGo();
+      this.unref();
     }
   }
 

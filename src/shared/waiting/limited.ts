@@ -1,7 +1,7 @@
 /** A promise, but for no longer than its caller has patience. What becomes of it later is the caller's affair; no rejection of it goes unhandled. */
 
 import { clearTimeout, setTimeout } from '../node.ts';
-import { AbortSignals, abortReason } from './abort-signals.ts';
+import { abortReason, SharedAbortListeners } from './abort-signals.ts';
 
 export function limited<V>(promise: PromiseLike<V>, ms: number, signal: AbortSignal | undefined, late: () => unknown): Promise<V> {
   return new Promise((resolve, reject) => {
@@ -10,18 +10,18 @@ export function limited<V>(promise: PromiseLike<V>, ms: number, signal: AbortSig
       if (isOver) return;
       isOver = true;
       clearTimeout(timer);
-      if (signal !== undefined) signals.letGo(signal);
+      if (signal !== undefined) signals.remove(signal);
       settle();
     };
     const aborted = (): void => end(() => reject(abortReason(signal!)));
-    const signals = new AbortSignals(aborted);
+    const signals = new SharedAbortListeners(aborted);
     const timer = ms > 0 ? setTimeout(() => end(() => reject(late())), ms) : undefined;
     promise.then(
       (value) => end(() => resolve(value)),
       (error) => end(() => reject(error)),
     );
     if (signal === undefined) return;
-    signals.use(signal);
+    signals.add(signal);
     if (signal.aborted) aborted();
   });
 }

@@ -1,11 +1,11 @@
 /** The waiters of one thread that do not block it: a promise for each cell. */
 
 import { now } from '../clock.ts';
-import { TALLY_REJECTED, TALLY_TIMED_OUT } from '../layout.ts';
+import { COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layout.ts';
 import { isServed, type Lending, PENDING, reasonOf } from '../lending/lending.ts';
 import { clearTimeout, queueMicrotask, setTimeout } from '../node.ts';
 import { MARK_TRIES, NONE, REASON_FACTORY } from '../words/line.ts';
-import { AbortSignals, abortReason } from './abort-signals.ts';
+import { abortReason, SharedAbortListeners } from './abort-signals.ts';
 import type { KeepAlive } from './keep-alive.ts';
 
 /** What to say to a waiter that gets nothing. */
@@ -38,7 +38,7 @@ export class Waiters {
   readonly #lending: Lending;
   readonly #keepAlive: KeepAlive;
   readonly #refusals: Refusals;
-  readonly #signals = new AbortSignals((signal) => this.#abort(signal));
+  readonly #signals = new SharedAbortListeners((signal) => this.#abort(signal));
   /** By ticket, as the line serves them: a list, since they go from anywhere. */
   #oldest: Waiter | undefined;
   #youngest: Waiter | undefined;
@@ -83,11 +83,11 @@ export class Waiters {
         isPending: true,
       };
       this.#enter(waiter);
-      this.#keepAlive.hold();
+      this.#keepAlive.ref();
       if (timeout > 0) waiter.timer = setTimeout(() => this.#timeOut(waiter, timeout), timeout);
       if (signal === undefined) return;
       try {
-        this.#signals.use(signal);
+        this.#signals.add(signal);
         // Standing in line calls out on the owner: to a factory, or a hook, that may have aborted it.
         if (waiter.isPending && signal.aborted) this.#withdraw(waiter, abortReason(signal));
       } catch (error) {
@@ -120,7 +120,7 @@ export class Waiters {
     if (waiter.tries) this.#trying--;
   }
 
-  #everybody(): Waiter[] {
+  #all(): Waiter[] {
     const all: Waiter[] = [];
     for (let waiter = this.#oldest; waiter !== undefined; waiter = waiter.younger) all.push(waiter);
     return all;
@@ -160,7 +160,7 @@ export class Waiters {
     const { line } = this.#lending.block;
     // Somebody who only tries has no place to give: whoever got it would be told that there is nothing.
     if ((line.mark(cell) & MARK_TRIES) !== 0) return NONE;
-    for (const waiter of this.#everybody()) {
+    for (const waiter of this.#all()) {
       if (!waiter.isPending || this.#lending.isWaiting(waiter.cell)) continue;
       const outcome = this.#lending.collect(waiter.cell);
       if (!isServed(outcome)) {
@@ -186,16 +186,16 @@ export class Waiters {
 
   /** Nobody is served any more: rejects everyone (those who only try get nothing), and passes on what they were granted. */
   abandon(error: () => unknown): void {
-    for (const waiter of this.#everybody()) {
+    for (const waiter of this.#all()) {
       if (!waiter.isPending) continue;
       if (waiter.tries) waiter.resolve(null);
-      else this.#count(TALLY_REJECTED);
+      else this.#countOne(COUNTER_REJECTED);
       this.#withdraw(waiter, error());
     }
   }
 
   #abort(signal: AbortSignal): void {
-    for (const waiter of this.#everybody()) if (waiter.isPending && waiter.signal === signal) this.#withdraw(waiter, abortReason(signal));
+    for (const waiter of this.#all()) if (waiter.isPending && waiter.signal === signal) this.#withdraw(waiter, abortReason(signal));
   }
 
   #withdraw(waiter: Waiter, reason: unknown): void {
@@ -216,7 +216,7 @@ export class Waiters {
     this.#finish(waiter);
     // Served first: then it has a resource, or its error.
     if (!this.#lending.leave(waiter.cell)) return this.#conclude(waiter, this.#lending.collect(waiter.cell));
-    this.#count(TALLY_TIMED_OUT);
+    this.#countOne(COUNTER_TIMED_OUT);
     waiter.reject(this.#refusals.timedOut(timeout, waiter.thread));
   }
 
@@ -232,7 +232,7 @@ export class Waiters {
     }
     const reason = reasonOf(outcome);
     if (waiter.tries && reason !== REASON_FACTORY) return waiter.resolve(null);
-    this.#count(TALLY_REJECTED);
+    this.#countOne(COUNTER_REJECTED);
     waiter.reject(this.#refusals.refusal(reason, waiter.cell, waiter.ticket));
   }
 
@@ -240,13 +240,13 @@ export class Waiters {
     this.#remove(waiter);
     waiter.isPending = false;
     clearTimeout(waiter.timer);
-    if (waiter.signal !== undefined) this.#signals.letGo(waiter.signal);
-    this.#keepAlive.letGo();
+    if (waiter.signal !== undefined) this.#signals.remove(waiter.signal);
+    this.#keepAlive.unref();
     this.#lending.block.waitTimes.record(now() - waiter.since);
     return waiter;
   }
 
-  #count(counter: number): void {
-    this.#lending.block.tallies.add(this.#lending.me, counter);
+  #countOne(counter: number): void {
+    this.#lending.block.counters.add(this.#lending.me, counter);
   }
 }

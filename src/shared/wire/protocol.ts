@@ -4,9 +4,9 @@
 import type { WireError } from '../errors.ts';
 
 // ── worker -> owner, by postMessageToThread: the one message that is not on a port of our own
-export const KNOCK = 'cenote:knock';
-export interface Knock {
-  readonly type: typeof KNOCK;
+export const ATTACH = 'cenote:knock';
+export interface AttachRequest {
+  readonly type: typeof ATTACH;
   readonly poolId: number;
   readonly threadId: number;
   readonly name: string;
@@ -29,9 +29,9 @@ export const CALL_SYNC = 2;
 export const RELEASE = 3;
 export const DESTROY = 4;
 export const TRACE = 5;
-export const LEAVE = 6;
-export const ERRAND = 7;
-export const WITHDRAW = 8;
+export const DETACH = 6;
+export const CALL_ONCE = 7;
+export const CANCEL = 8;
 
 export type Request =
   /** Run a method of what this lease has borrowed, once for each list of arguments. Answered by id: this one for the first, and so on. What is cloned is what costs, so a run of calls is one. */
@@ -45,10 +45,10 @@ export type Request =
   /** The answer to WHERE. */
   | readonly [type: typeof TRACE, question: number, stack: string | undefined]
   /** Detach: the thread has given everything back. */
-  | readonly [type: typeof LEAVE]
+  | readonly [type: typeof DETACH]
   /** Borrow something, call that method of it, give it back. The claim (see there) of one whose caller does not wait for ever. */
   | readonly [
-      type: typeof ERRAND,
+      type: typeof CALL_ONCE,
       id: number,
       claim: SharedArrayBuffer | undefined,
       method: string,
@@ -56,26 +56,26 @@ export type Request =
       buffers?: Buffers,
     ]
   /** That errand has been withdrawn by its claim: if it waits in line, it need not any more. Not answered. */
-  | readonly [type: typeof WITHDRAW, id: number]
+  | readonly [type: typeof CANCEL, id: number]
   /** Before a call whose arguments may be too much for the owner's stack. */
   | readonly [type: typeof ALONE, id: number, name: string];
 
 // ── owner -> worker, in batches
-export const WELCOME = 1;
-export const REFUSED = 2;
+export const ATTACHED = 1;
+export const REJECTED = 2;
 export const ANSWER = 3;
 export const FAILURE = 4;
 export const FACTORY_FAILURE = 5;
 export const SHARED = 6;
-export const FAREWELL = 7;
+export const DETACHED = 7;
 export const LOST = 9;
 export const WHERE = 10;
 export const SPARED = 11;
 
 export type Response =
   /** Attached, as this thread record; and what `expose` lists. What has been shared so far follows as SHARED. */
-  | readonly [type: typeof WELCOME, me: number, exposed: readonly string[] | undefined]
-  | readonly [type: typeof REFUSED, error: WireError]
+  | readonly [type: typeof ATTACHED, me: number, exposed: readonly string[] | undefined]
+  | readonly [type: typeof REJECTED, error: WireError]
   /** What this call has given, and those after it. */
   | readonly [type: typeof ANSWER, id: number, values: unknown[], buffers?: Buffers]
   | readonly [type: typeof FAILURE, id: number, error: WireError, buffers?: Buffers]
@@ -86,7 +86,7 @@ export type Response =
   /** What workers get for this resource. Posted before it can be had. */
   | readonly [type: typeof SHARED, slot: number, generation: number, value: unknown, buffers?: Buffers]
   /** Detached, or the pool is no more. */
-  | readonly [type: typeof FAREWELL]
+  | readonly [type: typeof DETACHED]
   /** Before a result that may be too much for the caller's stack. */
   | readonly [type: typeof ALONE, id: number, name: string]
   /** A message could not be read that nobody had announced as one that may be too much: what was in it is not known. */

@@ -65,7 +65,7 @@ export class Bells {
   }
 
   /** Nobody listens any more: rings cost no notify. */
-  deafen(me: number): void {
+  stopListening(me: number): void {
     Atomics.and(this.#words, this.#at(me), ~LISTENING);
     // A standing wait ends, or it would keep everything behind it for as long as the thread lives.
     Atomics.notify(this.#words, this.#at(me));

@@ -16,7 +16,7 @@ import { types } from 'node:util';
 
 export const WAITING = 0;
 export const BEGUN = 1;
-export const WITHDRAWN = 2;
+export const CANCELLED = 2;
 
 export const CLAIM_STATES = ['WAITING', 'BEGUN', 'WITHDRAWN'] as const;
 
@@ -48,11 +48,11 @@ export class Claim {
 
   /** The caller's thread. False: it has begun. */
   withdraw(): boolean {
-    return Atomics.compareExchange(this.#word, 0, WAITING, WITHDRAWN) === WAITING;
+    return Atomics.compareExchange(this.#word, 0, WAITING, CANCELLED) === WAITING;
   }
 
   /** Owner: nothing has to be borrowed for it. */
   get isWithdrawn(): boolean {
-    return Atomics.load(this.#word, 0) === WITHDRAWN;
+    return Atomics.load(this.#word, 0) === CANCELLED;
   }
 }

@@ -30,11 +30,11 @@ import {
   WORD_BYTES,
 } from '../layout.ts';
 import { Bells } from './bell.ts';
-import { Tallies } from './counters.ts';
+import { Counters } from './counters.ts';
 import { Histogram } from './histogram.ts';
 import { Line } from './line.ts';
 import { Slots } from './slot.ts';
-import { Census } from './snapshot.ts';
+import { Snapshot } from './snapshot.ts';
 import { PoolState } from './state.ts';
 import { Threads } from './threads.ts';
 
@@ -64,11 +64,11 @@ export class ControlBlock {
   readonly floats: Float64Array;
   readonly slots: Slots;
   readonly line: Line;
-  readonly census: Census;
+  readonly snapshot: Snapshot;
   readonly bells: Bells;
   readonly state: PoolState;
   readonly threads: Threads;
-  readonly tallies: Tallies;
+  readonly counters: Counters;
   readonly waitTimes: Histogram;
   readonly holdTimes: Histogram;
 
@@ -79,11 +79,11 @@ export class ControlBlock {
     this.floats = new Float64Array(buffer);
     this.slots = new Slots(this.words, layout.slots, layout.slotCount);
     this.line = new Line(this.words, layout);
-    this.census = new Census(this.slots, this.line);
+    this.snapshot = new Snapshot(this.slots, this.line);
     this.bells = new Bells(this.words, layout.threads, layout.threadCount);
     this.state = new PoolState(this.words);
     this.threads = new Threads(this.words, layout.threads, layout.threadCount);
-    this.tallies = new Tallies(this.words, this.floats, layout.threads, layout.threadCount);
+    this.counters = new Counters(this.words, this.floats, layout.threads, layout.threadCount);
     this.waitTimes = new Histogram(this.words, layout.waitTimes);
     this.holdTimes = new Histogram(this.words, layout.holdTimes);
   }

@@ -2,12 +2,12 @@
  * Counters. Each thread counts in words of its own, with plain writes (1 ns; an atomic add would cost more than the hand-out it counts);
  * whoever reads adds them up. 64-bit floats: aligned, so no platform that Node runs on tears them.
  */
-import { FOLD_WORD, TALLY, TALLY_ACQUIRED, TALLY_COUNTERS, TALLY_RELEASED, THREAD_STRIDE, THREAD_TALLY } from '../layout.ts';
+import { COUNTER_ACQUIRED, COUNTER_RELEASED, COUNTERS, FOLD_WORD, TALLY, THREAD_STRIDE, THREAD_TALLY } from '../layout.ts';
 
 /** A reader gives up on a consistent sum after so many tries: the owner may have died in the middle of a fold. */
 const TRIES = 1000;
 
-export class Tallies {
+export class Counters {
   readonly #words: Int32Array;
   readonly #floats: Float64Array;
   readonly #base: number;
@@ -36,11 +36,11 @@ export class Tallies {
    * an add is, and the add succeeds only if FOLD has not changed up to that store.
    */
   sums(): Float64Array {
-    const sums = new Float64Array(TALLY_COUNTERS);
+    const sums = new Float64Array(COUNTERS);
     for (let tries = 0; tries < TRIES; tries++) {
       const before = Atomics.load(this.#words, FOLD_WORD);
       if (before & 1 && tries < TRIES - 1) continue;
-      for (let counter = 0; counter < TALLY_COUNTERS; counter++) {
+      for (let counter = 0; counter < COUNTERS; counter++) {
         let sum = this.#floats[TALLY / 2 + counter];
         for (let thread = 0; thread < this.#threads; thread++) sum += this.#floats[this.of(thread) + counter];
         sums[counter] = sum;
@@ -60,8 +60,8 @@ export class Tallies {
     // Nothing below is stored before the mark: on ARM a plain store may pass the store half of the instruction above, but not this load, which in turn stays behind that half.
     Atomics.load(this.#words, FOLD_WORD);
     const from = this.of(thread);
-    this.#floats[from + TALLY_RELEASED] = this.#floats[from + TALLY_ACQUIRED];
-    for (let counter = 0; counter < TALLY_COUNTERS; counter++) {
+    this.#floats[from + COUNTER_RELEASED] = this.#floats[from + COUNTER_ACQUIRED];
+    for (let counter = 0; counter < COUNTERS; counter++) {
       this.#floats[TALLY / 2 + counter] += this.#floats[from + counter];
       this.#floats[from + counter] = 0;
     }

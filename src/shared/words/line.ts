@@ -236,9 +236,9 @@ export class Line {
 
   /**
    * Every waiter whose ticket was drawn before this began, with its age in tickets; gives the counter that ages are from. The counter is read before the high water: who
-   * has a ticket, and was in line before another drew one, is below it. Plain reads: what they miss is confirmed by `grant`, or by `look` before anybody stops looking.
+   * has a ticket, and was in line before another drew one, is below it. Plain reads: what they miss is confirmed by `grant`, or by `scan` before anybody stops looking.
    */
-  survey(visit: (cell: number, age: number) => void): number {
+  scanOldest(visit: (cell: number, age: number) => void): number {
     const counter = Atomics.load(this.#words, TICKET_WORD);
     const { cells, tickets } = this.#at;
     const high = this.#high(this.loadLine());
@@ -253,15 +253,15 @@ export class Line {
         visit(cell, age);
       } else strays = true;
     }
-    if (!found && strays) this.#surveyStrays(counter, visit);
+    if (!found && strays) this.#scanDamagedTickets(counter, visit);
     return counter;
   }
 
   /**
-   * Waiters whose ticket has not been drawn even now: theirs is damaged, or the counter is. They come after everybody else, but they do come: `look` sees them,
+   * Waiters whose ticket has not been drawn even now: theirs is damaged, or the counter is. They come after everybody else, but they do come: `scan` sees them,
    * so a match would otherwise never end.
    */
-  #surveyStrays(counter: number, visit: (cell: number, age: number) => void): void {
+  #scanDamagedTickets(counter: number, visit: (cell: number, age: number) => void): void {
     const { cells, tickets } = this.#at;
     const drawn = Atomics.load(this.#words, TICKET_WORD);
     const high = this.#high(this.loadLine());
@@ -273,13 +273,13 @@ export class Line {
   }
 
   /** The word of the waiter in this cell, if it is still the one with this ticket; else NONE, which no word is. */
-  standing(cell: number, ticket: number): number {
+  wordIfStillWaiting(cell: number, ticket: number): number {
     const word = this.load(cell);
     return cellState(word) === WAITING && this.#words[this.#at.tickets + cell] === ticket ? word : NONE;
   }
 
   /** Is anybody there? With atomic loads: this may decide that a match is over. */
-  look(line: number): typeof NOBODY | typeof ON_THE_WAY | typeof SOMEBODY {
+  scan(line: number): typeof NOBODY | typeof ON_THE_WAY | typeof SOMEBODY {
     const high = this.#high(line);
     let found: typeof NOBODY | typeof ON_THE_WAY | typeof SOMEBODY = NOBODY;
     for (let cell = 0; cell < high; cell++) {
@@ -291,13 +291,13 @@ export class Line {
   }
 
   /**
-   * LINE -> empty, from the very word under which `look` found nobody. A joiner publishes after it has claimed, so either `look` saw its claim
+   * LINE -> empty, from the very word under which `scan` found nobody. A joiner publishes after it has claimed, so either `scan` saw its claim
    * or this compare-exchange fails. The second look is for an epoch that came round (15 bits) while we slept in between.
    */
   empty(line: number): boolean {
     const emptied = nextEpoch(line);
     if (Atomics.compareExchange(this.#words, LINE_WORD, line, emptied) !== line) return false;
-    if (this.look(line) === NOBODY) return true;
+    if (this.scan(line) === NOBODY) return true;
     this.reopen();
     return false;
   }
@@ -342,7 +342,7 @@ export class Line {
   }
 
   /** Do fewer than this many stand in line until they are served? Those who only try may be told no instead. Atomic loads, for the marks (rule 3). */
-  hasFewerPatient(limit: number): boolean {
+  hasFewerStaying(limit: number): boolean {
     const high = this.#high(this.loadLine());
     let patient = 0;
     for (let cell = 0; cell < high && patient < limit; cell++)

@@ -8,10 +8,10 @@
  *
  *     uncontended        IDLE --borrow--> LEASED --giveBack--> IDLE
  *     through the line   IDLE --take--> TAKEN --pickUp--> LEASED --giveBackFlagged--> IDLE, or TAKEN --putBack--> IDLE
- *     by the owner       LEASED --handIn--> RETURNED --accept--> CHECKING, or LEASED --seize--> CHECKING
- *     checks, and ends   IDLE --check--> CHECKING --shelve--> IDLE, or --offer--> TAKEN, or --vacate--> EMPTY
- *     begins             EMPTY --reserve--> CREATING --shelve--> IDLE, or --offer--> TAKEN, or --vacate--> EMPTY
- *     repairs            TAKEN --repossess--> IDLE
+ *     by the owner       LEASED --toReturned--> RETURNED --acceptReturn--> CHECKING, or LEASED --seize--> CHECKING
+ *     checks, and ends   IDLE --check--> CHECKING --toIdle--> IDLE, or --toTakenByOwner--> TAKEN, or --toEmpty--> EMPTY
+ *     begins             EMPTY --reserve--> CREATING --toIdle--> IDLE, or --toTakenByOwner--> TAKEN, or --toEmpty--> EMPTY
+ *     repairs            TAKEN --untake--> IDLE
  *
  * Rules
  *  1. EMPTY, CREATING, RETURNED and CHECKING are left by the owner only.
@@ -67,8 +67,8 @@ export const leaseOf = (word: number): number => word & ~FLAG;
 /** What a lease's word has besides its version. */
 export const leasedTo = (thread: number): number => (thread << THREAD_SHIFT) | LEASED;
 /** What to add to the word of an idle slot so that it says that the slot is lent to this thread; and to the word of such a lease, for the slot that is idle after it. */
-export const leasing = (thread: number): number => leasedTo(thread) - IDLE;
-export const leaving = (thread: number): number => VERSION_ONE - leasing(thread);
+export const leaseDelta = (thread: number): number => leasedTo(thread) - IDLE;
+export const releaseDelta = (thread: number): number => VERSION_ONE - leaseDelta(thread);
 const inState = (word: number, state: number, thread: number): number => (word & VERSION_MASK) | (thread << THREAD_SHIFT) | state;
 const nextRound = (word: number, state: number): number => ((word & VERSION_MASK) + VERSION_ONE) | 0 | state;
 
@@ -83,12 +83,12 @@ export class Slots {
   private readonly words: Int32Array;
   private readonly base: number;
   /** The owner's own books: which slots it has in hand. Nobody else can write there. */
-  private readonly inHand: Uint8Array;
+  private readonly ownerHolds: Uint8Array;
 
   constructor(words: Int32Array, base: number, count: number) {
     this.words = words;
     this.base = base;
-    this.inHand = new Uint8Array(count);
+    this.ownerHolds = new Uint8Array(count);
     this.count = count;
   }
 
@@ -110,16 +110,16 @@ export class Slots {
   }
 
   /** Into the owner's hands. */
-  private grasp(slot: number, from: number, to: number): boolean {
+  private ownerClaim(slot: number, from: number, to: number): boolean {
     if (!this.swap(slot, from, to)) return false;
-    this.inHand[slot] = 1;
+    this.ownerHolds[slot] = 1;
     return true;
   }
 
   /** Out of them, whatever the word says by now. */
-  private letGo(slot: number, from: number, to: number): boolean {
-    this.inHand[slot] = 0;
-    return isInHand(from) && this.swap(slot, from, to);
+  private ownerRelease(slot: number, from: number, to: number): boolean {
+    this.ownerHolds[slot] = 0;
+    return isOwnerHeld(from) && this.swap(slot, from, to);
   }
 
   // ── anyone
@@ -173,7 +173,7 @@ export class Slots {
   }
 
   /** LEASED(me)|F -> RETURNED: the owner has to see it first. Whoever does this must ring the owner. */
-  handIn(slot: number, lease: number): boolean {
+  toReturned(slot: number, lease: number): boolean {
     return this.swap(slot, lease | FLAG, inState(lease, RETURNED, slotThread(lease)));
   }
 
@@ -210,61 +210,61 @@ export class Slots {
    * -> CHECKING from a word that is damaged: the state that does not exist, or one in which the owner has it in hand, and it has not. The owner takes what it
    * stands for.
    */
-  salvage(slot: number): boolean {
+  reclaimDamaged(slot: number): boolean {
     const word = this.load(slot);
-    const isDamaged = slotState(word) === NO_STATE || (isInHand(word) && this.inHand[slot] === 0);
-    return isDamaged && this.grasp(slot, word, inState(word, CHECKING, 0));
+    const isDamaged = slotState(word) === NO_STATE || (isOwnerHeld(word) && this.ownerHolds[slot] === 0);
+    return isDamaged && this.ownerClaim(slot, word, inState(word, CHECKING, 0));
   }
 
   /** EMPTY -> CREATING. */
   reserve(slot: number): boolean {
     const word = this.load(slot);
-    return slotState(word) === EMPTY && this.grasp(slot, word, inState(word, CREATING, 0));
+    return slotState(word) === EMPTY && this.ownerClaim(slot, word, inState(word, CREATING, 0));
   }
 
   /** CREATING or CHECKING -> IDLE. The owner matches afterwards. */
-  shelve(slot: number): boolean {
+  toIdle(slot: number): boolean {
     const word = this.load(slot);
-    return this.letGo(slot, word, nextRound(word, IDLE));
+    return this.ownerRelease(slot, word, nextRound(word, IDLE));
   }
 
   /** CREATING or CHECKING -> TAKEN(owner), to grant it. Flagged like `take`. */
-  offer(slot: number): boolean {
+  toTakenByOwner(slot: number): boolean {
     const word = this.load(slot);
-    return this.letGo(slot, word, inState(word, TAKEN, 0) | FLAG);
+    return this.ownerRelease(slot, word, inState(word, TAKEN, 0) | FLAG);
   }
 
   /** CREATING or CHECKING -> EMPTY: the factory failed, or the destructor is through. */
-  vacate(slot: number): boolean {
+  toEmpty(slot: number): boolean {
     const word = this.load(slot);
-    return this.letGo(slot, word, nextRound(word, EMPTY));
+    return this.ownerRelease(slot, word, nextRound(word, EMPTY));
   }
 
   /** IDLE -> CHECKING: a health check, a hook, or the end. */
   check(slot: number): boolean {
     const word = this.load(slot);
-    return slotState(word) === IDLE && this.grasp(slot, word, inState(word, CHECKING, 0));
+    return slotState(word) === IDLE && this.ownerClaim(slot, word, inState(word, CHECKING, 0));
   }
 
   /** RETURNED -> CHECKING. */
-  accept(slot: number): boolean {
+  acceptReturn(slot: number): boolean {
     const word = this.load(slot);
-    return slotState(word) === RETURNED && this.grasp(slot, word, inState(word, CHECKING, 0));
+    return slotState(word) === RETURNED && this.ownerClaim(slot, word, inState(word, CHECKING, 0));
   }
 
   /** LEASED(t) -> CHECKING for a thread that is dead, or that asked for it: exactly this lease, flagged or not. */
   seize(slot: number, lease: number): boolean {
-    return this.grasp(slot, lease, inState(lease, CHECKING, 0)) || this.grasp(slot, lease | FLAG, inState(lease, CHECKING, 0));
+    return this.ownerClaim(slot, lease, inState(lease, CHECKING, 0)) || this.ownerClaim(slot, lease | FLAG, inState(lease, CHECKING, 0));
   }
 
   /** TAKEN(t) -> IDLE, exactly from the word that was seen: t is dead and granted it to nobody. The owner matches afterwards. */
-  repossess(slot: number, taken: number): boolean {
+  untake(slot: number, taken: number): boolean {
     return this.swap(slot, taken, nextRound(taken, IDLE));
   }
 }
 
 /** CREATING or CHECKING: the owner has it in hand. */
-function isInHand(word: number): boolean {
+function isOwnerHeld(word: number): boolean {
   const state = slotState(word);
   return state === CREATING || state === CHECKING;
 }

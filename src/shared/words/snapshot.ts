@@ -14,7 +14,7 @@ export interface Holding {
 /** How often somebody who would say no looks at all slots before leaving it to the line. */
 const LOOKS = 3;
 
-export class Census {
+export class Snapshot {
   readonly #slots: Slots;
   readonly #line: Line;
   /** What the last look found: the word of each slot, and which had been granted. */
@@ -61,17 +61,17 @@ export class Census {
    * True is final, so it has to have been so at one instant: every slot was the same before and after we looked at the line. A single look may see one slot before and another
    * after something was handed on, and find nothing where something was idle all along. False may also mean that too much is going on to tell: whoever joins the line will be told.
    */
-  isSpokenFor(tries: boolean): boolean {
+  isSupplyExhausted(tries: boolean): boolean {
     for (let looks = 0; looks < LOOKS; looks++) {
       const supply = this.#supply();
-      if (tries ? this.#line.isShorterThan(supply) : this.#line.hasFewerPatient(supply)) return false;
+      if (tries ? this.#line.isShorterThan(supply) : this.#line.hasFewerStaying(supply)) return false;
       if (this.#isAsSeen()) return true;
     }
     return false;
   }
 
   #supply(): number {
-    this.#look();
+    this.#scan();
     let supply = 0;
     for (let slot = 0; slot < this.#slots.count; slot++) {
       const state = slotState(this.#seen[slot]);
@@ -81,13 +81,13 @@ export class Census {
   }
 
   /** Has some match a slot that it has not granted to anybody yet? It is about to, or to put it back. */
-  isHandingOn(): boolean {
-    this.#look();
+  isGrantInFlight(): boolean {
+    this.#scan();
     return this.#seen.some((word, slot) => slotState(word) === TAKEN && this.#granted[slot] === 0);
   }
 
   /** The slots first: the cell of a slot that is granted says so for as long as its word stays TAKEN. */
-  #look(): void {
+  #scan(): void {
     let isAnyTaken = false;
     for (let slot = 0; slot < this.#slots.count; slot++) {
       const word = this.#slots.load(slot);

@@ -44,7 +44,7 @@ export class Threads {
   // ── the owner only
 
   /** A free record for the thread, or NONE. The owner asks its own books which are: a status may be damaged, and two threads with one number would be one. */
-  admit(threadId: number, isTaken = (thread: number): boolean => this.isAttached(thread)): number {
+  attach(threadId: number, isTaken = (thread: number): boolean => this.isAttached(thread)): number {
     for (let thread = 1; thread < this.count; thread++) {
       if (isTaken(thread)) continue;
       this.occupy(thread, threadId);
@@ -58,7 +58,7 @@ export class Threads {
     Atomics.store(this.#words, this.#at(thread) + THREAD_STATUS, ATTACHED);
   }
 
-  dismiss(thread: number): void {
+  detach(thread: number): void {
     Atomics.store(this.#words, this.#at(thread) + THREAD_STATUS, FREE);
   }
 }
