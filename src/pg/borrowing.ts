@@ -1,15 +1,9 @@
 /** A connection on its way to a scope, and the calls that wait for it. They are made on it in the order in which they were asked. */
 import { receiveError } from './database-error.ts';
-import { type Call, Hold, isEnough } from './hold.ts';
+import { type Call, type Granted, Hold, isEnough } from './hold.ts';
 import type { Lender } from './lender.ts';
 import type { Limits } from './limits.ts';
 import type { Answer } from './protocol.ts';
-
-/** The connection, and the answer to the call. No answer: none was asked for. */
-export interface Granted {
-  readonly hold: Hold;
-  readonly answer: Answer | undefined;
-}
 
 interface Waiting {
   readonly limits: Limits;

@@ -1,11 +1,10 @@
 /** Rows through a server-side cursor. */
 import { threadId } from 'node:worker_threads';
-import { TransactionRolledBackError } from './begin.ts';
-import type { Granted } from './borrowing.ts';
 import { receiveError } from './database-error.ts';
-import { type Call, COPY, type Hold, resultOf } from './hold.ts';
+import { type Call, COPY, type Granted, type Hold, resultOf } from './hold.ts';
 import type { Lender } from './lender.ts';
 import { argumentsOf, type Question } from './question.ts';
+import { TransactionRolledBackError } from './rolled-back.ts';
 import type { Place } from './transaction.ts';
 
 let cursors = 0;

@@ -2,11 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import type { QueryResult } from 'pg';
 import type { AcquireOptions, Remote, ResourcePool, SyncRemote } from '../worker/index.ts';
-import { TransactionRolledBackError } from './begin.ts';
 import { receiveError } from './database-error.ts';
 import type { Answer, Heard, SessionMethods, TransactionStatus } from './protocol.ts';
 import { argumentsOf, type Question } from './question.ts';
 import { receiveResults } from './results.ts';
+import { TransactionRolledBackError } from './rolled-back.ts';
 
 /** The same methods on every thread: on the owner this is the session itself. */
 export type RemoteSession = Remote<SessionMethods>;
@@ -325,6 +325,12 @@ export class Hold {
     }
     return undefined;
   }
+}
+
+/** The connection, and the answer to the call. No answer: none was asked for. */
+export interface Granted {
+  readonly hold: Hold;
+  readonly answer: Answer | undefined;
 }
 
 /** As many may be broken at once; then there is one that is new. */

@@ -1,7 +1,6 @@
 /** What a pool does for those who borrow of it: the same on every thread. */
 import type { AcquireOptions } from '../worker/index.ts';
-import type { Granted } from './borrowing.ts';
-import type { Call, Hold, Sessions } from './hold.ts';
+import type { Call, Granted, Hold, Sessions } from './hold.ts';
 
 export interface Lender {
   readonly sessions: Sessions;

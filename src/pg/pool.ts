@@ -7,11 +7,11 @@ import type { QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, Quer
 import { checkFew, type OptionNames } from '../shared/option-names.ts';
 import type { AcquireOptions } from '../worker/index.ts';
 import { checkTransaction } from './begin.ts';
-import { type Granted, hello } from './borrowing.ts';
+import { hello } from './borrowing.ts';
 import { PgClient } from './client.ts';
 import { rowsOf } from './cursor.ts';
 import { receiveError } from './database-error.ts';
-import { borrow, type Call, type Hold, runOnce, type Sessions } from './hold.ts';
+import { borrow, type Call, type Granted, type Hold, runOnce, type Sessions } from './hold.ts';
 import type { Lender } from './lender.ts';
 import { ask, type Question, tell } from './question.ts';
 import { Scope } from './scope.ts';

@@ -1,13 +1,13 @@
 /** One connection for everything inside: borrowed when something needs it, kept while something is open on it, and lent to others in between. */
 import type { QueryResult } from 'pg';
 import type { AcquireOptions } from '../worker/index.ts';
-import { TransactionRolledBackError } from './begin.ts';
-import { Borrowing, type Granted } from './borrowing.ts';
+import { Borrowing } from './borrowing.ts';
 import { receiveError } from './database-error.ts';
-import { type Call, GIVEN_UP, type Hold, resultOf } from './hold.ts';
+import { type Call, GIVEN_UP, type Granted, type Hold, resultOf } from './hold.ts';
 import type { Lender } from './lender.ts';
 import { Limits } from './limits.ts';
 import { argumentsOf, type Question } from './question.ts';
+import { TransactionRolledBackError } from './rolled-back.ts';
 
 const ROLLBACK = /^\s*(?:rollback|abort)(?:\s+(?:work|transaction))?(?:\s+and\s+no\s+chain)?\s*(?:;|$)/i;
 

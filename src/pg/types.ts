@@ -7,10 +7,10 @@ import type { AcquireOptions, PoolHandle } from '../worker/index.ts';
 export interface PgPoolOptions
   extends Omit<PoolOptions<unknown>, 'factory' | 'destructor' | 'healthcheck' | 'beforeAcquire' | 'beforeRelease' | 'expose' | 'share'> {
   /**
-   * Connection string, pg ClientConfig, or a function that is asked before every connect (rotating passwords, IAM tokens).
+   * Connection string, URL, pg ClientConfig, or a function that is asked before every connect (rotating passwords, IAM tokens).
    * Copied before use, since drivers change what they are given; every connection gets all of it, TLS included. Never logged, and never sent to a worker.
    */
-  connection: string | ClientConfig | (() => string | ClientConfig | Promise<string | ClientConfig>);
+  connection: string | URL | ClientConfig | (() => string | URL | ClientConfig | Promise<string | URL | ClientConfig>);
   /**
    * Runs once on each new connection, on the owner: SET search_path, register types ... If it fails, so does making the connection.
    * What its statements set in the session is set again after a reset.

@@ -152,7 +152,17 @@ export class Calls {
     this.#awaited = id;
     this.#awaitedSlot = slot;
     this.#answer = undefined;
-    this.#sendNow([CALL_SYNC, id, slot, this.#lending.leases[slot], method, args], args, method);
+    try {
+      this.#sendNow([CALL_SYNC, id, slot, this.#lending.leases[slot], method, args], args, method);
+      return this.#sleepForAnswer(id, slot, method, assertOwnerAlive, deadline);
+    } finally {
+      // Left without an answer: it may still run, and a release has to wait for it.
+      if (this.#awaited === id) this.underWay[slot]++;
+      this.#awaited = 0;
+    }
+  }
+
+  #sleepForAnswer(id: number, slot: number, method: string, assertOwnerAlive: () => void, deadline: number): unknown {
     for (;;) {
       const seen = this.#bells.read(this.#me);
       this.drain();
@@ -217,13 +227,13 @@ export class Calls {
   }
 
   /**
-   * At once, or if it is not the first of this tick with all of the tick in one message behind that. The first goes ahead as this thread may compute from now
+   * At once; or if that need not be, and it is not the first such one of this tick, with all of the tick in one message behind that. The first goes ahead as this thread may compute from now
    * on; and where the owner is asleep, what takes longest is to wake it, and meanwhile the others are put together. Order is kept either way.
    */
   send(request: Request, atOnce = false): void {
     this.#outbox.push(request);
     if (atOnce || !this.#isGathering) this.flush();
-    if (this.#isGathering) return;
+    if (atOnce || this.#isGathering) return;
     this.#isGathering = true;
     // A third of what queueMicrotask costs.
     NOW.then(this.#gathered);
@@ -280,20 +290,20 @@ export class Calls {
   /** Takes what lies in the port without waiting for the event loop. */
   drain(): void {
     for (;;) {
-      const got = this.#next();
-      // A thread that is being ended may run on for a moment, in which Node gives it messages without content.
-      if (got?.message === undefined) return;
-      this.receive(got.message);
-    }
-  }
-
-  /** The next message, or undefined. One that cannot be read is gone, and those behind it come next. */
-  #next(): { message: readonly Response[] } | undefined {
-    for (;;) {
       try {
-        return receiveMessageOnPort(this.#port);
-      } catch {
-        this.unreadable();
+        const got = receiveMessageOnPort(this.#port);
+        // A thread that is being ended may run on for a moment, in which Node gives it messages without content.
+        if (got?.message === undefined) return;
+        this.receive(got.message);
+      } catch (error) {
+        // An announced message is gone, and those behind it come next. Any other says that this is the end of the stack: nothing more is read there.
+        const isAnnounced = this.#alone !== undefined;
+        try {
+          this.unreadable();
+        } catch {
+          NOW.then(() => this.unreadable());
+        }
+        if (!isAnnounced) throw error;
       }
     }
   }
@@ -318,8 +328,11 @@ export class Calls {
   #doubt(why: string): void {
     const underWay = this.underWay.slice();
     if (this.#awaited !== 0) underWay[this.#awaitedSlot]++;
-    this.abandon(() => new RemoteCallError(`pool ${show(this.#pool)}: ${why}, and it may have been this call's`, this.#pool));
-    this.underWay.set(underWay);
+    try {
+      this.abandon(() => new RemoteCallError(`pool ${show(this.#pool)}: ${why}, and it may have been this call's`, this.#pool));
+    } finally {
+      this.underWay.set(underWay);
+    }
   }
 
   /** The owner is trusted; but what is no response at all should not end this thread. */
@@ -359,13 +372,14 @@ export class Calls {
     }
     const call = this.#pending.get(id);
     if (call === undefined) return;
+    // This first: at the end of the stack nothing more may come to pass.
+    if (answer.ok) call.resolve(answer.value);
+    else call.reject(answer.error);
     this.#pending.delete(id);
     this.#keepAlive.letGo();
     if (call.signal !== undefined) this.#signals.letGo(call.signal);
     if (call.timer !== undefined) clearTimeout(call.timer);
     if (call.slot !== NONE && this.#lending.serials[call.slot] === call.serial) this.underWay[call.slot]--;
-    if (answer.ok) call.resolve(answer.value);
-    else call.reject(answer.error);
   }
 
   /** Nobody will answer any more. */

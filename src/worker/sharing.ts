@@ -29,7 +29,7 @@ export class SharingPool<T> extends WorkerPool<T> {
   #valueIn(slot: number): unknown {
     this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     // The owner posted the value before the slot could be had, so it is here or in the port.
-    if (this.#values.get(slot)?.generation !== this.block.generation(slot)) this.calls.drain();
+    if (this.#values.get(slot)?.generation !== this.block.generation(slot)) this.#readFor(slot);
     const shared = this.#values.get(slot);
     if (shared === undefined) {
       // Nothing was ever made there: the owner looks after it.
@@ -39,6 +39,16 @@ export class SharingPool<T> extends WorkerPool<T> {
     }
     this.#slots.set(shared.value, slot);
     return shared.value;
+  }
+
+  #readFor(slot: number): void {
+    try {
+      this.calls.drain();
+    } catch (error) {
+      // The end of the stack. Nobody has this slot yet to give it back.
+      this.giveBack(slot);
+      throw error;
+    }
   }
 
   protected override slotOf(value: unknown): number {

@@ -11,7 +11,7 @@ import { type Thread, thread } from '../support/thread.ts';
 import { gate, settled, sleep, until } from '../support/wait.ts';
 import { rogue } from './rogue.ts';
 
-const { CALL, CALL_SYNC, RELEASE, DESTROY, TRACE, LEAVE, ERRAND, WITHDRAW } = protocol;
+const { ALONE, CALL, CALL_SYNC, RELEASE, DESTROY, TRACE, LEAVE, ERRAND, WITHDRAW } = protocol;
 
 const leaseIn = (pool: Pool<unknown>, slot: number): number =>
   leaseOf(ControlBlock.attach(pool.handle.buffer as SharedArrayBuffer).slots.load(slot));
@@ -75,6 +75,11 @@ describe('messages', () => {
       [[ERRAND, 9, undefined, 'hasOwnProperty', ['id']]],
       [[WITHDRAW]],
       [[WITHDRAW, STUBBORN]],
+      [[ALONE]],
+      [[ALONE, STUBBORN, STUBBORN]],
+      [[ALONE, 10, 'add()']],
+      [[CALL, 11, 0, 0, 'add', [[]], STUBBORN]],
+      [[ERRAND, 12, undefined, 'add', [1, 2], [undefined, new Date(0), {}]]],
     ]);
     await expectServed(neighbour);
   });

@@ -387,8 +387,8 @@ export const mutants: readonly Listed[] = [
     mutant(
       'the class of the language is lost',
       'languageType',
-      'for (const [$NAME, $TYPE] of Object.entries($BUILT_IN)) if ($ERROR instanceof $TYPE) return $NAME;',
-      'for (const [$NAME, $TYPE] of Object.entries($BUILT_IN)) if ($ERROR instanceof $TYPE) return String($ERROR);',
+      "if ($NAME === 'AggregateError' || Object.hasOwn($BUILT_IN, $NAME)) return $NAME;",
+      "if ($NAME === 'AggregateError' || Object.hasOwn($BUILT_IN, $NAME)) return '';",
     ),
   ),
   listed(mutant('stamps do not wrap', 'since', '($STAMP() - $STAMPED) | 0', '$STAMP() - $STAMPED')),

@@ -40,7 +40,20 @@ const NOT_CAUGHT_ONES = '^(?!.*caught)';
 const MISFIT = 'does not fit any more';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const COPIED = ['src', 'test', 'scripts', 'docs', 'README.md', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'vitest.config.ts'];
+const COPIED = [
+  'src',
+  'test',
+  'scripts',
+  'docs',
+  'README.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  'package.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'vitest.config.ts',
+];
 
 const { values } = parseArgs({
   options: {

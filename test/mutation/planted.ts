@@ -9,12 +9,7 @@ export const planted: readonly Mutant[] = [
     "{ this.$BLOCK.$TALLIES.$ADD($OWNER, $TALLY_DESTROYED); this.$EVENTS.$EMIT('destroy', $RESOURCE, $REASON); this.$TELL.$CHANGED(); }",
   ),
   mutant('a return that the owner has looked at, and no turn', 'OwnerPool.takeBack', 'this.$CALLED();', ''),
-  mutant(
-    'the counters of a thread that goes are not folded',
-    'Members.gone',
-    "{ if (this.$MEMBERS.$GET($MEMBER.$THREAD) !== $MEMBER) return; this.$MEMBERS.$DELETE($MEMBER.$THREAD); const { block } = this.$LENDING; this.$ERRANDS.$ABANDON($MEMBER, $PATIENCE); const $BORROWED = $REPAIR(this.$LENDING, $MEMBER.$THREAD); $BLOCK.$TALLIES.$ADD($OWNER, $TALLY_RECLAIMED, $BORROWED.$LENGTH); $BLOCK.$TALLIES.$FOLD($MEMBER.$THREAD); $BLOCK.$THREADS.$DISMISS($MEMBER.$THREAD); $MEMBER.$END(); const $RELEASE = this.$SETTINGS.$ORPHANS === 'release'; for (const { slot, lease } of $BORROWED) $MEMBER.$WHEN_SETTLED_OR($PATIENCE, $SLOT, $LEASE, ($SETTLED) => this.$EVENTS.$ORPHANED($SLOT, $RELEASE && $SETTLED)); this.$EVENTS.$DETACHED($MEMBER.$THREAD_ID, $BORROWED.$LENGTH); }",
-    "{ if (this.$MEMBERS.$GET($MEMBER.$THREAD) !== $MEMBER) return; this.$MEMBERS.$DELETE($MEMBER.$THREAD); const { $BLOCK } = this.$LENDING; this.$ERRANDS.$ABANDON($MEMBER, $PATIENCE); const $BORROWED = $REPAIR(this.$LENDING, $MEMBER.$THREAD); $BLOCK.$TALLIES.$ADD($OWNER, $TALLY_RECLAIMED, $BORROWED.$LENGTH); $BLOCK.$THREADS.$DISMISS($MEMBER.$THREAD); $MEMBER.$END(); const $RELEASE = this.$SETTINGS.$ORPHANS === '$RELEASE'; for (const { $SLOT, $LEASE } of $BORROWED) $MEMBER.$WHEN_SETTLED_OR($PATIENCE, $SLOT, $LEASE, ($SETTLED) => this.$EVENTS.$ORPHANED($SLOT, $RELEASE && $SETTLED)); this.$EVENTS.$DETACHED($MEMBER.$THREAD_ID, $BORROWED.$LENGTH); }",
-  ),
+  mutant('the counters of a thread that goes are not folded', 'Members.gone', '$BLOCK.$TALLIES.fold($MEMBER.$THREAD);', ''),
   mutant(
     'RELEASE does not wait for calls',
     'Members.answer',

@@ -42,9 +42,11 @@ beforeAll(() => {
 describe('the tarball', () => {
   test('holds what is needed, and nothing else', () => {
     const files = filesIn(installed);
-    expect([...new Set(files.map((file) => file.split('/')[0]))].sort()).toEqual(['LICENSE', 'README.md', 'dist', 'docs', 'package.json']);
+    expect([...new Set(files.map((file) => file.split('/')[0]))].sort()).toEqual(
+      ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'dist', 'docs', 'package.json'].sort(),
+    );
     expect(files.filter((file) => file.startsWith('dist/') && !/\.(js|d\.ts|js\.map)$/.test(file))).toEqual([]);
-    expect(files.filter((file) => file.startsWith('docs/') && !file.endsWith('.md'))).toEqual([]);
+    expect(files.filter((file) => file.startsWith('docs/') && !/\.(md|svg)$/.test(file))).toEqual([]);
   });
 
   test('has every file that it says it exports', () => {

@@ -1,9 +1,11 @@
 /** A server that is not what it was: its connections go to no other borrower. One that is read-only because that was asked for stays. */
 import { writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer, connect as dial } from 'node:net';
 import { join as path } from 'node:path';
 import { consecutiveFailures } from 'cenote';
 import type { PgOwnerPool, PgPoolOptions } from 'cenote/pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type pg from 'pg';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type PostgresServer, startPostgres } from '../../examples/demo/postgres.ts';
 import { ask, on, open, postgres, WHERE } from '../support/postgres.ts';
 
@@ -161,6 +163,61 @@ describe.each(WHERE)('on %s', (where) => {
     );
     expect([hasChanged, seen]).toEqual([true, ['25006', 1]]);
   });
+});
+
+/** A pooler: what it is asked with `says X` in it is answered with error X, and its connection stays. */
+async function pooler(): Promise<pg.ClientConfig> {
+  const url = new URL((await postgres()).url);
+  const message = (type: string, body: Buffer): Buffer => {
+    const head = Buffer.alloc(5);
+    head.write(type);
+    head.writeInt32BE(body.length + 4, 1);
+    return Buffer.concat([head, body]);
+  };
+  const server = createServer((near) => {
+    const far = dial(`${url.searchParams.get('host')}/.s.PGSQL.5432`);
+    far.pipe(near);
+    near.on('data', (data) => {
+      const code = /says (\w{5})/.exec(data.toString('latin1'))?.[1];
+      if (code === undefined) return void far.write(data);
+      const fields = Buffer.from(`SERROR\0C${code}\0Msays the pooler\0\0`);
+      near.write(Buffer.concat([message('E', fields), message('Z', Buffer.from('I'))]));
+    });
+    near.on('error', () => far.destroy()).on('close', () => far.destroy());
+    far.on('error', () => near.destroy()).on('close', () => near.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  return {
+    connectionString: undefined,
+    host: '127.0.0.1',
+    port: (server.address() as AddressInfo).port,
+    user: 'postgres',
+    password: url.password,
+    database: 'postgres',
+    ssl: false,
+  };
+}
+
+test.each([
+  ['08000', true],
+  ['08006', true],
+  ['08007', true],
+  ['57P01', true],
+  ['57P02', true],
+  ['57P03', true],
+  ['57P04', true],
+  ['57P05', true],
+  ['08P01', false],
+  ['08001', false],
+  ['08003', false],
+  ['53300', false],
+  ['XX000', false],
+])('%s, said of itself by what is in front of the server, costs the connection: %s', async (code, isCostly) => {
+  const pool = await open({ max: 1, settings: await pooler() });
+  const before = await pidOf(pool);
+  await expect(pool.query(`select 'says ${code}'`)).rejects.toMatchObject({ code });
+  expect((await pidOf(pool)) !== before).toBe(isCostly);
 });
 
 test('the breaker is told of each', async () => {

@@ -118,7 +118,7 @@ describe('what is beside a Buffer arrives as a clone has it', () => {
         },
       },
       small(),
-    ] as { length: number }[]);
+    ] as { length: number; named: Uint8Array; polluted?: unknown }[]);
     expect(arrived[0].length).toBe(3);
     expect(0 in arrived[0] || 2 in arrived[0]).toBe(false);
     expect(arrived[0].named.buffer.byteLength).toBe(5);

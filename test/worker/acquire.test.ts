@@ -44,9 +44,9 @@ describe('acquire on a worker', () => {
       await acquired;
       return called;
     });
-    await until(() => pool.waitingCount() >= 2);
+    await until(() => pool.waitingCount() >= 2, 15_000);
     pool.release(mine);
-    expect(await settled(waiting)).toBe(3);
+    expect(await settled(waiting, 15_000)).toBe(3);
   });
 
   test('waits for a resource that the owner has', async () => {
