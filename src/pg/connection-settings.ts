@@ -1,4 +1,7 @@
-/** How to reach the server. The only file that holds secrets: it gives copies to the driver, and takes them out of what the driver complains about. */
+/**
+ * How to reach the server. The only file that holds secrets: it gives copies to the driver, and takes them out of what the driver complains
+ * about.
+ */
 import type { ClientConfig } from 'pg';
 import { scrubbed } from './scrub.ts';
 import type { PgPoolOptions } from './types.ts';
@@ -18,7 +21,10 @@ export class ConnectionSettings {
     else this.#source = this.#copy(connection, 'connection');
   }
 
-  /** All of it, in a copy that the driver may do with as it likes. The function, if it is one, is asked every time; what it throws stays what it is. */
+  /**
+   * All of it, in a copy that the driver may do with as it likes. The function, if it is one, is asked every time; what it throws stays
+   * what it is.
+   */
   async next(): Promise<ClientConfig> {
     if (typeof this.#source !== 'function') return asConfig(this.#copy(this.#source, 'connection'));
     let given: Connection;

@@ -8,8 +8,8 @@ type Parser = (text: string) => unknown;
 const asItCame: Parser = (text) => text;
 
 /**
- * pg's own parsers, by which those are known that have been put in their place. None where they cannot be found: then everything is parsed here, which is
- * slower and comes to the same. That is said once.
+ * pg's own parsers, by which those are known that have been put in their place. None where they cannot be found: then everything is parsed
+ * here, which is slower and comes to the same. That is said once.
  */
 let found: ReadonlyMap<number, Parser> | undefined;
 function defaults(): ReadonlyMap<number, Parser> {

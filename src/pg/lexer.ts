@@ -1,6 +1,6 @@
 /**
- * The text of a query as tokens. It is read as bytes, in pieces: asking a string for its characters one by one costs several times as much as sending
- * it. What says nothing (numbers, literals, operators, commas) is passed over in one go, and only counted.
+ * The text of a query as tokens. It is read as bytes, in pieces: asking a string for its characters one by one costs several times as much
+ * as sending it. What says nothing (numbers, literals, operators, commas) is passed over in one go, and only counted.
  */
 import { TextEncoder } from 'node:util';
 import { FIRST_WORD, hash, LONGEST, PG_SETTINGS, wordAt } from './words.ts';

@@ -26,8 +26,9 @@ export function isAbout(error: unknown, ...codes: string[]): boolean {
 }
 
 /**
- * What the server says of a prepared statement whose parameters or result are not what its tables have any more: of the plan (0A), the values (22, 23 for a domain),
- * the statement's name (26), its words (42), a type that is gone (XX). Not what is about the transaction, a lock, a cancel, or the server.
+ * What the server says of a prepared statement whose parameters or result are not what its tables have any more: of the plan (0A), the
+ * values (22, 23 for a domain), the statement's name (26), its words (42), a type that is gone (XX). Not what is about the transaction, a
+ * lock, a cancel, or the server.
  */
 function mayBeStale(error: unknown): boolean {
   const { code, severity } = (error ?? {}) as { code?: unknown; severity?: unknown };

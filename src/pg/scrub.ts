@@ -1,6 +1,6 @@
 /**
- * Errors of the user's own code: what makes a connection's settings, or `onConnect`. They stay what they are, the same object, unless a secret is in them: then
- * it is one of the same class, with *** in its place.
+ * Errors of the user's own code: what makes a connection's settings, or `onConnect`. They stay what they are, the same object, unless a
+ * secret is in them: then it is one of the same class, with *** in its place.
  */
 import { types } from 'node:util';
 

@@ -1,4 +1,4 @@
-/** The words of SQL that say something about what a statement leaves behind. Each has a number, by which it is found in the bytes of a text. */
+/** The words of SQL that say something about what a statement leaves behind, each with a number, and how they are found in bytes. */
 
 const numbers = new Map<string, number>();
 
@@ -37,7 +37,7 @@ const KEYWORDS = words(`select from where and or not in any all some exists valu
   between like ilike join lateral left right fetch only for user collate
   numeric decimal varchar char character bpchar bit varbit time timestamp timestamptz timetz interval float grouping precision`);
 
-/** Words that may be a function of somebody's as well: what is before them when they are none. */
+/** Words that may be a user's function as well: what is before them when they are none. */
 export const FOLLOWING: ReadonlyMap<number, ReadonlySet<number>> = new Map(
   (
     [
