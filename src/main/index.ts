@@ -5,10 +5,9 @@ import { OwnerPool } from './pool.ts';
 import type { Pool, PoolOptions } from './types.ts';
 
 /**
- * Creates a pool whose resources live on the calling thread.
- * Resolves once `min` resources exist. If the factory fails on the way, what was already made is destroyed
- * and the promise rejects with the factory's own error.
- * Rejects with TypeError / RangeError for bad options, naming the option and the value; with PoolError on a Node.js that threads cannot attach on.
+ * Creates a pool whose resources live on the calling thread. Resolves once `min` resources exist. Rejects with the factory's error if one
+ * of these cannot be made (those that were made are destroyed), with TypeError or RangeError for bad options, naming the option and the
+ * value, and with PoolError (`ERR_POOL_NODE_VERSION`) on a Node.js without postMessageToThread.
  */
 export async function createPool<T>(options: PoolOptions<T>): Promise<Pool<T>> {
   const settings = settingsOf(options);

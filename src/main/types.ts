@@ -1,121 +1,182 @@
 /** The public types of the owner's side. */
 import type { CircuitBreaker, CircuitBreakerState, PoolHandle, ResourcePool } from '../shared/types.ts';
 
-/** Durations are milliseconds, at most 2,147,483,647; 0 and Infinity mean no limit, or off. So they do for `maxUses` and `maxCreating`. */
+/**
+ * Options of createPool. Durations are milliseconds, at most 2,147,483,647. 0 and Infinity mean no limit, or off, for `maxUses` and
+ * `maxCreating`, too. A wrong type is a TypeError, a wrong range a RangeError; both name the option and the value.
+ */
 export interface PoolOptions<T> {
-  /** Makes one resource. The signal aborts at `createTimeout` and when the pool closes; what arrives later is destroyed. null or undefined is a failure (TypeError). */
+  /**
+   * Makes one resource. The signal aborts at `createTimeout` and when the pool closes; a resource that arrives after that is destroyed.
+   * null and undefined are failures (TypeError). If it fails, the first waiter is rejected with its error.
+   */
   factory: (context: { signal: AbortSignal }) => T | PromiseLike<T>;
-  /** Unmakes one; the slot is free when it has finished. Errors, and taking longer than `checkTimeout`, are reported as an 'error' event and otherwise ignored: the slot is free all the same. */
+  /**
+   * Destroys one; the slot is free when it has finished. If it fails, or takes longer than `checkTimeout`, that is an 'error' event, and
+   * the slot is free all the same.
+   */
   destructor?: ((resource: T) => void | PromiseLike<void>) | undefined;
-  /** Is this idle resource alive? Only an explicit `false`, or a throw, condemns it. Never called on a borrowed one. One is checked at a time, the others stay available. */
+  /**
+   * Asked about idle resources every `healthcheckInterval`: is it alive? `false` or a throw: destroy it. One is checked at a time, the
+   * others stay available.
+   */
   healthcheck?: ((resource: T) => boolean | void | PromiseLike<boolean | void>) | undefined;
-  /** Before an idle resource is handed out. `false` or a throw: destroy it and take the next, or make one. Not asked about a resource made for this very acquire. */
+  /**
+   * Asked before an idle resource is handed out. `false` or a throw: destroy it and take the next, or make one. Not asked about a resource
+   * made for this very acquire.
+   */
   beforeAcquire?: ((resource: T) => boolean | void | PromiseLike<boolean | void>) | undefined;
-  /** On return. `false` or a throw: destroy it instead of keeping it, and report a failure to the breaker strategy. */
+  /**
+   * Asked when a resource comes back. `false` or a throw: destroy it instead of keeping it, and report a failure to the breaker strategy.
+   */
   beforeRelease?: ((resource: T) => boolean | void | PromiseLike<boolean | void>) | undefined;
 
-  /** Resources to make up front and to keep alive. Default 0. */
+  /**
+   * Resources to make at the start, and to replace when lost. A replacement that fails is tried again with jittered backoff, and is an
+   * 'error' event. Default 0.
+   */
   min?: number | undefined;
   /** Most resources at once: idle + borrowed + being made or checked. Default 10, at most 1023. */
   max?: number | undefined;
   /**
-   * Most factory calls under way at once, so that a burst does not storm a server; those who wait for the rest wait on, and tryAcquire gives null. A call that was given up at
-   * `createTimeout` counts until it has settled, so let the factory heed its signal. Default 0: no limit.
+   * Most factory calls under way at once, so that a burst does not storm a server. The other waiters stay in line, and tryAcquire gives
+   * null. A call that took longer than `createTimeout` counts until it has settled, so let the factory heed its signal. Default 0: no
+   * limit.
    */
   maxCreating?: number | undefined;
-  /** Period of the background healthcheck. Default 0: off. The timer never keeps the process alive. */
+  /** Time between two health checks, in milliseconds. The timer never keeps the process alive. Default 0: off. */
   healthcheckInterval?: number | undefined;
 
-  /** Label in errors, events and metrics. Default 'pool'. */
+  /** The pool's name in errors and statistics. Default 'pool'. */
   name?: string | undefined;
-  /** Default `timeout` of acquire. Default 0: wait for ever. */
+  /** The `timeout` of acquires that set none, in milliseconds. Default 0: no limit. */
   acquireTimeout?: number | undefined;
-  /** A factory call that takes longer counts as failed with CreateTimeoutError. Default 0: no limit. */
+  /** Most time for one factory call, in milliseconds. Longer is a failure, with CreateTimeoutError. Default 0: no limit. */
   createTimeout?: number | undefined;
-  /** Ceiling for one healthcheck, beforeAcquire or beforeRelease; longer counts as false. Default 5000, 0: none. */
+  /**
+   * Most time for one healthcheck, beforeAcquire, beforeRelease or destructor, in milliseconds. Longer counts as `false`, or as a failure
+   * of the destructor. Default 5000. 0: no limit.
+   */
   checkTimeout?: number | undefined;
-  /** Idle resources above `min` are destroyed after this long. Default 0: never. A refill to `min` that fails is tried again in the background, with jittered backoff, and reported as 'error'. */
+  /** Idle resources above `min` are destroyed after this long, in milliseconds. Default 0: never. */
   idleTimeout?: number | undefined;
-  /** A resource older than this is retired when next idle or returned (even if somebody waits), with up to 10 % jitter, rolled once, so that they do not all go at once. Default 0: never. */
+  /**
+   * Resources are destroyed at this age, in milliseconds, when next idle or returned, even while others wait. For each up to 10 % less at
+   * random, so that they do not all go at once. Default 0: never.
+   */
   maxLifetime?: number | undefined;
-  /** Retired when returned from its last hand-out. Default 0: never. */
+  /** After so many hand-outs a resource is destroyed on its return. Default 0: never. */
   maxUses?: number | undefined;
   /**
-   * Most waiters at once, over all threads; but as many may always wait as there are free places to serve them. The next acquire is refused with QueueFullError
-   * (a burst on several threads at once may pass it by a few). 0: nobody waits, but for a resource being made. Default 1024, at most 63,489.
+   * Most waiters at once, over all threads. As many as there are empty slots may always wait. The next acquire is refused with
+   * QueueFullError (a burst on several threads at once may pass the limit by a few). 0: an acquire waits only for a resource that is being
+   * made. Default 1024, at most 63,489.
    */
   maxWaiting?: number | undefined;
   /** Most threads attached at once, the owner not counted. Default 64, at most 1022. */
   maxThreads?: number | undefined;
-  /** Warn ('leak' event, with the stack of the acquire) when a resource is out for longer. Default 0: off. On, it makes every hand-out slower: each takes a stack trace, which stays on its thread. */
+  /**
+   * A resource held for longer, in milliseconds, is a 'leak' event, with the stack of the acquire. Every hand-out then takes a stack trace,
+   * and is slower for it; the trace stays on its thread. Default 0: off.
+   */
   leakDetectionThreshold?: number | undefined;
-  /** What becomes of a resource whose borrower thread died. Default 'destroy': its state is unknown. One whose call is still running a second later is destroyed in any case. */
+  /**
+   * What happens to the resources of a thread that died. A resource whose call still runs one second later is destroyed in any case.
+   * Default 'destroy', as its state is unknown.
+   */
   orphans?: 'destroy' | 'release' | undefined;
-  /** Hand-outs allowed at a time while RECOVERING; further acquires wait in line, tryAcquire gives null. Default 1. */
+  /** Most hand-outs at a time while RECOVERING. Further acquires wait in line, tryAcquire gives null. Default 1. */
   recoveryProbes?: number | undefined;
-  /** Same as calling setCircuitBreakerStrategy. */
+  /** The breaker's strategy, as for `setCircuitBreakerStrategy`. Default: none. */
   circuitBreaker?: CircuitBreakerStrategy | undefined;
-  /** Methods that a worker may call, own function properties included. Default: all of the resource. Never constructor, never inherited from Object.prototype: those, and names not exposed, give RemoteCallError. */
+  /**
+   * Names of the methods that a worker may call. Any other call is a RemoteCallError. Default: all methods of the resource, its own
+   * function properties included. Never `constructor`, and nothing inherited from Object.prototype.
+   */
   expose?: readonly (keyof T & string)[] | undefined;
   /**
-   * What a worker receives on acquire. Default: a Remote<T>, a proxy that runs the methods on the owner.
-   * Return a cloneable value (a port number, a URL, a SharedArrayBuffer ...) and the worker receives that value itself. Each resource's value must be
-   * distinct: release(value) finds the resource by it. A throw, or a value that cannot be cloned, counts as a failure of the factory.
+   * Gives what a worker receives on acquire: a value that can be cloned (a port number, a URL, a SharedArrayBuffer ...). Each resource's
+   * value must be distinct, as release(value) finds the resource by it. A throw, or a value that cannot be cloned, counts as a failure of
+   * the factory. Default: none. The worker receives a `Remote<T>`, a proxy that runs the methods on the owner.
    */
   share?: ((resource: T) => unknown) | undefined;
   /**
-   * What a name that no pool knows means: a TypeError that names the nearest one (`idleTimeoutMillis`: idleTimeout). false: it is ignored, but for
-   * wrong capitals. Default true. A name whose value is undefined is not given. Options of acquire are not looked at.
+   * true: an option that cenote does not know is a TypeError that names the nearest one (`idleTimeoutMillis`: idleTimeout). false: it is
+   * ignored, but options with the wrong capitals are still rejected. An option whose value is undefined counts as not given. Default true.
    */
   strict?: boolean | undefined;
 }
 
+/** A pool on the thread that owns its resources. Disposing it closes it. */
 export interface Pool<T> extends ResourcePool<T>, AsyncDisposable {
   /** Plain cloneable data for workerData or postMessage; give the same one to any number of threads. */
   readonly handle: PoolHandle<T>;
   /**
-   * This resource is known to be broken: its connection was cut, say. Nobody gets it any more: it is destroyed at once if it is idle, otherwise when it comes back, whatever
-   * its borrower says then. Reason 'unhealthy'; one failure for the breaker's strategy. False, and nothing happens, if it is not (any more) one of this pool's.
+   * Says that a resource is broken, because its connection was cut, for example. It is never handed out again: it is destroyed at once if
+   * it is idle, and otherwise when it comes back, however its borrower gives it back. The reason is 'unhealthy', and the breaker's strategy
+   * gets one failure. Returns false, and does nothing, if the resource is not, or no longer, one of this pool's.
    */
   condemn(resource: T, error?: Error): boolean;
-  /** null: none. Throws TypeError for what is no strategy. */
+  /** Replaces the breaker's strategy; null removes it. Throws TypeError for a value that is no strategy. */
   setCircuitBreakerStrategy(strategy: CircuitBreakerStrategy | null): void;
   /**
-   * Refuses new acquires, rejects all waiters with PoolClosedError, destroys what is idle.
-   * Borrowed resources stay usable and are destroyed when released. Resolves when the idle ones are gone. Idempotent.
+   * Refuses new acquires, rejects all waiters with PoolClosedError, and destroys the idle resources. Borrowed resources stay usable and are
+   * destroyed when they come back. Resolves when the idle ones are gone. May be called again.
    */
   close(): Promise<void>;
-  /** Refuses new acquires, serves those already in line, waits for every borrowed resource to come back (at most `timeout` ms; default 0: for ever), then closes. */
+  /**
+   * Refuses new acquires, serves those already in line, waits until every borrowed resource has come back, then closes. `timeout`: most
+   * time to wait, in milliseconds; then it closes all the same. Default 0: no limit. Other names are a TypeError.
+   */
   drain(options?: { timeout?: number | undefined }): Promise<void>;
+  /** Adds a listener. */
   on<E extends keyof PoolEvents<T>>(event: E, listener: (...args: PoolEvents<T>[E]) => void): this;
+  /** Adds a listener for one event. */
   once<E extends keyof PoolEvents<T>>(event: E, listener: (...args: PoolEvents<T>[E]) => void): this;
+  /** Removes a listener. */
   off<E extends keyof PoolEvents<T>>(event: E, listener: (...args: PoolEvents<T>[E]) => void): this;
 }
 
+/** The events of a pool, on the owner only, with what a listener gets. */
 export interface PoolEvents<T> {
+  /** A resource was made. */
   create: [resource: T];
-  /** After the destructor. */
+  /** A resource was destroyed: after its destructor. */
   destroy: [resource: T, reason: DestroyReason];
-  /** Several changes made by a worker in quick succession may be told as one. */
+  /** The breaker changed its state. Several changes by a worker in quick succession may be one event. */
   state: [next: CircuitBreakerState, previous: CircuitBreakerState];
   /**
-   * `attachment`: the pool's number for it, which no other has at the time. A thread has several where it has several copies of this
-   * package.
+   * A thread has attached. `threadId` is Node's; `attachment` is the pool's number for it, which no other attachment has at the time. A
+   * thread has several where it has several copies of this package.
    */
   attach: [threadId: number, attachment: number];
-  /** `reclaimed`: resources taken back from a thread that died. */
+  /** A thread has detached or died. `reclaimed`: how many resources were taken back, if it died. */
   detach: [threadId: number, reclaimed: number, attachment: number];
   /**
-   * Once for each hand-out that is out for longer than `leakDetectionThreshold`. `threadId` is the thread that borrowed it, or whose `pool.call` it runs; `stack` says where. The
-   * owner asks that thread for it, so the event comes when it has answered; after two seconds, or if the thread has gone, it comes without a stack.
+   * Once for each hand-out that lasts longer than `leakDetectionThreshold`. `threadId` (Node's) is the thread that borrowed the resource, or
+   * made the `pool.call` that it runs; `heldFor` is in milliseconds; `stack` says where in the program. The owner asks that thread for the
+   * stack, so the event comes when it has answered. After two seconds, or if the thread has gone, the event comes without it.
    */
-  leak: [{ threadId: number; heldFor: number; stack?: string }];
-  /** Something went wrong where nobody waits: a destructor, a hook, a strategy, a background creation. Without a listener: a process warning, never a crash. */
+  leak: [
+    {
+      /** Node's id of the thread that borrowed the resource, or whose `pool.call` it runs. */
+      threadId: number;
+      /** So far, in milliseconds. */
+      heldFor: number;
+      /** Where the program did so. */
+      stack?: string;
+    },
+  ];
+  /**
+   * A failure that no caller waits for: of a destructor, a hook, a strategy, a creation in the background. Without a listener: a process
+   * warning, never a crash.
+   */
   error: [error: Error];
-  /** Once, when everything is gone: closed, and the last borrowed resource destroyed. */
+  /** Once, when the pool is closed and the last resource is destroyed. */
   close: [];
 }
 
+/** Why a resource was destroyed. */
 export type DestroyReason =
   | 'closed'
   | 'unhealthy'
@@ -128,12 +189,17 @@ export type DestroyReason =
   | 'orphaned';
 
 /**
- * Runs on the owner. Called for each clean return, and for each return rejected by beforeRelease, each destroy() and each factory failure.
- * Errors it throws are emitted as 'error'.
+ * Decides when the circuit breaker opens and closes. It runs on the owner, and every return then passes through the owner. What it throws
+ * is an 'error' event. `consecutiveFailures` and `failureRate` make one; an object of your own is one, too.
  */
 export interface CircuitBreakerStrategy {
+  /** Called for each clean return. */
   reportSuccess(source: CircuitBreaker): void;
+  /** Called for each return that beforeRelease rejects, each destroy() or condemn(), and each factory call that failed. */
   reportFailure(source: CircuitBreaker, error: Error): void;
-  /** Asked about once a second while INACTIVE; true moves the pool to RECOVERING. */
+  /**
+   * Asked about once a second while INACTIVE. true moves the pool to RECOVERING. Without it, the pool stays INACTIVE until a program moves
+   * it.
+   */
   shouldRecover?(): boolean;
 }

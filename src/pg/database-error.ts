@@ -1,10 +1,11 @@
 /** Errors of the server, complete on every thread: code, severity, detail, hint, position, schema, table, constraint ... */
 
 /**
- * As pg's class of that name, which a worker does not load. `name` is 'error', as in pg.
- * Its stack is the caller's, not that of the owner's socket.
+ * What the server answered, as pg's class of that name, on every thread: `code`, `severity`, `detail`, `hint`, `position`, `schema`,
+ * `table`, `column`, `constraint` and so on. `name` is 'error', as in pg. Its stack is the caller's, not that of the owner's socket.
  */
 export class DatabaseError extends Error {
+  /** The SQLSTATE: five characters, such as '23505'. */
   declare readonly code: string | undefined;
 
   constructor(message: string, properties: Readonly<Record<string, unknown>>) {

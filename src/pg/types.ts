@@ -3,12 +3,13 @@ import type { Client, ClientConfig, QueryArrayConfig, QueryArrayResult, QueryCon
 import type { Pool, PoolOptions } from '../main/index.ts';
 import type { AcquireOptions, PoolHandle } from '../worker/index.ts';
 
-/** Everything of PoolOptions that is not about making resources applies as it is. */
+/** Options of createPgPool: those of createPool that are not about making resources, and these. */
 export interface PgPoolOptions
   extends Omit<PoolOptions<unknown>, 'factory' | 'destructor' | 'healthcheck' | 'beforeAcquire' | 'beforeRelease' | 'expose' | 'share'> {
   /**
-   * Connection string, URL, pg ClientConfig, or a function that is asked before every connect (rotating passwords, IAM tokens).
-   * Copied before use, since drivers change what they are given; every connection gets all of it, TLS included. Never logged, and never sent to a worker.
+   * A connection string, a URL, a ClientConfig of pg, or a function that is asked before every connect (rotating passwords, IAM tokens). It
+   * is copied before use, and every connection gets all of it, TLS included. It is never logged, and never sent to a worker. Settings of a
+   * pool in it are a TypeError.
    */
   connection: string | URL | ClientConfig | (() => string | URL | ClientConfig | Promise<string | URL | ClientConfig>);
   /**
@@ -17,14 +18,16 @@ export interface PgPoolOptions
    */
   onConnect?: ((client: Client) => void | Promise<void>) | undefined;
   /**
-   * Server-side prepared statements kept per connection, least recently used out first. Default 0: off. One that DDL has made stale (its plan, or the types of
-   * its parameters) is prepared again and the query repeated, once, outside a transaction; in a transaction the next call prepares it again.
+   * Server-side prepared statements kept per connection, least recently used out first. Default 0: off. One that DDL has made stale (its
+   * plan, or the types of its parameters) is prepared again and the query repeated, once, outside a transaction; in a transaction the next
+   * call prepares it again.
    */
   statementCacheSize?: number | undefined;
   /**
-   * What is undone before the next borrower gets the connection. An open transaction is always rolled back (the server's own status decides, so raw
-   * BEGIN counts). 'auto': session state (SET, LISTEN, temp tables, advisory locks, cursors, prepared statements of the user's) is reset when a statement
-   * may have touched it. 'always' / 'never' say so. Default 'auto'. A reset that takes longer than `checkTimeout` costs the connection.
+   * What is undone before the next borrower gets the connection. An open transaction is always rolled back (the server's own status
+   * decides, so raw BEGIN counts). 'auto': session state (SET, LISTEN, temp tables, advisory locks, cursors, prepared statements of the
+   * user's) is reset when a statement may have touched it. 'always' / 'never' say so. Default 'auto'. A reset that takes longer than
+   * `checkTimeout` costs the connection.
    */
   reset?: 'auto' | 'always' | 'never' | undefined;
 }
@@ -34,25 +37,32 @@ export type QueryCallback<R extends QueryResultRow = any> = (error: Error | null
 
 /** What `client.query` takes besides text: an object that speaks the protocol itself, like those of pg-cursor and pg-query-stream. */
 export interface Submission {
+  /** Called with a connection of the protocol, on the thread that made the query. */
   submit(connection: never): unknown;
 }
 
-/** A borrowed connection. Also an EventEmitter: 'notice' and 'notification' arrive with the answer of the next query, 'error' and 'end' when it breaks. */
+/**
+ * A borrowed connection. Also an EventEmitter: 'notice' and 'notification' arrive with the answer of the next query, 'error' and 'end' when
+ * it breaks.
+ */
 export interface PgClient extends NodeJS.EventEmitter {
   /** A Cursor or a QueryStream: given back as it is. */
   query<S extends Submission>(submission: S): S;
+  /** With a callback, as in pg. */
   query<R extends QueryResultRow = any>(text: string | QueryConfig, callback: QueryCallback<R>): void;
+  /** With values and a callback, as in pg. */
   query<R extends QueryResultRow = any>(
     text: string | QueryConfig,
     values: readonly unknown[] | undefined,
     callback: QueryCallback<R>,
   ): void;
+  /** Rows as arrays (`rowMode: 'array'`), as in pg. */
   query<R extends any[] = any[]>(config: QueryArrayConfig, values?: readonly unknown[]): Promise<QueryArrayResult<R>>;
   /** As in pg. Rejects with a DatabaseError as pg has it, on every thread. */
   query<R extends QueryResultRow = any>(text: string | QueryConfig, values?: readonly unknown[]): Promise<QueryResult<R>>;
   /**
-   * Gives the connection back; `true` or an error destroys it. Returns at once: queries under way are finished first, and what the borrower left behind is
-   * undone. A second time is an error, and so is any later query.
+   * Gives the connection back; `true` or an error destroys it. Returns at once: queries under way are finished first, and what the borrower
+   * left behind is undone. A second time is an error, and so is any later query.
    */
   release(destroy?: boolean | Error): void;
   /** Server process id of the connection. */
@@ -67,21 +77,26 @@ export interface PgClient extends NodeJS.EventEmitter {
 
 /** A `pg.Pool`, on any thread. */
 export interface PgPool extends NodeJS.EventEmitter {
+  /** With a callback, as in pg. */
   query<R extends QueryResultRow = any>(text: string | QueryConfig, callback: QueryCallback<R>): void;
+  /** With values and a callback, as in pg. */
   query<R extends QueryResultRow = any>(
     text: string | QueryConfig,
     values: readonly unknown[] | undefined,
     callback: QueryCallback<R>,
   ): void;
+  /** Rows as arrays (`rowMode: 'array'`), as in pg. */
   query<R extends any[] = any[]>(config: QueryArrayConfig, values?: readonly unknown[]): Promise<QueryArrayResult<R>>;
   /**
-   * One query on whatever connection is free: one message to the owner and one back. An open transaction or session state that it leaves behind is undone
-   * at once; use `transaction`, `scope` or `connect` for statements that belong together.
+   * One query on whatever connection is free: one message to the owner and one back. An open transaction or session state that it leaves
+   * behind is undone at once; use `transaction`, `scope` or `connect` for statements that belong together.
    */
   query<R extends QueryResultRow = any>(text: string | QueryConfig, values?: readonly unknown[]): Promise<QueryResult<R>>;
+  /** With a callback, as in pg. */
   connect(callback: (error: Error | undefined, client: PgClient | undefined, release: (destroy?: boolean | Error) => void) => void): void;
   /** Borrows a connection. Rejects as `acquire` does: AcquireTimeoutError, PoolClosedError, what connecting failed with ... */
   connect(options?: AcquireOptions): Promise<PgClient>;
+  /** With a callback, as in pg. */
   end(callback: (error?: Error) => void): void;
   /**
    * On a worker, for this thread only: finishes what it has begun, and leaves. On the owner: refuses new work of every thread, waits until
@@ -89,32 +104,38 @@ export interface PgPool extends NodeJS.EventEmitter {
    * all the same. Idempotent.
    */
   end(): Promise<void>;
+  /** Connections, over all threads. */
   readonly totalCount: number;
+  /** Connections that are ready to be handed out. */
   readonly idleCount: number;
-  /** Over all threads. */
+  /** Waiters in line, over all threads. */
   readonly waitingCount: number;
+  /** `end` has finished. */
   readonly ended: boolean;
+  /** `end` was called. */
   readonly ending: boolean;
 
   /**
-   * BEGIN, body, COMMIT; ROLLBACK if body throws, and then rejects with what it threw. Nested calls are savepoints. A scope: whatever inside it uses this
-   * pool uses this transaction. A COMMIT that the server answers with ROLLBACK rejects. `retries`: run body again on 40001 / 40P01, with backoff.
-   * When `signal` aborts, the query under way is cancelled, everything is rolled back, and it rejects with the signal's reason.
+   * BEGIN, body, COMMIT; ROLLBACK if body throws, and then rejects with what it threw. Nested calls are savepoints. A scope: whatever
+   * inside it uses this pool uses this transaction. A COMMIT that the server answers with ROLLBACK rejects. `retries`: run body again on
+   * 40001 / 40P01, with backoff. When `signal` aborts, the query under way is cancelled, everything is rolled back, and it rejects with the
+   * signal's reason.
    */
   transaction<V>(body: (tx: PgClient) => V | PromiseLike<V>, options?: TransactionOptions): Promise<V>;
   /**
-   * One connection for everything inside, however deep (AsyncLocalStorage). Inside, `query` and `connect` use it. A transaction (raw BEGIN included), a
-   * cursor or stream, or session state that was set on purpose (SET, LISTEN, temp tables, advisory locks) pins it; otherwise it may go to others between
-   * queries. What is still open at the end is rolled back and reset. A scope within a scope joins it.
+   * One connection for everything inside, however deep (AsyncLocalStorage). Inside, `query` and `connect` use it. A transaction (raw BEGIN
+   * included), a cursor or stream, or session state that was set on purpose (SET, LISTEN, temp tables, advisory locks) pins it; otherwise
+   * it may go to others between queries. What is still open at the end is rolled back and reset. A scope within a scope joins it.
    */
   scope<V>(body: () => V | PromiseLike<V>): Promise<V>;
   /**
-   * Rows through a server-side cursor, `batchSize` (default 100) at a time; leaving the loop closes the cursor. Outside a transaction it has one of its own,
-   * committed at the end.
+   * Rows through a server-side cursor, `batchSize` (default 100) at a time; leaving the loop closes the cursor. Outside a transaction it
+   * has one of its own, committed at the end.
    */
   iterate<R = any>(text: string, values?: readonly unknown[], options?: { batchSize?: number }): AsyncIterableIterator<R>;
 }
 
+/** The pool on the thread that owns the connections. */
 export interface PgOwnerPool extends PgPool {
   /** The pool underneath: events, stats, breaker, drain. */
   readonly pool: Pool<unknown>;
@@ -122,11 +143,12 @@ export interface PgOwnerPool extends PgPool {
   readonly handle: PoolHandle<unknown>;
 }
 
+/** What a pool on a worker has besides: the same without promises. */
 export interface PgSync {
   /**
-   * The same, blocking this thread. `timeout`: the most time that this may block, in ms, for a connection (AcquireTimeoutError) and for the answer (CallTimeoutError).
-   * If it was the answer, the query is cancelled on the server, and the connection is lost, and with it the transaction that it was in. Default: the wait for a connection
-   * has the pool's acquireTimeout, the one for the answer no limit.
+   * `query`, blocking this thread. `timeout`: the most that this may block, in milliseconds, for a connection (AcquireTimeoutError) and for
+   * the answer (CallTimeoutError). In the second case the query is cancelled on the server, and the connection is ended, with the
+   * transaction that it was in. Default: the wait for a connection has the pool's `acquireTimeout`, the wait for the answer has no limit.
    */
   querySync<R extends QueryResultRow = any>(
     text: string | QueryConfig,
@@ -137,15 +159,22 @@ export interface PgSync {
   transactionSync<V>(body: (tx: PgSyncClient) => V, options?: TransactionOptions): V;
 }
 
+/** The connection of a `transactionSync`. */
 export interface PgSyncClient {
+  /** One query in the transaction, blocking this thread. Throws a DatabaseError as pg has it. */
   query<R extends QueryResultRow = any>(text: string | QueryConfig, values?: readonly unknown[]): QueryResult<R>;
 }
 
-/** `timeout` and `signal` are those of acquire, for the outermost transaction; of transactionSync, `timeout` is for all of it. Isolation and the like hold for the outermost one, too. */
+/**
+ * Options of a transaction. All apply to the outermost one. `timeout` and `signal` are those of acquire; for transactionSync, `timeout`
+ * limits all of it. Other names are a TypeError.
+ */
 export interface TransactionOptions extends AcquireOptions {
+  /** The isolation level. Default: the server's. */
   isolation?: 'read committed' | 'repeatable read' | 'serializable' | undefined;
+  /** READ ONLY, or READ WRITE if false. Default: the server's. */
   readOnly?: boolean | undefined;
-  /** Only with `serializable` and `readOnly`: waits for a snapshot that cannot fail. */
+  /** DEFERRABLE: waits for a snapshot that cannot fail. It has an effect only with `serializable` and `readOnly`. Default: the server's. */
   deferrable?: boolean | undefined;
   /** How often the body may run again after a serialization failure or a deadlock. Default 0. */
   retries?: number | undefined;

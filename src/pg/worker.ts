@@ -10,9 +10,9 @@ export type { PgClient, PgPool, PgSync, PgSyncClient, QueryCallback, Submission,
 const pools = new WeakMap<AttachedPool<SessionMethods>, PgPool>();
 
 /**
- * Joins a pool that createPgPool has made, from any thread of the process. Idempotent: the same handle gives the same pool on the same thread.
- * Rejects as attachPool does: TypeError for something that is no handle, PoolClosedError for a pool that is closed or whose owner is gone ... `options` are
- * those of attachPool: `timeout` and `signal` limit the wait for an owner that is busy.
+ * Joins a pool that createPgPool has made, from any thread of the process. Idempotent: the same handle gives the same pool on the same
+ * thread. Rejects as attachPool does: TypeError for something that is no handle, PoolClosedError for a pool that is closed or whose owner
+ * is gone ... `options` are those of attachPool: `timeout` and `signal` limit the wait for an owner that is busy.
  */
 export async function attachPgPool(handle: PoolHandle<unknown>, options?: AttachOptions): Promise<Type & PgSync> {
   for (;;) {

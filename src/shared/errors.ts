@@ -9,8 +9,13 @@ function named(type: { readonly prototype: Error }, name: string): void {
   Object.defineProperty(type.prototype, 'name', { value: name, configurable: true, writable: true });
 }
 
+/**
+ * Every error of a pool is one. Itself it is thrown by attaching: `maxThreads` are attached, another memory layout, the owner's own thread,
+ * a listener of the program in the way (`ERR_POOL`), or a Node.js without postMessageToThread (`ERR_POOL_NODE_VERSION`). And by a hand-out
+ * of a Proxy that fails to answer. Between threads an error keeps its class.
+ */
 export class PoolError extends Error {
-  /** Stable: `ERR_POOL_...`. */
+  /** Stable, one for each class: `ERR_POOL_...`. */
   readonly code: string;
   /** The pool's name. */
   readonly pool: string;
@@ -26,7 +31,7 @@ export class PoolError extends Error {
   }
 }
 
-/** The pool is closed or draining, its owner is gone, or this thread has detached. */
+/** `ERR_POOL_CLOSED`: the pool is closed or draining, its owner has ended, or this thread has detached. */
 export class PoolClosedError extends PoolError {
   constructor(message: string, pool: string, options?: ErrorOptions) {
     super(message, pool, { ...options, code: 'ERR_POOL_CLOSED' });
@@ -37,7 +42,10 @@ export class PoolClosedError extends PoolError {
   }
 }
 
-/** Nothing could be had within the time. The message says who holds what. */
+/**
+ * `ERR_POOL_ACQUIRE_TIMEOUT`: no resource became available within `timeout`; or, attaching, the owner did not answer in time. The message
+ * says how many this thread has.
+ */
 export class AcquireTimeoutError extends PoolError {
   constructor(message: string, pool: string, options?: ErrorOptions) {
     super(message, pool, { ...options, code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
@@ -48,7 +56,7 @@ export class AcquireTimeoutError extends PoolError {
   }
 }
 
-/** The circuit breaker is INACTIVE. */
+/** `ERR_POOL_UNAVAILABLE`: the circuit breaker is INACTIVE. */
 export class ServiceUnavailableError extends PoolError {
   constructor(message: string, pool: string, options?: ErrorOptions) {
     super(message, pool, { ...options, code: 'ERR_POOL_UNAVAILABLE' });
@@ -59,7 +67,7 @@ export class ServiceUnavailableError extends PoolError {
   }
 }
 
-/** `maxWaiting` waiters are in line already. */
+/** `ERR_POOL_QUEUE_FULL`: `maxWaiting` waiters are in line already. */
 export class QueueFullError extends PoolError {
   constructor(message: string, pool: string, options?: ErrorOptions) {
     super(message, pool, { ...options, code: 'ERR_POOL_QUEUE_FULL' });
@@ -70,7 +78,7 @@ export class QueueFullError extends PoolError {
   }
 }
 
-/** The factory took longer than `createTimeout`. */
+/** `ERR_POOL_CREATE_TIMEOUT`: the factory took longer than `createTimeout`. */
 export class CreateTimeoutError extends PoolError {
   constructor(message: string, pool: string, options?: ErrorOptions) {
     super(message, pool, { ...options, code: 'ERR_POOL_CREATE_TIMEOUT' });
@@ -81,7 +89,7 @@ export class CreateTimeoutError extends PoolError {
   }
 }
 
-/** Given back twice, or never borrowed by this thread. */
+/** `ERR_POOL_NOT_BORROWED`: a resource was given back twice, or was never borrowed by this thread. */
 export class NotBorrowedError extends PoolError {
   constructor(message: string, pool: string, options?: ErrorOptions) {
     super(message, pool, { ...options, code: 'ERR_POOL_NOT_BORROWED' });
@@ -92,7 +100,7 @@ export class NotBorrowedError extends PoolError {
   }
 }
 
-/** A remote call that could not be made: the method is not exposed, something in it cannot be cloned, or the lease is over. */
+/** `ERR_POOL_REMOTE_CALL`: the method does not exist or is not exposed, a value cannot be cloned, or the lease was released. */
 export class RemoteCallError extends PoolError {
   constructor(message: string, pool: string, options?: ErrorOptions) {
     super(message, pool, { ...options, code: 'ERR_POOL_REMOTE_CALL' });
@@ -103,7 +111,10 @@ export class RemoteCallError extends PoolError {
   }
 }
 
-/** A call that blocked its thread for as long as it was allowed to. Whether the method has run, or still runs, is not known. */
+/**
+ * `ERR_POOL_CALL_TIMEOUT`: a call that blocks its thread had no answer within `timeout`. Whether the method has run, or still runs, is not
+ * known.
+ */
 export class CallTimeoutError extends PoolError {
   constructor(message: string, pool: string, options?: ErrorOptions) {
     super(message, pool, { ...options, code: 'ERR_POOL_CALL_TIMEOUT' });
@@ -160,7 +171,10 @@ const TAKEN_APART: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'c
 /** Errors within errors, at most so deep; also what ends a cycle. */
 const DEPTH = 8;
 
-/** Never throws, whatever was thrown; and what it gives can be sent: its values are clones already, as a getter or a Proxy may not do the same again. */
+/**
+ * Never throws, whatever was thrown; and what it gives can be sent: its values are clones already, as a getter or a Proxy may not do the
+ * same again.
+ */
 export function toWire(thrown: unknown, depth = 0): WireError {
   return isError(thrown) ? partsOf(thrown, depth) : (sendable(thrown) ?? { value: show(thrown) });
 }

@@ -1,86 +1,129 @@
 /** The public types that both sides share. */
 import type { Percentiles } from './words/histogram.ts';
 
-export const CircuitBreakerState = { ACTIVE: 'active', INACTIVE: 'inactive', RECOVERING: 'recovering' } as const;
+/** The states of a circuit breaker, by name. */
+export const CircuitBreakerState = {
+  /** Closed: everything as usual. */
+  ACTIVE: 'active',
+  /** Open: acquire throws ServiceUnavailableError at once. */
+  INACTIVE: 'inactive',
+  /** Half-open: `recoveryProbes` hand-outs at a time, whose outcome decides. */
+  RECOVERING: 'recovering',
+} as const;
+/** The state of a circuit breaker: 'active', 'inactive' or 'recovering'. */
 export type CircuitBreakerState = (typeof CircuitBreakerState)[keyof typeof CircuitBreakerState];
 
 /** Works on every thread: the state is one word of shared memory. */
 export interface CircuitBreaker {
+  /** The state now, read from shared memory. */
   getState(): CircuitBreakerState;
   /** Closes the breaker: everything as usual. */
   activate(): void;
   /**
-   * Opens the breaker: acquire throws at once, and everyone already in line is rejected with ServiceUnavailableError.
-   * So may be somebody who joins while this call is still under way, even if another thread has closed the breaker again meanwhile.
+   * Opens the breaker: acquire throws at once, and all waiters are rejected with ServiceUnavailableError. A waiter that joins while this
+   * call is under way may be rejected, too, even if another thread has closed the breaker again meanwhile.
    */
   deactivate(): void;
   /**
-   * Lets `recoveryProbes` hand-outs through at a time. Without a strategy: that many successes in a row activate, one failure deactivates.
-   * With one, it decides. An acquire that overlaps the call may still pass by the old rule.
+   * Lets `recoveryProbes` hand-outs through at a time. A strategy decides by their outcome. Without one, that many successes in a row
+   * activate, and one failure deactivates. An acquire that overlaps this call may still pass by the old rule.
    */
   recover(): void;
 }
 
 /** Plain cloneable data for workerData or postMessage; give the same one to any number of threads. */
 export interface PoolHandle<T> {
+  /** The pool's name, for errors. */
   readonly name: string;
+  /** The pool's control block. A thread that has it can borrow, and can damage the pool: give it only to code that you trust. */
   readonly buffer: SharedArrayBuffer;
   /** Node's thread id of the owner. */
   readonly owner: number;
-  /** Never there: carries the resource's type. */
+  /** Never there at run time: it carries the resource's type. */
   readonly __resource?: T;
 }
 
+/** Limits for one wait. Other names in it are ignored. A value of the wrong type or range is a TypeError or RangeError. */
 export interface AcquireOptions {
-  /** Most time to wait in line, in milliseconds, up to 2,147,483,647. 0 or Infinity: for ever. Default: the pool's acquireTimeout. */
+  /**
+   * Most time to wait in line, in milliseconds, up to 2,147,483,647. 0 or Infinity: no limit. Default: the pool's `acquireTimeout`. Then
+   * AcquireTimeoutError.
+   */
   timeout?: number | undefined;
-  /** Aborting it while the acquire is pending rejects with `signal.reason`; what was granted meanwhile goes to the next in line. */
+  /**
+   * Aborting it while the acquire waits rejects with `signal.reason`. A resource that was granted meanwhile goes to the next waiter.
+   * Default: none.
+   */
   signal?: AbortSignal | undefined;
 }
 
+/** One hand-out of a resource, which gives itself back: for `using` and `await using`. */
 export interface Lease<R> extends Disposable, AsyncDisposable {
+  /** What was borrowed. */
   readonly resource: R;
-  /** Like `pool.release(resource)`: a second time is an error. Disposing a lease that is over is not. */
+  /** As `pool.release(resource)`. A second time throws NotBorrowedError. Disposing a lease that was given back does nothing. */
   release(): void;
+  /** As `pool.destroy(resource, error)`. Throws NotBorrowedError if the lease was given back. */
   destroy(error?: Error): void;
 }
 
+/** One snapshot of a pool. The counters, from `acquired` to `reclaimed`, count from the start of the pool, over all threads. */
 export interface PoolStats {
+  /** The pool's name. */
   name: string;
+  /** The state of the circuit breaker. */
   state: CircuitBreakerState;
+  /** As `isClosed()`. */
   closed: boolean;
+  /** The option `min`. */
   min: number;
+  /** The option `max`. */
   max: number;
-  /** Always idle + active. */
+  /** Resources that exist, or are being made or checked: always idle + active. */
   count: number;
+  /** Resources that are ready to be handed out. */
   idle: number;
+  /** Resources that are borrowed, being made, or being checked. */
   active: number;
+  /** Waiters in line, over all threads. */
   waiting: number;
-  /** Attached now, the owner not counted. */
+  /** Threads attached now, the owner not counted. */
   threads: number;
+  /** Hand-outs. */
   acquired: number;
-  /** Includes destroy(), and what was taken back from threads that died: acquired - released is what is out. */
+  /** Returns, including destroy() and resources taken back from threads that died: acquired - released is what is borrowed now. */
   released: number;
+  /** Resources that the factory has made. */
   created: number;
+  /** Resources that were destroyed, for whatever reason. */
   destroyed: number;
+  /** Acquires that ended in AcquireTimeoutError. */
   timedOut: number;
-  /** Closed, unavailable, line full, factory error; not timeouts, not aborts. */
+  /** Acquires refused because the pool was closed or unavailable, the line full, or the factory failed. Neither timeouts nor aborts. */
   rejected: number;
+  /** Calls of the factory that failed, or took longer than `createTimeout`. */
   factoryFailures: number;
+  /** Resources taken back from threads that died. */
   reclaimed: number;
-  /** Milliseconds, with at most 12.5 % relative error. Every wait in line counts, immediate hand-outs do not. */
+  /** Time in line, in milliseconds, at most 12.5 % off. Every wait in line counts; immediate hand-outs do not. */
   waitTime: Percentiles;
-  /** Milliseconds. One hold in 256 on each thread is timed, and of its first ones more: the first, second, fourth, and so on. */
+  /**
+   * Time from hand-out to return, in milliseconds. On each thread one hold in 256 is timed, and of its first ones the first, second,
+   * fourth, and so on.
+   */
   holdTime: Percentiles;
 }
 
 /** The names of R's methods. */
 export type MethodName<R> = { [K in keyof R]: R[K] extends (...args: never[]) => unknown ? K : never }[keyof R] & string;
+/** The arguments of R's method K. */
 export type Arguments<R, K extends keyof R> = R[K] extends (...args: infer A) => unknown ? A : never;
+/** What R's method K gives, awaited. */
 export type Result<R, K extends keyof R> = R[K] extends (...args: never[]) => infer V ? Awaited<V> : never;
 
 /** What every thread can do with a pool. R is what acquire hands out on that thread. */
 export interface ResourcePool<R> extends CircuitBreaker {
+  /** The option `name`. Default 'pool'. */
   readonly name: string;
   /** Default `timeout` of acquire, in milliseconds. 0: for ever. */
   readonly acquireTimeout: number;
@@ -96,34 +139,43 @@ export interface ResourcePool<R> extends CircuitBreaker {
    */
   tryAcquire(): Promise<R | null>;
   /**
-   * Gives a resource back; returns at once. With beforeRelease the owner checks it first, and it becomes available after that.
-   * Throws NotBorrowedError if this thread has not borrowed it (double release, foreign resource). After the owner has died, or this thread has
-   * detached, it does nothing. On a worker, calls made before it are finished first: the resource stays borrowed until they settle. What a worker was
-   * handed is dead afterwards: using it throws RemoteCallError, even if the same thread has meanwhile borrowed the same slot again.
+   * Gives a resource back; returns at once. With beforeRelease the owner checks it first, and it becomes available after that. Throws
+   * NotBorrowedError if this thread has not borrowed it (released twice, or another pool's). Does nothing once the owner has died or this
+   * thread has detached. On a worker, the resource stays borrowed until the calls made before the release have settled. The Remote is of no
+   * use afterwards: its methods reject with RemoteCallError, even if the same thread has borrowed the same resource again.
    */
   release(resource: R): void;
-  /** Gives a resource back as broken: destroyed, and reported to the breaker strategy. Calls that a worker has under way get a second to finish. */
+  /**
+   * Gives a resource back as broken: it is destroyed, and the breaker strategy gets a failure, with `error`. Calls that a worker has under
+   * way get one second to finish. Throws NotBorrowedError as `release` does.
+   */
   destroy(resource: R, error?: Error): void;
-  /** acquire, run, release: also when `body` throws. A body that gave the resource back itself is fine. */
+  /**
+   * acquire, run, release, also when `body` throws. Resolves with what `body` returns. Rejects as `acquire` does, or with what `body`
+   * throws. `body` may give the resource back itself.
+   */
   use<V>(body: (resource: R) => V | PromiseLike<V>, options?: AcquireOptions): Promise<V>;
   /**
-   * An errand: borrows, calls one method of the resource with these arguments, and gives it back, all of it on the owner's thread. For a worker that is one message
-   * there and one back, and between its place in line and its answer nothing waits for this thread to have time. It stands
-   * in the same line as everybody else, from when the owner hears of it. Rejects with what acquire rejects with, what the method throws, or RemoteCallError (no such method, not exposed, arguments that cannot be cloned).
-   * `timeout` and `signal` are about the wait in line: once the method runs, it is waited for. They hold while the owner is busy, too; what they have ended never runs.
-   * A thread that dies or detaches takes its waiting errands with it; a method still running a second after its thread died costs the resource.
+   * Borrows, calls one method of the resource with these arguments, and gives it back, all on the owner's thread. For a worker that is one
+   * message there and one back. It joins the same line as every acquire, when the owner gets the message. Once it reaches the head of the
+   * line it completes even if this thread is busy. Rejects as `acquire` does, with what the method throws, or with RemoteCallError (no such
+   * method, not exposed, arguments that cannot be cloned). `timeout` and `signal` limit the wait in line only: once the method runs, it is
+   * waited for. They hold while the owner is busy, too, and a method whose wait they have ended never runs. The waiting calls of a thread that dies or detaches are cancelled. If a method still runs one second after its thread has
+   * died, the resource is destroyed.
    */
   call<K extends MethodName<R>>(method: K, args: Arguments<R, K>, options?: AcquireOptions): Promise<Result<R, K>>;
-  /** acquire for `using` / `await using`: the lease releases itself at the end of the block. */
+  /** acquire for `using` / `await using`: the lease releases itself at the end of the block. Rejects as `acquire` does. */
   lease(options?: AcquireOptions): Promise<Lease<R>>;
 
-  /** Idle + borrowed + being made or checked. In one stats() always count === idle + active; two calls are two instants. */
+  /** Idle + borrowed + being made or checked. Within one stats() always idle + active; two calls may see two different moments. */
   count(): number;
+  /** Resources that are ready to be handed out. */
   idleCount(): number;
+  /** Resources that are borrowed, being made, or being checked. */
   activeCount(): number;
   /** Waiters in line, over all threads. */
   waitingCount(): number;
-  /** No acquire will ever succeed again. A pool that is draining is not closed yet, though it refuses too. */
+  /** True if no acquire will ever succeed again. A pool that is draining refuses new acquires, but is not closed yet. */
   isClosed(): boolean;
   /** A consistent snapshot, read from shared memory without any message. */
   stats(): PoolStats;

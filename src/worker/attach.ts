@@ -32,15 +32,15 @@ interface Joining {
 const attached = new Map<string, Joining>();
 
 /**
- * Joins a pool from any thread of the process (a Piscina worker, a Worker, a worker of a worker).
- * Idempotent: the same handle, or a clone of it, on the same thread gives the same object.
- * If the owner dies, everything pending and everything later on this thread is refused with PoolClosedError within about a second, sleepers included.
+ * Joins a pool from any thread of the process (a Piscina worker, a Worker, a worker of a worker). Idempotent: the same handle, or a clone
+ * of it, on the same thread gives the same object. If the owner dies, everything pending and everything later on this thread is refused
+ * with PoolClosedError within about a second, sleepers included.
  *
  * Rejects with TypeError for something that is no handle, PoolClosedError for a pool that is closed or whose owner is gone, PoolError for
- * another ABI version, when `maxThreads` are attached, on the owner itself (use the pool there), when a listener of the owner's program was in the way,
- * or on a Node.js that cannot do this.
- * An owner that is busy answers when it gets to its event loop; until then this waits, and keeps the thread alive. `timeout` (in ms; default 0, no limit) ends
- * the wait with AcquireTimeoutError, `signal` with its reason; a later call tries anew.
+ * another ABI version, when `maxThreads` are attached, on the owner itself (use the pool there), when a listener of the owner's program was
+ * in the way, or on a Node.js that cannot do this. An owner that is busy answers when it gets to its event loop; until then this waits, and
+ * keeps the thread alive. `timeout` (in ms; default 0, no limit) ends the wait with AcquireTimeoutError, `signal` with its reason; a later
+ * call tries anew.
  */
 export async function attachPool<T>(handle: PoolHandle<T>, options?: AttachOptions): Promise<AttachedPool<T>> {
   const { name, owner, block } = read(handle);

@@ -1,23 +1,27 @@
 import type { AcquireOptions, ResourcePool } from '../shared/types.ts';
 
-/** T with every method made asynchronous. Calls run on the owner, in the order they were made; errors keep name, message, code, stack and cause. */
+/**
+ * T with every method made asynchronous. Calls run on the owner, in the order in which they were made. Arguments and results are structured
+ * clones. Errors keep name, message, code, stack and cause. A call that cannot be made rejects with RemoteCallError.
+ */
 export type Remote<T> = {
   readonly [K in keyof T as T[K] extends (...args: never[]) => unknown ? K : never]: T[K] extends (...args: infer A) => infer V
     ? (...args: A) => Promise<Awaited<V>>
     : never;
 };
 
-/** T with every method made synchronous: the calling thread sleeps until the owner has answered. */
+/** T with every method made synchronous: the calling thread sleeps until the owner has answered. Otherwise as Remote. */
 export type SyncRemote<T> = {
   readonly [K in keyof T as T[K] extends (...args: never[]) => unknown ? K : never]: T[K] extends (...args: infer A) => infer V
     ? (...args: A) => Awaited<V>
     : never;
 };
 
+/** Limits for attaching. */
 export interface AttachOptions {
-  /** Most time to wait for the owner, in milliseconds. Default 0: as long as it takes. */
+  /** Most time to wait for the owner, in milliseconds. Then AcquireTimeoutError. Default 0: no limit. */
   timeout?: number;
-  /** Ends the wait: attachPool rejects with `signal.reason`. An attachment that exists is not touched by it. */
+  /** Aborting it while attaching rejects with `signal.reason`. It does not end an attachment that exists. Default: none. */
   signal?: AbortSignal;
 }
 
@@ -26,31 +30,38 @@ export interface AttachedPool<T> extends ResourcePool<Remote<T>> {
   /** The pool's number for this attachment, from 1: as its owner hears it in 'attach' and 'detach'. No other has it at the time. */
   readonly attachment: number;
   /**
-   * Blocks this thread (Atomics.wait), in the same line as everyone else. Throws what acquire rejects with. `timeout` in milliseconds; default: the pool's acquireTimeout.
-   * While it sleeps, nothing else of this thread runs. If another acquire of this thread was granted meanwhile, the two change places.
+   * acquire that blocks this thread (Atomics.wait) in the same line as all other waiters. Throws what acquire rejects with. `timeout` in
+   * milliseconds; default: the pool's `acquireTimeout`. While it sleeps, nothing else of this thread runs. If another acquire of this
+   * thread is granted meanwhile, this one takes that resource, and the other one takes its place in line.
    */
   acquireSync(options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T>;
   /**
-   * Never blocks on other borrowers (it may on a hook, or on the factory when nothing is made yet). With no hooks set and a resource idle it is a few
-   * atomic instructions.
+   * tryAcquire that blocks: null rather than wait for another borrower. It may wait for a hook, or for the factory. With no hooks set and a
+   * resource idle it is a few atomic instructions. Throws the factory's error.
    */
   tryAcquireSync(): SyncRemote<T> | null;
   /**
-   * acquireSync, run, release: also when `body` throws. TypeError if the body returns a promise or another thenable: use `use`. `timeout` is for all of it: a call
-   * in the body that has no answer by then throws CallTimeoutError, and the resource is destroyed. Without it, only the wait in line has a limit (the pool's
-   * acquireTimeout).
+   * acquireSync, run, release, also when `body` throws. Returns what `body` returns; TypeError if that is a promise or another thenable (use
+   * `use`). `timeout` limits all of it, in milliseconds: a call in the body that has no answer by then throws CallTimeoutError, and the
+   * resource is destroyed. Default: only the wait in line has a limit, the pool's `acquireTimeout`.
    */
   useSync<V>(body: (resource: SyncRemote<T>) => V, options?: Pick<AcquireOptions, 'timeout'>): V;
   /**
-   * What was borrowed, with methods that block. The lease is the same one: given back once, it is over for both. `timeout`: the most that each call may block, in
-   * milliseconds; default and 0: for ever. Then it throws CallTimeoutError. The method may still run: the resource goes to nobody else before it has settled, and what is
-   * called next waits behind it or not, as the resource has it; destroy it if its state is not to be relied on.
+   * A borrowed resource with methods that block. It is the same lease: given back once, it is released for both. `timeout`: the most that
+   * each call may block, in milliseconds; then it throws CallTimeoutError. Default 0: no limit. The method may still run then, and the
+   * resource goes to no other borrower before it has settled. Whether the next call waits behind it is up to the resource: destroy it if
+   * you cannot rely on its state. Throws TypeError for what this pool has not handed out on this thread.
    */
   synchronous(resource: Remote<T> | SyncRemote<T>, options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T>;
-  /** The other way round. */
+  /** A borrowed resource with methods that give promises: the reverse of `synchronous`. Throws TypeError as that does. */
   asynchronous(resource: Remote<T> | SyncRemote<T>): Remote<T>;
+  /** As on the owner, for a resource in either form. */
   release(resource: Remote<T> | SyncRemote<T>): void;
+  /** As on the owner, for a resource in either form. */
   destroy(resource: Remote<T> | SyncRemote<T>, error?: Error): void;
-  /** Gives back everything this thread holds, rejects what it still waits for with PoolClosedError, and leaves. Resolves when calls under way have settled. Attaching again makes a new attachment. */
+  /**
+   * Ends this attachment: gives back all that this thread holds, and rejects its waiting acquires with PoolClosedError. Resolves when its
+   * calls under way have settled. Attaching again makes a new attachment.
+   */
   detach(): Promise<void>;
 }

@@ -3,6 +3,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import * as cenote from 'cenote';
 import { describe, expect, test } from 'vitest';
+import { consecutiveFailuresOn } from '../../src/main/breaker/consecutive-failures.ts';
+import { failureRateOn } from '../../src/main/breaker/failure-rate.ts';
+import { settingsOf } from '../../src/main/options.ts';
 import { anchorOf, page, pages, plain, proseOf, root, tableOf } from './markdown.ts';
 
 const everything = pages.map(({ text }) => text).join('\n');
@@ -28,18 +31,55 @@ describe('the documentation', () => {
       await expect(cenote.createPool({ factory: () => 1, [name.toUpperCase()]: 1 }), name).rejects.toThrow(`it is spelt ${name}`);
   });
 
-  test('gives the defaults that a pool really has', async () => {
-    const defaults = Object.fromEntries(
-      tableOf(reference, 'Options').map((row) => [row.option.replaceAll('`', ''), row.default.replaceAll('`', '')]),
-    );
-    const pool = await cenote.createPool({ factory: () => 1 });
-    const stats = pool.stats();
-    expect({ min: String(stats.min), max: String(stats.max), name: `'${stats.name}'` }).toEqual({
-      min: defaults.min,
-      max: defaults.max,
-      name: defaults.name,
+  test('gives the defaults that a pool really has', () => {
+    const settings = settingsOf({ factory: () => 1 }) as unknown as Record<string, unknown>;
+    const said = (name: string): string => {
+      const value = settings[name];
+      return typeof value === 'string' ? `'${value}'` : value === undefined ? 'none' : String(value);
+    };
+    const rows = tableOf(reference, 'Options').flatMap((row) => {
+      const defaults = row.default.split(', ').map(plain);
+      return row.option.split(', ').map((name, at): [name: string, byDefault: string] => [plain(name), defaults[at]]);
     });
-    await pool.close();
+    const special = { factory: 'required', expose: 'all', strict: 'true' };
+    expect(Object.fromEntries(rows)).toEqual({ ...Object.fromEntries(rows.map(([name]) => [name, said(name)])), ...special });
+  });
+
+  test('gives the defaults of the breaker strategies', () => {
+    const text = page('docs/guide.md').text.replaceAll(/\s+/g, ' ');
+    const [, threshold] = /`consecutiveFailures\(.*?\)` opens after `threshold` failures in a row \((\d+) by default\)/.exec(text)!;
+    const [, minimum, window] = /\(half of at least (\d+) within (\d+) seconds by default\)/.exec(text)!;
+    const [, reset] = /after `resetTimeout` \((\d+) seconds by default\)/.exec(text)!;
+    let time = 0;
+    const clock = () => time;
+    const failuresUntilOpen = (strategy: cenote.CircuitBreakerStrategy): number => {
+      let failures = 0;
+      let isOpen = false;
+      const breaker = { getState: () => 'active', activate() {}, recover() {}, deactivate: () => (isOpen = true) } as cenote.CircuitBreaker;
+      while (!isOpen && failures < 1000) {
+        failures++;
+        strategy.reportFailure(breaker, new Error());
+      }
+      return failures;
+    };
+    const consecutive = consecutiveFailuresOn(clock, {});
+    expect(failuresUntilOpen(consecutive)).toBe(Number(threshold));
+    expect(failuresUntilOpen(failureRateOn(clock, {}))).toBe(Number(minimum));
+    // Half of them failures: one less than half first, then one more.
+    const halved = failureRateOn(clock, {});
+    for (let i = 0; i < Number(minimum) / 2; i++) halved.reportSuccess({ getState: () => 'active' } as cenote.CircuitBreaker);
+    expect(failuresUntilOpen(halved)).toBe(Number(minimum) / 2);
+    // What is older than the window counts no more.
+    const aged = failureRateOn(clock, {});
+    for (let i = 0; i < Number(minimum) - 1; i++) aged.reportFailure({ getState: () => 'active' } as cenote.CircuitBreaker, new Error());
+    time += Number(window) * 1000;
+    expect(failuresUntilOpen(aged)).toBe(Number(minimum));
+
+    expect(failuresUntilOpen(consecutive)).toBe(Number(threshold));
+    time += Number(reset) * 1000 - 1;
+    expect(consecutive.shouldRecover?.()).toBe(false);
+    time++;
+    expect(consecutive.shouldRecover?.()).toBe(true);
   });
 
   test.each([

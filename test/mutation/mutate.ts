@@ -11,7 +11,7 @@
 import { spawn } from 'node:child_process';
 import { appendFileSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { changes, type Mutant } from './mutant.ts';
@@ -85,7 +85,9 @@ function say(line: string): void {
 /** A copy in which things may be broken. */
 function copy(): string {
   const folder = mkdtempSync(join(tmpdir(), 'cenote-mutate-'));
-  for (const path of COPIED) if (existsSync(join(root, path))) cpSync(join(root, path), join(folder, path), { recursive: true });
+  for (const path of COPIED)
+    if (existsSync(join(root, path)))
+      cpSync(join(root, path), join(folder, path), { recursive: true, filter: (from) => basename(from) !== 'node_modules' });
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
   // Built here, without a look at the types: a mutant may leave an import unused.
   writeFileSync(join(folder, 'test/support/build.ts'), 'export default function build(): void {}\n');

@@ -35,9 +35,9 @@ interface Options {
 }
 
 /**
- * Opens when at least `minimum` reports (default 10) came in the last `window` ms (default 10,000) and `rate` (0..1, default 0.5) or more of them failed;
- * probes again after `resetTimeout` ms (default 30,000). While RECOVERING, the first success closes the breaker and the first failure opens it again.
- * Throws TypeError or RangeError that names a wrong option. One strategy object serves one pool.
+ * Opens when at least `minimum` reports (default 10) came in the last `window` ms (default 10,000) and `rate` (0..1, default 0.5) or more
+ * of them failed; probes again after `resetTimeout` ms (default 30,000). While RECOVERING, the first success closes the breaker and the
+ * first failure opens it again. Throws TypeError or RangeError that names a wrong option. One strategy object serves one pool.
  */
 export function failureRate(options: Options = {}): CircuitBreakerStrategy {
   return failureRateOn(now, options);

@@ -4,12 +4,17 @@
  */
 import { HISTOGRAM_BUCKETS } from '../layout.ts';
 
-/** Milliseconds. */
+/** How durations are spread, in milliseconds, at most 12.5 % off. All 0 while there is none. */
 export interface Percentiles {
+  /** How many durations were recorded. */
   count: number;
+  /** Half of them were at most this long. */
   p50: number;
+  /** 90 of 100 were at most this long. */
   p90: number;
+  /** 99 of 100 were at most this long. */
   p99: number;
+  /** The longest. */
   max: number;
 }
 
