@@ -2,9 +2,11 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 import LongestFirst from './test/support/longest-first.ts';
-import { filesOf, TIERS } from './test/support/tiers.ts';
+import { TIERS, tiers } from './test/support/tiers.ts';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+const files = tiers();
 
 const resolve = {
   alias: [
@@ -25,7 +27,7 @@ export default defineConfig({
       resolve,
       test: {
         name,
-        include: filesOf(name),
+        include: files[name],
         // One process for many files: without threads and processes none leaves anything to the next.
         isolate: name !== 'unit',
         pool: 'forks' as const,

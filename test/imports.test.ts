@@ -13,7 +13,7 @@ const src = fileURLToPath(new URL('../src/', import.meta.url));
 const CORE = ['shared', 'main', 'worker'];
 const ENTRIES = ['main/index.ts', 'worker/index.ts'];
 /** Pure functions and data that every folder may use: they import nothing. */
-const LEAVES = ['shared/option-names.ts', 'shared/foreign-options.ts'];
+const LEAVES = ['shared/options/option-names.ts', 'shared/options/foreign-options.ts'];
 /** What a further folder exports: to the owner, and to the other threads. */
 const WING_ENTRIES = ['main.ts', 'worker.ts'];
 
@@ -117,7 +117,7 @@ test('within another folder, nothing of the worker’s side meets the main side'
 });
 
 test('inside shared, each word has a file of its own that knows only the layout, and Node', () => {
-  const words = ['slot', 'line', 'bell', 'state', 'tallies', 'histogram'].map((name) => `shared/${name}.ts`);
+  const words = ['slot', 'line', 'bell', 'state', 'counters', 'histogram'].map((name) => `shared/words/${name}.ts`);
   expectNone(imports.filter(({ from, to }) => words.includes(from) && to !== 'shared/layout.ts' && to !== 'shared/node.ts'));
   for (const file of ['shared/layout.ts', 'shared/node.ts'])
     expectNone(imports.filter(({ from, to }) => from === file && to !== undefined));

@@ -2,15 +2,16 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { filesOf, TIERS, testFiles, tierOf } from './support/tiers.ts';
+import { TIERS, testFiles, tierOf, tiers } from './support/tiers.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 
 test('every test file belongs to exactly one tier', () => {
-  const all = TIERS.flatMap(filesOf);
+  const found = tiers();
+  const all = TIERS.flatMap((tier) => found[tier]);
   expect(all.sort()).toEqual(testFiles());
   expect(all.length).toBeGreaterThan(100);
-  for (const tier of TIERS) expect(filesOf(tier), tier).not.toEqual([]);
+  for (const tier of TIERS) expect(found[tier], tier).not.toEqual([]);
 });
 
 test.each([

@@ -13,7 +13,7 @@ const USES = SLOT + 1;
 const ACQUIRED = (3 * PAD) / 2;
 const RELEASED = ACQUIRED + 1;
 
-class Handed {
+class RemoteHandle {
   readonly slot: number;
   readonly serial: number;
 
@@ -30,7 +30,7 @@ export class BareSlot {
   readonly #serials = new Float64Array(1);
   #begun = 0;
   /** The object leaves the loop, as it does when it is handed to a borrower: else it would never be made. */
-  last: Handed | undefined;
+  last: RemoteHandle | undefined;
 
   constructor() {
     const buffer = new SharedArrayBuffer(4 * PAD * Int32Array.BYTES_PER_ELEMENT);
@@ -38,7 +38,7 @@ export class BareSlot {
     this.#floats = new Float64Array(buffer);
   }
 
-  acquire(): Handed {
+  acquire(): RemoteHandle {
     const words = this.#words;
     if (words[OPEN] !== 0 || words[LINE] !== 0) throw new Error('closed, or somebody is in line');
     if (Atomics.compareExchange(words, SLOT, 0, 1) !== 0) throw new Error('taken');
@@ -46,10 +46,10 @@ export class BareSlot {
     this.#serials[0] = ++this.#begun;
     this.#floats[ACQUIRED]++;
     words[USES]++;
-    return (this.last = new Handed(0, this.#begun));
+    return (this.last = new RemoteHandle(0, this.#begun));
   }
 
-  release({ slot, serial }: Handed): void {
+  release({ slot, serial }: RemoteHandle): void {
     if (this.#serials[slot] !== serial) throw new Error('released twice');
     const lease = this.#leases[slot];
     this.#leases[slot] = 0;

@@ -171,11 +171,11 @@ function killGroup(child) {
   }
 }
 
-/** The server writes "ready" into the eighth line of its pid file: this is what pg_ctl waits for, too. */
+/** The server writes "ready" into the eighth line of its pid file, or "standby" if it is one: this is what pg_ctl waits for, too. */
 async function ready(pidFile, ended) {
   for (const deadline = Date.now() + START_LIMIT; Date.now() < deadline; ) {
     ended.throwIfAborted();
-    if (existsSync(pidFile) && readFileSync(pidFile, 'utf8').split('\n')[7]?.trim() === 'ready') return;
+    if (existsSync(pidFile) && /^(ready|standby)\b/.test(readFileSync(pidFile, 'utf8').split('\n')[7] ?? '')) return;
     const gone = await Promise.race([server.gone, sleep(10)]);
     if (gone) throw new Error(`the server did not start (${gone})${complaint()}`);
   }

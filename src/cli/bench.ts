@@ -2,16 +2,16 @@
 import { writeFileSync } from 'node:fs';
 import { findPiscina } from './contestants/piscina.ts';
 import { Interruption } from './interruption.ts';
-import { describeMachine, VERSION } from './machine.ts';
+import { contestantsOf, sweep } from './measure/rounds.ts';
+import type { Rival, Setting } from './measure/setting.ts';
+import type { Result } from './measure/summary.ts';
 import { HELP, type Options, parseOptions, settingsOf } from './options.ts';
 import { startProgress } from './progress.ts';
+import { describeMachine, VERSION } from './report/machine.ts';
 import { page } from './report/page.ts';
-import type { Report } from './report.ts';
-import { contestantsOf, sweep } from './rounds.ts';
-import type { Rival, Setting } from './setting.ts';
-import type { Result } from './summary.ts';
-import { table } from './table.ts';
-import { counted } from './units.ts';
+import type { Report } from './report/report.ts';
+import { table } from './report/table.ts';
+import { counted } from './report/units.ts';
 
 const INTERRUPTED = 130;
 

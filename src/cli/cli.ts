@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /** The command `cenote`. */
 import { bench } from './bench.ts';
-import { VERSION } from './machine.ts';
 import { UsageError } from './options.ts';
+import { VERSION } from './report/machine.ts';
 
 const HELP = `cenote ${VERSION}: one resource pool for every thread of a Node.js process
 

@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { DISTRIBUTIONS, type Distribution, type Effort, MODES, type Mode, RIVALS, type Rival, type Setting } from './setting.ts';
+import { DISTRIBUTIONS, type Distribution, type Effort, MODES, type Mode, RIVALS, type Rival, type Setting } from './measure/setting.ts';
 
 export interface Options extends Effort {
   readonly threads: readonly number[];

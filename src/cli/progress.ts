@@ -1,6 +1,7 @@
 /** How far the run is, on standard error: one line that changes on a terminal, elsewhere a line for each setting that is done. */
-import type { Setting } from './setting.ts';
-import { exactDuration } from './units.ts';
+import { clearInterval, setInterval } from 'node:timers';
+import type { Setting } from './measure/setting.ts';
+import { exactDuration } from './report/units.ts';
 
 export interface Progress {
   /** Something to be read later, too. */

@@ -1,9 +1,10 @@
 /** What createPool accepts: checked once, with every default filled in. */
-import { checkDuration, limitOf } from '../shared/acquire-options.ts';
+
 import { show } from '../shared/errors.ts';
-import { foreignOptions, LATER } from '../shared/foreign-options.ts';
 import { MAX_CELLS, MAX_SLOTS, MAX_THREADS } from '../shared/layout.ts';
-import { checkNames, type OptionNames } from '../shared/option-names.ts';
+import { checkDuration, limitOf } from '../shared/options/acquire-options.ts';
+import { foreignOptions, LATER } from '../shared/options/foreign-options.ts';
+import { checkNames, type OptionNames } from '../shared/options/option-names.ts';
 import type { CircuitBreakerStrategy, PoolOptions } from './types.ts';
 import { limit, whole } from './whole.ts';
 

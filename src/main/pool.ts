@@ -3,41 +3,41 @@
  * whenever something may have changed, and right however often it runs. The files beside this one each know one thing; this one knows the order.
  */
 import { threadId } from 'node:worker_threads';
-import { checkCall, checkDuration, limitOf } from '../shared/acquire-options.ts';
-import { Borrower, reasonToDestroy } from '../shared/borrower.ts';
-import { ControlBlock } from '../shared/control-block.ts';
 import { asError, PoolClosedError, PoolError, RemoteCallError, show } from '../shared/errors.ts';
-import { FEATURE_SHARE, FEATURE_TRACE, TALLY_FACTORY_FAILURES } from '../shared/layout.ts';
-import { NONE, REASON_CLOSED, REASON_UNAVAILABLE } from '../shared/line.ts';
+import { COUNTER_FACTORY_FAILURES, FEATURE_SHARE, FEATURE_TRACE } from '../shared/layout.ts';
 import { clearTimeout, setTimeout } from '../shared/node.ts';
-import { checkFew } from '../shared/option-names.ts';
-import { CREATING, EMPTY, FOUND_IDLE, IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/slot.ts';
-import { breakerOf, CLOSED, DRAINING, HAND_OUTS_GUARDED, INACTIVE, isClosed, isDraining, RETURNS_GUARDED } from '../shared/state.ts';
-import { OWNER } from '../shared/threads.ts';
+import { checkCall, checkDuration, limitOf } from '../shared/options/acquire-options.ts';
+import { checkFew } from '../shared/options/option-names.ts';
+import { PoolBase, reasonToDestroy } from '../shared/pool/pool-base.ts';
 import type { AcquireOptions, Arguments, MethodName, PoolHandle, Result } from '../shared/types.ts';
-import { ask, type Verdict, whenKnown } from './checks.ts';
-import { Demand } from './demand.ts';
+import { ControlBlock } from '../shared/words/control-block.ts';
+import { NONE, REASON_CLOSED, REASON_UNAVAILABLE } from '../shared/words/line.ts';
+import { CREATING, EMPTY, FOUND_IDLE, IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/words/slot.ts';
+import { breakerOf, CLOSED, DRAINING, HAND_OUTS_GUARDED, INACTIVE, isClosed, isDraining, RETURNS_GUARDED } from '../shared/words/state.ts';
+import { OWNER } from '../shared/words/threads.ts';
+import { BreakerController } from './breaker/controller.ts';
 import { Events } from './events.ts';
-import { Guard } from './guard.ts';
-import { Members } from './members.ts';
-import { findMethod } from './methods.ts';
 import { checkStrategy, type Settings } from './options.ts';
-import { closeDoor, newPoolId, openDoor } from './registry.ts';
-import type { Resources } from './resources.ts';
-import { Stock } from './stock.ts';
+import { type HookOutcome, runHook, thenMaybeSync } from './resources/hooks.ts';
+import { Maintenance } from './resources/maintenance.ts';
+import { Demand } from './resources/replenisher.ts';
+import type { Resources } from './resources/resources.ts';
+import { ResourceStore } from './resources/store.ts';
+import { addAttachListener, newPoolId, removeAttachListener } from './threads/attach-listener.ts';
+import { AttachedThreads } from './threads/attached-threads.ts';
+import { findMethod } from './threads/methods.ts';
 import type { CircuitBreakerStrategy, Pool, PoolEvents } from './types.ts';
-import { Timetable } from './upkeep.ts';
 
-export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
+export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
   readonly handle: PoolHandle<T>;
   readonly #settings: Settings<T>;
   readonly #events = new Events<T>();
-  readonly #stock: Stock<T>;
+  readonly #stock: ResourceStore<T>;
   readonly #resources: Resources<T>;
-  readonly #members: Members<T>;
-  readonly #guard: Guard;
+  readonly #members: AttachedThreads<T>;
+  readonly #guard: BreakerController;
   readonly #demand: Demand<T>;
-  readonly #timetable: Timetable;
+  readonly #timetable: Maintenance;
   #imposed = 0;
   #turning = false;
   #again = false;
@@ -62,19 +62,19 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     super(settings.name, block, OWNER);
     this.handle = Object.freeze({ name: settings.name, buffer: block.buffer, owner: threadId });
     this.#settings = settings;
-    this.#stock = new Stock(settings, block, this.keepAlive, this.#events, {
+    this.#stock = new ResourceStore(settings, block, this.keepAlive, this.#events, {
       share: (slot, generation, resource) => this.#members.share(slot, generation, resource),
       changed: () => this.called(),
     });
     this.#resources = this.#stock.resources;
-    this.#guard = new Guard(this, block.state, settings.recoveryProbes, {
+    this.#guard = new BreakerController(this, block.state, settings.recoveryProbes, {
       changed: (next, previous) => this.#events.emit('state', next, previous),
       failed: (error) => this.#events.emit('error', error),
     });
-    this.#members = new Members(settings, this.lending, this.#resources, {
-      attached: (id) => this.#events.emit('attach', id),
-      detached: (id, reclaimed) => {
-        this.#events.emit('detach', id, reclaimed);
+    this.#members = new AttachedThreads(settings, this.lending, this.#resources, {
+      attached: (id, attachment) => this.#events.emit('attach', id, attachment),
+      detached: (id, reclaimed, attachment) => {
+        this.#events.emit('detach', id, reclaimed, attachment);
         this.called();
       },
       returned: (slot) => this.#takeBack(slot),
@@ -98,9 +98,9 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       failed: (error) => this.#events.emit('error', error),
       changed: () => this.called(),
     });
-    this.#timetable = new Timetable(block, settings, {
+    this.#timetable = new Maintenance(block, settings, {
       examine: (slot, done) => this.#examine(slot, done),
-      expire: (slot) => this.#stock.unmake(slot, 'idle-timeout'),
+      expire: (slot) => this.#stock.destroy(slot, 'idle-timeout'),
       isAlive: (slot) => this.#resources.has(slot),
       leaking: (slot, lease, thread, heldFor) => this.#leaking(slot, lease, thread, heldFor),
     });
@@ -108,8 +108,8 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     if (settings.beforeAcquire !== undefined) this.#impose(HAND_OUTS_GUARDED);
     if (settings.circuitBreaker !== undefined) this.#guard.strategy = settings.circuitBreaker;
     this.#guardReturns();
-    openDoor(block.constants.poolId, (id, port) => this.#members.admit(id, port));
-    this.doorbell.listen();
+    addAttachListener(block.constants.poolId, (id, port) => this.#members.attach(id, port));
+    this.bellListener.listen();
   }
 
   /** Makes the first `min` resources. If one fails, ends the pool, and rejects with the factory's error. */
@@ -125,7 +125,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
       await this.keepAlive.during(Promise.all(Array.from({ length: Math.min(maxCreating || min, min) }, oneByOne)));
     } catch (error) {
       // Those whose turn has not come.
-      for (const slot of slots.splice(0)) this.block.slots.vacate(slot);
+      for (const slot of slots.splice(0)) this.block.slots.toEmpty(slot);
       await this.close();
       throw error;
     }
@@ -133,14 +133,14 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   #makeFirst(slot: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#stock.make(slot, {
+      this.#stock.create(slot, {
         arrived: () => {
           this.#demand.arrived(slot);
           resolve();
         },
         failed: (_, thrown) => {
-          this.tally(TALLY_FACTORY_FAILURES);
-          this.block.slots.vacate(slot);
+          this.countOne(COUNTER_FACTORY_FAILURES);
+          this.block.slots.toEmpty(slot);
           this.#guard.factoryFailed(asError(thrown));
           reject(thrown);
         },
@@ -189,11 +189,11 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     if (isClosed(state)) {
       // Not by us: a thread has taken us for dead, or something else has written into the block.
       if (this.#closing === undefined) void this.close();
-      this.lending.evict(REASON_CLOSED);
+      this.lending.rejectWaiters(REASON_CLOSED);
       this.#sweep();
       return;
     }
-    if (breakerOf(state) === INACTIVE) this.lending.evict(REASON_UNAVAILABLE);
+    if (breakerOf(state) === INACTIVE) this.lending.rejectWaiters(REASON_UNAVAILABLE);
     else {
       this.#guard.recall((slot) => this.#isOutOrBack(slot));
       this.#demand.meet();
@@ -205,13 +205,13 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   #acceptReturned(): void {
     const { slots } = this.block;
     for (let slot = 0; slot < slots.count; slot++) {
-      if (this.#stock.mend(slot)) {
+      if (this.#stock.repairDamaged(slot)) {
         this.#guard.returned(slot);
         this.#events.emit('error', this.damaged(`the word of slot ${slot} cannot be what it says`));
       }
       const state = slotState(slots.load(slot));
-      if (state === RETURNED && slots.accept(slot)) this.#takeBack(slot);
-      else if (state === IDLE && this.block.isRetired(slot) && slots.check(slot)) this.#stock.keep(slot);
+      if (state === RETURNED && slots.acceptReturn(slot)) this.#takeBack(slot);
+      else if (state === IDLE && this.block.isRetired(slot) && slots.check(slot)) this.#stock.toIdle(slot);
     }
   }
 
@@ -220,7 +220,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     return state !== IDLE && state !== EMPTY && state !== CREATING;
   }
 
-  #passes(verdict: Verdict): boolean {
+  #passes(verdict: HookOutcome): boolean {
     if (verdict !== undefined && !verdict.silent) this.#events.emit('error', verdict.error);
     return verdict === undefined;
   }
@@ -231,23 +231,23 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   #takeBack(slot: number): void {
     const wasProbe = this.#guard.returned(slot);
     // Only where the block was damaged: there is nothing to ask a hook about.
-    if (!this.#resources.has(slot)) return this.#stock.unmake(slot, 'unhealthy');
-    if (isClosed(this.block.state.load())) return this.#stock.unmake(slot, 'closed');
+    if (!this.#resources.has(slot)) return this.#stock.destroy(slot, 'unhealthy');
+    if (isClosed(this.block.state.load())) return this.#stock.destroy(slot, 'closed');
     // Its failure has been reported.
-    if (this.#stock.isCondemned(slot)) return this.#stock.keep(slot);
-    const verdict = ask('beforeRelease', this.#settings.beforeRelease, this.#resources.get(slot), this.#settings.checkTimeout);
-    whenKnown(verdict, (known) => {
+    if (this.#stock.isEvicted(slot)) return this.#stock.toIdle(slot);
+    const verdict = runHook('beforeRelease', this.#settings.beforeRelease, this.#resources.get(slot), this.#settings.checkTimeout);
+    thenMaybeSync(verdict, (known) => {
       const { maxUses } = this.#settings;
       const passes = this.#passes(known);
       // Condemned meanwhile: reported, too. Otherwise reported while the slot is still in hand: if that moves the breaker, nobody gets it by the old rule.
-      if (this.#stock.isCondemned(slot)) this.#stock.keep(slot);
+      if (this.#stock.isEvicted(slot)) this.#stock.toIdle(slot);
       else if (passes) {
         this.#guard.success(wasProbe);
-        if (maxUses !== 0 && this.block.uses(slot) >= maxUses) this.#stock.unmake(slot, 'max-uses');
-        else this.#stock.keep(slot);
+        if (maxUses !== 0 && this.block.uses(slot) >= maxUses) this.#stock.destroy(slot, 'max-uses');
+        else this.#stock.toIdle(slot);
       } else {
         this.#guard.failure(known!.error, wasProbe);
-        this.#stock.unmake(slot, 'rejected-on-release');
+        this.#stock.destroy(slot, 'rejected-on-release');
       }
       this.called();
     });
@@ -256,8 +256,8 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   /** A slot in hand whose borrower calls it broken. */
   #discard(slot: number, error: Error): void {
     const wasProbe = this.#guard.returned(slot);
-    if (!this.#stock.isCondemned(slot)) this.#guard.failure(error, wasProbe);
-    this.#stock.unmake(slot, 'destroyed');
+    if (!this.#stock.isEvicted(slot)) this.#guard.failure(error, wasProbe);
+    this.#stock.destroy(slot, 'destroyed');
     this.called();
   }
 
@@ -265,15 +265,15 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   #orphaned(slot: number, release: boolean): void {
     if (release) return this.#takeBack(slot);
     this.#guard.returned(slot);
-    this.#stock.unmake(slot, 'orphaned');
+    this.#stock.destroy(slot, 'orphaned');
     this.called();
   }
 
   #examine(slot: number, done: () => void): void {
-    const verdict = ask('healthcheck', this.#settings.healthcheck, this.#resources.get(slot), this.#settings.checkTimeout);
-    whenKnown(verdict, (known) => {
-      if (this.#passes(known)) this.#stock.keep(slot);
-      else this.#stock.unmake(slot, 'unhealthy');
+    const verdict = runHook('healthcheck', this.#settings.healthcheck, this.#resources.get(slot), this.#settings.checkTimeout);
+    thenMaybeSync(verdict, (known) => {
+      if (this.#passes(known)) this.#stock.toIdle(slot);
+      else this.#stock.destroy(slot, 'unhealthy');
       this.called();
       done();
     });
@@ -292,7 +292,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     this.#impose(CLOSED);
     // LINE may be damaged, and nobody is to be left behind.
     this.block.line.reopen();
-    this.lending.evict(REASON_CLOSED);
+    this.lending.rejectWaiters(REASON_CLOSED);
     this.#demand.end();
     this.#giveUpMaking();
     this.#allBack();
@@ -305,7 +305,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   }
 
   #giveUpMaking(): void {
-    this.#stock.giveUpMaking(new PoolClosedError(`pool ${show(this.name)} is closed`, this.name));
+    this.#stock.abandonCreations(new PoolClosedError(`pool ${show(this.name)} is closed`, this.name));
   }
 
   /** Closed: destroys what is idle; ends when nothing is left. */
@@ -325,10 +325,10 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     let out = 0;
     let inHand = 0;
     for (let slot = 0; slot < slots.count; slot++) {
-      while (slots.flag(slot) === FOUND_IDLE) if (slots.check(slot)) this.#stock.unmake(slot, 'closed');
+      while (slots.flag(slot) === FOUND_IDLE) if (slots.check(slot)) this.#stock.destroy(slot, 'closed');
       const state = slotState(slots.load(slot));
       // Granted counts as out, picked up or not: a thread that is blocked may take its time.
-      if (state === LEASED || (state === TAKEN && this.block.census.isGranted(slot))) out++;
+      if (state === LEASED || (state === TAKEN && this.block.snapshot.isGranted(slot))) out++;
       else if (state !== EMPTY) inHand++;
     }
     return { out, inHand };
@@ -339,8 +339,8 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
     this.#ended = true;
     this.#timetable.end();
     this.#guard.end();
-    closeDoor(this.block.constants.poolId);
-    this.#members.dismissAll();
+    removeAttachListener(this.block.constants.poolId);
+    this.#members.detachAll();
     this.waiters.poll();
     this.keepAlive.end();
     // Nobody listens to the bell any more; ring it once, so that the standing wait ends.
@@ -409,7 +409,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
   }
 
   #nothingIn(slot: number): Error {
-    if (this.block.slots.seize(slot, this.lending.forget(slot))) this.#stock.unmake(slot, 'unhealthy');
+    if (this.block.slots.seize(slot, this.lending.forget(slot))) this.#stock.destroy(slot, 'unhealthy');
     return this.damaged(`slot ${slot} has no resource`);
   }
 
@@ -438,7 +438,7 @@ export class OwnerPool<T> extends Borrower<T> implements Pool<T> {
 
   condemn(resource: T, error?: Error): boolean {
     const slot = this.#resources.slotOf(resource);
-    if (slot === NONE || !this.#stock.condemn(slot)) return false;
+    if (slot === NONE || !this.#stock.evict(slot)) return false;
     this.#guard.failure(reasonToDestroy(this.name, error), this.#guard.returned(slot));
     this.called();
     return true;

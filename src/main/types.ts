@@ -145,10 +145,13 @@ export interface PoolEvents<T> {
   destroy: [resource: T, reason: DestroyReason];
   /** The breaker changed its state. Several changes by a worker in quick succession may be one event. */
   state: [next: CircuitBreakerState, previous: CircuitBreakerState];
-  /** A thread has attached. `threadId` is Node's. */
-  attach: [threadId: number];
+  /**
+   * A thread has attached. `threadId` is Node's; `attachment` is the pool's number for it, which no other attachment has at the time. A
+   * thread has several where it has several copies of this package.
+   */
+  attach: [threadId: number, attachment: number];
   /** A thread has detached or died. `reclaimed`: how many resources were taken back, if it died. */
-  detach: [threadId: number, reclaimed: number];
+  detach: [threadId: number, reclaimed: number, attachment: number];
   /**
    * Once for each hand-out that lasts longer than `leakDetectionThreshold`. `threadId` (Node's) is the thread that borrowed the resource, or
    * made the `pool.call` that it runs; `heldFor` is in milliseconds; `stack` says where in the program. The owner asks that thread for the

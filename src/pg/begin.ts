@@ -1,9 +1,10 @@
 /** What transactions say to the server, and what they make of its answers: the same for those that block and those that do not. */
-import { checkFew, type OptionNames } from '../shared/option-names.ts';
+import { checkFew, type OptionNames } from '../shared/options/option-names.ts';
 import { sqlState } from './database-error.ts';
 import { resultOf } from './hold.ts';
 import type { Answer } from './protocol.ts';
 import type { Question } from './question.ts';
+import { TransactionRolledBackError } from './rolled-back.ts';
 import type { TransactionOptions } from './types.ts';
 
 const NAMES: OptionNames = {
@@ -66,22 +67,6 @@ export const isNested = (answer: Answer): boolean => resultOf(answer, say('')).c
 
 let savepoints = 0;
 export const newSavepoint = (): string => `cenote_${++savepoints}`;
-
-/** COMMIT was answered with ROLLBACK, or the connection was lost in the middle of what a scope had begun: nothing has been written, whatever the body believes. */
-export class TransactionRolledBackError extends Error {
-  readonly code = 'ERR_PG_ROLLED_BACK';
-
-  constructor(lastError: Error | undefined, how = 'the server has rolled the transaction back, as a statement in it had failed') {
-    super(lastError === undefined ? how : `${how}: ${lastError.message}`, lastError && { cause: lastError });
-  }
-
-  static {
-    // Not by assignment: where Error.prototype is frozen, that would throw. As text, since a minifier renames classes.
-    const name = { value: 'TransactionRolledBackError', configurable: true, writable: true };
-    Object.defineProperty(TransactionRolledBackError, 'name', name);
-    Object.defineProperty(TransactionRolledBackError.prototype, 'name', name);
-  }
-}
 
 export function assertCommitted(command: string, lastError: Error | undefined): void {
   if (command === 'ROLLBACK') throw new TransactionRolledBackError(lastError);

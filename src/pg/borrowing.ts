@@ -1,38 +1,38 @@
 /** A connection on its way to a scope, and the calls that wait for it. They are made on it in the order in which they were asked. */
-import type { AcquireOptions } from '../worker/index.ts';
-import { type Call, Hold, isEnough, type Sessions } from './hold.ts';
+import { receiveError } from './database-error.ts';
+import { type Call, type Granted, Hold, isEnough } from './hold.ts';
+import type { Lender } from './lender.ts';
+import type { Limits } from './limits.ts';
 import type { Answer } from './protocol.ts';
 
-/** The connection, and the answer to the call. No answer: none was asked for. */
-export interface Granted {
-  readonly hold: Hold;
-  readonly answer: Answer | undefined;
-}
-
 interface Waiting {
-  readonly options: AcquireOptions | undefined;
+  readonly limits: Limits;
   /** Undefined: it only wants the connection. */
   readonly call: Call | undefined;
   readonly resolve: (granted: Granted | PromiseLike<Granted>) => void;
   readonly reject: (error: unknown) => void;
+  /** It need not wait for others any more: its call has been made, or it is first. */
+  readonly begin: () => void;
 }
 
 export const hello: Call = (session, id) => session.hello(id);
 
 export class Borrowing {
-  readonly #sessions: Sessions;
+  readonly #lender: Lender;
   readonly #arrived: (hold: Hold) => void;
   #waiting: Waiting[] = [];
   /** Borrowed, and the first call is on its way there. Only its answer tells whether the connection is still alive. */
   #candidate: Hold | undefined;
+  /** That first call is one of those that wait. */
+  #isFirstSent = false;
   #hasArrived = false;
   #ended: Promise<void> = Promise.resolve();
   /** Takes the borrow out of the line. */
   #leaving = new AbortController();
 
   /** `arrived` is told of the connection before the calls that wait are made on it. */
-  constructor(sessions: Sessions, arrived: (hold: Hold) => void) {
-    this.#sessions = sessions;
+  constructor(lender: Lender, arrived: (hold: Hold) => void) {
+    this.#lender = lender;
     this.#arrived = arrived;
   }
 
@@ -54,11 +54,32 @@ export class Borrowing {
     return this.#ended;
   }
 
-  /** Makes the call as soon as there is a connection. The first that waits borrows, by its own limits; if that fails, the next one does. */
-  ask(options: AcquireOptions | undefined, call: Call | undefined): Promise<Granted> {
-    return new Promise((resolve, reject) => {
-      if (this.#waiting.push({ options, call, resolve, reject }) === 1) this.#ended = this.#run();
+  /**
+   * Makes the call as soon as there is a connection. The first that waits borrows, by its own limits; if that fails, the next one does. The others wait for that
+   * within theirs.
+   */
+  async ask(limits: Limits, call: Call | undefined): Promise<Granted> {
+    let waiting!: Waiting;
+    let begun!: Promise<void>;
+    const granted = new Promise<Granted>((resolve, reject) => {
+      begun = new Promise((begin) => {
+        waiting = { limits, call, resolve, reject, begin };
+      });
     });
+    if (this.#waiting.push(waiting) === 1) {
+      this.#ended = this.#run();
+      return granted;
+    }
+    // It is told where this is awaited.
+    granted.catch(() => {});
+    try {
+      await limits.within(begun);
+    } catch (error) {
+      const at = this.#waiting.indexOf(waiting);
+      if (at > 0) this.#waiting.splice(at, 1);
+      throw error;
+    }
+    return granted;
   }
 
   /** This is the connection: the candidate, which is alive, or one that was borrowed by other means. All calls that wait are made at once. */
@@ -66,33 +87,40 @@ export class Borrowing {
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#hasArrived = true;
-    // What came first is on its way there already.
-    if (this.#candidate !== undefined) waiting.shift();
-    else this.#leaving.abort();
+    if (this.#isFirstSent) waiting.shift();
+    if (this.#candidate === undefined) this.#leaving.abort();
     this.#arrived(hold);
-    for (const { call, resolve, reject } of waiting) {
+    for (const { call, resolve, reject, begin } of waiting) {
       if (call === undefined) resolve({ hold, answer: undefined });
       else hold.call(call).then((answer) => resolve({ hold, answer }), reject);
+      begin();
     }
   }
 
   async #run(): Promise<void> {
     for (let attempts = 1; this.#waiting.length > 0; ) {
       const first = this.#waiting[0];
+      first.begin();
+      // What listeners ask of the connection comes before everything else; only one that is alive is shown to them.
+      const isShown = this.#lender.isListenedTo;
       try {
-        const answer = await this.#borrow(first);
+        const answer = await this.#borrow(first.limits, isShown ? hello : (first.call ?? hello), !isShown);
         const hold = this.#candidate!;
         if (!this.#hasArrived) {
-          if (answer.unsent && !isEnough(this.#sessions, attempts++)) {
+          if (answer.unsent && !isEnough(this.#lender.sessions, attempts++)) {
             this.#dismiss();
             continue;
           }
+          if (isShown) {
+            if (answer.error !== undefined) throw receiveError(answer.error);
+            this.#lender.announce(hold);
+          }
           this.arrive(hold);
         }
-        return first.resolve({ hold, answer });
+        return isShown ? undefined : first.resolve({ hold, answer });
       } catch (error) {
         // Whoever brought another connection has made the first call on that one.
-        if (this.#hasArrived && this.#candidate === undefined) return;
+        if (this.#hasArrived && !this.#isFirstSent) return;
         first.reject(error);
         if (this.#hasArrived) return;
         this.#dismiss();
@@ -105,19 +133,22 @@ export class Borrowing {
   #dismiss(): void {
     this.#candidate?.giveBack();
     this.#candidate = undefined;
+    this.#isFirstSent = false;
   }
 
   /** The first call is made in the moment of the grant: this thread may block before it comes back to its promises. */
-  async #borrow({ options, call = hello }: Waiting): Promise<Answer> {
+  async #borrow(limits: Limits, call: Call, isAwaited: boolean): Promise<Answer> {
     const leaving = new AbortController();
     this.#leaving = leaving;
-    const signal = options?.signal;
+    const { timeout, signal } = limits.left ?? {};
     const leave = (): void => leaving.abort(signal!.reason);
     if (signal?.aborted) leave();
     signal?.addEventListener('abort', leave, { once: true });
+    const { sessions } = this.#lender;
     try {
-      return await this.#sessions.take({ timeout: options?.timeout, signal: leaving.signal }, (session) => {
-        this.#candidate = new Hold(this.#sessions, session);
+      return await sessions.take({ timeout, signal: leaving.signal }, (session) => {
+        this.#candidate = new Hold(sessions, session);
+        this.#isFirstSent = isAwaited;
         return this.#candidate.call(call);
       });
     } finally {

@@ -7,6 +7,7 @@ import type { Heard } from './protocol.ts';
 import { ask, tell } from './question.ts';
 import { isSubmission, refuseSubmission, submitTo } from './submission.ts';
 import type { QueryCallback, Submission, PgClient as Type } from './types.ts';
+import { warnOfLateEvent } from './warnings.ts';
 
 export class PgClient extends EventEmitter implements Type {
   static override readonly name: string = 'PgClient';
@@ -104,9 +105,26 @@ export class PgClient extends EventEmitter implements Type {
   }
 
   #assertUsable(): void {
+    if (!this.#isReleased) this.#hold.assertNotGivenUp();
     if (this.#isReleased || this.#hold.isOver)
       throw new Error('Client has been released to the pool, and refuses further queries: connect() again');
     this.#assertInside();
+  }
+
+  // ── events
+
+  override on(event: string | symbol, listener: (...args: any[]) => void): this {
+    warnOfLateEvent(event);
+    return super.on(event, listener);
+  }
+
+  override addListener(event: string | symbol, listener: (...args: any[]) => void): this {
+    return this.on(event, listener);
+  }
+
+  override prependListener(event: string | symbol, listener: (...args: any[]) => void): this {
+    warnOfLateEvent(event);
+    return super.prependListener(event, listener);
   }
 
   #heard({ event, message }: Heard): void {

@@ -1,10 +1,12 @@
 /** Making a connection, and asking the server to cancel what runs on one. */
+import { clearTimeout, setTimeout } from 'node:timers';
 import type { Client, ClientConfig, QueryConfig } from 'pg';
 import { type ConnectionSettings, secretsOf, withoutSecrets } from './connection-settings.ts';
 import { DatabaseError } from './database-error.ts';
 import { internals } from './driver.ts';
 import { assertDriverVersion, NEEDED } from './driver-version.ts';
 import { endClient } from './ending.ts';
+import { scrubbed } from './scrub.ts';
 
 type Driver = typeof import('pg');
 export type OnConnect = (client: Client) => void | Promise<void>;
@@ -46,6 +48,9 @@ export async function connect(
   signal.throwIfAborted();
   // Queries run one at a time here, and cursors need that.
   delete config.pipeline;
+  /** Errors of the user's own code. */
+  const own = new Set<unknown>();
+  noteErrorsOfPassword(config, own);
   const client = shielded(config, undefined, () => new driver.Client(config));
   let lost: Error | undefined;
   // Without a listener it would end the process.
@@ -69,16 +74,32 @@ export async function connect(
   try {
     await client.connect();
     isConnected = true;
-    const setup = onConnect === undefined ? [] : await setUp(client, onConnect);
+    const setup = onConnect === undefined ? [] : await setUp(client, onConnect, own);
     // The last moment: from now on others listen.
     if (lost !== undefined) throw lost;
     return { client, setup, cancel: cancelled };
   } catch (error) {
     if (!internals(client).connection.stream.destroyed) await leave();
-    throw withoutSecrets(error, secretsOf(config, (client as { password?: unknown }).password));
+    const secrets = secretsOf(config, (client as { password?: unknown }).password);
+    throw own.has(error) ? scrubbed(error, secrets) : withoutSecrets(error, secrets);
   } finally {
     signal.removeEventListener('abort', giveUp);
   }
+}
+
+/** What the user's own code throws is told apart from what the driver does. */
+async function noting<V>(own: Set<unknown>, body: () => V | PromiseLike<V>): Promise<V> {
+  try {
+    return await body();
+  } catch (error) {
+    own.add(error);
+    throw error;
+  }
+}
+
+function noteErrorsOfPassword(config: ClientConfig, own: Set<unknown>): void {
+  const { password } = config;
+  if (typeof password === 'function') config.password = (...args) => noting(own, () => password(...args));
 }
 
 function shielded<V>(config: ClientConfig, password: unknown, body: () => V): V {
@@ -89,7 +110,7 @@ function shielded<V>(config: ClientConfig, password: unknown, body: () => V): V 
   }
 }
 
-async function setUp(client: Client, onConnect: OnConnect): Promise<QueryConfig[]> {
+async function setUp(client: Client, onConnect: OnConnect, own: Set<unknown>): Promise<QueryConfig[]> {
   const said: QueryConfig[] = [];
   const query = client.query as (...args: unknown[]) => unknown;
   const recording = (text: unknown, values: unknown, ...rest: unknown[]): unknown => {
@@ -101,7 +122,7 @@ async function setUp(client: Client, onConnect: OnConnect): Promise<QueryConfig[
   };
   Object.assign(client, { query: recording });
   try {
-    await onConnect(client);
+    await noting(own, () => onConnect(client));
     await drained(client);
   } finally {
     delete (client as { query?: unknown }).query;
@@ -113,9 +134,18 @@ async function setUp(client: Client, onConnect: OnConnect): Promise<QueryConfig[
 function drained(client: Client): Promise<void> {
   if (internals(client).readyForQuery) return Promise.resolve();
   return new Promise((resolve, reject) => {
-    client.once('drain', resolve);
-    client.once('error', reject);
-    client.once('end', () => reject(new Error('Connection terminated unexpectedly')));
+    const over = (settle: () => void): void => {
+      client.off('drain', drain);
+      client.off('error', fail);
+      client.off('end', end);
+      settle();
+    };
+    const drain = (): void => over(resolve);
+    const fail = (error: Error): void => over(() => reject(error));
+    const end = (): void => over(() => reject(new Error('Connection terminated unexpectedly')));
+    client.on('drain', drain);
+    client.on('error', fail);
+    client.on('end', end);
   });
 }
 

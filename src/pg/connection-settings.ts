@@ -1,45 +1,80 @@
-/** How to reach the server. The only file that holds secrets: it gives copies to the driver, and takes them out of what the driver complains about. */
+/**
+ * How to reach the server. The only file that holds secrets: it gives copies to the driver, and takes them out of what the driver complains
+ * about.
+ */
 import type { ClientConfig } from 'pg';
+import { scrubbed } from './scrub.ts';
 import type { PgPoolOptions } from './types.ts';
 
-type Connection = string | ClientConfig;
+type Connection = string | URL | ClientConfig;
 
 export class ConnectionSettings {
-  readonly #source: Connection | (() => Connection | Promise<Connection>);
+  readonly #source: string | ClientConfig | (() => Connection | Promise<Connection>);
   readonly #pool: string;
+  /** Of what the function gave last. */
+  #secrets: readonly string[] = [];
 
   /** Throws TypeError for what is none of these. What it was is not said: it may be a password. */
   constructor(connection: PgPoolOptions['connection'], pool: string) {
     this.#pool = pool;
     if (typeof connection === 'function') this.#source = connection;
-    else this.#source = this.#copy(connection);
+    else this.#source = this.#copy(connection, 'connection');
   }
 
-  /** All of it, in a copy that the driver may do with as it likes. The function, if it is one, is asked every time. */
+  /**
+   * All of it, in a copy that the driver may do with as it likes. The function, if it is one, is asked every time; what it throws stays
+   * what it is.
+   */
   async next(): Promise<ClientConfig> {
-    if (typeof this.#source !== 'function') return asConfig(this.#copy(this.#source));
+    if (typeof this.#source !== 'function') return asConfig(this.#copy(this.#source, 'connection'));
     let given: Connection;
     try {
       given = await this.#source();
     } catch (error) {
-      throw restated(error, `the function that gives the connection failed: ${messageOf(error)}`);
+      throw scrubbed(error, this.#secrets);
     }
-    return asConfig(this.#copy(given));
+    const config = asConfig(this.#copy(given, 'what the function gives for connection'));
+    this.#secrets = secretsOf(config, undefined);
+    return config;
   }
 
-  #copy(connection: Connection): Connection {
+  #copy(connection: Connection, what: string): string | ClientConfig {
     if (typeof connection === 'string') return connection;
-    if (typeof connection !== 'object' || connection === null)
+    if (isUrl(connection)) return this.#text(connection, what);
+    const wrong = wrongWith(connection);
+    if (wrong !== undefined)
       throw new TypeError(
-        `pool ${JSON.stringify(this.#pool)}: connection must be a connection string, an object like { host, user, password }, or a function that gives one of them`,
+        `pool ${JSON.stringify(this.#pool)}: ${what} must be a connection string, a URL, an object like { host, user, password }, or a function that gives one of them${wrong}`,
       );
     const copy = copyOf(connection);
+    if (isUrl(copy.connectionString)) copy.connectionString = this.#text(copy.connectionString, 'connectionString');
     if (typeof copy.ssl === 'object' && copy.ssl !== null) copy.ssl = copyOf(copy.ssl);
     return copy;
   }
+
+  /** Not even its protocol is told: of `user:password@host` that is the user. */
+  #text({ protocol, href }: URL, what: string): string {
+    if (['postgres:', 'postgresql:', 'socket:'].includes(protocol)) return href;
+    throw new TypeError(`pool ${JSON.stringify(this.#pool)}: ${what} is a URL that does not begin with postgres:// or postgresql://`);
+  }
 }
 
-const asConfig = (connection: Connection): ClientConfig => (typeof connection === 'string' ? { connectionString: connection } : connection);
+/** Of another realm, too. */
+const isUrl = (value: unknown): value is URL => Object.prototype.toString.call(value) === '[object URL]';
+
+/** Why it cannot be settings; undefined if it may be. An object that has none of their names would lead to the server on this machine. */
+function wrongWith(connection: unknown): string | undefined {
+  if (typeof connection !== 'object' || connection === null) return '';
+  if (typeof (connection as { then?: unknown }).then === 'function')
+    return ', and not a promise: await it, or give the function that makes it';
+  if (typeof (connection as { query?: unknown }).query === 'function') return ', and not a client or a pool: give what that was made with';
+  return Array.isArray(connection) || ArrayBuffer.isView(connection) || connection instanceof String || connection instanceof Map
+    ? ''
+    : undefined;
+}
+
+const asConfig = (connection: string | ClientConfig): ClientConfig =>
+  typeof connection === 'string' ? { connectionString: connection } : connection;
 
 /** What drivers hide (password, ssl.key) is not enumerable, and an ordinary copy would be without it. */
 function copyOf<T extends object>(from: T): T {

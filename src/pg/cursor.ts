@@ -1,31 +1,34 @@
 /** Rows through a server-side cursor. */
 import { threadId } from 'node:worker_threads';
-import { TransactionRolledBackError } from './begin.ts';
 import { receiveError } from './database-error.ts';
-import { borrow, type Call, type Hold, resultOf, type Sessions } from './hold.ts';
+import { type Call, COPY, type Granted, type Hold, resultOf } from './hold.ts';
+import type { Lender } from './lender.ts';
 import { argumentsOf, type Question } from './question.ts';
-import type { Scope } from './scope.ts';
+import { TransactionRolledBackError } from './rolled-back.ts';
+import type { Place } from './transaction.ts';
 
 let cursors = 0;
 
 /** On the scope's connection if there is one, else on one of its own. */
 export async function* rowsOf(
-  sessions: Sessions,
-  scopeNow: () => Scope | undefined,
+  lender: Lender,
+  placeNow: () => Place | undefined,
   question: Question,
   batchSize: number,
 ): AsyncGenerator<any, void> {
-  const name = `cenote_${threadId}_${++cursors}`;
+  const name = `cenote_${threadId}_${COPY}_${++cursors}`;
   const fetch: Call = (session, id) => session.fetch(id, name, batchSize, ...argumentsOf(question));
-  const scope = scopeNow();
-  const granted = await (scope === undefined ? borrow(sessions, undefined, fetch) : scope.enterWith(undefined, fetch));
-  const { hold } = granted;
-  let answer = granted.answer!;
+  const place = placeNow();
+  const scope = place?.scope;
+  const { hold, answer: first } = await (scope === undefined ? begun(lender, fetch) : scope.enterWith(undefined, fetch));
+  let answer = first!;
+  let isClosed = false;
   try {
     for (;;) {
+      isClosed = answer.done === true && !place?.isBusy;
       const { rows } = resultOf(answer, question);
       // The server has no more: its cursor can go before anybody looks at the last rows.
-      if (answer.done) await close(hold, name);
+      if (isClosed) await close(hold, name);
       // Not `yield*`: the next rows are asked for in the very call of `next` that wants them.
       for (const row of rows) yield row;
       if (answer.done) return;
@@ -33,13 +36,28 @@ export async function* rowsOf(
     }
   } finally {
     try {
-      const closing = answer.done || hold.isBroken ? undefined : close(hold, name);
+      // A transaction beside this loop may be inside of the cursor's own one, which ends with the cursor.
+      if (place !== undefined && !place.isTransaction && !isClosed) await place.quiet();
+      const closing = isClosed || hold.isBroken ? undefined : close(hold, name);
       // What the server complained of is told, and not that nothing came of it.
       await (answer.error === undefined ? closing : closing?.catch(() => {}));
     } finally {
-      if (scope === undefined) await hold.giveBack();
-      else scope.leave();
+      if (scope === undefined) {
+        await hold.giveBack();
+        lender.done();
+      } else scope.leave();
     }
+  }
+}
+
+/** Outside of a scope: the end of the pool waits for it. */
+async function begun(lender: Lender, fetch: Call): Promise<Granted> {
+  lender.begin();
+  try {
+    return await lender.borrow(undefined, fetch);
+  } catch (error) {
+    lender.done();
+    throw error;
   }
 }
 

@@ -4,6 +4,41 @@
  * What no text tells: triggers, views, operators, defaults and policies may call functions that change the session, and so may `t.f` for a table t. `reset: 'always'` is for those.
  */
 
+import { BROKEN, CLOSE, COMMA, END, isName, Lexer, OPEN, OTHER, POINT, QUOTED, SEMICOLON } from './lexer.ts';
+import {
+  AS,
+  COPY,
+  CREATE,
+  DISTINCT,
+  FOLLOWING,
+  HARMLESS,
+  INSERT,
+  INTO,
+  IS_FOLLOWING,
+  IS_FUNCTION,
+  IS_KEYWORD,
+  IS_SESSION,
+  LOCAL,
+  MERGE,
+  MODES,
+  ON,
+  ONLY,
+  OR,
+  PG_CATALOG,
+  PG_SETTINGS,
+  PG_TEMP,
+  RARE,
+  READ,
+  RECURSIVE,
+  ROWS,
+  SET,
+  STDIN,
+  TEMPORARY,
+  traits,
+  UPDATE,
+  WITH,
+} from './words.ts';
+
 /** Nothing. */
 export const CLEAN = 0;
 /** Perhaps something: a function that is not known, a statement of a rare kind. */
@@ -16,246 +51,274 @@ export interface Reading {
   readonly dirt: Dirt;
   /** One statement that reads or writes rows: worth a prepared statement. */
   readonly isPreparable: boolean;
-  /** COPY ... FROM STDIN: the server would wait for rows. */
+  /** It begins with COPY ... FROM STDIN: the server would wait for rows. */
   readonly isCopyIn: boolean;
+  /** BEGIN, START TRANSACTION or SET, with READ ONLY. */
+  readonly asksReadOnly: boolean;
 }
 
 /** Reads the text of a query. Remembers what it has read: programs say the same things again and again. */
 export function readStatement(text: string): Reading {
-  let reading = known.get(text);
-  if (reading === undefined) {
-    reading = read(text);
-    if (known.size >= REMEMBERED) known.delete(known.keys().next().value!);
-    if (text.length <= LONG) known.set(text, reading);
-  }
-  return reading;
+  const memory = text.length <= LONG ? short : long;
+  return memory.get(text) ?? memory.add(text, read(text));
 }
 
-const REMEMBERED = 1000;
-const LONG = 10_000;
-const known = new Map<string, Reading>();
+/** The readings of texts, those that were added last. */
+class Memory {
+  readonly #readings = new Map<string, Reading>();
+  readonly #most: number;
+  readonly #mostCharacters: number;
+  #characters = 0;
 
-/** Comments, words, the beginnings of literals and quoted names, and every other sign by itself. What may be of any length or nested is treated apart. */
-const TOKEN =
-  /\s+|--|\/\*|(?:[uU]&|[bBxXnNeE])?'|(?:[uU]&)?"|\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$|\$\d+|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|\d[\w.]*|./gsy;
+  constructor(most: number, mostCharacters: number) {
+    this.#most = most;
+    this.#mostCharacters = mostCharacters;
+  }
+
+  get(text: string): Reading | undefined {
+    return this.#readings.get(text);
+  }
+
+  add(text: string, reading: Reading): Reading {
+    if (text.length > this.#mostCharacters) return reading;
+    this.#readings.set(text, reading);
+    this.#characters += text.length;
+    for (const oldest of this.#readings.keys()) {
+      if (this.#readings.size <= this.#most && this.#characters <= this.#mostCharacters) break;
+      this.#readings.delete(oldest);
+      this.#characters -= oldest.length;
+    }
+    return reading;
+  }
+}
+
+const LONG = 10_000;
+const short = new Memory(1000, 1000 * LONG);
+/** Apart, as texts that were put together with their values come only once, and are not to displace what comes again. */
+const long = new Memory(100, 1_000_000);
+
+/** Not to be understood. */
+const ANYTHING: Reading = { dirt: DIRTY, isPreparable: false, isCopyIn: false, asksReadOnly: false };
 
 function read(text: string): Reading {
-  const tokens = tokensOf(text);
-  if (tokens === undefined) return { dirt: DIRTY, isPreparable: false, isCopyIn: false };
-  const statements = split(tokens);
+  const lexer = new Lexer(text);
   let dirt: Dirt = CLEAN;
-  for (const statement of statements) dirt = Math.max(dirt, dirtOf(statement)) as Dirt;
-  return {
-    dirt,
-    isPreparable: statements.length === 1 && ROWS.has(statements[0][0]),
-    isCopyIn: statements.some((statement) => statement[0] === 'copy' && statement.includes('stdin')),
-  };
-}
-
-/** In lower case, without comments and spaces. A literal is ', a quoted name is " (but for one). Undefined: not to be understood. */
-function tokensOf(text: string): string[] | undefined {
-  const tokens: string[] = [];
-  TOKEN.lastIndex = 0;
-  while (TOKEN.lastIndex < text.length) {
-    const token = TOKEN.exec(text)![0];
-    const last = token.at(-1)!;
-    if (/^\s/.test(token)) continue;
-    const from = TOKEN.lastIndex;
-    let end = from;
-    if (token === '/*') end = endOfComment(text, from);
-    else if (token === '--') end = endOfLine(text, from);
-    else if (last === "'" || last === '"') {
-      end = endOfQuoted(text, from, last, /^e/i.test(token));
-      // Builders quote every name, and this one is looked for.
-      tokens.push(text.slice(from - 1, end) === '"pg_settings"' ? 'pg_settings' : last);
-    } else if (token.length > 1 && last === '$' && token[0] === '$') {
-      end = text.indexOf(token, from) + token.length;
-      if (end < from + token.length) return undefined;
-      tokens.push("'");
-    } else tokens.push(token.toLowerCase());
-    if (end < 0) return undefined;
-    TOKEN.lastIndex = end;
-  }
-  return tokens;
-}
-
-function endOfLine(text: string, from: number): number {
-  const end = text.indexOf('\n', from);
-  return end < 0 ? text.length : end;
-}
-
-/** Past the quote that is neither doubled nor, in an E string, escaped. A loop, as a literal may be too long for a regular expression. */
-function endOfQuoted(text: string, from: number, quote: string, isEscaped: boolean): number {
-  const edge = isEscaped ? /[\\']/g : undefined;
-  for (let at = from; ; ) {
-    if (edge === undefined) at = text.indexOf(quote, at);
-    else {
-      edge.lastIndex = at;
-      at = edge.exec(text)?.index ?? -1;
+  let count = 0;
+  let isPreparable = false;
+  let isCopyIn = false;
+  let asksReadOnly = false;
+  let isLast: boolean | undefined;
+  for (let statement = new Statement(); ; ) {
+    const token = lexer.next();
+    if (token === BROKEN) return ANYTHING;
+    if (lexer.passed > 0) statement.pass(lexer.passed, lexer.lastPassed);
+    const isOver = token === END || token === SEMICOLON;
+    if (isOver) statement.end();
+    else statement.take(token);
+    // What follows cannot make it dirtier: it only matters whether that is another statement.
+    const isDirty = dirt === DIRTY || statement.dirt === DIRTY;
+    const isClear = isDirty && !statement.isEmpty && (count > 0 || !ROWS.has(statement.first) || (isLast ??= !lexer.mayHaveMore()));
+    if ((isOver || isClear) && !statement.isEmpty) {
+      count++;
+      dirt = Math.max(dirt, statement.dirt) as Dirt;
+      asksReadOnly ||= statement.asksReadOnly;
+      isPreparable = count === 1 && ROWS.has(statement.first);
+      if (count === 1) isCopyIn = statement.isCopyIn;
+      if (isOver) statement = new Statement();
     }
-    if (at < 0) return -1;
-    if (text[at] !== '\\' && text[at + 1] !== quote) return at + 1;
-    at += 2;
+    lexer.passesParentheses = !statement.needsParentheses;
+    if (isClear || token === END) return { dirt, isPreparable, isCopyIn, asksReadOnly };
   }
 }
 
-function endOfComment(text: string, from: number): number {
-  const edge = /\/\*|\*\//g;
-  edge.lastIndex = from;
-  for (let depth = 1; ; ) {
-    const found = edge.exec(text);
-    if (found === null) return -1;
-    depth += found[0] === '/*' ? 1 : -1;
-    if (depth === 0) return edge.lastIndex;
+// What decides how a statement is read on: by its first word.
+const NOT_BEGUN = 0;
+const OF_ROWS = 1;
+const OF_SETTING = 2;
+const OF_CREATING = 3;
+const OF_MODE = 4;
+const OF_ANYTHING = 5;
+
+/** No token: before the first. */
+const NOTHING = -1;
+
+// `name (columns) as [[not] materialized] (`: where it is on its way to be that.
+const NO_TABLE = 0;
+const IN_COLUMNS = 1;
+const BEFORE_AS = 2;
+const BEFORE_BODY = 3;
+const IN_BODY = 4;
+
+/** One statement, token by token. */
+class Statement {
+  dirt: Dirt = CLEAN;
+  asksReadOnly = false;
+  /** Its first token. */
+  first = NOTHING;
+  #count = 0;
+  #kind = NOT_BEGUN;
+  /** The tokens before: `#last1` is the last one. */
+  #last1 = NOTHING;
+  #last2 = NOTHING;
+  #last3 = NOTHING;
+  #last4 = NOTHING;
+  #last5 = NOTHING;
+  #last6 = NOTHING;
+  #hasOr = false;
+  #hasStdin = false;
+  #hasSettings = false;
+  #hasUpdate = false;
+  #depth = 0;
+  /** Depths of those parentheses that are open and stand after DISTINCT ON. */
+  readonly #distinct: number[] = [];
+  /** The parenthesis that was closed last is one of those. */
+  #wasDistinct = false;
+  #table = NO_TABLE;
+  /** What it is if it is no table of a WITH. */
+  #ifNoTable: Dirt = CLEAN;
+  /** Tokens that may still come before its body. */
+  #beforeBody = 0;
+
+  get isEmpty(): boolean {
+    return this.#count === 0;
+  }
+
+  get isCopyIn(): boolean {
+    return this.first === COPY && this.#hasStdin;
+  }
+
+  /** Each of them may say something: not only one that opens after a name. */
+  get needsParentheses(): boolean {
+    return this.#kind !== OF_ANYTHING && (this.#kind !== OF_ROWS || this.#table !== NO_TABLE || this.#distinct.length > 0);
+  }
+
+  /** Tokens that say nothing, so many of them or more, and the last of them. */
+  pass(count: number, last: number): void {
+    for (let i = 1; i < count; i++) this.take(OTHER);
+    this.take(last);
+  }
+
+  take(token: number): void {
+    if (this.#count === 0) this.first = token;
+    if (this.#kind === OF_ROWS) this.#inRows(token);
+    else if (this.#kind === NOT_BEGUN) this.#begin(token);
+    else if (this.#kind === OF_SETTING) this.#inSetting(token);
+    else if (this.#kind === OF_CREATING) this.#inCreating(token);
+    else if (this.#kind === OF_MODE) this.#inMode(token);
+    if (token === STDIN) this.#hasStdin = true;
+    this.#count++;
+    this.#last6 = this.#last5;
+    this.#last5 = this.#last4;
+    this.#last4 = this.#last3;
+    this.#last3 = this.#last2;
+    this.#last2 = this.#last1;
+    this.#last1 = token;
+  }
+
+  end(): void {
+    if (this.#table !== NO_TABLE) this.#noTable();
+    if (this.#count > 0 && (this.#kind === NOT_BEGUN || (this.#kind === OF_SETTING && this.#count === 1))) this.dirt = DIRTY;
+  }
+
+  #soil(dirt: Dirt): void {
+    if (dirt > this.dirt) this.dirt = dirt;
+  }
+
+  #begin(token: number): void {
+    if (token === OPEN) return;
+    if (ROWS.has(token)) {
+      this.#kind = OF_ROWS;
+      this.#inRows(token);
+    } else if (token === SET && this.#count === 0) this.#kind = OF_SETTING;
+    else if (MODES.has(token)) this.#kind = OF_MODE;
+    else if (token === CREATE) this.#kind = OF_CREATING;
+    else this.#kind = OF_ANYTHING;
+    if (token === SET && this.#count > 0) this.#soil(DIRTY);
+    else if (token === CREATE || RARE.has(token)) this.#soil(DOUBTFUL);
+    else if (!ROWS.has(token) && !HARMLESS.has(token) && token !== SET) this.#soil(DIRTY);
+  }
+
+  #inSetting(token: number): void {
+    if (this.#count === 1 && !LOCAL.has(token)) this.#soil(DIRTY);
+    this.#inMode(token);
+  }
+
+  #inMode(token: number): void {
+    if (token === ONLY && this.#last1 === READ) this.asksReadOnly = true;
+  }
+
+  /** Temporary is said by a word, past OR REPLACE, or by the schema. */
+  #inCreating(token: number): void {
+    if (this.#count === 1 && token === OR) this.#hasOr = true;
+    if (token === PG_TEMP || (TEMPORARY.has(token) && this.#count === (this.#hasOr ? 3 : 1))) this.#soil(DIRTY);
+  }
+
+  // ── rows
+
+  #inRows(token: number): void {
+    if (this.#table >= BEFORE_AS) this.#afterColumns(token);
+    if (token === OPEN) {
+      this.#depth++;
+      if (this.#last1 === ON && this.#last2 === DISTINCT) this.#distinct.push(this.#depth);
+      if (this.#count > 0 && isName(this.#last1)) this.#call();
+    } else if (token === CLOSE) {
+      this.#wasDistinct = this.#distinct.length > 0 && this.#distinct.at(-1) === this.#depth;
+      if (this.#wasDistinct) this.#distinct.pop();
+      if (this.#depth > 0) this.#depth--;
+      if (this.#table === IN_COLUMNS) this.#table = BEFORE_AS;
+    } else if (token === INTO) {
+      if (this.#last1 !== INSERT && this.#last1 !== MERGE) this.#soil(DIRTY);
+    } else if (token === PG_SETTINGS || token === UPDATE) {
+      // A view, of which an UPDATE is a SET.
+      if (token === UPDATE) this.#hasUpdate = true;
+      else this.#hasSettings = true;
+      if (this.#hasSettings && this.#hasUpdate) this.#soil(DIRTY);
+    }
+  }
+
+  /** At a parenthesis after a name: a function, or something else that takes one. */
+  #call(): void {
+    const name = this.#last1;
+    const before = this.#last2;
+    if (before === POINT) {
+      if ((this.#last4 === POINT ? this.#last6 : this.#last4) === INTO) return;
+      return this.#soil(this.#last3 === PG_CATALOG ? dirtOfFunction(name) : DOUBTFUL);
+    }
+    const trait = traits[name];
+    if ((trait & IS_KEYWORD) !== 0 || ((trait & IS_FOLLOWING) !== 0 && FOLLOWING.get(name)!.has(before))) return;
+    // insert into t (...), as t (...), generate_series(...) t (...), count(*) over (...)
+    if (before === INTO || before === AS || (before === CLOSE && !this.#wasDistinct)) return;
+    const dirt = name === QUOTED ? DOUBTFUL : dirtOfFunction(name);
+    if (dirt !== CLEAN && (before === WITH || before === RECURSIVE || before === COMMA) && this.#table <= IN_COLUMNS) {
+      // With t (...) as (...): what comes next says whether it is that.
+      this.#table = IN_COLUMNS;
+      if (dirt > this.#ifNoTable) this.#ifNoTable = dirt;
+    } else this.#soil(dirt);
+  }
+
+  /** f(...) AS (a int) is a call: those are columns, and no statement. */
+  #afterColumns(token: number): void {
+    if (this.#table === BEFORE_AS) {
+      if (token !== AS) return this.#noTable();
+      this.#table = BEFORE_BODY;
+      this.#beforeBody = 2;
+    } else if (this.#table === BEFORE_BODY) {
+      if (token === OPEN) this.#table = IN_BODY;
+      else if (this.#beforeBody-- === 0) this.#noTable();
+    } else if (ROWS.has(token) || token === OPEN) {
+      this.#table = NO_TABLE;
+      this.#ifNoTable = CLEAN;
+    } else this.#noTable();
+  }
+
+  #noTable(): void {
+    this.#soil(this.#ifNoTable);
+    this.#table = NO_TABLE;
+    this.#ifNoTable = CLEAN;
   }
 }
 
-function split(tokens: readonly string[]): string[][] {
-  const statements: string[][] = [[]];
-  for (const token of tokens) {
-    if (token === ';') statements.push([]);
-    else statements.at(-1)!.push(token);
-  }
-  return statements.filter((statement) => statement.length > 0);
+function dirtOfFunction(name: number): Dirt {
+  if ((traits[name] & IS_SESSION) !== 0) return DIRTY;
+  return (traits[name] & IS_FUNCTION) !== 0 ? CLEAN : DOUBTFUL;
 }
-
-const words = (list: string): ReadonlySet<string> => new Set(list.split(/\s+/).filter(Boolean));
-
-const TEMPORARY = words('temp temporary local global');
-const ROWS = words('select insert update delete with values merge table');
-/** Known to leave nothing, whatever follows: what they change ends with the transaction, or is no state of the session. */
-const HARMLESS = words('begin start commit end abort rollback savepoint release show notify lock truncate fetch move');
-
-/** They change the database rather than the session, but may run code on the way. */
-const RARE = words('explain alter drop comment grant revoke analyze vacuum reindex cluster refresh checkpoint import security copy');
-
-function dirtOf(statement: readonly string[]): Dirt {
-  const first = statement.find((token) => token !== '(')!;
-  if (HARMLESS.has(first)) return CLEAN;
-  if (ROWS.has(first)) return dirtOfRows(statement);
-  if (first === 'set') return statement[1] === 'local' || statement[1] === 'transaction' || statement[1] === 'constraints' ? CLEAN : DIRTY;
-  if (first === 'create') return isTemporary(statement) ? DIRTY : DOUBTFUL;
-  return RARE.has(first) ? DOUBTFUL : DIRTY;
-}
-
-/** Said by a word, past OR REPLACE, or by the schema. */
-const isTemporary = (statement: readonly string[]): boolean =>
-  TEMPORARY.has((statement[1] === 'or' ? statement[3] : statement[1]) ?? '') || statement.includes('pg_temp');
-
-function dirtOfRows(statement: readonly string[]): Dirt {
-  // A view, of which an UPDATE is a SET.
-  if (statement.includes('pg_settings') && statement.includes('update')) return DIRTY;
-  let dirt: Dirt = CLEAN;
-  for (let i = 0; i < statement.length; i++) {
-    const token = statement[i];
-    if (token === 'into' && statement[i - 1] !== 'insert' && statement[i - 1] !== 'merge') return DIRTY;
-    if (token !== '(' || i === 0) continue;
-    const call = dirtOfCall(statement, i);
-    if (call === DIRTY) return DIRTY;
-    if (call > dirt) dirt = call;
-  }
-  return dirt;
-}
-
-/** What stands before a parenthesis: a function, or something else that takes one. */
-function dirtOfCall(statement: readonly string[], at: number): Dirt {
-  const name = statement[at - 1];
-  const before = statement[at - 2];
-  if (name !== '"' && !/^[a-z_\u0080-\uffff]/.test(name)) return CLEAN;
-  if (before !== '.' && (KEYWORDS.has(name) || FOLLOWING.get(name)?.has(before))) return CLEAN;
-  if (before === '.') {
-    if (statement[at - 4] === '.' ? isTable(statement[at - 6]) : isTable(statement[at - 4])) return CLEAN;
-    return statement[at - 3] === 'pg_catalog' ? dirtOfFunction(name) : DOUBTFUL;
-  }
-  // insert into t (...), as t (...), generate_series(...) t (...), count(*) over (...), with t (...) as (...)
-  if (isTable(before) || before === 'as' || (before === ')' && !isDistinctOn(statement, at - 2)) || isCommonTable(statement, at))
-    return CLEAN;
-  return name === '"' ? DOUBTFUL : dirtOfFunction(name);
-}
-
-const isTable = (before: string | undefined): boolean => before === 'into';
-
-/** `distinct on (...)`, after which calls come as after SELECT itself. */
-function isDistinctOn(statement: readonly string[], end: number): boolean {
-  let at = end;
-  for (let depth = 1; depth > 0 && at > 0; ) {
-    at--;
-    if (statement[at] === ')') depth++;
-    if (statement[at] === '(') depth--;
-  }
-  return statement[at - 1] === 'on' && statement[at - 2] === 'distinct';
-}
-
-/** `name (columns) as (`: a WITH. */
-function isCommonTable(statement: readonly string[], at: number): boolean {
-  const before = statement[at - 2];
-  if (before !== 'with' && before !== 'recursive' && before !== ',') return false;
-  const end = statement.indexOf(')', at);
-  if (statement[end + 1] !== 'as') return false;
-  const body = statement.indexOf('(', end);
-  // f(...) AS (a int) is a call: those are columns, and no statement.
-  return body > 0 && body <= end + 4 && (ROWS.has(statement[body + 1]) || statement[body + 1] === '(');
-}
-
-function dirtOfFunction(name: string): Dirt {
-  if (SESSION.has(name)) return DIRTY;
-  return FUNCTIONS.has(name) ? CLEAN : DOUBTFUL;
-}
-
-/** These change the session, and are called for that. */
-const SESSION = words(`set_config setseed pg_advisory_lock pg_advisory_lock_shared pg_try_advisory_lock pg_try_advisory_lock_shared
-  dblink_connect dblink_connect_u`);
-
-/** Words that a parenthesis may follow without a call, and types with a length. Most of them cannot be the name of a function. */
-const KEYWORDS = words(`select from where and or not in any all some exists values as on using group having order limit offset
-  union intersect except distinct case when then else end array row returning default do with window
-  between like ilike join lateral left right fetch only for user collate
-  numeric decimal varchar char character bpchar bit varbit time timestamp timestamptz timetz interval float grouping precision`);
-
-/** Words that may be a function of somebody's as well: what is before them when they are none. */
-const FOLLOWING: ReadonlyMap<string, ReadonlySet<string | undefined>> = new Map([
-  ['by', words('group order partition')],
-  ['set', words('update')],
-  ['conflict', words('on')],
-  ['insert', words('then')],
-  ['materialized', words('as not')],
-  ['sets', words('grouping')],
-  ['rollup', words('by')],
-  ['cube', words('by')],
-  ['system', words('tablesample')],
-  ['bernoulli', words('tablesample')],
-  ['varying', words('character char bit')],
-]);
-
-/** Functions of the server that leave nothing in the session. */
-const FUNCTIONS =
-  words(`abs acos age any_value area array_agg array_append array_cat array_dims array_fill array_length array_lower array_ndims
-  array_position array_positions array_prepend array_remove array_replace array_sample array_shuffle array_to_json array_to_string array_to_tsvector
-  array_upper ascii asin atan atan2 avg bit_and bit_length bit_or bit_xor bool_and bool_or btrim cardinality cast cbrt ceil ceiling char_length
-  character_length chr clock_timestamp coalesce col_description concat concat_ws convert convert_from convert_to corr cos cosh cot count covar_pop
-  covar_samp cume_dist current_database current_schema current_schemas current_setting current_user currval date date_add date_bin date_part date_subtract
-  date_trunc daterange decode degrees dense_rank div encode enum_first enum_last enum_range erf every exp extract factorial family first_value
-  floor format format_type gcd gen_random_uuid generate_series generate_subscripts get_bit get_byte greatest has_column_privilege
-  has_database_privilege has_schema_privilege has_table_privilege host hostmask inet_client_addr inet_server_addr initcap int4range int8range isempty
-  isfinite json_agg json_array json_array_elements json_array_elements_text json_array_length json_build_array json_build_object json_each json_each_text
-  json_extract_path json_extract_path_text json_object json_object_agg json_object_keys json_populate_record json_populate_recordset json_scalar
-  json_strip_nulls json_to_record json_to_recordset json_typeof json_value json_query json_exists json_table jsonb_agg jsonb_array_elements
-  jsonb_array_elements_text jsonb_array_length jsonb_build_array jsonb_build_object jsonb_each jsonb_each_text jsonb_extract_path
-  jsonb_extract_path_text jsonb_insert jsonb_object jsonb_object_agg jsonb_object_keys jsonb_path_exists jsonb_path_match jsonb_path_query
-  jsonb_path_query_array jsonb_path_query_first jsonb_populate_record jsonb_populate_recordset jsonb_pretty jsonb_set jsonb_set_lax jsonb_strip_nulls
-  jsonb_to_record jsonb_to_recordset jsonb_typeof justify_days justify_hours justify_interval lag last_value lastval lcm lead least length
-  ln localtime localtimestamp log log10 lower lower_inc lower_inf lpad ltrim make_date make_interval make_time make_timestamp make_timestamptz
-  masklen max md5 min min_scale mod mode multirange netmask network nextval now nth_value ntile nullif num_nonnulls num_nulls numnode numrange
-  obj_description octet_length overlay percent_rank percentile_cont percentile_disc pg_advisory_xact_lock pg_advisory_xact_lock_shared pg_backend_pid
-  pg_cancel_backend pg_client_encoding pg_column_size pg_database_size pg_get_constraintdef pg_get_expr pg_get_functiondef pg_get_indexdef
-  pg_get_serial_sequence pg_get_viewdef pg_indexes_size pg_is_in_recovery pg_notify pg_postmaster_start_time pg_relation_size pg_size_pretty pg_sleep
-  pg_sleep_for pg_sleep_until pg_table_is_visible pg_table_size pg_terminate_backend pg_total_relation_size pg_try_advisory_xact_lock
-  pg_try_advisory_xact_lock_shared pg_typeof phraseto_tsquery pi plainto_tsquery position power quote_ident quote_literal quote_nullable radians random
-  random_normal range_agg range_merge rank regexp_count regexp_instr regexp_like regexp_match regexp_matches regexp_replace regexp_split_to_array
-  regexp_split_to_table regexp_substr regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope repeat replace reverse round row_number
-  row_to_json rpad rtrim scale session_user set_bit set_byte set_masklen setval sha224 sha256 sha384 sha512 sign sin sinh split_part sqrt
-  starts_with statement_timestamp stddev stddev_pop stddev_samp string_agg string_to_array string_to_table strip strpos substr substring sum tan tanh
-  text timeofday to_ascii to_char to_date to_hex to_json to_jsonb to_number to_regclass to_regtype to_timestamp to_tsquery to_tsvector
-  transaction_timestamp translate treat trim trim_array trim_scale trunc ts_headline ts_rank ts_rank_cd tsrange tstzrange txid_current txid_status
-  pg_current_xact_id unistr unnest upper upper_inc upper_inf uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7 var_pop var_samp variance
-  version websearch_to_tsquery width_bucket xmlagg xmlelement xmlforest xpath`);

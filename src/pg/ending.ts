@@ -1,4 +1,5 @@
 /** The end of a connection: when this is through, its backend is gone. */
+import { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from 'node:timers';
 import type { Client } from 'pg';
 import { internals } from './driver.ts';
 
@@ -13,7 +14,7 @@ export async function endClient(client: Client, cancel: () => Promise<void>, lim
   // Who has not got a process yet has nothing at work.
   const cancelling = readyForQuery || processID === null ? undefined : cancelUntilEnded(cancel);
   try {
-    if (cancelling !== undefined) await isReadyOrGone(client);
+    if (cancelling !== undefined) await whenReadyOrGone(client).reached;
     await hangUp(client);
   } finally {
     clearTimeout(cut);
@@ -43,14 +44,16 @@ export async function cancelUntilReady(client: Client, cancel: () => Promise<voi
 }
 
 async function isReadyWithin(client: Client, ms: number): Promise<boolean> {
+  const { reached, forget } = whenReadyOrGone(client);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<false>((resolve) => {
     timer = setTimeout(resolve, ms, false);
   });
   try {
-    return await Promise.race([isReadyOrGone(client).then(() => true), late]);
+    return await Promise.race([reached.then(() => true), late]);
   } finally {
     clearTimeout(timer);
+    forget();
   }
 }
 
@@ -60,11 +63,27 @@ function cancelUntilEnded(cancel: () => Promise<void>): NodeJS.Timeout {
   return setInterval(again, CANCEL_AGAIN);
 }
 
-function isReadyOrGone(client: Client): Promise<void> {
-  return new Promise((resolve) => {
-    const { connection, readyForQuery } = internals(client);
-    if (readyForQuery || connection.stream.destroyed) return resolve();
-    connection.once('readyForQuery', () => setImmediate(resolve));
-    connection.once('end', () => resolve());
+/** The server is ready for something else, or the connection has ended. `forget`: it is not waited for any more. */
+function whenReadyOrGone(client: Client): { reached: Promise<void>; forget: () => void } {
+  const { connection, readyForQuery } = internals(client);
+  if (readyForQuery || connection.stream.destroyed) return { reached: Promise.resolve(), forget: () => {} };
+  let forget = (): void => {};
+  const reached = new Promise<void>((resolve) => {
+    const ready = (): void => {
+      forget();
+      // The driver's own listener has read it by then, whichever comes first.
+      setImmediate(resolve);
+    };
+    const gone = (): void => {
+      forget();
+      resolve();
+    };
+    forget = () => {
+      connection.off('readyForQuery', ready);
+      connection.off('end', gone);
+    };
+    connection.on('readyForQuery', ready);
+    connection.on('end', gone);
   });
+  return { reached, forget };
 }

@@ -1,19 +1,21 @@
 /** A borrowed session as its borrower has it: its calls, what their answers said of its state, and how it is given back. */
 import { randomUUID } from 'node:crypto';
-import { threadId } from 'node:worker_threads';
 import type { QueryResult } from 'pg';
 import type { AcquireOptions, Remote, ResourcePool, SyncRemote } from '../worker/index.ts';
 import { receiveError } from './database-error.ts';
 import type { Answer, Heard, SessionMethods, TransactionStatus } from './protocol.ts';
 import { argumentsOf, type Question } from './question.ts';
 import { receiveResults } from './results.ts';
+import { TransactionRolledBackError } from './rolled-back.ts';
 
 /** The same methods on every thread: on the owner this is the session itself. */
 export type RemoteSession = Remote<SessionMethods>;
 export type SyncSession = SyncRemote<SessionMethods>;
 export interface Sessions extends ResourcePool<RemoteSession> {
-  /** See Borrower. */
-  take<V>(options: AcquireOptions, taken: (session: RemoteSession) => V): Promise<Awaited<V>>;
+  /** On a worker. */
+  readonly attachment?: number;
+  /** See PoolBase. */
+  take<V>(options: AcquireOptions, taken: (session: RemoteSession) => V | PromiseLike<V>): Promise<V>;
 }
 /** On what is borrowed under that name. */
 export type Call = (session: RemoteSession, borrow: string) => Promise<Answer>;
@@ -28,8 +30,17 @@ export function resultOf(answer: Answer, { mode, types }: Pick<Question, 'mode' 
 const waitsForCalls = (sessions: Sessions): boolean => 'acquireSync' in sessions;
 
 /** This module may be loaded twice on a thread (bundlers do that), and no two borrows may have the same name. */
-const BORROWER = `${threadId}:${randomUUID()}`;
+export const COPY = randomUUID();
 let borrows = 0;
+/** The owner's number among the attachments. */
+const OWNER = 0;
+
+/** Was a borrow of this name that attachment's? A thread may have several. */
+export const belongsTo = (borrow: string, attachment: number): boolean => borrow.startsWith(`${attachment}:`);
+
+/** Why a statement is refused whose transaction, or whatever else it belongs to, has gone with its connection. */
+export const GIVEN_UP =
+  'the connection was lost in the middle of a transaction, which is rolled back; nothing is done until ROLLBACK, or the end of the transaction or scope';
 
 export interface HoldListener {
   heard(heard: Heard): void;
@@ -37,8 +48,8 @@ export interface HoldListener {
 }
 
 export class Hold {
-  /** Names this borrow to the session. No two threads have the same. */
-  readonly id = `${BORROWER}:${++borrows}`;
+  /** Names this borrow to the session. No two have the same, and its beginning says whose it is (see `belongsTo`). */
+  readonly id: string;
   readonly #sessions: Sessions;
   readonly #session: RemoteSession;
   readonly #listeners = new Set<HoldListener>();
@@ -48,16 +59,22 @@ export class Hold {
   #isUnclean = false;
   #isPinned = false;
   #broken: Error | undefined;
-  #wasOpen = false;
+  /** Why the borrower has had it destroyed, if so. */
+  #givenUp: Error | undefined;
+  #lost: Error | undefined;
+  #isTold = false;
+  #isUndone = false;
   #lastError: Error | undefined;
   #calls = 0;
   #whenIdle: (() => void)[] = [];
   /** Submissions that have the connection to themselves until this thread says more. */
   readonly #streams = new Set<object>();
   #bodies = 0;
+  #givenBack: ((destroy: Error | undefined) => void) | undefined;
   #isOver = false;
 
   constructor(sessions: Sessions, session: RemoteSession, pid = 0) {
+    this.id = `${sessions.attachment ?? OWNER}:${COPY}:${++borrows}`;
     this.#sessions = sessions;
     this.#session = session;
     this.#pid = pid;
@@ -80,17 +97,36 @@ export class Hold {
     return this.#streams.size > 0;
   }
 
+  /** Of no use any more: lost, or given up by its borrower. */
   get isBroken(): boolean {
-    return this.#broken !== undefined;
+    return (this.#broken ?? this.#givenUp) !== undefined;
   }
 
   get isOver(): boolean {
     return this.#isOver;
   }
 
-  /** The connection was lost in the middle of something, a transaction say: what is asked next must not be asked of another one as if nothing had been. */
+  /**
+   * Why the connection was lost, or given up, if that was in the middle of something, a transaction say: what is asked next must not be
+   * asked of another one as if nothing had been.
+   */
   get lost(): Error | undefined {
-    return this.#wasOpen ? this.#broken : undefined;
+    return this.#isTold ? undefined : this.#lost;
+  }
+
+  /** That was all of a transaction that has ended, and its caller knows: whatever comes after it may go on. */
+  told(): void {
+    this.#isTold = this.isBroken;
+  }
+
+  /** Calls have not been answered yet: what they leave open is not known. */
+  get isCalling(): boolean {
+    return this.#calls > 0;
+  }
+
+  /** Resolves when all calls so far have been answered, or will not be. */
+  answered(): Promise<void> {
+    return new Promise((resolve) => this.whenIdle(resolve));
   }
 
   /** At once, if nothing is under way. */
@@ -155,14 +191,20 @@ export class Hold {
     this.#noteState(answer);
     if (answer.error !== undefined) this.#lastError = receiveError(answer.error);
     for (const heard of answer.heard ?? []) for (const listener of this.#listeners) listener.heard(heard);
-    if (answer.broken && this.#broken === undefined) {
-      this.#break(answer.error === undefined ? new Error('Connection terminated') : receiveError(answer.error), wasOpen);
+    // Given up while this was under way: it has opened something.
+    if (this.#status !== 'I') this.#lost ??= this.#givenUp;
+    if (answer.undone) this.#isUndone = true;
+    if ((answer.broken || answer.undone) && this.#broken === undefined) {
+      const why = answer.broken ? 'Connection terminated' : 'the transaction has ended by no statement in it';
+      this.#break(answer.error === undefined ? new Error(why) : receiveError(answer.error), wasOpen || answer.undone === true);
     }
+    // It was refused for that.
+    if (answer.error !== undefined) this.assertNotUndone();
     return answer;
   }
 
   #break(error: Error, wasOpen: boolean): void {
-    this.#wasOpen = wasOpen || this.#status !== 'I';
+    if (wasOpen || this.#status !== 'I') this.#lost ??= error;
     this.#broken = error;
     for (const listener of this.#listeners) listener.broken(error);
   }
@@ -186,7 +228,17 @@ export class Hold {
 
   /** On the owner nothing else keeps a late call from somebody else's connection. */
   assertHeld(): void {
+    this.assertNotGivenUp();
     if (this.#isOver) throw new Error('this connection has been given back to the pool, and refuses further queries');
+  }
+
+  assertNotGivenUp(): void {
+    if (this.#isOver && this.#lost !== undefined) throw new TransactionRolledBackError(this.#lost, GIVEN_UP);
+  }
+
+  /** The server says that there is no transaction: is that by a statement of this borrower's? */
+  assertNotUndone(): void {
+    if (this.#isUndone) throw new TransactionRolledBackError(this.#lost, GIVEN_UP);
   }
 
   /** The body of a transaction runs from the one to the other. */
@@ -230,6 +282,21 @@ export class Hold {
   giveBack(destroy?: Error): Promise<void> | undefined {
     if (this.#isOver) return undefined;
     this.#isOver = true;
+    const returning = this.#return(destroy);
+    this.#givenBack?.(destroy ?? this.#broken);
+    return returning;
+  }
+
+  /** Called once, when it is given back: why it is destroyed, if it is. Must not throw. */
+  whenGivenBack(then: (destroy: Error | undefined) => void): void {
+    this.#givenBack = then;
+  }
+
+  #return(destroy: Error | undefined): Promise<void> | undefined {
+    if (destroy !== undefined) {
+      this.#givenUp = destroy;
+      if (this.#status !== 'I' || this.#isPinned) this.#lost ??= destroy;
+    }
     if (this.#broken !== undefined || destroy !== undefined) return this.#give(destroy ?? this.#broken);
     if (this.#calls === 0 && !this.#isUnclean) return this.#give();
     if (!waitsForCalls(this.#sessions)) return this.#finish();
@@ -240,7 +307,7 @@ export class Hold {
   }
 
   async #finish(): Promise<void> {
-    await new Promise<void>((resolve) => this.whenIdle(resolve));
+    await this.answered();
     try {
       if (this.#isUnclean && this.#broken === undefined) await this.#session.reset(this.id);
       this.#give(this.#broken);
@@ -260,6 +327,12 @@ export class Hold {
   }
 }
 
+/** The connection, and the answer to the call. No answer: none was asked for. */
+export interface Granted {
+  readonly hold: Hold;
+  readonly answer: Answer | undefined;
+}
+
 /** As many may be broken at once; then there is one that is new. */
 export const isEnough = (sessions: Sessions, attempts: number): boolean => attempts > sessions.stats().max;
 
@@ -270,15 +343,18 @@ export async function borrow(
   first: Call,
 ): Promise<{ hold: Hold; answer: Answer }> {
   for (let attempts = 1; ; attempts++) {
-    const hold = new Hold(sessions, await sessions.acquire(options));
+    let hold: Hold | undefined;
     try {
-      const answer = await hold.call(first);
-      if (!answer.unsent || isEnough(sessions, attempts)) return { hold, answer };
+      const answer = await sessions.take(options ?? {}, (session) => {
+        hold = new Hold(sessions, session);
+        return hold.call(first);
+      });
+      if (!answer.unsent || isEnough(sessions, attempts)) return { hold: hold!, answer };
     } catch (error) {
-      hold.giveBack();
+      hold?.giveBack();
       throw error;
     }
-    hold.giveBack();
+    hold!.giveBack();
   }
 }
 

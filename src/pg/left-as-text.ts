@@ -7,7 +7,10 @@ type Parser = (text: string) => unknown;
 
 const asItCame: Parser = (text) => text;
 
-/** pg's own parsers, by which those are known that somebody has put in their place. None where they cannot be found: then everything is parsed here. */
+/**
+ * pg's own parsers, by which those are known that have been put in their place. None where they cannot be found: then everything is parsed
+ * here, which is slower and comes to the same. That is said once.
+ */
 let found: ReadonlyMap<number, Parser> | undefined;
 function defaults(): ReadonlyMap<number, Parser> {
   if (found !== undefined) return found;
@@ -15,7 +18,14 @@ function defaults(): ReadonlyMap<number, Parser> {
   try {
     const driver = createRequire(createRequire(import.meta.url).resolve('pg'));
     driver('pg-types/lib/textParsers').init((oid: number, parser: Parser) => void parsers.set(oid, parser));
-  } catch {}
+  } catch (error) {
+    parsers.clear();
+    const reason = error instanceof Error ? error.message.split('\n', 1)[0] : String(error);
+    process.emitWarning(
+      `cenote/pg does not find the type parsers of this version of pg, so all values are parsed on the owner's thread, which costs it time (${reason})`,
+      { type: 'CenoteWarning', code: 'CENOTE_PG_PARSERS' },
+    );
+  }
   return (found = parsers);
 }
 

@@ -1,6 +1,6 @@
 /** What has been left in a session, as far as the texts tell that were run in it, and how it is undone. */
 import type { Client, QueryConfig } from 'pg';
-import { CLEAN, DIRTY, type Dirt, readStatement } from './dirt.ts';
+import { CLEAN, DIRTY, type Dirt, type Reading, readStatement } from './dirt.ts';
 
 export type Reset = 'auto' | 'always' | 'never';
 
@@ -16,9 +16,8 @@ export class Leftovers {
     this.#setup = setup.filter(({ text }) => readStatement(text).dirt !== CLEAN);
   }
 
-  touch(text: string): void {
+  touch({ dirt }: Reading): void {
     this.#isUsed = true;
-    const { dirt } = readStatement(text);
     if (dirt > this.#dirt) this.#dirt = dirt;
   }
 
@@ -31,10 +30,9 @@ export class Leftovers {
     return this.#reset === 'always' ? this.#isUsed : this.#reset === 'auto' && this.#dirt !== CLEAN;
   }
 
-  /** What this has left belongs to the session from now on. */
-  adopt(text: string, values: readonly unknown[] | undefined): void {
-    if (this.#dirt !== CLEAN) this.#setup.push({ text, ...(values === undefined ? {} : { values: [...values] }) });
-    this.#forget();
+  /** What this statement has left belongs to the session from now on. Of what a borrower has left it changes nothing. */
+  adopt({ dirt }: Reading, text: string, values: readonly unknown[] | undefined): void {
+    if (dirt !== CLEAN) this.#setup.push({ text, ...(values === undefined ? {} : { values: [...values] }) });
   }
 
   /** As new. `discarded` is called when nothing is prepared any more, and what makes it new may be prepared again. */

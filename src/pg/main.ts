@@ -1,12 +1,12 @@
 /** cenote/pg: PostgreSQL connections that live on this thread, for all threads. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { createPool, type Pool, type PoolHandle } from '../main/index.ts';
+import { AcquireTimeoutError, createPool, type Pool, type PoolHandle } from '../main/index.ts';
 import { PgClient } from './client.ts';
 import { connect, loadDriver } from './connecting.ts';
 import { ConnectionSettings } from './connection-settings.ts';
-import { Hold, type RemoteSession, type Sessions } from './hold.ts';
+import { belongsTo, Hold, type RemoteSession, type Sessions } from './hold.ts';
 import { checked } from './options.ts';
-import { PgPool as BasePool } from './pool.ts';
+import { PgPool as BasePool, PATIENCE, tooLate } from './pool.ts';
 import { Session, type SessionSettings } from './session.ts';
 import type { PgOwnerPool, PgPoolOptions } from './types.ts';
 
@@ -45,7 +45,12 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
     ...(rest as object),
     factory: async ({ signal }) => {
       const { client, setup, cancel } = await outside(() => connect(driver, settings, onConnect, signal));
-      const session = new Session(client, sessionSettings, { setup, cancel, broke: (which, error) => owner?.lost(which, error) });
+      const session = new Session(client, sessionSettings, {
+        setup,
+        cancel,
+        broke: (which, error) => owner?.lost(which, error),
+        unfit: (which, error) => owner?.condemn(which, error),
+      });
       sessions.add(session);
       return session;
     },
@@ -61,9 +66,6 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
   for (const session of sessions) if (session.broken !== undefined) owner.lost(session, session.broken);
   return owner;
 }
-
-/** How long `end` waits for what is borrowed, in ms. After that it closes the pool under it: what is out stays usable, and is ended when it comes back. */
-const PATIENCE = 5000;
 
 class PgPool extends BasePool implements PgOwnerPool {
   /** Looked at by libraries (Drizzle, rate-limiter-flexible), and to be had after a minifier, too. */
@@ -84,7 +86,7 @@ class PgPool extends BasePool implements PgOwnerPool {
       this.#outside(() => this.emit('remove', this.#clientOf(session)));
       this.#clients.delete(session);
     });
-    pool.on('detach', (threadId) => this.#tidyUpAfter(threadId));
+    pool.on('detach', (_threadId, _reclaimed, attachment) => this.#tidyUpAfter(attachment));
     pool.on('error', (error) => {
       if (!this.#outside(() => this.emit('error', error))) process.emitWarning(error);
     });
@@ -114,11 +116,24 @@ class PgPool extends BasePool implements PgOwnerPool {
     if (this.#pool.condemn(session, error) && !session.isAtWork) this.#outside(() => this.emit('error', error, this.#clientOf(session)));
   }
 
-  /** What a thread has left behind in a connection that was kept, or that it gave back behind our back. */
-  #tidyUpAfter(threadId: number): void {
-    for (const session of this.#all) if (session.borrow.startsWith(`${threadId}:`)) void session.reset(session.borrow).catch(() => {});
+  /** It goes to no other borrower. The one that has it was told why by the answer to its statement. */
+  condemn(session: Session, error: Error): void {
+    this.#pool.condemn(session, error);
   }
 
+  /**
+   * What a thread has left behind in a connection that was kept, or that it gave back behind our back. Another copy of this module may go
+   * on there: that is not meant.
+   */
+  #tidyUpAfter(attachment: number): void {
+    for (const session of this.#all) if (belongsTo(session.borrow, attachment)) void session.reset(session.borrow).catch(() => {});
+  }
+
+  protected override timedOut(timeout: number): Error {
+    return new AcquireTimeoutError(tooLate(this.#pool.name, timeout), this.#pool.name);
+  }
+
+  /** What is out after that stays usable, and is ended when it comes back. */
   protected override leave(): Promise<void> {
     return this.#pool.drain({ timeout: PATIENCE });
   }

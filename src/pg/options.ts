@@ -1,7 +1,7 @@
 /** What createPgPool accepts beside what createPool does: checked once, and told apart. */
 import type { PoolOptions } from '../main/index.ts';
-import { foreignOptions, LATER } from '../shared/foreign-options.ts';
-import { checkNames, type OptionNames } from '../shared/option-names.ts';
+import { foreignOptions, LATER } from '../shared/options/foreign-options.ts';
+import { checkNames, type OptionNames } from '../shared/options/option-names.ts';
 import type { PgPoolOptions } from './types.ts';
 
 /** What makes the resources is ours, whatever is given. */

@@ -1,16 +1,18 @@
 /** The interface of pg.Pool over sessions that live on the owner's thread: the same code on every thread. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { EventEmitter } from 'node:events';
+import { captureRejectionSymbol, EventEmitter } from 'node:events';
+import { clearTimeout, setTimeout } from 'node:timers';
 import { inspect } from 'node:util';
 import type { QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, QueryResultRow } from 'pg';
-import { checkFew, type OptionNames } from '../shared/option-names.ts';
+import { checkFew, type OptionNames } from '../shared/options/option-names.ts';
 import type { AcquireOptions } from '../worker/index.ts';
 import { checkTransaction } from './begin.ts';
 import { hello } from './borrowing.ts';
 import { PgClient } from './client.ts';
 import { rowsOf } from './cursor.ts';
 import { receiveError } from './database-error.ts';
-import { borrow, type Hold, runOnce, type Sessions } from './hold.ts';
+import { borrow, type Call, type Granted, type Hold, runOnce, type Sessions } from './hold.ts';
+import type { Lender } from './lender.ts';
 import { ask, type Question, tell } from './question.ts';
 import { Scope } from './scope.ts';
 import { Place, transact } from './transaction.ts';
@@ -20,23 +22,51 @@ type ConnectCallback = (error: Error | undefined, client: PgClient | undefined, 
 
 const ITERATE_OPTIONS: OptionNames = { of: 'iterate', options: ['batchSize'], others: { highWaterMark: 'use batchSize' } };
 
+/** How long `end` waits for what has been asked and borrowed, in ms, before it leaves the pool, or closes it, all the same. */
+export const PATIENCE = 5000;
+
+/** Of a borrower that waits for its scope's connection, and not in line itself. */
+export const tooLate = (pool: string, timeout: number): string =>
+  `pool ${JSON.stringify(pool)}: nothing to be had within ${timeout} ms; the scope or transaction around it waits for its connection, or uses it`;
+
 export abstract class PgPool extends EventEmitter implements Type {
   static override readonly name: string = 'PgPool';
   protected readonly sessions: Sessions;
+  /** What scopes and cursors see of this pool. */
+  protected readonly lender: Lender;
   readonly #places = new AsyncLocalStorage<Place>();
   /** What this thread has borrowed and not given back. */
   readonly #clients = new Set<PgClient>();
   readonly #scopes = new Set<Scope>();
+  /** Queries, connections, scopes, cursors that have begun and are not over. */
+  #works = 0;
+  #whenQuiet: (() => void)[] = [];
   #ending: Promise<void> | undefined;
   #hasEnded = false;
 
   protected constructor(sessions: Sessions) {
-    super();
+    super({ captureRejections: true });
     this.sessions = sessions;
+    const pool = this;
+    this.lender = {
+      sessions,
+      acquireTimeout: sessions.acquireTimeout,
+      get isListenedTo() {
+        return pool.isListenedTo;
+      },
+      announce: (hold) => this.announce(hold),
+      borrow: (options, first) => this.#borrow(options, first),
+      timedOut: (timeout) => this.timedOut(timeout),
+      begin: () => this.#begin(),
+      done: () => this.#done(),
+    };
   }
 
   /** Leaves the pool, or closes it. */
   protected abstract leave(): Promise<void>;
+
+  /** What a wait of so many ms for a connection is rejected with. */
+  protected abstract timedOut(timeout: number): Error;
 
   // ── queries
 
@@ -61,7 +91,14 @@ export abstract class PgPool extends EventEmitter implements Type {
     const question = ask(text, values);
     const place = this.place();
     if (place !== undefined) return place.scope.run(question);
-    if (this.listenerCount('acquire') === 0 && this.listenerCount('release') === 0) return runOnce(this.sessions, question);
+    if (!this.isListenedTo) {
+      this.#begin();
+      try {
+        return await runOnce(this.sessions, question);
+      } finally {
+        this.#done();
+      }
+    }
     const client = await this.#connect(undefined, undefined);
     try {
       // With one of its own: as in pg, a callback in the configuration is not for the pool.
@@ -88,36 +125,132 @@ export abstract class PgPool extends EventEmitter implements Type {
 
   async #connect(options: AcquireOptions | undefined, place: Place | undefined): Promise<PgClient> {
     if (place !== undefined) return this.#connectIn(place, options);
-    const { hold, answer } = await borrow(this.sessions, options, hello);
-    if (answer.error !== undefined) {
-      hold.giveBack();
-      throw receiveError(answer.error);
+    this.#begin();
+    try {
+      const hold = await this.#borrowFirst(options);
+      return this.#lend(hold, (error) => {
+        this.#done();
+        void hold.giveBack(error);
+      });
+    } catch (error) {
+      this.#done();
+      throw error;
     }
-    return this.#lend(hold, (error) => void hold.giveBack(error));
   }
 
-  /** The scope's connection, kept until this client is released. In a transaction it is of use as long as that goes on. */
+  /**
+   * The scope's connection, kept until this client is released. In a transaction it is of use as long as that goes on. Listeners have been
+   * asked about it when the scope borrowed it.
+   */
   async #connectIn(place: Place, options: AcquireOptions | undefined): Promise<PgClient> {
     const { scope } = place;
     const hold = await scope.enter(options);
-    const giveBack = (error: Error | undefined): void => {
-      if (error !== undefined && scope.hold === hold) scope.destroy(error);
-      // What this client asked last may yet leave something open there, and what is asked in the scope next comes behind it.
-      hold.whenIdle(() => scope.leave());
-    };
-    return this.#lend(hold, giveBack, () => void this.#unlessOver(place));
+    const client = new PgClient(
+      hold,
+      (error) => {
+        this.#clients.delete(client);
+        if (error !== undefined && scope.hold === hold) scope.destroy(error);
+        // What this client asked last may yet leave something open there, and what is asked in the scope next comes behind it.
+        hold.whenIdle(() => scope.leave());
+      },
+      () => void this.#unlessOver(place),
+    );
+    this.#clients.add(client);
+    return client;
   }
 
-  #lend(hold: Hold, giveBack: (error: Error | undefined) => void, assertInside?: () => void): PgClient {
+  #lend(hold: Hold, giveBack: (error: Error | undefined) => void): PgClient {
     const giveBackAndSay = (error: Error | undefined): void => {
       this.#clients.delete(client);
       giveBack(error);
       this.emit('release', error, client);
     };
-    const client = new PgClient(hold, giveBackAndSay, assertInside);
+    const client = new PgClient(hold, giveBackAndSay);
+    this.#asked(client, hold);
     this.#clients.add(client);
-    this.emit('acquire', client);
     return client;
+  }
+
+  // ── lending
+
+  /** Does anybody want to hear of what this thread borrows? */
+  protected get isListenedTo(): boolean {
+    return this.listenerCount('acquire') > 0 || this.listenerCount('release') > 0;
+  }
+
+  async #borrowFirst(options: AcquireOptions | undefined): Promise<Hold> {
+    const { hold, answer } = await borrow(this.sessions, options, hello);
+    if (answer.error === undefined) return hold;
+    hold.giveBack();
+    throw receiveError(answer.error);
+  }
+
+  async #borrow(options: AcquireOptions | undefined, first: Call): Promise<Granted> {
+    if (!this.isListenedTo) return borrow(this.sessions, options, first);
+    const hold = await this.#borrowFirst(options);
+    this.announce(hold);
+    try {
+      return { hold, answer: await hold.call(first) };
+    } catch (error) {
+      hold.giveBack();
+      throw error;
+    }
+  }
+
+  /** For what is borrowed without a client: listeners get one all the same, and hear of it again when it is given back. */
+  protected announce(hold: Hold): void {
+    if (!this.isListenedTo) return;
+    const client = new PgClient(hold, () => {});
+    this.#asked(client, hold);
+    hold.whenGivenBack((error) => {
+      client.retire();
+      try {
+        this.emit('release', error, client);
+      } catch (thrown) {
+        // A listener's: the query that was executed has been executed.
+        queueMicrotask(() => {
+          throw thrown;
+        });
+      }
+    });
+  }
+
+  /**
+   * What listeners ask of it at once comes before everything else. One that throws is told to the borrower, which has borrowed nothing
+   * then.
+   */
+  #asked(client: PgClient, hold: Hold): void {
+    try {
+      this.emit('acquire', client);
+    } catch (error) {
+      client.retire();
+      void hold.giveBack();
+      throw error;
+    }
+  }
+
+  #begin(): void {
+    this.assertMayBegin();
+    this.#works++;
+  }
+
+  #done(): void {
+    if (--this.#works === 0) for (const then of this.#whenQuiet.splice(0)) then();
+  }
+
+  /** Throws where the pool underneath would let in what comes after `end`. */
+  protected assertMayBegin(): void {}
+
+  /** Resolves when nothing is under way any more that this thread has begun; false: not within `limit` ms. */
+  protected quiet(limit: number): Promise<boolean> {
+    if (this.#works === 0) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), limit);
+      this.#whenQuiet.push(() => {
+        clearTimeout(timer);
+        resolve(true);
+      });
+    });
   }
 
   // ── scopes
@@ -129,8 +262,7 @@ export abstract class PgPool extends EventEmitter implements Type {
 
   #unlessOver(place: Place | undefined): Place | undefined {
     if (place === undefined || !place.isOver) return place;
-    if (place.isTransaction)
-      throw new Error('this transaction is over: a query in its body was made too late; await every query before the body returns');
+    if (place.isTransaction) place.assertGoesOn();
     return undefined;
   }
 
@@ -138,27 +270,37 @@ export abstract class PgPool extends EventEmitter implements Type {
     return this.#places.run(place, body);
   }
 
+  /** A thenable that the body returns (a builder's query) begins when it is awaited: in there, too. */
+  #insideOf<V>(place: Place, body: () => V | PromiseLike<V>): Promise<V> {
+    return this.inside(place, () => {
+      const value = body();
+      return (async () => value)();
+    });
+  }
+
   async scope<V>(body: () => V | PromiseLike<V>): Promise<V> {
     if (typeof body !== 'function') throw new TypeError(`scope takes a function, not ${String(body)}`);
     if (this.place() !== undefined) return body();
-    return this.#during((place) => this.inside(place, body));
+    return this.#during((place) => this.#insideOf(place, body));
   }
 
   async transaction<V>(body: (tx: PgClient) => V | PromiseLike<V>, options: TransactionOptions = {}): Promise<V> {
     checkTransaction(body, options);
-    const run = (place: Place): Promise<V> => transact(place, (at, within) => this.inside(at, within), body, options);
+    const run = (place: Place): Promise<V> => transact(place, (at, within) => this.#insideOf(at, within), body, options);
     const place = this.place();
     return place === undefined ? this.#during(run) : run(place);
   }
 
   async #during<V>(body: (place: Place) => V | PromiseLike<V>): Promise<V> {
-    const scope = new Scope(this.sessions);
+    this.#begin();
+    const scope = new Scope(this.lender);
     this.#scopes.add(scope);
     try {
       return await body(new Place(scope, false));
     } finally {
       await scope.end();
       this.#scopes.delete(scope);
+      this.#done();
     }
   }
 
@@ -170,7 +312,7 @@ export abstract class PgPool extends EventEmitter implements Type {
     const question: Question = ask(text, values);
     // The rows are those of where this was called, but nobody may begin with them when that is over.
     const place = this.place();
-    return rowsOf(this.sessions, () => this.#unlessOver(place)?.scope, question, batchSize);
+    return rowsOf(this.lender, () => this.#unlessOver(place), question, batchSize);
   }
 
   // ── the end
@@ -190,6 +332,11 @@ export abstract class PgPool extends EventEmitter implements Type {
   protected async giveEverythingBack(): Promise<void> {
     for (const client of [...this.#clients]) if (!client.isReleased) client.release();
     await Promise.all([...this.#scopes].map((scope) => scope.end()));
+  }
+
+  /** `end` has been called here. */
+  protected get isLeaving(): boolean {
+    return this.#ending !== undefined;
   }
 
   get ending(): boolean {
@@ -217,6 +364,12 @@ export abstract class PgPool extends EventEmitter implements Type {
   /** As in pg, but for 'error': one that nobody listens to crashes nothing. */
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     return event === 'error' && this.listenerCount('error') === 0 ? false : super.emit(event, ...args);
+  }
+
+  /** An asynchronous listener that fails ends no process, either. */
+  override [captureRejectionSymbol](error: unknown, event: string | symbol): void {
+    if (event !== 'error' && this.emit('error', error)) return;
+    process.emitWarning(error instanceof Error ? error : new Error(`a listener for '${String(event)}' was rejected: ${inspect(error)}`));
   }
 
   [inspect.custom](): string {

@@ -36,6 +36,8 @@ export interface Answer {
   readonly error?: SentError | undefined;
   /** The connection is lost. */
   readonly broken?: boolean | undefined;
+  /** What this borrower had open was ended by something else than its statements: nothing of it goes on. */
+  readonly undone?: boolean | undefined;
   /** Nothing was sent to the server: it was broken before. */
   readonly unsent?: boolean | undefined;
   /** Of a cursor: there are no more rows. */

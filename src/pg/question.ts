@@ -1,6 +1,6 @@
 /** What `query` is given, in all the ways of pg, as one shape. */
 import type { CustomTypesConfig, QueryConfig } from 'pg';
-import { EXTENDED, RAW, ROWS_AS_ARRAYS } from './mode.ts';
+import { EXTENDED, RAW, ROWS_AS_ARRAYS, withReading } from './mode.ts';
 import type { Statement, StatementArguments } from './protocol.ts';
 import { sendValues } from './values.ts';
 
@@ -24,10 +24,12 @@ export function ask(text: string | QueryConfig, values?: unknown): Question {
     text: config.text,
     values: sendValues(parameters ?? undefined),
     name: typeof name === 'string' && name !== '' ? name : undefined,
-    mode:
+    mode: withReading(
       (config.rowMode === 'array' ? ROWS_AS_ARRAYS : 0) |
-      (types === undefined || types === null ? 0 : RAW) |
-      (config.queryMode === 'extended' ? EXTENDED : 0),
+        (types === undefined || types === null ? 0 : RAW) |
+        (config.queryMode === 'extended' ? EXTENDED : 0),
+      config.text,
+    ),
     timeout: typeof timeout === 'number' && timeout > 0 ? timeout : undefined,
     types: types ?? undefined,
   };

@@ -1,7 +1,7 @@
 /** Runs one statement at a time on the driver's client: prepared if it is worth it, prepared again if its plan is stale, and with its rows as they can be sent. */
 import type { Client, CustomTypesConfig, QueryResult } from 'pg';
 import { NO_COPY } from './copy.ts';
-import { readStatement } from './dirt.ts';
+import type { Reading } from './dirt.ts';
 import { closeAll, internals } from './driver.ts';
 import { LeftAsText } from './left-as-text.ts';
 import { EXTENDED, RAW } from './mode.ts';
@@ -25,9 +25,19 @@ export function isAbout(error: unknown, ...codes: string[]): boolean {
   return codes.includes(code!) && where === undefined;
 }
 
+/**
+ * What the server says of a prepared statement whose parameters or result are not what its tables have any more: of the plan (0A), the
+ * values (22, 23 for a domain), the statement's name (26), its words (42), a type that is gone (XX). Not what is about the transaction, a
+ * lock, a cancel, or the server.
+ */
+function mayBeStale(error: unknown): boolean {
+  const { code, severity } = (error ?? {}) as { code?: unknown; severity?: unknown };
+  return typeof code === 'string' && severity !== undefined && /^(?:0A|22|23|26|42|XX)/.test(code);
+}
+
 /** By the extended protocol the server would wait for a second sync, which the driver does not send. Otherwise the driver tells it that nothing will come. */
-export function assertNoCopyIn(text: string): void {
-  if (readStatement(text).isCopyIn) throw new Error(NO_COPY);
+export function assertNoCopyIn({ isCopyIn }: Reading): void {
+  if (isCopyIn) throw new Error(NO_COPY);
 }
 
 const discards = ({ command }: QueryResult<unknown[]>): boolean => command === 'DISCARD' || command === 'DEALLOCATE';
@@ -36,6 +46,8 @@ export class Runner {
   readonly #client: Client;
   readonly #statements: Statements;
   readonly #state: State;
+  /** The server has taken the values of what was sent last: from then on the statement may have done something. */
+  #hasBegun = false;
 
   constructor(client: Client, cacheSize: number, state: State) {
     this.#client = client;
@@ -45,14 +57,19 @@ export class Runner {
     // A statement may be called like something that every object has. onConnect may have prepared some.
     connection.parsedStatements = Object.assign(Object.create(null), connection.parsedStatements);
     Object.assign(connection, { submittedNamedStatements: Object.create(null) });
+    connection.on('bindComplete', () => {
+      this.#hasBegun = true;
+    });
   }
 
-  async run(...[text, values, name, mode, timeout]: StatementArguments): Promise<SentResult | SentResult[]> {
-    const { isPreparable } = readStatement(text ?? '');
-    const isCached = name === undefined && isPreparable && this.#statements.isOn;
+  async run(reading: Reading, ...[text, values, name, mode, timeout]: StatementArguments): Promise<SentResult | SentResult[]> {
+    const isCached = name === undefined && reading.isPreparable && this.#statements.isOn;
     const called = isCached ? this.#statements.name(text!) : name;
     if (called !== undefined && !isCached) this.#makeWayFor(called, text);
     if (this.#statements.hasGarbage) await this.#takeOutGarbage();
+    if (called !== undefined || (mode & EXTENDED) !== 0) assertNoCopyIn(reading);
+    const prepared = called === undefined ? undefined : internals(this.#client).connection.parsedStatements[called];
+    this.#hasBegun = false;
     try {
       return await this.#query(text, values, called, mode, timeout);
     } catch (error) {
@@ -60,12 +77,13 @@ export class Runner {
       await this.#state.readyAfter(error);
       // Whatever it was, a statement that the driver does not know to be prepared is not.
       if (isCached && internals(this.#client).connection.parsedStatements[called] === undefined) this.#statements.forget(called);
-      if (!isPreparable || !isAbout(error, '0A000', '26000')) throw error;
+      // It had been prepared for an earlier call, and the server did not even begin with it: it is prepared anew, now or by the next call.
+      if (prepared === undefined || this.#hasBegun || !mayBeStale(error)) throw error;
       this.#statements.discard(called);
       await this.#takeOutGarbage();
       if (this.#state.status() !== 'I') throw error;
       const again = isCached ? this.#statements.name(text!) : called;
-      return await this.#query(text, values, again, mode, timeout);
+      return await this.#query(text ?? prepared, values, again, mode, timeout);
     }
   }
 
@@ -75,7 +93,6 @@ export class Runner {
     const left = (mode & RAW) === 0 ? new LeftAsText(this.#client) : undefined;
     config.types = left ?? UNPARSED;
     if ((mode & EXTENDED) !== 0) config.queryMode = 'extended';
-    if (config.name !== undefined || config.queryMode !== undefined) assertNoCopyIn(text ?? '');
     if (timeout !== undefined) config.query_timeout = timeout;
     const results = (await this.#client.query(config as never)) as unknown as QueryResult<unknown[]> | QueryResult<unknown[]>[];
     if (Array.isArray(results) ? results.some(discards) : discards(results)) this.forgetStatements();

@@ -1,16 +1,18 @@
 /** One connection for everything inside: borrowed when something needs it, kept while something is open on it, and lent to others in between. */
 import type { QueryResult } from 'pg';
 import type { AcquireOptions } from '../worker/index.ts';
-import { TransactionRolledBackError } from './begin.ts';
-import { Borrowing, type Granted } from './borrowing.ts';
+import { Borrowing } from './borrowing.ts';
 import { receiveError } from './database-error.ts';
-import { type Call, type Hold, resultOf, type Sessions } from './hold.ts';
+import { type Call, GIVEN_UP, type Granted, type Hold, resultOf } from './hold.ts';
+import type { Lender } from './lender.ts';
+import { Limits } from './limits.ts';
 import { argumentsOf, type Question } from './question.ts';
+import { TransactionRolledBackError } from './rolled-back.ts';
 
 const ROLLBACK = /^\s*(?:rollback|abort)(?:\s+(?:work|transaction))?(?:\s+and\s+no\s+chain)?\s*(?:;|$)/i;
 
 export class Scope {
-  readonly #sessions: Sessions;
+  readonly #lender: Lender;
   #hold: Hold | undefined;
   #borrowing: Borrowing;
   /** Who uses the connection just now: queries, clients, cursors, transactions. */
@@ -18,12 +20,15 @@ export class Scope {
   /** Transactions that must not move to another connection. */
   #transactions = 0;
   readonly #returning = new Set<Promise<void>>();
-  /** The connection was lost in the middle of a transaction, or of whatever else had it pinned. */
-  #lost: Error | undefined;
+  /**
+   * The connection that was lost or given up in the middle of a transaction, or of whatever else had it pinned; or may have been, while
+   * calls on it are under way.
+   */
+  #gone: Hold | undefined;
   #isOver = false;
 
-  constructor(sessions: Sessions) {
-    this.#sessions = sessions;
+  constructor(lender: Lender) {
+    this.#lender = lender;
     this.#borrowing = this.#newBorrowing();
   }
 
@@ -36,6 +41,11 @@ export class Scope {
     return this.#hold;
   }
 
+  /** Something may be open on its connection, or be when it comes: what was asked there before has not been answered. */
+  get isInUse(): boolean {
+    return this.#hold === undefined ? this.#borrowing.isAwaited : this.#hold.isPinned || this.#hold.isCalling;
+  }
+
   /** Its connection, until `leave`. */
   async enter(options?: AcquireOptions): Promise<Hold> {
     const { hold, answer } = await this.enterWith(options, undefined);
@@ -44,14 +54,26 @@ export class Scope {
     throw receiveError(answer.error);
   }
 
-  /** The same, and makes this call on it: at once, or, where it has to be borrowed first, when it comes. Calls are made in the order in which they were asked. */
-  async enterWith(options: AcquireOptions | undefined, call: Call | undefined): Promise<Granted> {
+  /** Those of one that is about to enter. */
+  limits(options?: AcquireOptions): Limits {
+    return new Limits(options, this.#lender.acquireTimeout, (timeout) => this.#lender.timedOut(timeout));
+  }
+
+  /**
+   * The same, and makes this call on it: at once, or, where it has to be borrowed first, when it comes. Calls are made in the order in which they were asked.
+   * Each asker waits for the connection within its own limits.
+   */
+  async enterWith(options: AcquireOptions | undefined, call: Call | undefined, limits = this.limits(options)): Promise<Granted> {
     this.#assertOpen(options);
     this.#uses++;
     try {
+      while (this.#isInDoubt) {
+        await limits.within(this.#gone!.answered());
+        this.#assertOpen(options);
+      }
       const hold = this.#hold;
       if (hold !== undefined) return { hold, answer: call && (await hold.call(call)) };
-      return await this.#nextBorrowing().ask(options, call);
+      return await this.#nextBorrowing().ask(limits, call);
     } catch (error) {
       this.leave();
       throw error;
@@ -65,6 +87,8 @@ export class Scope {
   enterSync(bring: (borrowing: Borrowing) => Hold): Hold {
     this.#assertOpen(undefined);
     if (this.#hold === undefined) {
+      if (this.#isInDoubt)
+        throw new Error('the connection of this scope was given up while queries ran on it: await them before a query that blocks');
       const borrowing = this.#nextBorrowing();
       borrowing.arrive(bring(borrowing));
     }
@@ -79,7 +103,7 @@ export class Scope {
   }
 
   #newBorrowing(): Borrowing {
-    return new Borrowing(this.#sessions, (hold) => {
+    return new Borrowing(this.#lender, (hold) => {
       this.#hold = hold;
     });
   }
@@ -88,26 +112,32 @@ export class Scope {
     options?.signal?.throwIfAborted();
     // Nobody would give back what it borrows now.
     if (this.#isOver) throw new Error('this scope is over: await everything that uses the pool before its body returns');
-    if (this.#hold?.isBroken && this.#transactions === 0) this.#giveBack();
-    this.assertNotLost();
+    this.#giveBackBroken();
+    this.#assertNotLost();
   }
 
   /**
    * What was begun went with the connection, and the server has rolled it back. Whoever goes on as if it were still there is stopped, like in a transaction that has failed: until
    * ROLLBACK, or the end of the scope.
    */
-  assertNotLost(): void {
-    if (this.#lost === undefined) return;
-    throw new TransactionRolledBackError(
-      this.#lost,
-      'the connection was lost in the middle of a transaction, which is rolled back; nothing is done until ROLLBACK',
-    );
+  #assertNotLost(): void {
+    if (this.#gone?.lost !== undefined) throw new TransactionRolledBackError(this.#gone.lost, GIVEN_UP);
+  }
+
+  /** The connection has gone while calls were under way on it, and only their answers tell whether they have begun something. */
+  get #isInDoubt(): boolean {
+    return this.#gone?.lost === undefined && this.#gone?.isCalling === true;
   }
 
   /** A ROLLBACK, of the whole and not to a savepoint: whoever says that knows. */
   forgive({ text }: Question): void {
+    this.#giveBackBroken();
+    if (this.#gone !== undefined && text !== undefined && ROLLBACK.test(text)) this.#gone = undefined;
+  }
+
+  /** A transaction has to stay on its connection, broken or not. */
+  #giveBackBroken(): void {
     if (this.#hold?.isBroken && this.#transactions === 0) this.#giveBack();
-    if (this.#lost !== undefined && text !== undefined && ROLLBACK.test(text)) this.#lost = undefined;
   }
 
   leave(): void {
@@ -134,18 +164,17 @@ export class Scope {
     this.#transactions--;
   }
 
-  /** What uses the connection now sees it destroyed. */
+  /** Its borrower has it destroyed. What uses it sees that; a transaction stays with it, and is refused everything, until its end. */
   destroy(error: Error): void {
-    const hold = this.#hold;
-    this.#hold = undefined;
-    this.#keep(hold?.giveBack(error));
+    this.#keep(this.#hold?.giveBack(error));
+    this.#giveBackBroken();
   }
 
   #giveBack(): void {
     const hold = this.#hold;
     this.#hold = undefined;
-    this.#lost ??= hold?.lost;
     this.#keep(hold?.giveBack());
+    if (hold?.isBroken && this.#gone?.lost === undefined) this.#gone = hold;
   }
 
   #keep(returning: Promise<void> | undefined): void {

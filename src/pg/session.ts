@@ -4,12 +4,16 @@
  * Whatever uses the client does so in `#exclusive`, one after the other: at the end of each the server is ready for the next, and its word on the
  * transaction is read. Every answer says how the session is left, so that whoever gives it back needs to ask nobody.
  */
+import { performance } from 'node:perf_hooks';
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import type { Client, QueryConfig } from 'pg';
 import { receiveError, sendError } from './database-error.ts';
+import { type Reading, readStatement } from './dirt.ts';
 import { internals, isReadTimeout } from './driver.ts';
 import { cancelUntilReady, endClient } from './ending.ts';
+import { isToBlame, mayBeReadOnly, saysGone } from './fitness.ts';
 import { Leftovers, type Reset } from './leftovers.ts';
-import { RAW } from './mode.ts';
+import { RAW, readingOf } from './mode.ts';
 import { Portals } from './portals.ts';
 import type { Answer, ClientMessage, Heard, SessionMethods, StatementArguments, TransactionStatus } from './protocol.ts';
 import { assertNoCopyIn, isAbout, Runner, UNPARSED } from './runner.ts';
@@ -29,6 +33,8 @@ export interface Origin {
   cancel(): Promise<void>;
   /** Called once, when the connection is lost. */
   broke(session: Session, error: Error): void;
+  /** The connection still answers, but must go to no other borrower: the server is not what it was. */
+  unfit(session: Session, error: Error): void;
 }
 
 /** At most so many notices and notifications are kept for the next answer. */
@@ -41,6 +47,10 @@ const SETTLED = 1;
 /** By `idle_session_timeout` the server ends only what it was idle for: what was sent at that moment it has not begun. Not so for 57P01. */
 const wasIdle = (error: unknown): boolean => isAbout(error, '57P05');
 
+/** What the server says of a statement that ends a transaction. Also of ROLLBACK TO, after which it is still there. */
+const ENDS = /^(?:COMMIT|ROLLBACK|PREPARE TRANSACTION)$/;
+const UNDONE = 'what was open on this connection has been ended, and rolled back, by something else than its borrower';
+
 export class Session implements SessionMethods {
   readonly #client: Client;
   readonly #settings: SessionSettings;
@@ -50,11 +60,22 @@ export class Session implements SessionMethods {
   readonly #submissions: Submissions;
   readonly #origin: Origin;
   #tail: Promise<unknown> = Promise.resolve();
+  /** What a 'connect' listener has asked that comes before the first borrower. */
+  #setup: Promise<unknown> | undefined;
   #borrow = '';
   /** Who wants it to be reset. */
   #leaving = '';
   #isNew = true;
   #transaction: TransactionStatus;
+  /** Since the server was last ready it has said that a statement has ended a transaction. */
+  #saidEnd = false;
+  /** A transaction, or what else its borrower had open, has ended by no statement of the borrower's. */
+  #isUndone = false;
+  #whenEnded: (() => void)[] = [];
+  /** A statement of the transaction that goes on has asked for READ ONLY. */
+  #asksReadOnly = false;
+  /** The server has refused to write, and it is not known yet whether that was asked for. */
+  #refusal: Error | undefined;
   #cancels = 0;
   #cancelling: Promise<unknown> | undefined;
   #usedAt = performance.now();
@@ -76,10 +97,18 @@ export class Session implements SessionMethods {
     this.#portals = new Portals(client);
     this.#submissions = new Submissions(client, (error) => this.#break(error));
     this.#transaction = internals(client).getTransactionStatus?.() ?? 'I';
-    internals(client).connection.on('readyForQuery', ({ status }: { status: TransactionStatus }) => {
-      this.#transaction = status;
-      if (status === 'I') this.#portals.lose();
+    internals(client).connection.on('commandComplete', ({ text }: { text: string }) => {
+      if (ENDS.test(text)) this.#saidEnd = true;
     });
+    internals(client).connection.on('readyForQuery', ({ status }: { status: TransactionStatus }) => {
+      if (status === 'I' && this.#transaction !== 'I' && !this.#saidEnd) this.#isUndone = true;
+      this.#saidEnd = false;
+      this.#transaction = status;
+      if (status !== 'I') return;
+      this.#portals.lose();
+      this.#tellEnded();
+    });
+    internals(client).connection.on('errorMessage', (error: Error) => this.#judge(error));
     client.on('error', (error) => this.#break(error));
     client.on('end', () => this.#break(new Error('Connection terminated unexpectedly')));
     client.on('notice', (message) => this.#hear('notice', message));
@@ -117,18 +146,37 @@ export class Session implements SessionMethods {
     return error === undefined;
   }
 
-  /** The session for whoever configures it before its first borrower: what that sets belongs to it from then on. */
+  /**
+   * The session for a 'connect' listener, which configures it: what that sets belongs to the session from then on. What the listener asks
+   * at once, and then each time it has been answered, comes before the first borrower. What it asks later waits until no borrower's
+   * transaction is open, which might take it along.
+   */
   forSetup(): Pick<SessionMethods, 'hello' | 'run'> {
-    const setUp = (...statement: StatementArguments): Promise<Answer> =>
-      this.#answer(undefined, async () => {
-        if (!this.#isNew)
-          throw new Error('the connection is in use already: configure it in onConnect, or before the connect listener returns');
-        const [text = '', values] = statement;
-        const answer = await this.#run(...statement);
-        this.#leftovers.adopt(text, values);
-        return answer;
+    return { hello: () => this.#answer(undefined, async () => ({})), run: (_, ...statement) => this.#setUp(statement) };
+  }
+
+  async #setUp(statement: StatementArguments): Promise<Answer> {
+    const run = async (): Promise<Partial<Answer>> => {
+      const [text = '', values, , mode] = statement;
+      const reading = readingOf(mode, text);
+      const results = await this.#runner.run(reading, ...statement);
+      this.#leftovers.adopt(reading, text, values);
+      return { results };
+    };
+    if (this.#isNew) return this.#answer(undefined, run, (body) => this.#early(body));
+    for (;;) {
+      let isOpen = false;
+      const answer = await this.#answer(undefined, async () => {
+        isOpen = this.#status() !== 'I';
+        if (isOpen) return {};
+        const said = await run();
+        if (this.#status() === 'I') return said;
+        await this.#client.query('ROLLBACK');
+        throw new Error('a connect listener cannot leave a transaction open once the connection is in use: configure it in onConnect');
       });
-    return { hello: () => this.#answer(undefined, async () => ({})), run: (_, ...statement) => setUp(...statement) };
+      if (!isOpen) return answer;
+      await this.#transactionsEnd();
+    }
   }
 
   // ── for borrowers
@@ -165,12 +213,13 @@ export class Session implements SessionMethods {
     return this.#answer(borrow, async () => {
       if (!this.#portals.has(cursor)) {
         const [text = '', values, , mode] = statement;
-        assertNoCopyIn(text);
+        const reading = readingOf(mode, text);
+        assertNoCopyIn(reading);
+        this.#touch(reading);
         if (this.#status() === 'I') {
           await this.#client.query('BEGIN');
           this.#portals.ownTransaction = true;
         }
-        this.#leftovers.touch(text);
         this.#portals.open(cursor, text, values, (mode & RAW) === 0 ? undefined : UNPARSED);
       }
       return this.#portals.fetch(cursor, rows);
@@ -191,13 +240,14 @@ export class Session implements SessionMethods {
   /** The first call for a submission holds `#exclusive` until the server is ready again; the others come while it does. */
   submit(borrow: string, submission: string, messages: readonly ClientMessage[], parsed: boolean): Promise<Answer> {
     if (this.#submissions.knows(submission)) {
-      this.#touchAll(messages);
+      for (const reading of readingsOf(messages)) this.#touch(reading);
       return this.#submissions.send(submission, messages).then((said) => ({ ...this.#state(), messages: said }));
     }
     return new Promise((resolve, reject) => {
       this.#answer(borrow, async () => {
-        for (const [type, body] of messages) if (type === 'parse') assertNoCopyIn((body as { text: string }).text);
-        this.#touchAll(messages);
+        const readings = readingsOf(messages);
+        if (messages.some(([type]) => type === 'parse')) readings.forEach(assertNoCopyIn);
+        for (const reading of readings) this.#touch(reading);
         await this.#runner.lendNames(namesOf(messages));
         const first = this.#submissions.open(submission, messages, parsed);
         const { ended } = this.#submissions;
@@ -229,7 +279,10 @@ export class Session implements SessionMethods {
     this.#leaving = borrow;
     if (borrow === this.#borrow) this.#submissions.abandon();
     const { error } = await this.#answer(undefined, async () => {
-      if (borrow === this.#borrow && this.#isUnclean()) await this.#clean();
+      if (borrow !== this.#borrow || !this.#isUnclean()) return {};
+      // Should it go on all the same: not as if nothing had been.
+      if (this.#isOpen()) this.#isUndone = true;
+      await this.#clean();
       return {};
     });
     if (error !== undefined) throw receiveError(error);
@@ -243,17 +296,49 @@ export class Session implements SessionMethods {
     return turn;
   }
 
+  /** Before the first borrower: one after the other, while that one's turn has to wait. */
+  #early<V>(body: () => Promise<V>): Promise<V> {
+    const turn = (this.#setup ?? Promise.resolve()).then(body);
+    this.#setup = turn.catch(() => {});
+    return turn;
+  }
+
+  /** A listener that was answered may go on from there. */
+  async #settingUp(): Promise<void> {
+    for (let last: Promise<unknown> | undefined; last !== this.#setup; ) {
+      last = this.#setup;
+      await last;
+      await new Promise(setImmediate);
+    }
+    this.#setup = undefined;
+  }
+
+  /** Resolves when no transaction is open, or the connection is lost. */
+  #transactionsEnd(): Promise<void> {
+    if (this.#status() === 'I' || this.#isLost) return Promise.resolve();
+    return new Promise((resolve) => this.#whenEnded.push(resolve));
+  }
+
+  #tellEnded(): void {
+    for (const then of this.#whenEnded.splice(0)) then();
+  }
+
   /** A query under way keeps the process alive; an idle connection does not. */
-  #answer(borrow: string | undefined, body: () => Promise<Partial<Answer>>): Promise<Answer> {
+  #answer(
+    borrow: string | undefined,
+    body: () => Promise<Partial<Answer>>,
+    inTurn = (turn: () => Promise<Answer>): Promise<Answer> => this.#exclusive(turn),
+  ): Promise<Answer> {
     if (this.#underWay++ === 0) internals(this.#client).ref();
     const cancels = this.#cancels;
-    return this.#exclusive(async (): Promise<Answer> => {
+    return inTurn(async (): Promise<Answer> => {
       const isFirst = borrow !== undefined && (borrow === '' || borrow !== this.#borrow);
       if (isFirst && performance.now() - this.#usedAt >= SETTLED) await this.#news();
       // It must not hit what comes next. What waited meanwhile was meant by it as well.
       if (this.#cancelling !== undefined) await this.#cancelled();
       if (borrow === this.#borrow && cancels !== this.#cancels)
-        return { ...this.#state(), error: sendError(new Error('canceled before it was sent')) };
+        return { ...this.#stateFor(borrow), error: sendError(new Error('canceled before it was sent')) };
+      if (isFirst && this.#setup !== undefined) await this.#settingUp();
       const lost = this.#broken ?? (this.#isEnding ? new Error('Connection terminated') : undefined);
       if (lost !== undefined) return { ...this.#state(), error: sendError(lost), unsent: true };
       try {
@@ -264,11 +349,19 @@ export class Session implements SessionMethods {
       } catch (error) {
         return { ...this.#state(), error: sendError(error), unsent: true };
       }
+      if (!isFirst && borrow === this.#borrow && this.#isUndone) return { ...this.#stateFor(borrow), error: sendError(new Error(UNDONE)) };
       try {
-        return Object.assign(await body(), this.#state());
+        const answer = await body();
+        await this.#settleRefusal();
+        return Object.assign(answer, this.#stateFor(borrow));
       } catch (error) {
         await this.#readyAfter(error);
-        return { ...this.#state(), error: sendError(error), ...(this.#broken !== undefined && wasIdle(error) ? { unsent: true } : {}) };
+        await this.#settleRefusal();
+        return {
+          ...this.#stateFor(borrow),
+          error: sendError(error),
+          ...(this.#broken !== undefined && wasIdle(error) ? { unsent: true } : {}),
+        };
       }
     }).finally(() => {
       this.#usedAt = performance.now();
@@ -290,6 +383,7 @@ export class Session implements SessionMethods {
   /** Another borrower: what was forgotten has to be undone now. */
   #begin(borrow: string): void {
     this.#isNew = false;
+    this.#isUndone = false;
     this.#borrow = borrow;
     this.#heard = [];
   }
@@ -325,6 +419,11 @@ export class Session implements SessionMethods {
     return this.#transaction;
   }
 
+  /** Something that the borrower comes back for. */
+  #isOpen(): boolean {
+    return this.#status() !== 'I' || this.#submissions.isOpen || this.#leftovers.isOnPurpose;
+  }
+
   #isUnclean(): boolean {
     return this.#status() !== 'I' || this.#submissions.isOpen || this.#leftovers.isAny;
   }
@@ -334,23 +433,28 @@ export class Session implements SessionMethods {
     const turn = ++this.#answers;
     if (heard.length > 0) this.#heard = [];
     const status = this.#status();
-    const isOpen = this.#submissions.isOpen;
     const state: { -readonly [K in keyof Answer]: Answer[K] } = {
       turn,
       pid: this.processID,
       status,
       unclean: this.#isUnclean(),
-      pinned: status !== 'I' || isOpen || this.#leftovers.isOnPurpose,
+      pinned: this.#isOpen(),
     };
     if (this.#isLost) state.broken = true;
     if (heard.length > 0) state.heard = heard;
     return state;
   }
 
-  #touchAll(messages: readonly ClientMessage[]): void {
-    for (const [type, body] of messages)
-      if (type === 'parse' || type === 'query')
-        this.#leftovers.touch(type === 'parse' ? (body as { text: string }).text : (body as string));
+  /** The same, for that borrower. */
+  #stateFor(borrow: string | undefined): Answer {
+    return this.#isUndone && borrow === this.#borrow ? { ...this.#state(), undone: true } : this.#state();
+  }
+
+  /** Before a text is sent: what it may leave behind, and what it asks for. */
+  #touch(reading: Reading): void {
+    this.#leftovers.touch(reading);
+    const isFirst = this.#status() === 'I';
+    this.#asksReadOnly = reading.asksReadOnly || (!isFirst && this.#asksReadOnly);
   }
 
   #hear(event: Heard['event'], message: object): void {
@@ -365,29 +469,56 @@ export class Session implements SessionMethods {
     if (this.#isLost) return;
     this.#broken = error;
     this.#submissions.abandon();
+    this.#tellEnded();
     this.#origin.broke(this, error);
   }
 
+  // ── whether the next borrower may have it
+
+  /** Every error that the server says on this connection, whatever it was an answer to. */
+  #judge(error: Error): void {
+    if (saysGone(error)) this.#origin.unfit(this, error);
+    else if (mayBeReadOnly(error) && !this.#asksReadOnly) this.#refusal ??= error;
+  }
+
+  /** The server can be asked as soon as no transaction is open, and before a reset changes its answer. */
+  async #settleRefusal(): Promise<void> {
+    const refusal = this.#refusal;
+    if (refusal === undefined || this.#status() !== 'I' || this.#isLost) return;
+    this.#refusal = undefined;
+    const asking = isToBlame(this.#client, refusal);
+    if (await this.#inTime('asking a connection why it is read-only', asking).catch(() => true)) this.#origin.unfit(this, refusal);
+  }
+
   async #run(...statement: StatementArguments): Promise<Partial<Answer>> {
-    this.#leftovers.touch(statement[0] ?? '');
-    return { results: await this.#runner.run(...statement) };
+    const [text = '', , , mode] = statement;
+    const reading = readingOf(mode, text);
+    this.#touch(reading);
+    return { results: await this.#runner.run(reading, ...statement) };
   }
 
   // ── cleaning
 
   /** As new, within `checkTimeout`; if that fails, the connection is not to be used any more. */
   async #clean(): Promise<void> {
-    const { checkTimeout } = this.#settings;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      if (checkTimeout > 0)
-        timer = setTimeout(() => reject(new Error(`resetting a connection took longer than ${checkTimeout} ms`)), checkTimeout);
-    });
     try {
-      await Promise.race([this.#undo(), late]);
+      await this.#inTime('resetting a connection', this.#undo());
     } catch (error) {
       this.#break(error as Error);
       throw error;
+    }
+  }
+
+  /** Rejects if it takes longer than `checkTimeout`. */
+  async #inTime<V>(what: string, done: Promise<V>): Promise<V> {
+    const { checkTimeout } = this.#settings;
+    if (checkTimeout <= 0) return done;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`${what} took longer than ${checkTimeout} ms`)), checkTimeout);
+    });
+    try {
+      return await Promise.race([done, late]);
     } finally {
       clearTimeout(timer);
     }
@@ -396,6 +527,7 @@ export class Session implements SessionMethods {
   async #undo(): Promise<void> {
     this.#portals.forget();
     if (this.#status() !== 'I') await this.#client.query('ROLLBACK');
+    await this.#settleRefusal();
     if (this.#leftovers.isAny) await this.#leftovers.undo(this.#client, () => this.#runner.forgetStatements());
   }
 
@@ -408,11 +540,18 @@ export class Session implements SessionMethods {
   async end(): Promise<void> {
     this.#isEnding = true;
     this.#submissions.abandon();
+    this.#tellEnded();
     const { checkTimeout } = this.#settings;
     // Before the pool takes it for gone.
     await endClient(this.#client, () => this.#origin.cancel(), checkTimeout > 0 ? Math.min(GIVE_UP, checkTimeout * 0.8) : GIVE_UP);
   }
 }
+
+/** Of the texts that these send. */
+const readingsOf = (messages: readonly ClientMessage[]): Reading[] =>
+  messages.flatMap(([type, body]) =>
+    type === 'parse' ? readStatement((body as { text: string }).text) : type === 'query' ? readStatement(body as string) : [],
+  );
 
 /** Of the statements that are prepared by these. */
 const namesOf = (messages: readonly ClientMessage[]): string[] =>

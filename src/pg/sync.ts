@@ -1,6 +1,8 @@
 /** The pool on a worker: with the queries that block, too. */
+
+import { setImmediate } from 'node:timers';
 import type { QueryConfig, QueryResult, QueryResultRow } from 'pg';
-import { type AttachedPool, CallTimeoutError } from '../worker/index.ts';
+import { AcquireTimeoutError, type AttachedPool, CallTimeoutError, PoolClosedError } from '../worker/index.ts';
 import {
   assertCommitted,
   beginText,
@@ -15,12 +17,13 @@ import {
 import type { Borrowing } from './borrowing.ts';
 import { receiveError } from './database-error.ts';
 import { Hold, isEnough, type RemoteSession, resultOf, type Sessions, type SyncSession } from './hold.ts';
-import { PgPool as BasePool } from './pool.ts';
+import { PgPool as BasePool, PATIENCE, tooLate } from './pool.ts';
 import type { Answer, SessionMethods } from './protocol.ts';
 import { argumentsOf, ask, type Question } from './question.ts';
 import { Scope } from './scope.ts';
 import { Place } from './transaction.ts';
 import type { PgSync, PgSyncClient, PgPool as PoolType, TransactionOptions } from './types.ts';
+import { warnOfListenerInWorker } from './warnings.ts';
 
 export class PgPool extends BasePool implements PoolType, PgSync {
   /** See the owner's. */
@@ -50,6 +53,15 @@ export class PgPool extends BasePool implements PoolType, PgSync {
         return this.#run(hold, question);
       } finally {
         scope.leave();
+      }
+    }
+    this.assertMayBegin();
+    if (this.isListenedTo) {
+      const hold = this.#acquire();
+      try {
+        return this.#run(hold, question);
+      } finally {
+        this.#giveBack(hold);
       }
     }
     for (let attempts = 1; ; attempts++) {
@@ -100,7 +112,10 @@ export class PgPool extends BasePool implements PoolType, PgSync {
       try {
         const { error, unsent } = this.#call(hold, (session, id) => session.hello(id));
         isAlive = error === undefined;
-        if (error === undefined) return hold;
+        if (error === undefined) {
+          if (candidate !== undefined) this.announce(hold);
+          return hold;
+        }
         // What was asked on the candidate before may have been run there or not: this thread learns that at its event loop.
         if (candidate !== undefined || !unsent || isEnough(this.sessions, attempts)) throw receiveError(error);
       } finally {
@@ -111,7 +126,14 @@ export class PgPool extends BasePool implements PoolType, PgSync {
 
   #acquire(): Hold {
     const session = this.#attached.acquireSync(this.#limits());
-    return new Hold(this.sessions, this.#attached.asynchronous(session) as unknown as RemoteSession);
+    const hold = new Hold(this.sessions, this.#attached.asynchronous(session) as unknown as RemoteSession);
+    this.announce(hold);
+    return hold;
+  }
+
+  #giveBack(hold: Hold): void {
+    this.#clean(hold);
+    void hold.giveBack();
   }
 
   /** This thread may go on computing: what it leaves behind is undone before that. */
@@ -162,11 +184,12 @@ export class PgPool extends BasePool implements PoolType, PgSync {
       throw new Error(
         'a transaction of this thread is under way in this scope, and would wait for this thread: await it before transactionSync',
       );
+    if (place === undefined) this.assertMayBegin();
     return this.#within(options.timeout, () => this.#transactIn(place?.scope, body, options));
   }
 
   #transactIn<V>(of: Scope | undefined, body: (tx: PgSyncClient) => V, options: TransactionOptions): V {
-    const scope = of ?? new Scope(this.sessions);
+    const scope = of ?? new Scope(this.lender);
     const hold = scope.enterSync((borrowing) => this.#bring(borrowing));
     try {
       return this.#transact(scope, hold, body, options);
@@ -183,6 +206,7 @@ export class PgPool extends BasePool implements PoolType, PgSync {
       if (this.#begin(hold, beginText(options), name)) return this.#nested(scope, hold, body, name);
       try {
         const value = this.#body(scope, hold, body);
+        hold.assertNotUndone();
         if (hold.status !== 'I') assertCommitted(this.#run(hold, say('COMMIT')).command, hold.lastError);
         return value;
       } catch (error) {
@@ -232,9 +256,13 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     hold.enterBody();
     try {
       const value = this.inside(place, () => body(tx));
-      if (typeof (value as { then?: unknown } | null | undefined)?.then === 'function')
-        throw new TypeError('the body of transactionSync must not return a promise: use transaction');
-      return value;
+      if (typeof (value as { then?: unknown } | null | undefined)?.then !== 'function') {
+        place.assertQuiet();
+        return value;
+      }
+      // It is told by this error.
+      if (value instanceof Promise) value.catch(() => {});
+      throw new TypeError('the body of transactionSync must not return a promise, or a query that is one: use transaction');
     } finally {
       place.end();
       hold.leaveBody();
@@ -242,9 +270,43 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     }
   }
 
+  // ── events
+
+  override on(event: string | symbol, listener: (...args: any[]) => void): this {
+    warnOfListenerInWorker(event);
+    return super.on(event, listener);
+  }
+
+  override addListener(event: string | symbol, listener: (...args: any[]) => void): this {
+    return this.on(event, listener);
+  }
+
+  override prependListener(event: string | symbol, listener: (...args: any[]) => void): this {
+    warnOfListenerInWorker(event);
+    return super.prependListener(event, listener);
+  }
+
+  // ── the end
+
+  protected override timedOut(timeout: number): Error {
+    return new AcquireTimeoutError(tooLate(this.#attached.name, timeout), this.#attached.name);
+  }
+
+  protected override assertMayBegin(): void {
+    const { name } = this.#attached;
+    if (this.isLeaving && !this.#attached.isClosed())
+      throw new PoolClosedError(`pool ${JSON.stringify(name)}: end() has been called on this thread, which takes up nothing new`, name);
+  }
+
   protected override async leave(): Promise<void> {
-    await this.giveEverythingBack();
-    await this.#attached.detach();
+    const isQuiet = await this.quiet(PATIENCE);
+    const back = this.giveEverythingBack();
+    if (isQuiet) await back;
+    // Everything is on its way in that turn.
+    else await new Promise((resolve) => setImmediate(resolve));
+    const detached = this.#attached.detach();
+    // What still runs then comes back when it has ended; nobody waits for that.
+    if (isQuiet) await detached;
   }
 }
 

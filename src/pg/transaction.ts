@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { assertCommitted, beginText, isNested, isWorthRetrying, newSavepoint, pauseBefore, say } from './begin.ts';
 import { PgClient } from './client.ts';
 import type { Hold } from './hold.ts';
+import type { Limits } from './limits.ts';
 import type { Scope } from './scope.ts';
 import type { TransactionOptions } from './types.ts';
 
@@ -11,18 +12,35 @@ export class Place {
   readonly scope: Scope;
   /** The transaction that this is inside of, if it is: over or not. */
   readonly isTransaction: boolean;
+  /** The place of the transaction around this one. */
+  readonly #around: Place | undefined;
   #isOver = false;
   /** Those that have not ended. */
   #turns = 0;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(scope: Scope, isTransaction: boolean) {
+  constructor(scope: Scope, isTransaction: boolean, around?: Place) {
     this.scope = scope;
     this.isTransaction = isTransaction;
+    this.#around = around;
   }
 
+  /** A transaction within another one ends with it, and the other one's connection goes on to something else. */
   get isOver(): boolean {
-    return this.#isOver || this.scope.isOver;
+    return this.#isOver || this.scope.isOver || this.#around?.isOver === true;
+  }
+
+  assertGoesOn(): void {
+    if (this.isOver)
+      throw new Error('this transaction is over: a query in its body was made too late; await every query before the body returns');
+  }
+
+  /** What a transaction within this one has written so far must not be committed without the rest of it. */
+  assertQuiet(): void {
+    if (this.isBusy)
+      throw new Error(
+        'a transaction within this one had not ended when its body returned, so all of it is rolled back: await every transaction before the body returns',
+      );
   }
 
   end(): void {
@@ -34,39 +52,53 @@ export class Place {
     return this.#turns > 0;
   }
 
+  /** Resolves when none is. */
+  async quiet(): Promise<void> {
+    while (this.isBusy) await this.#last;
+  }
+
   /**
-   * Transactions beside each other share a connection, and are not to be inside each other: one after the other. With none before it, the body begins at once:
-   * what is asked next comes behind its first call.
+   * Transactions beside each other share a connection, and are not to be inside each other: one after the other. One that has waited too long is passed over.
+   * With none before it, the body begins at once: what is asked next comes behind its first call.
    */
-  alone<V>(body: () => Promise<V>): Promise<V> {
+  alone<V>(limits: Limits | undefined, body: () => Promise<V>): Promise<V> {
     const before = this.#turns++ === 0 ? undefined : this.#last;
     const turn = (async () => {
       try {
-        if (before !== undefined) await before;
+        if (before !== undefined) await (limits === undefined ? before : limits.within(before));
         return await body();
       } finally {
         this.#turns--;
       }
     })();
-    this.#last = turn.catch(() => {});
+    this.#last = Promise.allSettled([before, turn]);
     return turn;
   }
 }
 
-export type Inside = <V>(place: Place, body: () => V | PromiseLike<V>) => V | PromiseLike<V>;
+/** Runs the body in that place, and awaits there what it returns. */
+export type Inside = <V>(place: Place, body: () => V | PromiseLike<V>) => Promise<V>;
 type Body<V> = (tx: PgClient) => V | PromiseLike<V>;
 
 /** In this scope: a transaction if there is none, or else a savepoint. */
 export function transact<V>(place: Place, inside: Inside, body: Body<V>, options: TransactionOptions): Promise<V> {
   const { scope } = place;
-  return place.alone(async () => {
+  const limits = options.timeout === undefined && options.signal === undefined ? undefined : scope.limits(options);
+  return place.alone(limits, async () => {
+    // It may have waited for another one.
+    if (place.isTransaction) place.assertGoesOn();
     const name = newSavepoint();
-    const { hold, answer } = await scope.enterWith(options, (session, id) => session.begin(id, beginText(options), name));
+    // What was set on purpose before this goes with the connection, and what comes after this may count on it.
+    const wasInUse = scope.isInUse;
+    const { hold, answer } = await scope.enterWith(options, (session, id) => session.begin(id, beginText(options), name), limits);
+    let isOutermost = true;
     scope.beginTransaction();
     try {
-      const run = (): Promise<V> => runBody(scope, hold, inside, body, options.signal);
-      return isNested(answer!) ? await nested(hold, run, name) : await outermost(hold, run, options);
+      const run = (): Promise<V> => runBody(place, hold, inside, body, options.signal);
+      isOutermost = !isNested(answer!);
+      return isOutermost ? await outermost(hold, run, options) : await nested(hold, run, name, place);
     } finally {
+      if (isOutermost && !wasInUse) hold.told();
       scope.endTransaction();
       scope.leave();
     }
@@ -96,18 +128,21 @@ async function once<V>(hold: Hold, run: () => Promise<V>): Promise<V> {
     if (hold.status !== 'I') await hold.run(say('ROLLBACK')).catch(() => {});
     throw error;
   }
-  // The body may have ended it by a statement of its own.
+  // The body may have ended it by a statement of its own; and nothing else may.
+  hold.assertNotUndone();
   if (hold.status !== 'I') assertCommitted((await hold.run(say('COMMIT'))).command, hold.lastError);
   return value;
 }
 
-async function nested<V>(hold: Hold, run: () => Promise<V>, name: string): Promise<V> {
+async function nested<V>(hold: Hold, run: () => Promise<V>, name: string, around: Place): Promise<V> {
   try {
     const value = await run();
+    // The savepoint has gone with the transaction around it, and what is said now would be said in another one.
+    around.assertGoesOn();
     await hold.run(say(`RELEASE SAVEPOINT ${name}`));
     return value;
   } catch (error) {
-    if (hold.status !== 'I') {
+    if (hold.status !== 'I' && !around.isOver) {
       await hold.run(say(`ROLLBACK TO SAVEPOINT ${name}`)).catch(() => {});
       if (hold.status === 'T') await hold.run(say(`RELEASE SAVEPOINT ${name}`)).catch(() => {});
     }
@@ -116,10 +151,15 @@ async function nested<V>(hold: Hold, run: () => Promise<V>, name: string): Promi
 }
 
 /** When the signal aborts, what runs on the server is cancelled, and nothing more of the body is let through. */
-async function runBody<V>(scope: Scope, hold: Hold, inside: Inside, body: Body<V>, signal: AbortSignal | undefined): Promise<V> {
+async function runBody<V>(around: Place, hold: Hold, inside: Inside, body: Body<V>, signal: AbortSignal | undefined): Promise<V> {
   signal?.throwIfAborted();
-  const place = new Place(scope, true);
-  const tx = new PgClient(hold, () => {});
+  const { scope } = around;
+  const place = new Place(scope, true, around);
+  const tx = new PgClient(
+    hold,
+    (error) => error !== undefined && scope.destroy(error),
+    () => place.assertGoesOn(),
+  );
   let stop: (() => void) | undefined;
   hold.enterBody();
   const end = (): void => {
@@ -127,7 +167,12 @@ async function runBody<V>(scope: Scope, hold: Hold, inside: Inside, body: Body<V
     tx.retire();
   };
   try {
-    if (signal === undefined) return await inside(place, () => body(tx));
+    const run = (): Promise<V> =>
+      inside(place, () => body(tx)).then((value) => {
+        place.assertQuiet();
+        return value;
+      });
+    if (signal === undefined) return await run();
     const aborted = new Promise<never>((_, reject) => {
       stop = () => {
         end();
@@ -137,7 +182,7 @@ async function runBody<V>(scope: Scope, hold: Hold, inside: Inside, body: Body<V
       signal.addEventListener('abort', stop, { once: true });
     });
     aborted.catch(() => {});
-    return await Promise.race([aborted, inside(place, () => body(tx))]);
+    return await Promise.race([aborted, run()]);
   } finally {
     hold.leaveBody();
     end();

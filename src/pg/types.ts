@@ -7,19 +7,20 @@ import type { AcquireOptions, PoolHandle } from '../worker/index.ts';
 export interface PgPoolOptions
   extends Omit<PoolOptions<unknown>, 'factory' | 'destructor' | 'healthcheck' | 'beforeAcquire' | 'beforeRelease' | 'expose' | 'share'> {
   /**
-   * A connection string, a ClientConfig of pg, or a function that is asked before every connect (rotating passwords, IAM tokens). It is
-   * copied before use, and every connection gets all of it, TLS included. It is never logged, and never sent to a worker. Settings of a
+   * A connection string, a URL, a ClientConfig of pg, or a function that is asked before every connect (rotating passwords, IAM tokens). It
+   * is copied before use, and every connection gets all of it, TLS included. It is never logged, and never sent to a worker. Settings of a
    * pool in it are a TypeError.
    */
-  connection: string | ClientConfig | (() => string | ClientConfig | Promise<string | ClientConfig>);
+  connection: string | URL | ClientConfig | (() => string | URL | ClientConfig | Promise<string | URL | ClientConfig>);
   /**
    * Runs once on each new connection, on the owner: SET search_path, register types ... If it fails, so does making the connection.
    * What its statements set in the session is set again after a reset.
    */
   onConnect?: ((client: Client) => void | Promise<void>) | undefined;
   /**
-   * Server-side prepared statements kept per connection, least recently used out first. Default 0: off. A plan made stale by DDL (0A000,
-   * 26000) is prepared again and the query repeated, once, outside a transaction.
+   * Server-side prepared statements kept per connection, least recently used out first. Default 0: off. One that DDL has made stale (its
+   * plan, or the types of its parameters) is prepared again and the query repeated, once, outside a transaction; in a transaction the next
+   * call prepares it again.
    */
   statementCacheSize?: number | undefined;
   /**
@@ -98,8 +99,9 @@ export interface PgPool extends NodeJS.EventEmitter {
   /** With a callback, as in pg. */
   end(callback: (error?: Error) => void): void;
   /**
-   * On a worker: gives back what this thread holds, and ends its attachment. On the owner: refuses new work, waits up to five seconds for
-   * what is borrowed, and closes the pool; a connection that is still borrowed then stays usable until it is released. May be called again.
+   * On a worker, for this thread only: finishes what it has begun, and leaves. On the owner: refuses new work of every thread, waits until
+   * everything borrowed is back, and ends the pool. What begins later is refused with PoolClosedError. Waits at most 5 seconds, then goes
+   * all the same. Idempotent.
    */
   end(): Promise<void>;
   /** Connections, over all threads. */

@@ -15,11 +15,16 @@ const pools = new WeakMap<AttachedPool<SessionMethods>, PgPool>();
  * is gone ... `options` are those of attachPool: `timeout` and `signal` limit the wait for an owner that is busy.
  */
 export async function attachPgPool(handle: PoolHandle<unknown>, options?: AttachOptions): Promise<Type & PgSync> {
-  const attached = await attachPool(handle as PoolHandle<SessionMethods>, options);
-  let pool = pools.get(attached);
-  if (pool === undefined) {
-    pool = new PgPool(attached);
-    pools.set(attached, pool);
+  for (;;) {
+    const attached = await attachPool(handle as PoolHandle<SessionMethods>, options);
+    const known = pools.get(attached);
+    if (known === undefined) {
+      const pool = new PgPool(attached);
+      pools.set(attached, pool);
+      return pool;
+    }
+    if (!known.ending) return known;
+    // It is finishing what it has begun, and takes up nothing new: this is to be another one.
+    await known.end();
   }
-  return pool;
 }

@@ -1,7 +1,7 @@
 /** Errors: one class and one stable code each, and a wire form, since structured clone drops codes, names and own properties. */
 import { types } from 'node:util';
 import { DOMException, structuredClone } from './node.ts';
-import { DEEP, survey, VIEWS } from './parcel.ts';
+import { DEEP, survey, VIEWS } from './wire/parcel.ts';
 
 /** The name of a class and of its errors, for those who look at it: as text, since a minifier renames classes. Defined, as the name of a frozen Error cannot be assigned. */
 function named(type: { readonly prototype: Error }, name: string): void {

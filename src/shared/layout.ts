@@ -72,15 +72,15 @@ export const THREAD_ID = PAD + 1;
 export const THREAD_TALLY = PAD + 2;
 
 // ── counters of one tally: 64-bit floats, because 2^31 hand-outs pass in a minute
-export const TALLY_ACQUIRED = 0;
-export const TALLY_RELEASED = 1;
-export const TALLY_TIMED_OUT = 2;
-export const TALLY_REJECTED = 3;
-export const TALLY_CREATED = 4;
-export const TALLY_DESTROYED = 5;
-export const TALLY_FACTORY_FAILURES = 6;
-export const TALLY_RECLAIMED = 7;
-export const TALLY_COUNTERS = 8;
+export const COUNTER_ACQUIRED = 0;
+export const COUNTER_RELEASED = 1;
+export const COUNTER_TIMED_OUT = 2;
+export const COUNTER_REJECTED = 3;
+export const COUNTER_CREATED = 4;
+export const COUNTER_DESTROYED = 5;
+export const COUNTER_FACTORY_FAILURES = 6;
+export const COUNTER_RECLAIMED = 7;
+export const COUNTERS = 8;
 
 /** Buckets of a histogram: eight to each power of two, from 1 us to 2^41 us (25 days). */
 export const HISTOGRAM_BUCKETS = 320;

@@ -1,5 +1,5 @@
 /** The public types that both sides share. */
-import type { Percentiles } from './histogram.ts';
+import type { Percentiles } from './words/histogram.ts';
 
 /** The states of a circuit breaker, by name. */
 export const CircuitBreakerState = {
@@ -125,6 +125,8 @@ export type Result<R, K extends keyof R> = R[K] extends (...args: never[]) => in
 export interface ResourcePool<R> extends CircuitBreaker {
   /** The option `name`. Default 'pool'. */
   readonly name: string;
+  /** Default `timeout` of acquire, in milliseconds. 0: for ever. */
+  readonly acquireTimeout: number;
   /**
    * Borrows a resource, waiting in one FIFO line over all threads.
    * Rejects with AcquireTimeoutError, PoolClosedError, ServiceUnavailableError (breaker INACTIVE, at once),
@@ -158,7 +160,7 @@ export interface ResourcePool<R> extends CircuitBreaker {
    * message there and one back. It joins the same line as every acquire, when the owner gets the message. Once it reaches the head of the
    * line it completes even if this thread is busy. Rejects as `acquire` does, with what the method throws, or with RemoteCallError (no such
    * method, not exposed, arguments that cannot be cloned). `timeout` and `signal` limit the wait in line only: once the method runs, it is
-   * waited for. The waiting calls of a thread that dies or detaches are cancelled. If a method still runs one second after its thread has
+   * waited for. They hold while the owner is busy, too, and a method whose wait they have ended never runs. The waiting calls of a thread that dies or detaches are cancelled. If a method still runs one second after its thread has
    * died, the resource is destroyed.
    */
   call<K extends MethodName<R>>(method: K, args: Arguments<R, K>, options?: AcquireOptions): Promise<Result<R, K>>;

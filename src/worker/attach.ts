@@ -1,17 +1,17 @@
 /** Joining a pool: knock at the owner with one end of a channel, and wait to be told our number. */
 import { types } from 'node:util';
 import { isMainThread, type MessagePort, threadId } from 'node:worker_threads';
-import { abortReason, throwIfAborted } from '../shared/abort-signals.ts';
-import { checkAcquireOptions } from '../shared/acquire-options.ts';
 import { messenger } from '../shared/attaching.ts';
-import { ControlBlock } from '../shared/control-block.ts';
 import { AcquireTimeoutError, fromWire, PoolClosedError, PoolError, show } from '../shared/errors.ts';
-import { KeepAlive } from '../shared/keep-alive.ts';
 import { FEATURE_SHARE } from '../shared/layout.ts';
 import { clearTimeout, MessageChannel, setImmediate, setTimeout } from '../shared/node.ts';
-import { KNOCK, type Knock, REFUSED, type Response, WELCOME } from '../shared/protocol.ts';
-import { isClosed } from '../shared/state.ts';
+import { checkAcquireOptions } from '../shared/options/acquire-options.ts';
 import type { PoolHandle } from '../shared/types.ts';
+import { abortReason, throwIfAborted } from '../shared/waiting/abort-signals.ts';
+import { KeepAlive } from '../shared/waiting/keep-alive.ts';
+import { ATTACH, ATTACHED, type AttachRequest, REJECTED, type Response } from '../shared/wire/protocol.ts';
+import { ControlBlock } from '../shared/words/control-block.ts';
+import { isClosed } from '../shared/words/state.ts';
 import { WorkerPool } from './pool.ts';
 import { SharingPool } from './sharing.ts';
 import type { AttachedPool, AttachOptions } from './types.ts';
@@ -141,7 +141,7 @@ async function join(
       if (pool !== undefined) return pool.receive(responses);
       if (!Array.isArray(responses) || !Array.isArray(responses[0])) return;
       const [first, ...rest] = responses as [Response, ...Response[]];
-      if (first[0] === WELCOME) {
+      if (first[0] === ATTACHED) {
         // The owner has written our number into its block. If it is not here, this is not that block.
         if (!block.threads.isAttached(first[1]) || block.threads.threadId(first[1]) !== threadId) {
           reject(new TypeError(`not a pool handle: its buffer is a copy of pool ${show(name)}'s. Pass on pool.handle as it is`));
@@ -152,7 +152,7 @@ async function join(
         port.unref();
         resolve(pool);
         pool.receive(rest);
-      } else if (first[0] === REFUSED) {
+      } else if (first[0] === REJECTED) {
         reject(fromWire(first[1]));
         port.close();
       }
@@ -164,7 +164,7 @@ async function join(
     });
   });
   welcomed.catch(() => {});
-  const knock: Knock = { type: KNOCK, poolId: block.constants.poolId, threadId, name, buffer: block.buffer, port: port2 };
+  const knock: AttachRequest = { type: ATTACH, poolId: block.constants.poolId, threadId, name, buffer: block.buffer, port: port2 };
   try {
     const heard = postMessageToThread(owner, knock, [port2]);
     heard.catch(() => {});

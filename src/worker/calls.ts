@@ -1,29 +1,18 @@
 /** Remote calls as the caller sees them: a number for each, what to do with its answer, and the port they go through. */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { AbortSignals, abortReason } from '../shared/abort-signals.ts';
-import type { Bells } from '../shared/bell.ts';
-import { SLICE } from '../shared/blocking.ts';
 import { now } from '../shared/clock.ts';
 import { CallTimeoutError, fromWire, isCloneable, RemoteCallError, show } from '../shared/errors.ts';
-import type { KeepAlive } from '../shared/keep-alive.ts';
-import type { Lending } from '../shared/lending.ts';
-import { NONE } from '../shared/line.ts';
-import { MessageChannel, queueMicrotask } from '../shared/node.ts';
-import { asBuffers, DEEP, repack, survey, VIEWS } from '../shared/parcel.ts';
-import {
-  ALONE,
-  ANSWER,
-  CALL,
-  CALL_SYNC,
-  ERRAND,
-  FAILURE,
-  LOST,
-  type Request,
-  type Response,
-  WITHDRAW,
-  WITHDRAWN,
-} from '../shared/protocol.ts';
-import { written } from '../shared/traces.ts';
+import type { Lending } from '../shared/lending/lending.ts';
+import { written } from '../shared/lending/traces.ts';
+import { clearTimeout, MessageChannel, setTimeout } from '../shared/node.ts';
+import { abortReason, SharedAbortListeners } from '../shared/waiting/abort-signals.ts';
+import { SLICE } from '../shared/waiting/blocking.ts';
+import type { KeepAlive } from '../shared/waiting/keep-alive.ts';
+import { asBuffers, DEEP, repack, survey, VIEWS } from '../shared/wire/parcel.ts';
+import { ALONE, ANSWER, CALL, CALL_ONCE, CALL_SYNC, CANCEL, FAILURE, LOST, type Request, type Response } from '../shared/wire/protocol.ts';
+import type { Bells } from '../shared/words/bell.ts';
+import { Claim } from '../shared/words/claim.ts';
+import { NONE } from '../shared/words/line.ts';
 
 /** How long a synchronous call watches its bell before it sleeps, in ms: an owner with nothing else to do answers within that. */
 const SPIN = 0.05;
@@ -37,10 +26,22 @@ interface PendingCall {
   readonly signal?: AbortSignal | undefined;
   /** Of an errand, where it was asked for, if that is to be remembered. */
   readonly at?: Error | undefined;
+  /** Of an errand with limits. */
+  readonly claim?: Claim | undefined;
+  readonly timer?: NodeJS.Timeout | undefined;
+}
+
+/** How long the caller of an errand waits for it to begin. */
+export interface Patience {
+  /** In ms; 0: for ever. */
+  readonly timeout: number;
+  readonly signal: AbortSignal | undefined;
+  /** The error for when that time is over. */
+  late(): unknown;
 }
 
 /** A request with arguments. */
-type CallRequest = Extract<Request, readonly [typeof CALL | typeof CALL_SYNC | typeof ERRAND, ...unknown[]]>;
+type CallRequest = Extract<Request, readonly [typeof CALL | typeof CALL_SYNC | typeof CALL_ONCE, ...unknown[]]>;
 
 type Answer = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
 
@@ -53,7 +54,7 @@ export class Calls {
   /** Everything that is not an answer. */
   readonly #receive: (response: Response) => void;
   readonly #pending = new Map<number, PendingCall>();
-  readonly #signals = new AbortSignals((signal) => this.#withdraw(signal));
+  readonly #signals = new SharedAbortListeners((signal) => this.#aborted(signal));
   readonly #lending: Lending;
   /** Calls of the present lease of each slot that have not been answered yet. */
   readonly underWay: Int32Array;
@@ -95,27 +96,23 @@ export class Calls {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
       this.#pending.set(id, { slot, serial: this.#lending.serials[slot], resolve, reject });
-      this.#keepAlive.hold();
+      this.#keepAlive.ref();
       this.underWay[slot]++;
       this.#sendCall(id, slot, this.#lending.leases[slot], method, args);
     });
   }
 
   /** On whatever the owner borrows for it. */
-  errand(
-    method: string,
-    args: readonly unknown[],
-    timeout: number | undefined,
-    signal: AbortSignal | undefined,
-    at: Error | undefined,
-  ): Promise<unknown> {
+  callOnce(method: string, args: readonly unknown[], { timeout, signal, late }: Patience, at: Error | undefined): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
       const own = [...args];
-      if (signal !== undefined) this.#signals.use(signal);
-      this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal, at });
-      this.#keepAlive.hold();
-      const request: CallRequest = [ERRAND, id, timeout, method, own];
+      if (signal !== undefined) this.#signals.add(signal);
+      const claim = timeout > 0 || signal !== undefined ? new Claim() : undefined;
+      const timer = timeout > 0 ? setTimeout(() => this.#cancel(id, late), timeout) : undefined;
+      this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal, at, claim, timer });
+      this.#keepAlive.ref();
+      const request: CallRequest = [CALL_ONCE, id, claim?.buffer, method, own];
       if (secure(own)) this.send(request);
       else this.#sendNow(request, own, method);
     });
@@ -127,15 +124,16 @@ export class Calls {
     return at === undefined ? undefined : written(at);
   }
 
-  /** Whether they still wait in line the owner knows, and answers either way. */
-  #withdraw(signal: AbortSignal): void {
-    for (const [id, call] of this.#pending) if (call.signal === signal) this.#outbox.push([WITHDRAW, id]);
+  #aborted(signal: AbortSignal): void {
+    for (const [id, call] of [...this.#pending]) if (call.signal === signal) this.#cancel(id, () => abortReason(signal));
     this.flush();
   }
 
-  #reasonToWithdraw(id: number): unknown {
-    const signal = this.#pending.get(id)?.signal;
-    return signal && abortReason(signal);
+  /** The owner may be busy, so it is not asked: by the claim either it has begun, and is waited for, or it never will. */
+  #cancel(id: number, reason: () => unknown): void {
+    if (!this.#pending.get(id)?.claim?.withdraw()) return;
+    this.send([CANCEL, id]);
+    this.#settle(id, { ok: false, error: reason() });
   }
 
   /**
@@ -154,7 +152,17 @@ export class Calls {
     this.#awaited = id;
     this.#awaitedSlot = slot;
     this.#answer = undefined;
-    this.#sendNow([CALL_SYNC, id, slot, this.#lending.leases[slot], method, args], args, method);
+    try {
+      this.#sendNow([CALL_SYNC, id, slot, this.#lending.leases[slot], method, args], args, method);
+      return this.#sleepForAnswer(id, slot, method, assertOwnerAlive, deadline);
+    } finally {
+      // Left without an answer: it may still run, and a release has to wait for it.
+      if (this.#awaited === id) this.underWay[slot]++;
+      this.#awaited = 0;
+    }
+  }
+
+  #sleepForAnswer(id: number, slot: number, method: string, assertOwnerAlive: () => void, deadline: number): unknown {
     for (;;) {
       const seen = this.#bells.read(this.#me);
       this.drain();
@@ -177,7 +185,7 @@ export class Calls {
   #stopWaiting(id: number, slot: number, method: string): CallTimeoutError {
     this.#awaited = 0;
     this.#pending.set(id, { slot, serial: this.#lending.serials[slot], resolve: drop, reject: drop });
-    this.#keepAlive.hold();
+    this.#keepAlive.ref();
     this.underWay[slot]++;
     return this.#overdue(`the owner has not answered ${method}() in time; it may still be running`);
   }
@@ -219,15 +227,16 @@ export class Calls {
   }
 
   /**
-   * At once, or if it is not the first of this tick with all of the tick in one message behind that. The first goes ahead as this thread may compute from now
+   * At once; or if that need not be, and it is not the first such one of this tick, with all of the tick in one message behind that. The first goes ahead as this thread may compute from now
    * on; and where the owner is asleep, what takes longest is to wake it, and meanwhile the others are put together. Order is kept either way.
    */
   send(request: Request, atOnce = false): void {
     this.#outbox.push(request);
     if (atOnce || !this.#isGathering) this.flush();
-    if (this.#isGathering) return;
+    if (atOnce || this.#isGathering) return;
     this.#isGathering = true;
-    queueMicrotask(this.#gathered);
+    // A third of what queueMicrotask costs.
+    NOW.then(this.#gathered);
   }
 
   readonly #gathered = (): void => {
@@ -256,7 +265,7 @@ export class Calls {
     try {
       this.#port.postMessage([request]);
     } catch (cause) {
-      if (request[0] !== CALL && request[0] !== CALL_SYNC && request[0] !== ERRAND) throw cause;
+      if (request[0] !== CALL && request[0] !== CALL_SYNC && request[0] !== CALL_ONCE) throw cause;
       this.#refuse(request, cause);
     }
   }
@@ -265,7 +274,7 @@ export class Calls {
   #refuse(request: CallRequest, cause: unknown): void {
     const [, id] = request;
     const [method, args] =
-      request[0] === ERRAND ? [request[3], request[4]] : [request[4], request[0] === CALL ? request[5][0] : request[5]];
+      request[0] === CALL_ONCE ? [request[3], request[4]] : [request[4], request[0] === CALL ? request[5][0] : request[5]];
     const index = args.findIndex((argument) => !isCloneable(argument));
     // All can be cloned: then it is the port that will not send, as somebody has patched it.
     const why =
@@ -281,20 +290,20 @@ export class Calls {
   /** Takes what lies in the port without waiting for the event loop. */
   drain(): void {
     for (;;) {
-      const got = this.#next();
-      // A thread that is being ended may run on for a moment, in which Node gives it messages without content.
-      if (got?.message === undefined) return;
-      this.receive(got.message);
-    }
-  }
-
-  /** The next message, or undefined. One that cannot be read is gone, and those behind it come next. */
-  #next(): { message: readonly Response[] } | undefined {
-    for (;;) {
       try {
-        return receiveMessageOnPort(this.#port);
-      } catch {
-        this.unreadable();
+        const got = receiveMessageOnPort(this.#port);
+        // A thread that is being ended may run on for a moment, in which Node gives it messages without content.
+        if (got?.message === undefined) return;
+        this.receive(got.message);
+      } catch (error) {
+        // An announced message is gone, and those behind it come next. Any other says that this is the end of the stack: nothing more is read there.
+        const isAnnounced = this.#alone !== undefined;
+        try {
+          this.unreadable();
+        } catch {
+          NOW.then(() => this.unreadable());
+        }
+        if (!isAnnounced) throw error;
       }
     }
   }
@@ -319,8 +328,11 @@ export class Calls {
   #doubt(why: string): void {
     const underWay = this.underWay.slice();
     if (this.#awaited !== 0) underWay[this.#awaitedSlot]++;
-    this.abandon(() => new RemoteCallError(`pool ${show(this.#pool)}: ${why}, and it may have been this call's`, this.#pool));
-    this.underWay.set(underWay);
+    try {
+      this.abandon(() => new RemoteCallError(`pool ${show(this.#pool)}: ${why}, and it may have been this call's`, this.#pool));
+    } finally {
+      this.underWay.set(underWay);
+    }
   }
 
   /** The owner is trusted; but what is no response at all should not end this thread. */
@@ -338,9 +350,6 @@ export class Calls {
         case FAILURE:
           asBuffers(response[3]);
           this.#settle(response[1], { ok: false, error: fromWire(response[2]) });
-          break;
-        case WITHDRAWN:
-          this.#settle(response[1], { ok: false, error: this.#reasonToWithdraw(response[1]) });
           break;
         case ALONE:
           this.#alone = { id: response[1], name: response[2] };
@@ -363,12 +372,14 @@ export class Calls {
     }
     const call = this.#pending.get(id);
     if (call === undefined) return;
-    this.#pending.delete(id);
-    this.#keepAlive.letGo();
-    if (call.signal !== undefined) this.#signals.letGo(call.signal);
-    if (call.slot !== NONE && this.#lending.serials[call.slot] === call.serial) this.underWay[call.slot]--;
+    // This first: at the end of the stack nothing more may come to pass.
     if (answer.ok) call.resolve(answer.value);
     else call.reject(answer.error);
+    this.#pending.delete(id);
+    this.#keepAlive.unref();
+    if (call.signal !== undefined) this.#signals.remove(call.signal);
+    if (call.timer !== undefined) clearTimeout(call.timer);
+    if (call.slot !== NONE && this.#lending.serials[call.slot] === call.serial) this.underWay[call.slot]--;
   }
 
   /** Nobody will answer any more. */
@@ -397,6 +408,8 @@ export class Calls {
   }
 }
 
+const NOW = Promise.resolve();
+
 /** Both ends are kept: a channel whose other end is collected is closed. */
 const PROBE = new MessageChannel();
 
@@ -406,7 +419,7 @@ const drop = (): void => {};
 function withOwnBytes(request: CallRequest): CallRequest {
   const buffers: Uint8Array[] = [];
   const parts: unknown[] = [...request];
-  const at = request[0] === ERRAND ? 4 : 5;
+  const at = request[0] === CALL_ONCE ? 4 : 5;
   parts[at] = repack(parts[at], buffers);
   return [...parts, buffers] as unknown as CallRequest;
 }

@@ -1,26 +1,26 @@
 /** A pool seen from a worker: hand-outs through shared memory, calls through a port. */
 import type { MessagePort } from 'node:worker_threads';
-import { throwIfAborted } from '../shared/abort-signals.ts';
-import { checkAcquireOptions, checkBody, checkCall } from '../shared/acquire-options.ts';
-import { type Sleeper, sleepInLine, TIMED_OUT } from '../shared/blocking.ts';
-import { Borrower } from '../shared/borrower.ts';
 import { now } from '../shared/clock.ts';
-import type { ControlBlock } from '../shared/control-block.ts';
 import { CallTimeoutError, fromWire, RemoteCallError, show, toWire } from '../shared/errors.ts';
-import { TALLY_TIMED_OUT } from '../shared/layout.ts';
-import { isServed } from '../shared/lending.ts';
-import { MARK_SYNC, NONE } from '../shared/line.ts';
-import { asBuffers, withOwnBytes } from '../shared/parcel.ts';
-import { DESTROY, FACTORY_FAILURE, FAREWELL, LEAVE, RELEASE, type Response, SPARED, TRACE, WHERE } from '../shared/protocol.ts';
-import { CLOSED } from '../shared/state.ts';
+import { COUNTER_TIMED_OUT } from '../shared/layout.ts';
+import { isServed } from '../shared/lending/lending.ts';
+import { checkAcquireOptions, checkBlockingResult, checkBody, checkCall } from '../shared/options/acquire-options.ts';
+import { PoolBase } from '../shared/pool/pool-base.ts';
 import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
+import { throwIfAborted } from '../shared/waiting/abort-signals.ts';
+import { type Sleeper, sleepInLine, TIMED_OUT } from '../shared/waiting/blocking.ts';
+import { asBuffers, withOwnBytes } from '../shared/wire/parcel.ts';
+import { DESTROY, DETACH, DETACHED, FACTORY_FAILURE, RELEASE, type Response, SPARED, TRACE, WHERE } from '../shared/wire/protocol.ts';
+import type { ControlBlock } from '../shared/words/control-block.ts';
+import { MARK_SYNC, NONE } from '../shared/words/line.ts';
+import { CLOSED } from '../shared/words/state.ts';
 import { Calls } from './calls.ts';
-import { type Caller, callerOf, currentSlot, Handed, remoteSerial, remoteSlot } from './remote.ts';
+import { type Caller, callerOf, currentSlot, RemoteHandle, remoteSerial, remoteSlot } from './remote.ts';
 import type { AttachedPool, Remote, SyncRemote } from './types.ts';
 
 type Out = 'no' | 'detached' | 'pool-ended' | 'owner-gone';
 
-export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T> {
+export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T> {
   readonly #port: MessagePort;
   protected readonly calls: Calls;
   readonly #caller: Caller;
@@ -75,6 +75,10 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     };
   }
 
+  get attachment(): number {
+    return this.lending.me;
+  }
+
   // ── borrowing synchronously
 
   acquireSync(options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T> {
@@ -90,12 +94,12 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     this.assertOpen();
     const slot = this.lending.tryBorrow();
     if (slot !== NONE) return slot;
-    const cell = this.stand(MARK_SYNC);
+    const cell = this.enqueue(MARK_SYNC);
     const ticket = this.block.line.ticket(cell);
     const outcome = this.#sleep(cell, timeout);
     if (isServed(outcome)) return outcome;
     if (outcome !== TIMED_OUT) throw this.rejected(outcome, cell, ticket);
-    this.tally(TALLY_TIMED_OUT);
+    this.countOne(COUNTER_TIMED_OUT);
     throw this.timedOut(timeout);
   }
 
@@ -105,7 +109,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   #tryInLine(): SyncRemote<T> | null {
-    const cell = this.tryToStand();
+    const cell = this.tryEnqueue();
     if (cell === NONE) return null;
     const ticket = this.block.line.ticket(cell);
     const outcome = this.#sleep(cell, 0);
@@ -140,7 +144,9 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
             (error) => (overdue = error),
           );
     try {
-      return body(this.handOutSync(slot, caller));
+      const value = body(this.handOutSync(slot, caller));
+      checkBlockingResult(value);
+      return value;
     } finally {
       if (this.lending.serials[slot] === serial) {
         // A method still runs there, in a state that nobody knows.
@@ -171,12 +177,12 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   protected override handOut(slot: number): Remote<T> {
     this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
-    return new Handed<Remote<T>>(this.#caller, slot, this.lending.serials[slot]);
+    return new RemoteHandle<Remote<T>>(this.#caller, slot, this.lending.serials[slot]);
   }
 
   protected handOutSync(slot: number, caller = this.#syncCaller): SyncRemote<T> {
     this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
-    return new Handed<SyncRemote<T>>(caller, slot, this.lending.serials[slot]);
+    return new RemoteHandle<SyncRemote<T>>(caller, slot, this.lending.serials[slot]);
   }
 
   synchronous(resource: Remote<T> | SyncRemote<T>, options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T> {
@@ -192,7 +198,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   #again<R extends Remote<T> | SyncRemote<T>>(resource: Remote<T> | SyncRemote<T>, caller: Caller): R {
     if (callerOf(resource)?.pool !== this)
       throw new TypeError(`pool ${show(this.name)}: ${show(resource)} is not something that this pool has handed out`);
-    return new Handed<R>(caller, remoteSlot(resource), remoteSerial(resource));
+    return new RemoteHandle<R>(caller, remoteSlot(resource), remoteSerial(resource));
   }
 
   protected override slotOf(resource: Remote<T> | SyncRemote<T>): number {
@@ -250,11 +256,15 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     options?: AcquireOptions,
   ): Promise<Result<Remote<T>, K>> {
     checkCall(method, args);
-    const { timeout, signal } = checkAcquireOptions(options);
+    const { timeout = this.block.constants.acquireTimeout, signal } = checkAcquireOptions(options);
     throwIfAborted(signal);
     this.assertOpen();
+    const late = (): Error => {
+      this.countOne(COUNTER_TIMED_OUT);
+      return this.timedOut(timeout);
+    };
     const at = this.traces === undefined ? undefined : new Error('called here');
-    return this.calls.errand(method, args, timeout, signal, at) as Promise<Result<Remote<T>, K>>;
+    return this.calls.callOnce(method, args, { timeout, signal, late }, at) as Promise<Result<Remote<T>, K>>;
   }
 
   #notCallable(method: string): RemoteCallError {
@@ -262,7 +272,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   #refuseCall(slot: number, serial: number, method: string): Error | undefined {
-    if (this.#out !== 'no') return this.outError();
+    if (this.#out !== 'no') return this.detachedError();
     if (this.lending.serials[slot] === serial) return undefined;
     return new RemoteCallError(`pool ${show(this.name)}: ${method}() on a resource that has been given back`, this.name);
   }
@@ -294,7 +304,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
         const stack = slot === NONE ? this.calls.whereAsked(lease) : this.traces?.stackOf(slot, lease);
         return this.calls.send([TRACE, question, stack], true);
       }
-      case FAREWELL:
+      case DETACHED:
         // Unless we have asked for it.
         this.#goOut('pool-ended');
         this.#port.close();
@@ -310,7 +320,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   // ── the end
 
-  protected override whyOut(): string | undefined {
+  protected override detachReason(): string | undefined {
     switch (this.#out) {
       case 'no':
         return undefined;
@@ -324,14 +334,14 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
   }
 
   /** Once this thread has left a pool that goes on, its counters may be another thread's. */
-  protected override tally(counter: number): void {
-    if (this.#out !== 'detached') super.tally(counter);
+  protected override countOne(counter: number): void {
+    if (this.#out !== 'detached') super.countOne(counter);
   }
 
   /** The port has closed. */
   disconnected(): void {
     if (this.#out === 'no') this.#ownerGone();
-    this.calls.abandon(() => this.outError());
+    this.calls.abandon(() => this.detachedError());
     this.#hasLeft();
     this.keepAlive.end();
   }
@@ -340,7 +350,7 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
     // Nobody will make, check or reclaim anything any more: say so to every thread.
     this.block.state.set(CLOSED);
     this.#goOut('owner-gone');
-    this.calls.abandon(() => this.outError());
+    this.calls.abandon(() => this.detachedError());
   }
 
   protected override lookUp(): void {
@@ -353,23 +363,23 @@ export class WorkerPool<T> extends Borrower<Remote<T>> implements AttachedPool<T
 
   #assertOwnerAlive(): void {
     this.lookUp();
-    if (this.#out !== 'no') throw this.outError();
+    if (this.#out !== 'no') throw this.detachedError();
   }
 
   #goOut(out: Out): void {
     if (this.#out !== 'no') return;
     this.#out = out;
-    this.lending.end();
-    this.doorbell.end();
+    this.lending.detach();
+    this.bellListener.end();
     this.#onLeave();
-    this.waiters.abandon(() => this.outError());
+    this.waiters.abandon(() => this.detachedError());
     for (const [slot, serial] of this.lending.serials.entries()) if (serial !== 0) this.giveBack(slot);
   }
 
   detach(): Promise<void> {
     if (this.#out === 'no') {
       this.#goOut('detached');
-      this.calls.send([LEAVE], true);
+      this.calls.send([DETACH], true);
     }
     return this.keepAlive.during(this.#left);
   }

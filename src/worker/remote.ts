@@ -6,7 +6,7 @@
  * hand-out would be simpler, and cost several times what the rest of a hand-out does.
  */
 import { inspect } from 'node:util';
-import { NONE } from '../shared/line.ts';
+import { NONE } from '../shared/words/line.ts';
 import type { Remote, SyncRemote } from './types.ts';
 
 /** On whose behalf an object calls: one for each attachment and way of calling. */
@@ -141,7 +141,7 @@ const missing = new Proxy(Object.create(null), {
 Object.setPrototypeOf(prototype, missing);
 
 /** The class, as those see it to whom its objects are handed. */
-export const Handed = Leased as unknown as new <R extends Remote<unknown> | SyncRemote<unknown>>(
+export const RemoteHandle = Leased as unknown as new <R extends Remote<unknown> | SyncRemote<unknown>>(
   caller: Caller,
   slot: number,
   serial: number,

@@ -1,7 +1,8 @@
 /** A pool with `share`, seen from a worker: a hand-out is a value that the owner has made of the resource, and nothing is called through it. */
-import { NONE } from '../shared/line.ts';
-import { asBuffers } from '../shared/parcel.ts';
-import { type Response, SHARED } from '../shared/protocol.ts';
+
+import { asBuffers } from '../shared/wire/parcel.ts';
+import { type Response, SHARED } from '../shared/wire/protocol.ts';
+import { NONE } from '../shared/words/line.ts';
 import { WorkerPool } from './pool.ts';
 import type { Remote, SyncRemote } from './types.ts';
 
@@ -29,7 +30,7 @@ export class SharingPool<T> extends WorkerPool<T> {
   #valueIn(slot: number): unknown {
     this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     // The owner posted the value before the slot could be had, so it is here or in the port.
-    if (this.#values.get(slot)?.generation !== this.block.generation(slot)) this.calls.drain();
+    if (this.#values.get(slot)?.generation !== this.block.generation(slot)) this.#readFor(slot);
     const shared = this.#values.get(slot);
     if (shared === undefined) {
       // Nothing was ever made there: the owner looks after it.
@@ -39,6 +40,16 @@ export class SharingPool<T> extends WorkerPool<T> {
     }
     this.#slots.set(shared.value, slot);
     return shared.value;
+  }
+
+  #readFor(slot: number): void {
+    try {
+      this.calls.drain();
+    } catch (error) {
+      // The end of the stack. Nobody has this slot yet to give it back.
+      this.giveBack(slot);
+      throw error;
+    }
   }
 
   protected override slotOf(value: unknown): number {

@@ -27,6 +27,8 @@ export interface AttachOptions {
 
 /** A pool seen from a thread that has attached to it. */
 export interface AttachedPool<T> extends ResourcePool<Remote<T>> {
+  /** The pool's number for this attachment, from 1: as its owner hears it in 'attach' and 'detach'. No other has it at the time. */
+  readonly attachment: number;
   /**
    * acquire that blocks this thread (Atomics.wait) in the same line as all other waiters. Throws what acquire rejects with. `timeout` in
    * milliseconds; default: the pool's `acquireTimeout`. While it sleeps, nothing else of this thread runs. If another acquire of this
@@ -39,9 +41,9 @@ export interface AttachedPool<T> extends ResourcePool<Remote<T>> {
    */
   tryAcquireSync(): SyncRemote<T> | null;
   /**
-   * acquireSync, run, release, also when `body` throws. Returns what `body` returns; it does not wait for a promise (`use` does). `timeout`
-   * limits all of it, in milliseconds: a call in the body that has no answer by then throws CallTimeoutError, and the resource is
-   * destroyed. Default: only the wait in line has a limit, the pool's `acquireTimeout`.
+   * acquireSync, run, release, also when `body` throws. Returns what `body` returns; TypeError if that is a promise or another thenable (use
+   * `use`). `timeout` limits all of it, in milliseconds: a call in the body that has no answer by then throws CallTimeoutError, and the
+   * resource is destroyed. Default: only the wait in line has a limit, the pool's `acquireTimeout`.
    */
   useSync<V>(body: (resource: SyncRemote<T>) => V, options?: Pick<AcquireOptions, 'timeout'>): V;
   /**

@@ -8,7 +8,7 @@ import { checkPage } from '../../bench/frame/page.ts';
 import type { Row } from '../../bench/frame/question.ts';
 import type { Machine } from '../../bench/frame/table.ts';
 import { page } from '../docs/markdown.ts';
-import { compileThreads } from '../soak/compile.ts';
+import { compileThreads } from '../support/threads/compile.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -116,7 +116,7 @@ const UNITS = ['ns', 'us', 'ms/s', 'KiB', '/s', 'max/min', 'x', 'per 1,000'];
 describe('npm run bench', () => {
   test('answers every question, against every rival', async () => {
     // A hundred threads: most of the time would go into loading TypeScript on each of them.
-    const compiled = compileThreads('test/bench/tsconfig.json');
+    const compiled = compileThreads('bench/run.ts');
     onTestFinished(() => compiled.remove());
     const { code, stdout, stderr } = await startNode(fileURLToPath(compiled.url('bench/run.ts')), '--quick', '--json').ended;
     expect(stderr).toBe('');

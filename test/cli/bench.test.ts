@@ -3,8 +3,8 @@ import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Interruption } from '../../src/cli/interruption.ts';
-import type { Report } from '../../src/cli/report.ts';
-import type { Result } from '../../src/cli/summary.ts';
+import type { Result } from '../../src/cli/measure/summary.ts';
+import type { Report } from '../../src/cli/report/report.ts';
 import { folder, root, run, start } from './support.ts';
 
 /** Runs before the command, on every thread. */
@@ -74,8 +74,8 @@ describe('a short run', () => {
     expect(stdout).toMatch(
       /^mode +threads +slots +hold +contestant +ops\/s +to cenote +wait p50 +p99 +max +most\/least +CPU\/op +overtaken\n-/,
     );
-    expect(stdout).toMatch(/\nsync +2 +1 +~5 us +cenote +[\d,]+ +1\.00x /);
-    expect(stdout).toMatch(/\n +mutex +[\d,]+ +[\d.,]+x /);
+    expect(stdout).toMatch(/\nsync +2 +1 +~5 us +cenote +[\d,.]+ +1\.00x /);
+    expect(stdout).toMatch(/\n +mutex +[\d,.]+ +[\d.,]+x /);
     expect(stdout).toContain(`node ${process.version}`);
     expect(stdout).not.toContain(root);
     expect(stderr).toMatch(/^2 settings, cenote against mutex against messages: about 1 second\n/);
@@ -189,7 +189,7 @@ describe('SIGINT', () => {
     expect(code, stderr).toBe(130);
     expect(stderr).toContain('interrupted: ending with what there is');
     expect(stderr).not.toContain('40 of 40');
-    expect(stdout).toMatch(/\nasync +1 +1 +5 us +cenote +[\d,]+ +1\.00x /);
+    expect(stdout).toMatch(/\nasync +1 +1 +5 us +cenote +[\d,.]+ +1\.00x /);
     expect(stdout).toMatch(/\ninterrupted: what is above is what there was by then\n$/);
     expect(readFileSync(path, 'utf8')).toContain('The run was interrupted');
   });

@@ -1,7 +1,7 @@
 /** The benchmark's own bookkeeping: a referee has to be right before anybody plays. */
 import { describe, expect, test } from 'vitest';
-import { BUCKETS, bucketOf, quantile } from '../../src/cli/histogram.ts';
-import { createLedger, Ledger } from '../../src/cli/ledger.ts';
+import { BUCKETS, bucketOf, quantile } from '../../src/cli/measure/histogram.ts';
+import { createLedger, Ledger } from '../../src/cli/measure/scoreboard.ts';
 
 const ledgerFor = (slots: number, threads = 4): Ledger => new Ledger(createLedger(slots, threads));
 

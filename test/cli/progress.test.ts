@@ -1,7 +1,7 @@
 /** What is seen while it runs: on a terminal one line that changes. (Elsewhere: see bench.test.ts.) */
 import { expect, onTestFinished, test } from 'vitest';
+import type { Setting } from '../../src/cli/measure/setting.ts';
 import { startProgress } from '../../src/cli/progress.ts';
-import type { Setting } from '../../src/cli/setting.ts';
 
 const setting: Setting = { mode: 'async', threads: 4, slots: 1, hold: 1500, distribution: 'fixed' };
 

@@ -1,7 +1,7 @@
 /** The rivals are honest: each lends every slot to one thread at a time, and to all who ask. */
 import { describe, expect, test } from 'vitest';
 import { joinMutex, openMutex } from '../../src/cli/contestants/mutex.ts';
-import type { Mode, Setting } from '../../src/cli/setting.ts';
+import type { Mode, Setting } from '../../src/cli/measure/setting.ts';
 
 const setting = (slots: number, mode: Mode = 'sync'): Setting => ({ mode, threads: 2, slots, hold: 0, distribution: 'fixed' });
 

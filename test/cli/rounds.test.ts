@@ -1,9 +1,9 @@
 /** Rounds that are interrupted. Of what is shipped, as threads are started from there. */
 import { setImmediate as breathe } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { Ledger, type LedgerHandle } from '../../dist/cli/ledger.js';
-import { sweep } from '../../dist/cli/rounds.js';
-import type { Setting } from '../../dist/cli/setting.js';
+import { sweep } from '../../dist/cli/measure/rounds.js';
+import { Ledger, type LedgerHandle } from '../../dist/cli/measure/scoreboard.js';
+import type { Setting } from '../../dist/cli/measure/setting.js';
 
 const setting: Setting = { mode: 'async', threads: 1, slots: 1, hold: 0, distribution: 'fixed' };
 

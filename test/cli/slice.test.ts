@@ -1,8 +1,8 @@
 /** One contestant for a moment, with threads that are none: what is done when they fail, hang, or are cut short. */
 import { expect, test } from 'vitest';
 import type { Arena } from '../../src/cli/contestants/contestant.ts';
-import { createLedger, Ledger } from '../../src/cli/ledger.ts';
-import { runSlice } from '../../src/cli/slice.ts';
+import { createLedger, Ledger } from '../../src/cli/measure/scoreboard.ts';
+import { runSlice } from '../../src/cli/measure/slice.ts';
 
 const LONG = 60_000;
 const never = new AbortController().signal;

@@ -1,11 +1,11 @@
 /** From what was counted to what is said: figures made by hand, so that the answers are known. */
 import { describe, expect, test } from 'vitest';
-import { BUCKETS, bucketOf } from '../../src/cli/histogram.ts';
+import { BUCKETS, bucketOf } from '../../src/cli/measure/histogram.ts';
+import type { Contestant, Setting } from '../../src/cli/measure/setting.ts';
+import type { Slice } from '../../src/cli/measure/slice.ts';
+import { type Result, summarize } from '../../src/cli/measure/summary.ts';
+import type { Report } from '../../src/cli/report/report.ts';
 import { lead, ofShares, ofThroughput, ofWaits } from '../../src/cli/report/sentences.ts';
-import type { Report } from '../../src/cli/report.ts';
-import type { Contestant, Setting } from '../../src/cli/setting.ts';
-import type { Slice } from '../../src/cli/slice.ts';
-import { type Result, summarize } from '../../src/cli/summary.ts';
 
 const setting: Setting = { mode: 'sync', threads: 2, slots: 1, hold: 20, distribution: 'fixed' };
 

@@ -1,6 +1,6 @@
 /** Numbers for people: three digits, in the unit that suits. */
 import { expect, test } from 'vitest';
-import { counted, duration, exactDuration, percent, short, times } from '../../src/cli/units.ts';
+import { counted, duration, exactDuration, percent, short, times } from '../../src/cli/report/units.ts';
 
 test.each([
   [0, '0'],

@@ -1,8 +1,8 @@
 /** docs/bench-cli.md says what `cenote bench` is and prints. */
 import { expect, test } from 'vitest';
+import { RIVALS } from '../../src/cli/measure/setting.ts';
 import { HELP } from '../../src/cli/options.ts';
-import { RIVALS } from '../../src/cli/setting.ts';
-import { COLUMNS } from '../../src/cli/table.ts';
+import { COLUMNS } from '../../src/cli/report/table.ts';
 import { page, plain, tableOf } from './markdown.ts';
 
 const doc = page('docs/bench-cli.md');

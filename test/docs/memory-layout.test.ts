@@ -25,8 +25,8 @@ describe('memory-layout.md', () => {
 
   test('has the counters of a tally in their order', () => {
     const counters = /in order: (.*?)\./s.exec(doc.text)![1].split(/,\s+/);
-    const names = counters.map((counter) => `TALLY_${counter.toUpperCase().replaceAll(/\s+/g, '_')}`);
-    expect(names.map((name) => words[name])).toEqual(Array.from({ length: layout.TALLY_COUNTERS }, (_, index) => index));
+    const names = counters.map((counter) => `COUNTER_${counter.toUpperCase().replaceAll(/\s+/g, '_')}`);
+    expect(names.map((name) => words[name])).toEqual(Array.from({ length: layout.COUNTERS }, (_, index) => index));
   });
 
   test('has the limits', () => {

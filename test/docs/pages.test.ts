@@ -99,7 +99,7 @@ describe('the documentation', () => {
   ])('mentions every member of %s, %s', (file, name) => {
     const declaring =
       name === 'Percentiles' && !readFileSync(`${root}dist/${file}`, 'utf8').includes('interface Percentiles')
-        ? 'shared/histogram.d.ts'
+        ? 'shared/words/histogram.d.ts'
         : file;
     const members = membersOf(declaring, name);
     expect(members.length).toBeGreaterThan(1);
@@ -112,12 +112,10 @@ describe('the documentation', () => {
       if (typeof value === 'function' && (value as unknown) !== cenote.createPool && /Error$/.test(name))
         errors[name] = new (value as unknown as typeof cenote.PoolError)('message', 'pool').code;
     expect(Object.keys(errors)).toHaveLength(9);
+    // On a Node.js that is too old, PoolError has a code of its own: it is told below the table.
     const rows = tableOf(reference, 'Errors').map((row): [name: string, code: string] => [plain(row.class), plain(row.code)]);
-    // A PoolError with a code of its own.
-    const others = rows.filter(([, code]) => code !== 'ERR_POOL_NODE_VERSION');
-    expect(others.length).toBe(rows.length - 1);
-    expect(Object.fromEntries(others)).toEqual(errors);
-    expect(others).toHaveLength(Object.keys(errors).length);
+    expect(Object.fromEntries(rows)).toEqual(errors);
+    expect(rows).toHaveLength(Object.keys(errors).length);
   });
 
   test('mentions every reason of a destroy event', () => {
@@ -135,7 +133,7 @@ describe('the documentation', () => {
 
   test('names commands that exist', () => {
     const { scripts } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { scripts: Record<string, string> };
-    for (const [, command] of everything.matchAll(/npm run ([\w-]+)/g)) expect(scripts).toHaveProperty(command);
+    for (const [, command] of everything.matchAll(/npm run ([\w:-]+)/g)) expect(scripts).toHaveProperty(command);
   });
 });
 

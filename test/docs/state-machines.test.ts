@@ -5,15 +5,16 @@
 import { Worker } from 'node:worker_threads';
 import { createPool } from 'cenote';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Bells } from '../../dist/shared/bell.js';
-import { ControlBlock } from '../../dist/shared/control-block.js';
 import { CELLS_WORD, THREAD_BELL, THREAD_STRIDE } from '../../dist/shared/layout.js';
-import { Lending } from '../../dist/shared/lending.js';
-import * as lines from '../../dist/shared/line.js';
-import { repair } from '../../dist/shared/repair.js';
-import * as slots from '../../dist/shared/slot.js';
-import * as states from '../../dist/shared/state.js';
-import { Threads } from '../../dist/shared/threads.js';
+import { Lending } from '../../dist/shared/lending/lending.js';
+import { repair } from '../../dist/shared/lending/repair.js';
+import { Bells } from '../../dist/shared/words/bell.js';
+import * as claims from '../../dist/shared/words/claim.js';
+import { ControlBlock } from '../../dist/shared/words/control-block.js';
+import * as lines from '../../dist/shared/words/line.js';
+import * as slots from '../../dist/shared/words/slot.js';
+import * as states from '../../dist/shared/words/state.js';
+import { Threads } from '../../dist/shared/words/threads.js';
 import { until } from '../support/wait.ts';
 import { page, plain, root, tableOf } from './markdown.ts';
 
@@ -54,7 +55,7 @@ const B = 2;
 function bury(block: ControlBlock): number[] {
   const owner = new Lending(block, 0, { served() {}, called() {}, lookUp() {} });
   const borrowed = [A, B].flatMap((dead) => repair(owner, dead)).map(({ slot }) => slot);
-  for (const slot of borrowed) block.slots.shelve(slot);
+  for (const slot of borrowed) block.slots.toIdle(slot);
   owner.match();
   for (let slot = 0; slot < block.slots.count; slot++) {
     const word = block.slots.load(slot);
@@ -66,7 +67,7 @@ function bury(block: ControlBlock): number[] {
 }
 
 test('every table has a last column that says what a death leaves behind', () => {
-  for (const heading of ['Slot', 'Cell', 'LINE', 'Bell', 'State word', 'Thread record'])
+  for (const heading of ['Slot', 'Cell', 'LINE', 'Bell', 'State word', 'Thread record', 'Claim'])
     for (const row of tableOf(doc, heading)) {
       expect(Object.keys(row)).toEqual(['from', 'to', 'who may', 'function', 'pairs with, wakes', 'if the thread dies right after']);
       expect(row['if the thread dies right after'], `${heading}: ${row.from} -> ${row.to}`).not.toBe('');
@@ -85,7 +86,7 @@ describe('slot', () => {
     const seen = { idle: 0, lease: 0, taken: 0 };
     const idle = () => {
       table.reserve(slot);
-      table.shelve(slot);
+      table.toIdle(slot);
       seen.idle = word();
     };
     const leased = () => {
@@ -94,14 +95,14 @@ describe('slot', () => {
     // A round before, so that every remembered word is a real one.
     idle();
     leased();
-    table.giveBack(slot, seen.lease, (seen.lease + slots.leaving(A)) | 0);
+    table.giveBack(slot, seen.lease, (seen.lease + slots.releaseDelta(A)) | 0);
     table.take(slot, word(), A);
     seen.taken = word();
     table.putBack(slot, A);
     const steps: Record<string, () => void> = {
       EMPTY: () => {
         table.check(slot);
-        table.vacate(slot);
+        table.toEmpty(slot);
       },
       CREATING: () => {
         steps.EMPTY();
@@ -118,7 +119,7 @@ describe('slot', () => {
       RETURNED: () => {
         leased();
         table.flag(slot);
-        table.handIn(slot, seen.lease);
+        table.toReturned(slot, seen.lease);
       },
       CHECKING: () => {
         table.check(slot);
@@ -133,31 +134,31 @@ describe('slot', () => {
   /** Each function with the arguments of a proper caller: B borrows and picks up, A is whoever had it before. True: it says that it did it. */
   const calls: Record<string, (on: Case) => boolean> = {
     borrow: ({ table, slot }) => table.borrow(slot, slots.leasedTo(B)) !== 0,
-    borrowAgain: ({ table, slot, seen }) => table.borrowAgain(slot, seen.idle, (seen.idle + slots.leasing(B)) | 0),
+    borrowAgain: ({ table, slot, seen }) => table.borrowAgain(slot, seen.idle, (seen.idle + slots.leaseDelta(B)) | 0),
     take: ({ table, slot, seen }) => table.take(slot, seen.idle, B),
     putBack: ({ table, slot }) => table.putBack(slot, A),
     pickUp: ({ table, slot }) => table.pickUp(slot, B) !== 0,
-    giveBack: ({ table, slot, seen }) => table.giveBack(slot, seen.lease, (seen.lease + slots.leaving(A)) | 0),
+    giveBack: ({ table, slot, seen }) => table.giveBack(slot, seen.lease, (seen.lease + slots.releaseDelta(A)) | 0),
     giveBackFlagged: ({ table, slot, seen }) => table.giveBackFlagged(slot, seen.lease),
-    handIn: ({ table, slot, seen }) => table.handIn(slot, seen.lease),
+    toReturned: ({ table, slot, seen }) => table.toReturned(slot, seen.lease),
     reserve: ({ table, slot }) => table.reserve(slot),
-    shelve: ({ table, slot }) => table.shelve(slot),
-    offer: ({ table, slot }) => table.offer(slot),
-    vacate: ({ table, slot }) => table.vacate(slot),
+    toIdle: ({ table, slot }) => table.toIdle(slot),
+    toTakenByOwner: ({ table, slot }) => table.toTakenByOwner(slot),
+    toEmpty: ({ table, slot }) => table.toEmpty(slot),
     check: ({ table, slot }) => table.check(slot),
-    accept: ({ table, slot }) => table.accept(slot),
+    acceptReturn: ({ table, slot }) => table.acceptReturn(slot),
     seize: ({ table, slot, seen }) => table.seize(slot, seen.lease),
-    repossess: ({ table, slot, seen }) => table.repossess(slot, seen.taken),
+    untake: ({ table, slot, seen }) => table.untake(slot, seen.taken),
   };
   /** What the others are made of. */
-  const PARTS = ['swap', 'grasp', 'letGo'];
-  const NEEDS_FLAG = ['giveBackFlagged', 'handIn'];
+  const PARTS = ['swap', 'ownerClaim', 'ownerRelease'];
+  const NEEDS_FLAG = ['giveBackFlagged', 'toReturned'];
   const REFUSES_FLAG = ['giveBack'];
 
   test('page and code have the same transitions', () => expect(pairs(rows)).toEqual(declared(slots.SLOT_TRANSITIONS)));
 
   test('page, code and this test have the same functions', () => {
-    const others = [...PARTS, 'has', 'at', 'load', 'flag', 'salvage', 'behalf', 'actFor'];
+    const others = [...PARTS, 'has', 'at', 'load', 'flag', 'reclaimDamaged', 'behalf', 'actFor'];
     const moving = methodsOf(slots.Slots).filter((name) => !others.includes(name));
     expect(functionsOf(rows)).toEqual(moving.sort());
     expect(Object.keys(calls).sort()).toEqual(moving.sort());
@@ -289,14 +290,14 @@ describe('cell', () => {
       'joinedAt',
 
       'loadLine',
-      'survey',
-      'standing',
-      'look',
+      'scanOldest',
+      'wordIfStillWaiting',
+      'scan',
       'trying',
       'isAmongFirst',
       'waiting',
       'isShorterThan',
-      'hasFewerPatient',
+      'hasFewerStaying',
     ];
     const ofLine = ['empty', 'reopen'];
     const moving = methodsOf(lines.Line).filter((name) => !looking.includes(name) && !ofLine.includes(name));
@@ -330,7 +331,7 @@ describe('cell', () => {
       const on = cellIn(from);
       const { slots: table } = on.block;
       table.reserve(1);
-      table.shelve(1);
+      table.toIdle(1);
       table.take(1, table.load(1), B);
       expect(calls[name](on)).toBe(true);
       expect(bury(on.block)).toEqual([]);
@@ -420,7 +421,7 @@ describe('bell', () => {
 
   const direct: Record<string, (on: ReturnType<typeof bellIn>) => void> = {
     listen: ({ bells }) => bells.listen(A, () => {}),
-    deafen: ({ bells }) => bells.deafen(A),
+    stopListening: ({ bells }) => bells.stopListening(A),
     reset: ({ bells }) => bells.reset(A),
     ring: ({ bells, words, at }) => {
       const before = Atomics.load(words, at);
@@ -445,7 +446,7 @@ describe('bell', () => {
     const sleeper = new Worker(
       `const { workerData: { url, words, base, me } } = require('node:worker_threads');
        import(url).then(({ Bells }) => { const bells = new Bells(words, base); bells.sleep(me, bells.read(me), 10_000); });`,
-      { eval: true, workerData: { url: `file://${root}dist/shared/bell.js`, words: on.words, base: on.base, me: A } },
+      { eval: true, workerData: { url: `file://${root}dist/shared/words/bell.js`, words: on.words, base: on.base, me: A } },
     );
     onTestFinished(async () => void (await sleeper.terminate()));
     const exited = new Promise((resolve) => sleeper.on('exit', resolve));
@@ -531,15 +532,15 @@ describe('thread record', () => {
     ));
 
   const calls: Record<string, (threads: Threads) => void> = {
-    admit: (threads) => expect(threads.admit(77)).toBe(1),
+    admit: (threads) => expect(threads.attach(77)).toBe(1),
     occupy: (threads) => threads.occupy(1, 77),
-    dismiss: (threads) => threads.dismiss(1),
+    dismiss: (threads) => threads.detach(1),
   };
 
   test.each(rows)('$functions: $from -> $to', ({ from, to, functions }) => {
     for (const name of functions) {
       const { threads } = blockOf();
-      if (from === 'ATTACHED') threads.admit(77);
+      if (from === 'ATTACHED') threads.attach(77);
       expect(threads.isAttached(1)).toBe(from === 'ATTACHED');
       calls[name](threads);
       expect(threads.isAttached(1)).toBe(to === 'ATTACHED');
@@ -549,6 +550,34 @@ describe('thread record', () => {
 
   test('admits as many as there are records', () => {
     const { threads } = blockOf();
-    expect([1, 2, 3, 4].map((id) => threads.admit(id))).toEqual([1, 2, 3, lines.NONE]);
+    expect([1, 2, 3, 4].map((id) => threads.attach(id))).toEqual([1, 2, 3, lines.NONE]);
+  });
+});
+
+describe('claim', () => {
+  const rows = rowsOf('Claim');
+  const calls: Record<string, (claim: claims.Claim) => boolean> = {
+    begin: (claim) => claim.begin(),
+    withdraw: (claim) => claim.withdraw(),
+  };
+  const nameOf = ({ buffer }: claims.Claim): string => claims.CLAIM_STATES[new Int32Array(buffer)[0]];
+
+  test('page and code have the same transitions', () => expect(pairs(rows)).toEqual(declared(claims.CLAIM_TRANSITIONS)));
+
+  test('page, code and this test have the same functions', () => {
+    const moving = methodsOf(claims.Claim).filter((name) => name !== 'isWithdrawn');
+    expect(functionsOf(rows)).toEqual(moving.sort());
+    expect(Object.keys(calls).sort()).toEqual(moving.sort());
+  });
+
+  const cases = Object.keys(calls).flatMap((name) => claims.CLAIM_STATES.map((from) => ({ name, from })));
+  test.each(cases)('$name in $from', ({ name, from }) => {
+    const claim = new claims.Claim();
+    new Int32Array(claim.buffer)[0] = claims.CLAIM_STATES.indexOf(from);
+    const row = rows.find((each) => each.from === from && each.functions.includes(name));
+    // Through the other end, as it comes with a call.
+    expect(calls[name](claims.Claim.open(claim.buffer)!), 'what it says').toBe(row !== undefined);
+    expect(nameOf(claim)).toBe(row?.to ?? from);
+    expect(claim.isWithdrawn).toBe(nameOf(claim) === 'WITHDRAWN');
   });
 });

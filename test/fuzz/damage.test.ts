@@ -2,11 +2,11 @@
 import type { Pool } from 'cenote';
 import { createPool } from 'cenote';
 import { describe, expect, test } from 'vitest';
-import { ControlBlock } from '../../dist/shared/control-block.js';
 import * as layout from '../../dist/shared/layout.js';
-import * as lines from '../../dist/shared/line.js';
-import * as slots from '../../dist/shared/slot.js';
-import * as states from '../../dist/shared/state.js';
+import { ControlBlock } from '../../dist/shared/words/control-block.js';
+import * as lines from '../../dist/shared/words/line.js';
+import * as slots from '../../dist/shared/words/slot.js';
+import * as states from '../../dist/shared/words/state.js';
 import { expectWhole, open, record, workshop } from '../support/pools.ts';
 import { Service, service } from '../support/service.ts';
 import { thread } from '../support/thread.ts';

@@ -2,16 +2,16 @@
 import type { Pool } from 'cenote';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ControlBlock } from '../../dist/shared/control-block.js';
-import * as protocol from '../../dist/shared/protocol.js';
-import { leasedTo, leaseOf } from '../../dist/shared/slot.js';
+import * as protocol from '../../dist/shared/wire/protocol.js';
+import { ControlBlock } from '../../dist/shared/words/control-block.js';
+import { leasedTo, leaseOf } from '../../dist/shared/words/slot.js';
 import { open } from '../support/pools.ts';
 import { type Service, service } from '../support/service.ts';
 import { type Thread, thread } from '../support/thread.ts';
 import { gate, settled, sleep, until } from '../support/wait.ts';
 import { rogue } from './rogue.ts';
 
-const { CALL, CALL_SYNC, RELEASE, DESTROY, TRACE, LEAVE, ERRAND, WITHDRAW } = protocol;
+const { ALONE, CALL, CALL_SYNC, RELEASE, DESTROY, TRACE, DETACH, CALL_ONCE, CANCEL } = protocol;
 
 const leaseIn = (pool: Pool<unknown>, slot: number): number =>
   leaseOf(ControlBlock.attach(pool.handle.buffer as SharedArrayBuffer).slots.load(slot));
@@ -28,7 +28,7 @@ async function scene() {
   const pool = await open({ factory: service(), max: 2 });
   const neighbour = await thread(pool);
   const bad = await rogue(pool as Pool<unknown>);
-  expect((await bad.knock())[0]).toBe(protocol.WELCOME);
+  expect((await bad.knock())[0]).toBe(protocol.ATTACHED);
   return { pool, neighbour, bad };
 }
 
@@ -44,7 +44,7 @@ describe('messages', () => {
       [],
       [[]],
       [null],
-      [undefined, [LEAVE + 100]],
+      [undefined, [DETACH + 100]],
       [['__proto__']],
       [[STUBBORN]],
       [[CALL]],
@@ -63,18 +63,23 @@ describe('messages', () => {
       [[DESTROY, 0, 0, null]],
       [[TRACE, 1, STUBBORN]],
       [[TRACE, STUBBORN, 'somewhere']],
-      [[ERRAND]],
-      [[ERRAND, 1, undefined, STUBBORN, []]],
-      [[ERRAND, STUBBORN, undefined, 'add', []]],
-      [[ERRAND, 5n, undefined, 'add', []]],
-      [[ERRAND, 4, STUBBORN, 'add', [1, 2]]],
-      [[ERRAND, 5, -1, 'add', [1, 2]]],
-      [[ERRAND, 6, undefined, '__proto__', []]],
-      [[ERRAND, 7, undefined, 'constructor', []]],
-      [[ERRAND, 8, undefined, 'toString', []]],
-      [[ERRAND, 9, undefined, 'hasOwnProperty', ['id']]],
-      [[WITHDRAW]],
-      [[WITHDRAW, STUBBORN]],
+      [[CALL_ONCE]],
+      [[CALL_ONCE, 1, undefined, STUBBORN, []]],
+      [[CALL_ONCE, STUBBORN, undefined, 'add', []]],
+      [[CALL_ONCE, 5n, undefined, 'add', []]],
+      [[CALL_ONCE, 4, STUBBORN, 'add', [1, 2]]],
+      [[CALL_ONCE, 5, -1, 'add', [1, 2]]],
+      [[CALL_ONCE, 6, undefined, '__proto__', []]],
+      [[CALL_ONCE, 7, undefined, 'constructor', []]],
+      [[CALL_ONCE, 8, undefined, 'toString', []]],
+      [[CALL_ONCE, 9, undefined, 'hasOwnProperty', ['id']]],
+      [[CANCEL]],
+      [[CANCEL, STUBBORN]],
+      [[ALONE]],
+      [[ALONE, STUBBORN, STUBBORN]],
+      [[ALONE, 10, 'add()']],
+      [[CALL, 11, 0, 0, 'add', [[]], STUBBORN]],
+      [[CALL_ONCE, 12, undefined, 'add', [1, 2], [undefined, new Date(0), {}]]],
     ]);
     await expectServed(neighbour);
   });
@@ -82,7 +87,7 @@ describe('messages', () => {
   test('refusals name what is wrong, and carry the number they were asked with', async () => {
     const { bad } = await scene();
     const answers = await bad.post(
-      [[[CALL, 11, 0, 0, 'add', [[1, 2]]]], [[CALL_SYNC, 12, 0, 0, STUBBORN, []]], [[ERRAND, 13, undefined, 'constructor', []]]],
+      [[[CALL, 11, 0, 0, 'add', [[1, 2]]]], [[CALL_SYNC, 12, 0, 0, STUBBORN, []]], [[CALL_ONCE, 13, undefined, 'constructor', []]]],
       3,
     );
     expect(answers.map(([type, id]) => [type, id]).sort()).toEqual([11, 12, 13].map((id) => [protocol.FAILURE, id]));
@@ -181,7 +186,7 @@ describe('messages', () => {
 
   test('two errands of one number: neither outlives its thread', async () => {
     const { pool, neighbour, bad } = await scene();
-    await bad.post([[[ERRAND, 1, undefined, 'hang', []]], [[ERRAND, 1, undefined, 'hang', []]]]);
+    await bad.post([[[CALL_ONCE, 1, undefined, 'hang', []]], [[CALL_ONCE, 1, undefined, 'hang', []]]]);
     await bad.thread.terminate();
     await until(() => pool.activeCount() === 0);
     await expectServed(neighbour);
@@ -189,7 +194,7 @@ describe('messages', () => {
 
   test('LEAVE twice, and messages after it: nothing of them is heard', async () => {
     const { pool, neighbour, bad } = await scene();
-    await bad.post([[[LEAVE], [LEAVE], [ERRAND, 1, undefined, 'hang', []]], [[ERRAND, 2, undefined, 'hang', []]], [[LEAVE]]]);
+    await bad.post([[[DETACH], [DETACH], [CALL_ONCE, 1, undefined, 'hang', []]], [[CALL_ONCE, 2, undefined, 'hang', []]], [[DETACH]]]);
     await until(() => pool.stats().threads === 1);
     expect(pool.activeCount()).toBe(0);
     await expectServed(neighbour);
@@ -205,9 +210,9 @@ describe('messages', () => {
     const pool = await open({ factory: () => new Slow(), max: 2 });
     const held = await pool.acquire();
     const bad = await rogue(pool as Pool<unknown>);
-    expect((await bad.knock())[0]).toBe(protocol.WELCOME);
+    expect((await bad.knock())[0]).toBe(protocol.ATTACHED);
     // Its first errand runs, and is all that it still stays for; the second waits.
-    await bad.post([[[ERRAND, 1, undefined, 'wait', []]], [[LEAVE]], [[ERRAND, 2, undefined, 'wait', []]]]);
+    await bad.post([[[CALL_ONCE, 1, undefined, 'wait', []]], [[DETACH]], [[CALL_ONCE, 2, undefined, 'wait', []]]]);
     await until(() => pool.waitingCount() === 1);
     // The grant is known one microtask before the end of the first errand, at which the thread goes, and taken up one after it.
     pool.release(held);

@@ -4,10 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { createPool, PoolError } from 'cenote';
 import { attachPool } from 'cenote/worker';
-import { Members } from '../../dist/main/members.js';
-import { ControlBlock } from '../../dist/shared/control-block.js';
+import { AttachedThreads } from '../../dist/main/threads/attached-threads.js';
 import * as layout from '../../dist/shared/layout.js';
-import { GRANTED } from '../../dist/shared/line.js';
+import { ControlBlock } from '../../dist/shared/words/control-block.js';
+import { GRANTED } from '../../dist/shared/words/line.js';
 
 const BORROWERS = 2;
 /** Words of the board that all threads share: how often each heart has beaten, what they have counted, and whether it is time to stop. */
@@ -99,8 +99,8 @@ class Witness {
 
 /** The pool tells nobody in which slot a resource is. This is where the owner learns it, before anybody can have it. */
 function noteSlots(witnesses) {
-  const { share } = Members.prototype;
-  Members.prototype.share = function (slot, generation, resource) {
+  const { share } = AttachedThreads.prototype;
+  AttachedThreads.prototype.share = function (slot, generation, resource) {
     Atomics.store(witnesses, MOST_RESOURCES + resource.id, slot);
     return share.call(this, slot, generation, resource);
   };

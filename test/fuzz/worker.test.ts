@@ -1,6 +1,6 @@
 /** A worker that is asked nonsense, is answered nonsense, or has had its ports patched by somebody: it says so or drops it, and works on. */
 import { expect, test } from 'vitest';
-import * as protocol from '../../dist/shared/protocol.js';
+import * as protocol from '../../dist/shared/wire/protocol.js';
 import { open } from '../support/pools.ts';
 import { service } from '../support/service.ts';
 import { thread } from '../support/thread.ts';
@@ -96,7 +96,7 @@ async function overheard() {
 test('answers that are malformed, stale or for nobody are dropped by a worker, and it works on', async () => {
   const { t } = await overheard();
   const got = await t.run(
-    async ({ kept }, { ANSWER, FAILURE, SHARED, FACTORY_FAILURE, WITHDRAWN, WELCOME }) => {
+    async ({ kept }, { ANSWER, FAILURE, SHARED, FACTORY_FAILURE, ATTACHED }) => {
       const hear = kept<(responses: unknown) => void>('hear');
       const pool = kept<import('cenote/worker').AttachedPool<import('../support/service.ts').Service>>('mine');
       // Numbers of calls begin with 1: this answer is stale from here on.
@@ -119,12 +119,10 @@ test('answers that are malformed, stale or for nobody are dropped by a worker, a
         [[FAILURE, 1, null]],
         [[FAILURE, 1, { name: 5 }]],
         [[FAILURE, {}, { value: 1 }]],
-        [[WITHDRAWN, 1]],
-        [[WITHDRAWN, null]],
         [[SHARED, 99, 1, 'value']],
         [[FACTORY_FAILURE, 0, 12345, { value: 'stale' }]],
         [[FACTORY_FAILURE, 'x', null, null]],
-        [[WELCOME, 3]],
+        [[ATTACHED, 3]],
       ])
         hear(responses);
       const second = await pool.use((each) => each.add(3, 4));
@@ -145,7 +143,7 @@ test('answers that are malformed, stale or for nobody are dropped by a worker, a
         last: await pool.use((each) => each.add(9, 10)),
       };
     },
-    { ...protocol } as Record<'ANSWER' | 'FAILURE' | 'SHARED' | 'FACTORY_FAILURE' | 'WITHDRAWN' | 'WELCOME', number>,
+    { ...protocol } as Record<'ANSWER' | 'FAILURE' | 'SHARED' | 'FACTORY_FAILURE' | 'ATTACHED', number>,
   );
   expect(got.first).toBe(3);
   expect(got.second).toBe(7);

@@ -1,4 +1,4 @@
-// The shipped Borrower on a thread of a scenario: what acquireSync, tryAcquireSync and acquire of a worker do with it.
+// The shipped PoolBase on a thread of a scenario: what acquireSync, tryAcquireSync and acquire of a worker do with it.
 import { adopt, instant, joined, numberOf, type PoolContext, served, use } from './actor.ts';
 
 /** Sent away: no slot. */
@@ -27,7 +27,7 @@ export function borrowerOf(context: PoolContext): TestBorrower {
   const { code, shared } = context;
   const { NONE, REASON_NOTHING, MARK_SYNC } = code.cells;
 
-  class Probe extends code.Borrower<number> implements TestBorrower {
+  class Probe extends code.PoolBase<number> implements TestBorrower {
     constructor() {
       super('pool', code.ControlBlock.attach(shared.buffer), numberOf(context));
       adopt(context, this.lending);
@@ -43,7 +43,7 @@ export function borrowerOf(context: PoolContext): TestBorrower {
         const slot = this.lending.tryBorrow();
         if (slot !== NONE) return slot;
         const began = instant(context);
-        const cell = this.stand(MARK_SYNC);
+        const cell = this.enqueue(MARK_SYNC);
         joined(context, cell, began);
         return this.#sleep(cell);
       } catch (error) {
@@ -57,7 +57,7 @@ export function borrowerOf(context: PoolContext): TestBorrower {
       const slot = this.lending.tryBorrow();
       if (slot !== NONE) return slot;
       const began = instant(context);
-      const cell = this.tryToStand();
+      const cell = this.tryEnqueue();
       joined(context, cell, began);
       return cell === NONE ? NONE : this.#sleep(cell);
     }

@@ -66,7 +66,7 @@ describe('the breaker', () => {
     // As it was once: the breaker closes in between, and the joiner waits in a cell that it has left.
     mutant(
       'a joiner that leaves, and then reads the state again',
-      'Borrower.stand',
+      'PoolBase.enqueue',
       'if ($IS_REFUSING($STATE) && $LENDING.$LEAVE($CELL)) { this.$TALLY($TALLY_REJECTED); throw this.$REFUSED($STATE); }',
       'if ($IS_REFUSING(block.$STATE.load()) && $LENDING.$LEAVE($CELL)) this.assertOpen(); void $STATE;',
     ),
@@ -76,13 +76,13 @@ describe('the breaker', () => {
     exhaustive(),
     mutant(
       'a joiner that does not read the state again',
-      'Borrower.stand',
+      'PoolBase.enqueue',
       'if ($IS_REFUSING($STATE) && $LENDING.$LEAVE($CELL)) { this.$TALLY($TALLY_REJECTED); throw this.$REFUSED($STATE); }',
       'void $STATE;',
     ),
     mutant(
       'an eviction that wakes nobody',
-      'Lending.evict',
+      'Lending.rejectWaiters',
       'if ($FIRST !== undefined && $LINE.$FAIL($FIRST.$CELL, $FIRST.$WORD, $REASON)) this.$WAKE($CELL_THREAD($FIRST.$WORD));',
       'if ($FIRST !== undefined) $LINE.$FAIL($FIRST.$CELL, $FIRST.$WORD, $REASON);',
     ),

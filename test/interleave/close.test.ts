@@ -28,7 +28,7 @@ class LooksOnce extends Owner {
     if (slotState(slots.load(0)) === IDLE) this.context.step('sees that it is idle');
     else super.sweep();
     if (!this.ended && slots.check(0)) {
-      slots.vacate(0);
+      slots.toEmpty(0);
       this.ended = true;
     }
   }
@@ -59,7 +59,7 @@ describe('close', () => {
     exhaustive(),
     mutant(
       'a joiner that does not read the state again',
-      'Borrower.stand',
+      'PoolBase.enqueue',
       '$IS_REFUSING($STATE) && $LENDING.$LEAVE($CELL)',
       '$IS_REFUSING($STATE) && $LENDING.$LEAVE($CELL) && $CELL < 0',
     ),

@@ -43,7 +43,7 @@ describe('first come, first served', () => {
     exhaustive(),
     mutant(
       'the youngest is first',
-      'Succession.look',
+      'FifoCursor.rescan',
       '$KEYS.$SUBARRAY(0, $FOUND).$SORT()',
       '$KEYS.$SUBARRAY(0, $FOUND).$SORT().reverse()',
     ),
@@ -51,8 +51,13 @@ describe('first come, first served', () => {
   caught(
     crossed,
     exhaustive(),
-    mutant('who has come back keeps the place', 'Line.standing', 'this.$WORDS[this.$AT.$TICKETS + $CELL] === $TICKET', '$TICKET !== word'),
+    mutant(
+      'who has come back keeps the place',
+      'Line.wordIfStillWaiting',
+      'this.$WORDS[this.$AT.$TICKETS + $CELL] === $TICKET',
+      '$TICKET !== word',
+    ),
   );
-  const unlimited = mutant('who joins behind the scan counts', 'Line.survey', '$AGE > 0', '$AGE > -10');
+  const unlimited = mutant('who joins behind the scan counts', 'Line.scanOldest', '$AGE > 0', '$AGE > -10');
   caught(behind, random({ schedules: 40_000 }), everyAccess(visible, unlimited));
 });

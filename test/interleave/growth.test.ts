@@ -35,6 +35,6 @@ describe('growth from EMPTY', () => {
     empty,
     exhaustive(),
     mutant('a match that does not ask for more', 'Lending.serve', 'return this.$MAY_GROW();', 'return false;'),
-    mutant('an offer without the flag', 'Slots.offer', '$IN_STATE($WORD, $TAKEN, 0) | $FLAG', 'nextRound($WORD, IDLE)'),
+    mutant('an offer without the flag', 'Slots.toTakenByOwner', '$IN_STATE($WORD, $TAKEN, 0) | $FLAG', 'nextRound($WORD, IDLE)'),
   );
 });

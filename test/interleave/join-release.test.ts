@@ -11,7 +11,7 @@ describe('joiners against a release: three threads, one slot', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(race, random({ schedules: 1500, style: 'uniform' }), everyAccess(['Slots', 'Line', 'Lending', 'Succession']));
+    await holds(race, random({ schedules: 1500, style: 'uniform' }), everyAccess(['Slots', 'Line', 'Lending', 'FifoCursor']));
   });
 
   test('caught: a match that flags nothing', async () => {

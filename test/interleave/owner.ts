@@ -1,7 +1,7 @@
 // What the owner does, in the order in which OwnerPool#turn does it (src/main/pool.ts): on the shipped primitives, with a factory,
 // hooks and a destructor that take one step each.
 
-import type { Waiting } from '../../src/shared/line.ts';
+import type { Waiting } from '../../src/shared/words/line.ts';
 import { Actor, type PoolContext } from './actor.ts';
 import type { Repairing } from './explorer/scenario.ts';
 import type { PoolCode, PoolMemory } from './pool.ts';
@@ -49,7 +49,7 @@ export class Owner extends Actor {
     const { code } = this.context;
     this.lending.block.state.set(code.state.CLOSED);
     this.lending.flagAll();
-    this.lending.evict(code.cells.REASON_CLOSED);
+    this.lending.rejectWaiters(code.cells.REASON_CLOSED);
     this.serveUntil(() => this.ended);
   }
 
@@ -64,14 +64,14 @@ export class Owner extends Actor {
     const { cells, slots: words, state: states } = this.context.code;
     const { slots, state } = this.lending.block;
     for (let slot = 0; slot < slots.count; slot++)
-      if (words.slotState(slots.load(slot)) === words.RETURNED && slots.accept(slot)) this.#takeBack(slot);
+      if (words.slotState(slots.load(slot)) === words.RETURNED && slots.acceptReturn(slot)) this.#takeBack(slot);
     const word = state.load();
     if (states.isClosed(word)) {
-      this.lending.evict(cells.REASON_CLOSED);
+      this.lending.rejectWaiters(cells.REASON_CLOSED);
       this.sweep();
       return;
     }
-    if (states.breakerOf(word) === states.INACTIVE) this.lending.evict(cells.REASON_UNAVAILABLE);
+    if (states.breakerOf(word) === states.INACTIVE) this.lending.rejectWaiters(cells.REASON_UNAVAILABLE);
     else {
       const tries = this.tries();
       if (states.guardsHandOuts(word)) this.prepare();
@@ -138,8 +138,8 @@ export class Owner extends Actor {
     const { state: states } = this.context.code;
     const { slots, state } = this.lending.block;
     if (states.isClosed(state.load())) this.#unmake(slot);
-    else if (states.breakerOf(state.load()) === states.INACTIVE || !this.#mayHandOut()) slots.shelve(slot);
-    else if (slots.offer(slot) && this.lending.grant(slot) && this.#isProbing()) this.#probes.add(slot);
+    else if (states.breakerOf(state.load()) === states.INACTIVE || !this.#mayHandOut()) slots.toIdle(slot);
+    else if (slots.toTakenByOwner(slot) && this.lending.grant(slot) && this.#isProbing()) this.#probes.add(slot);
   }
 
   #grow(): void {
@@ -163,7 +163,7 @@ export class Owner extends Actor {
     const { cellThread, REASON_NOTHING } = this.context.code.cells;
     const { line } = this.lending.block;
     if (tries.length === 0) return;
-    if (this.isHandingOn()) {
+    if (this.isGrantInFlight()) {
       this.#looksAgain = true;
       return;
     }
@@ -171,8 +171,8 @@ export class Owner extends Actor {
     this.lending.hasWaiters();
   }
 
-  protected isHandingOn(): boolean {
-    return this.lending.block.census.isHandingOn();
+  protected isGrantInFlight(): boolean {
+    return this.lending.block.snapshot.isGrantInFlight();
   }
 
   /** beforeRelease, maxUses, and the verdict on a probe. */
@@ -184,7 +184,7 @@ export class Owner extends Actor {
     if (states.isClosed(block.state.load())) return this.#unmake(slot);
     this.use(slot);
     if (maxUses !== 0 && block.uses(slot) >= maxUses) this.#unmake(slot);
-    else block.slots.shelve(slot);
+    else block.slots.toIdle(slot);
     if (wasProbe) block.state.moveBreaker(states.ACTIVE);
     this.#again = true;
   }
@@ -192,7 +192,7 @@ export class Owner extends Actor {
   /** The destructor. */
   #unmake(slot: number): void {
     this.use(slot);
-    this.lending.block.slots.vacate(slot);
+    this.lending.block.slots.toEmpty(slot);
     this.#again = true;
   }
 
@@ -219,7 +219,7 @@ export function repairByOwner(context: Repairing<PoolCode, PoolMemory>): void {
   const owner = new Owner(context);
   for (const { slot } of code.repair(owner.lending, victimIndex + 1)) {
     shared.inside[slot] = 0;
-    owner.lending.block.slots.shelve(slot);
+    owner.lending.block.slots.toIdle(slot);
   }
   owner.turns();
 }

@@ -38,7 +38,7 @@ describe('a patient waiter', () => {
     random({ schedules: 20_000 }),
     mutant(
       'the youngest is first',
-      'Succession.look',
+      'FifoCursor.rescan',
       '$KEYS.$SUBARRAY(0, $FOUND).$SORT()',
       '$KEYS.$SUBARRAY(0, $FOUND).$SORT().reverse()',
     ),

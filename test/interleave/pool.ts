@@ -3,16 +3,16 @@ import type { Load, NamedScenario, Outcome, Scenario } from './explorer/scenario
 import { scenario } from './explorer/testing.ts';
 import { poolWords } from './words.ts';
 
-type Modules = typeof import('../../src/shared/control-block.ts') &
-  typeof import('../../src/shared/lending.ts') &
-  typeof import('../../src/shared/blocking.ts') &
-  typeof import('../../src/shared/repair.ts') &
-  typeof import('../../src/shared/borrower.ts');
+type Modules = typeof import('../../src/shared/words/control-block.ts') &
+  typeof import('../../src/shared/lending/lending.ts') &
+  typeof import('../../src/shared/waiting/blocking.ts') &
+  typeof import('../../src/shared/lending/repair.ts') &
+  typeof import('../../src/shared/pool/pool-base.ts');
 
 export interface PoolCode extends Modules {
-  readonly slots: typeof import('../../src/shared/slot.ts');
-  readonly cells: typeof import('../../src/shared/line.ts');
-  readonly state: typeof import('../../src/shared/state.ts');
+  readonly slots: typeof import('../../src/shared/words/slot.ts');
+  readonly cells: typeof import('../../src/shared/words/line.ts');
+  readonly state: typeof import('../../src/shared/words/state.ts');
   readonly layout: typeof import('../../src/shared/layout.ts');
 }
 
@@ -29,12 +29,12 @@ export interface PoolMemory {
 }
 
 async function poolCode(load: Load): Promise<PoolCode> {
-  const parts = ['control-block', 'lending', 'blocking', 'repair', 'borrower'].map((name) => load<object>(`shared/${name}.ts`));
+  const parts = ['words/control-block', 'lending/lending', 'waiting/blocking', 'lending/repair', 'pool/pool-base'];
   return {
-    ...Object.assign({}, ...(await Promise.all(parts))),
-    slots: await load('shared/slot.ts'),
-    cells: await load('shared/line.ts'),
-    state: await load('shared/state.ts'),
+    ...Object.assign({}, ...(await Promise.all(parts.map((name) => load<object>(`shared/${name}.ts`))))),
+    slots: await load('shared/words/slot.ts'),
+    cells: await load('shared/words/line.ts'),
+    state: await load('shared/words/state.ts'),
     layout: await load('shared/layout.ts'),
   };
 }
@@ -86,7 +86,7 @@ const poolOf =
     }
     for (let slot = 0; slot < slots - empty; slot++) {
       block.slots.reserve(slot);
-      block.slots.shelve(slot);
+      block.slots.toIdle(slot);
       if (held[slot] === undefined) continue;
       block.slots.borrow(slot, code.slots.leasedTo(held[slot]));
     }

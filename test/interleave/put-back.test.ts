@@ -16,7 +16,7 @@ describe('a slot is put back while somebody joins', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(race, random({ schedules: 1000 }), everyAccess(['Slots', 'Line', 'Lending', 'Succession']));
+    await holds(race, random({ schedules: 1000 }), everyAccess(['Slots', 'Line', 'Lending', 'FifoCursor']));
   });
 
   caught(

@@ -25,7 +25,7 @@ describe('guarded returns', () => {
     exhaustive(),
     mutant(
       'handed in without a ring',
-      'Lending.handIn',
+      'Lending.returnToOwner',
       'if ($SLOTS.$HAND_IN($SLOT, $LEASE)) this.$CALL_OWNER();',
       '$SLOTS.$HAND_IN($SLOT, $LEASE);',
     ),

@@ -21,7 +21,7 @@ const owner = (context: PoolContext): void => {
   const lease = context.shared.notes[LEASE];
   if (lease === 0 || !actor.lending.block.slots.seize(0, lease)) return;
   actor.use(0);
-  actor.lending.block.slots.shelve(0);
+  actor.lending.block.slots.toIdle(0);
   actor.lending.match();
 };
 
@@ -44,7 +44,7 @@ describe('a lease is seized late', () => {
     together(
       'a slot without versions',
       mutant('', 'slot.nextRound', '(($WORD & $VERSION_MASK) + $VERSION_ONE) | 0', '($WORD & $VERSION_MASK)'),
-      mutant('', 'leaving', '$VERSION_ONE - $LEASING($THREAD)', '-$LEASING($THREAD)'),
+      mutant('', 'releaseDelta', '$VERSION_ONE - $LEASING($THREAD)', '-$LEASING($THREAD)'),
     ),
   );
   caught(

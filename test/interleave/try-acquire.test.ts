@@ -55,18 +55,18 @@ const two = poolRace(
 /** Holds slot 0 or slot 1, and never both: one of them is idle all along. */
 const juggle = (context: PoolContext): void => {
   const { block, leases, me } = new Actor(context).lending;
-  const { leasedTo, leaving } = context.code.slots;
+  const { leasedTo, releaseDelta } = context.code.slots;
   let holds = 0;
   let lease = leases[0];
   for (let times = 0; times < 2; times++) {
-    block.slots.giveBack(holds, lease, (lease + leaving(me)) | 0);
+    block.slots.giveBack(holds, lease, (lease + releaseDelta(me)) | 0);
     holds = 1 - holds;
     lease = block.slots.borrow(holds, leasedTo(me));
   }
-  block.slots.giveBack(holds, lease, (lease + leaving(me)) | 0);
+  block.slots.giveBack(holds, lease, (lease + releaseDelta(me)) | 0);
 };
 const looks = (context: PoolContext): void => {
-  context.assert(!new Actor(context).lending.block.census.isSpokenFor(false), 'it said no, though one was idle all along');
+  context.assert(!new Actor(context).lending.block.snapshot.isSupplyExhausted(false), 'it said no, though one was idle all along');
 };
 const juggled = poolRace(
   import.meta.url,
@@ -99,7 +99,7 @@ describe('tryAcquire', () => {
   caught(
     juggled,
     exhaustive({ preemptions: 3 }),
-    mutant('one look', 'Census.isSpokenFor', 'if (this.$IS_AS_SEEN()) return true;', 'return true;'),
+    mutant('one look', 'Snapshot.isSupplyExhausted', 'if (this.$IS_AS_SEEN()) return true;', 'return true;'),
   );
 
   test('what a match is about to grant is not gone: every schedule with two preemptions', async () => {
@@ -110,7 +110,7 @@ describe('tryAcquire', () => {
     exhaustive(),
     mutant(
       'what is taken is gone',
-      'Census.supply',
+      'Snapshot.supply',
       '$STATE === $TAKEN ? this.$GRANTED[$SLOT] === 0 : $STATE !== $LEASED',
       '$STATE !== $TAKEN && $STATE !== $LEASED',
     ),
@@ -135,10 +135,10 @@ describe('tryAcquire', () => {
   caught(
     contended,
     random({ schedules: 30_000, style: 'uniform' }),
-    mutant('a try that does not ask the owner', 'Borrower.tryToStand', '$LENDING.callOwner();', ''),
+    mutant('a try that does not ask the owner', 'PoolBase.tryEnqueue', '$LENDING.callOwner();', ''),
     mutant(
       'a try like any other waiter',
-      'Borrower.tryToStand',
+      'PoolBase.tryEnqueue',
       'const $CELL = $LENDING.$JOIN($MARK_TRIES);',
       'const $CELL = $LENDING.$JOIN(0);',
     ),

@@ -13,7 +13,7 @@ describe('versions, tickets and epochs wrap around', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(race, random({ schedules: 1500 }), everyAccess(['Slots', 'Line', 'Lending', 'Succession']));
+    await holds(race, random({ schedules: 1500 }), everyAccess(['Slots', 'Line', 'Lending', 'FifoCursor']));
   });
 
   caught(
@@ -21,7 +21,7 @@ describe('versions, tickets and epochs wrap around', () => {
     exhaustive(),
     mutant(
       'tickets are compared as numbers',
-      'Line.survey',
+      'Line.scanOldest',
       '($COUNTER - this.$WORDS[$TICKETS + $CELL]) | 0',
       '$COUNTER - this.$WORDS[$TICKETS + $CELL]',
     ),

@@ -57,19 +57,19 @@ describe('histories of real threads', () => {
   test.each([
     [
       'whoever finds something idle takes it, line or not',
-      'shared/lending.ts',
+      'shared/lending/lending.ts',
       ' | (this.words[LINE_WORD] & NOT_EMPTY)) !== 0) return this.tryBorrowGuarded()',
       ') !== 0) return this.tryBorrowGuarded()',
     ],
     [
       'the youngest is served first',
-      'shared/succession.ts',
+      'shared/lending/fifo-cursor.ts',
       'keys.subarray(0, found).sort();',
       'keys.subarray(0, found).sort().reverse();',
     ],
     [
       'what is out may be taken',
-      'shared/slot.ts',
+      'shared/words/slot.ts',
       'slotState(idle) === IDLE && this',
       '(slotState(idle) === IDLE || slotState(idle) === LEASED) && this',
     ],

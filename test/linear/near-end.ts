@@ -1,6 +1,7 @@
 /** Winds a control block on to where everything that counts up is about to come round. For a pool that nobody has used yet. */
-import { ControlBlock } from '../../src/shared/control-block.ts';
+
 import { LINE_WORD, SLOT_GENERATION, SLOT_STRIDE, SLOT_USES, THREAD_BELL, THREAD_STRIDE, TICKET_WORD } from '../../src/shared/layout.ts';
+import { ControlBlock } from '../../src/shared/words/control-block.ts';
 
 /** Counts that are left: the first few operations pass the end. */
 const LEFT = 4;

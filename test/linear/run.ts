@@ -1,9 +1,9 @@
 /** Histories of real threads, one after the other, each checked before the next. */
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { type Compiled, compileThreads } from '../soak/compile.ts';
 import { dump } from '../soak/dump.ts';
 import { Random } from '../soak/random.ts';
+import { type Compiled, compileThreads } from '../support/threads/compile.ts';
 import { linearise } from './checker.ts';
 import { type Configuration, drawConfiguration } from './configuration.ts';
 import { type History, print } from './history.ts';
@@ -63,7 +63,7 @@ export async function run(options: Options): Promise<Report> {
     unknown: 0,
     failure: '',
   };
-  const compiled = compileThreads('test/linear/tsconfig.threads.json');
+  const compiled = compileThreads('test/linear/thread.ts');
   const crew = new Crew(compiled, options.code);
   const started = performance.now();
   const isOver = (): boolean =>

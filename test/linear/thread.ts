@@ -2,8 +2,8 @@
 import { parentPort, threadId, workerData } from 'node:worker_threads';
 import type { Pool, PoolHandle } from 'cenote';
 import type { AttachedPool } from 'cenote/worker';
-import { ControlBlock } from '../../src/shared/control-block.ts';
-import { cellState, cellThread, MARK_SYNC, WAITING } from '../../src/shared/line.ts';
+import { ControlBlock } from '../../src/shared/words/control-block.ts';
+import { cellState, cellThread, MARK_SYNC, WAITING } from '../../src/shared/words/line.ts';
 import type { Configuration } from './configuration.ts';
 import { naive } from './naive.ts';
 import { windOn } from './near-end.ts';

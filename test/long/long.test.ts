@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { type Compiled, compileThreads } from '../soak/compile.ts';
+import { type Compiled, compileThreads } from '../support/threads/compile.ts';
 import type { Measure } from './measure.ts';
 import type { Growth } from './process.ts';
 import { scenarios } from './scenarios.ts';
@@ -18,7 +18,7 @@ const BYTES_AT_ALL = 48 * 1024;
 
 let compiled: Compiled;
 beforeAll(() => {
-  compiled = compileThreads('test/long/tsconfig.threads.json');
+  compiled = compileThreads('test/long/process.ts', 'test/long/borrower.ts');
 });
 afterAll(() => compiled.remove());
 

@@ -1,9 +1,9 @@
 /** A process of its own, for a heap of its own. Runs the scenarios it is told to, and prints what grew, a line of JSON for each. */
 import { Worker } from 'node:worker_threads';
 import { createPool, type PoolHandle } from 'cenote';
-import { ControlBlock } from '../../src/shared/control-block.ts';
-import { CELL_STATES, cellState, FREE, isLineEmpty } from '../../src/shared/line.ts';
-import { EMPTY, IDLE, SLOT_STATES, slotState } from '../../src/shared/slot.ts';
+import { ControlBlock } from '../../src/shared/words/control-block.ts';
+import { CELL_STATES, cellState, FREE, isLineEmpty } from '../../src/shared/words/line.ts';
+import { EMPTY, IDLE, SLOT_STATES, slotState } from '../../src/shared/words/slot.ts';
 import type { WorkerNews, WorkerOrder } from './borrower.ts';
 import { type Measure, measure } from './measure.ts';
 import { defaults, type Scenario, scenarios, type Tool } from './scenarios.ts';

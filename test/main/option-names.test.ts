@@ -2,8 +2,8 @@
 import { consecutiveFailures, createPool, failureRate, type PoolOptions } from 'cenote';
 import { Pool as Tarn } from 'tarn';
 import { describe, expect, test } from 'vitest';
-import { foreignOptions } from '../../dist/shared/foreign-options.js';
-import { nearestOf } from '../../dist/shared/option-names.js';
+import { foreignOptions } from '../../dist/shared/options/foreign-options.js';
+import { nearestOf } from '../../dist/shared/options/option-names.js';
 import { open } from '../support/pools.ts';
 import { failureOf } from '../support/wait.ts';
 

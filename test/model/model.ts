@@ -75,9 +75,9 @@ export class Model {
       this.idle--;
       return this.#serve(waiter);
     }
-    const isSpokenFor = this.line.length >= this.settings.max - this.out.size;
-    if (waiter.tries && isSpokenFor) return this.#end(waiter, 'null');
-    const isRoom = this.line.length < this.settings.maxWaiting || (this.breaker !== 'recovering' && !isSpokenFor);
+    const isSupplyExhausted = this.line.length >= this.settings.max - this.out.size;
+    if (waiter.tries && isSupplyExhausted) return this.#end(waiter, 'null');
+    const isRoom = this.line.length < this.settings.maxWaiting || (this.breaker !== 'recovering' && !isSupplyExhausted);
     if (!waiter.tries && !isRoom) return this.#end(waiter, 'queue full');
     this.line.push(waiter);
     this.settle();

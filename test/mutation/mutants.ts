@@ -17,6 +17,22 @@ const listed = (mutant: Mutant, first?: string, survives?: string): Listed => ({
 });
 
 export const mutants: readonly Listed[] = [
+  listed(
+    mutant(
+      'what was withdrawn begins',
+      'Claim.begin',
+      'Atomics.compareExchange(this.$WORD, 0, $WAITING, $BEGUN) === $WAITING',
+      'Atomics.exchange(this.$WORD, 0, $BEGUN) !== $BEGUN',
+    ),
+  ),
+  listed(
+    mutant(
+      'what has begun is withdrawn',
+      'Claim.withdraw',
+      'Atomics.compareExchange(this.$WORD, 0, $WAITING, $WITHDRAWN) === $WAITING',
+      'Atomics.exchange(this.$WORD, 0, $WITHDRAWN) !== $WITHDRAWN',
+    ),
+  ),
   listed(mutant('a slot picked up loses its flag', 'Slots.pickUp', '$LEASE | $FLAG', '$LEASE')),
   listed(mutant('a slot is taken without a flag', 'Slots.take', '$IN_STATE($IDLE, $TAKEN, $ME) | $FLAG', '$IN_STATE($IDLE, $TAKEN, $ME)')),
   listed(
@@ -67,16 +83,16 @@ export const mutants: readonly Listed[] = [
     ),
   ),
   listed(mutant('the version of a cell stays', 'line.nextRound', '(($WORD & $VERSION_MASK) + $VERSION_ONE) | 0', '$WORD & $VERSION_MASK')),
-  listed(mutant('those without a ticket are never served', 'Line.survey', '!$FOUND', '$FOUND')),
+  listed(mutant('those without a ticket are never served', 'Line.scanOldest', '!$FOUND', '$FOUND')),
   listed(
-    mutant('whoever is on the way in is nobody', 'Line.look', 'if ($STATE === $JOINING) $FOUND = $ON_THE_WAY;', ''),
+    mutant('whoever is on the way in is nobody', 'Line.scan', 'if ($STATE === $JOINING) $FOUND = $ON_THE_WAY;', ''),
     'interleave/join-release',
   ),
   listed(mutant('a line reopens up to the first cell', 'Line.reopen', 'this.$COUNT - 1', '0')),
   listed(
     mutant(
       'tickets are compared as if they did not wrap',
-      'Line.survey',
+      'Line.scanOldest',
       '($COUNTER - this.$WORDS[$TICKETS + $CELL]) | 0',
       '$COUNTER - this.$WORDS[$TICKETS + $CELL]',
     ),
@@ -139,7 +155,7 @@ export const mutants: readonly Listed[] = [
   listed(
     mutant(
       'handed in, and nobody told',
-      'Lending.handIn',
+      'Lending.returnToOwner',
       'if ($SLOTS.$HAND_IN($SLOT, $LEASE)) this.$CALL_OWNER();',
       '$SLOTS.$HAND_IN($SLOT, $LEASE);',
     ),
@@ -181,7 +197,7 @@ export const mutants: readonly Listed[] = [
     mutant('granted, and nobody woken', 'Lending.grant', '{ this.$WAKE($CELL_THREAD($FIRST.$WORD)); return true; }', '{ return true; }'),
     'interleave/join-release',
   ),
-  listed(mutant('a thread that has left still borrows', 'Lending.end', 'this.$LEFT = $CLOSED;', '')),
+  listed(mutant('a thread that has left still borrows', 'Lending.detach', 'this.$LEFT = $CLOSED;', '')),
   listed(
     mutant(
       'a return is not remembered',
@@ -204,14 +220,14 @@ export const mutants: readonly Listed[] = [
   listed(
     mutant(
       'a slot that is granted is still on offer',
-      'Census.supply',
+      'Snapshot.supply',
       '$STATE === $TAKEN ? this.$GRANTED[$SLOT] === 0 : $STATE !== $LEASED',
       '$STATE !== $LEASED',
     ),
   ),
-  listed(mutant('what the owner has for a thread is its own', 'Census.heldBy', '$BEHALF === 0', '$BEHALF < 8'), 'worker/who-holds'),
-  listed(mutant('a call of any thread is mine', 'Census.heldBy', 'if ($BEHALF === $THREAD) $CALLS++;', '$CALLS++;'), 'worker/who-holds'),
-  listed(mutant('who was found is not sorted', 'Succession.look', '$FOUND > 1', '$FOUND < 0'), 'interleave/fifo'),
+  listed(mutant('what the owner has for a thread is its own', 'Snapshot.heldBy', '$BEHALF === 0', '$BEHALF < 8'), 'worker/who-holds'),
+  listed(mutant('a call of any thread is mine', 'Snapshot.heldBy', 'if ($BEHALF === $THREAD) $CALLS++;', '$CALLS++;'), 'worker/who-holds'),
+  listed(mutant('who was found is not sorted', 'FifoCursor.rescan', '$FOUND > 1', '$FOUND < 0'), 'interleave/fifo'),
   listed(mutant('the youngest first', 'keyOf', '($AGES - $AGE)', '$AGE')),
   listed(
     mutant(
@@ -294,24 +310,24 @@ export const mutants: readonly Listed[] = [
   listed(
     together(
       'looks, then listens',
-      mutant('', 'Doorbell.rung', 'this.listen();', ''),
-      mutant('', 'Doorbell.rung', 'this.#heard();', 'this.#heard();\n    this.listen();'),
+      mutant('', 'BellListener.rung', 'this.listen();', ''),
+      mutant('', 'BellListener.rung', 'this.#onRing();', 'this.#onRing();\n    this.listen();'),
     ),
   ),
-  listed(mutant('hears after its end', 'Doorbell.rung', 'if (this.$IS_OVER) return;', '')),
-  listed(mutant('the first thread gets the record of the owner', 'Threads.admit', '1', '0')),
+  listed(mutant('hears after its end', 'BellListener.rung', 'if (this.$IS_OVER) return;', '')),
+  listed(mutant('the first thread gets the record of the owner', 'Threads.attach', '1', '0')),
   listed(mutant('the owner is counted', 'Threads.attached', '1', '0')),
   listed(
     mutant(
       'what the dead had is never released',
-      'Tallies.fold',
+      'Counters.fold',
       'this.$FLOATS[$FROM + $TALLY_RELEASED] = this.$FLOATS[$FROM + $TALLY_ACQUIRED];',
       '',
     ),
   ),
-  listed(mutant('folded counters count twice', 'Tallies.fold', 'this.$FLOATS[$FROM + $COUNTER] = 0;', '')),
-  listed(mutant('a sum in the middle of a fold', 'Tallies.sums', '$BEFORE & 1', '$BEFORE & 2')),
-  listed(mutant('a sum beside a fold', 'Tallies.sums', 'if (Atomics.add(this.$WORDS, $FOLD_WORD, 0) === $BEFORE) break;', 'break;')),
+  listed(mutant('folded counters count twice', 'Counters.fold', 'this.$FLOATS[$FROM + $COUNTER] = 0;', '')),
+  listed(mutant('a sum in the middle of a fold', 'Counters.sums', '$BEFORE & 1', '$BEFORE & 2')),
+  listed(mutant('a sum beside a fold', 'Counters.sums', 'if (Atomics.add(this.$WORDS, $FOLD_WORD, 0) === $BEFORE) break;', 'break;')),
   listed(
     mutant(
       'buckets shifted by one',
@@ -324,7 +340,7 @@ export const mutants: readonly Listed[] = [
   listed(
     mutant(
       'whoever joins beside a close stays',
-      'Borrower.stand',
+      'PoolBase.enqueue',
       '$IS_REFUSING($STATE) && $LENDING.$LEAVE($CELL)',
       '$STATE < 0 && $LENDING.$LEAVE($CELL)',
     ),
@@ -333,15 +349,15 @@ export const mutants: readonly Listed[] = [
   listed(
     mutant(
       'use gives back what somebody else has borrowed since',
-      'Borrower.use',
+      'PoolBase.use',
       'this.$LENDING.$SERIALS[$SLOT] === $SERIAL',
       'this.$LENDING.$SERIALS[$SLOT] !== 0',
     ),
     'main/use-and-lease',
   ),
-  listed(mutant('a try does not ask the owner', 'Borrower.tryToStand', '$LENDING.callOwner();', ''), 'interleave/try-acquire'),
+  listed(mutant('a try does not ask the owner', 'PoolBase.tryEnqueue', '$LENDING.callOwner();', ''), 'interleave/try-acquire'),
   listed(
-    mutant('recovery flags nothing', 'Borrower.recover', 'this.$LENDING.flagAll();', ''),
+    mutant('recovery flags nothing', 'PoolBase.recover', 'this.$LENDING.flagAll();', ''),
     'interleave/recovering',
     'flagged twice: whoever joins in RECOVERING calls the owner, whose turn flags whatever is out before it leaves anybody waiting (Demand.meet); and where a hook or a strategy wants to see returns, everything is flagged from the moment it is borrowed',
   ),
@@ -364,15 +380,15 @@ export const mutants: readonly Listed[] = [
     ),
   ),
   listed(mutant('a stack of an earlier lease', 'Traces.stackOf', '$TAKEN?.$LEASE === $LEASE', '$TAKEN !== undefined')),
-  listed(mutant('the process lives on', 'KeepAlive.letGo', '--this.$PENDING === 0', '--this.$PENDING < 0')),
-  listed(mutant('the process ends while one of two is pending', 'KeepAlive.letGo', '--this.$PENDING === 0', '--this.$PENDING >= 0')),
+  listed(mutant('the process lives on', 'KeepAlive.unref', '--this.$PENDING === 0', '--this.$PENDING < 0')),
+  listed(mutant('the process ends while one of two is pending', 'KeepAlive.unref', '--this.$PENDING === 0', '--this.$PENDING >= 0')),
   listed(mutant('errors within errors without end', 'errorFrom', '0', 'Number.NEGATIVE_INFINITY')),
   listed(
     mutant(
       'the class of the language is lost',
       'languageType',
-      'for (const [$NAME, $TYPE] of Object.entries($BUILT_IN)) if ($ERROR instanceof $TYPE) return $NAME;',
-      'for (const [$NAME, $TYPE] of Object.entries($BUILT_IN)) if ($ERROR instanceof $TYPE) return String($ERROR);',
+      "if ($NAME === 'AggregateError' || Object.hasOwn($BUILT_IN, $NAME)) return $NAME;",
+      "if ($NAME === 'AggregateError' || Object.hasOwn($BUILT_IN, $NAME)) return '';",
     ),
   ),
   listed(mutant('stamps do not wrap', 'since', '($STAMP() - $STAMPED) | 0', '$STAMP() - $STAMPED')),

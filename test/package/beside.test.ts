@@ -16,7 +16,7 @@ beforeAll(() => {
     filename: string;
   }[];
   tarball = join(packed, filename);
-}, 60_000);
+}, 120_000);
 
 /** A project that depends on an empty package of that name and version, and has installed cenote from a tarball. */
 function projectBeside(name: string, version: string): string {
@@ -65,4 +65,4 @@ test.each([
 test('beside pg 8.16 a pool of connections can be made', async () => {
   const { lines } = await runProgram(projectBeside('pg', '8.16.0'), 'pg.mjs');
   expect(lines).toEqual(['made']);
-}, 60_000);
+}, 120_000);

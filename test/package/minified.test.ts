@@ -72,7 +72,7 @@ test('errors of the package have their names, on the owner and across threads', 
     ]),
     'NotBorrowedError NotBorrowedError NotBorrowedError',
   ]);
-});
+}, 60_000);
 
 test('Drizzle takes the pool for one: what is rolled back is not written, on the owner and on a worker', async () => {
   const { url } = await postgres();
@@ -112,4 +112,4 @@ test('Drizzle takes the pool for one: what is rolled back is not written, on the
   const { lines, stderr } = await runProgram(place, 'pg-owner.mjs', { URL_OF_TEST: url });
   const said = JSON.stringify([0, 'PgPool', 'PgClient', 'error', 'DatabaseError']);
   expect(lines, stderr).toEqual([said, said]);
-});
+}, 60_000);

@@ -106,6 +106,49 @@ test('transactionSync with a timeout has it for all of its statements', async ()
   await until(async () => (await asleep(pool.pool.name)) === 0);
 });
 
+test('timeout and signal of what does not block hold while the owner is busy, and what they have ended leaves nothing', async () => {
+  await ask('create table busy (id int)');
+  const pool = await open({ max: 2, acquireTimeout: 300 });
+  await Promise.all([pool.query('select 1'), pool.query('select 1')]);
+  const worker = await join(pool);
+  const done = worker.pg(async (remote, { flags }) => {
+    while (Atomics.load(flags, 0) === 0);
+    const fate = (promise: Promise<unknown>): Promise<unknown> =>
+      promise.then(
+        () => 'done',
+        (error) => error.code ?? error.message ?? error,
+      );
+    const signal = (): AbortSignal => {
+      const controller = new AbortController();
+      setTimeout(() => controller.abort(new Error('enough')), 50);
+      return controller.signal;
+    };
+    const insert = (tx: { query(text: string): Promise<unknown> }) => tx.query('insert into busy values (1)');
+    const seen = [
+      await fate(remote.query('insert into busy values (1)')),
+      await fate(remote.connect({ timeout: 50 })),
+      await fate(remote.transaction(insert, { timeout: 50 })),
+      await fate(remote.connect({ signal: signal() })),
+      await fate(remote.transaction(insert, { signal: signal() })),
+      await fate(remote.scope(() => remote.transaction(insert, { timeout: 50 }))),
+    ];
+    Atomics.store(flags, 1, 1);
+    return seen;
+  });
+  worker.raise(0);
+  expect(spinUntil(worker.flags, 1, 10_000), 'settled while the owner was busy').toBe(true);
+  const late = 'ERR_POOL_ACQUIRE_TIMEOUT';
+  expect(await settled(done)).toEqual([late, late, late, 'enough', 'enough', late]);
+  await until(() => pool.pool.activeCount() === 0 && pool.waitingCount === 0);
+  expect(await ask('select id from busy')).toEqual([]);
+  const [one, other] = await Promise.all([pool.connect(), pool.connect()]);
+  for (const client of [one, other]) {
+    expect((await client.query('select 1')).rows).toHaveLength(1);
+    expect(client.getTransactionStatus()).toBe('I');
+    client.release();
+  }
+});
+
 test('a blocking query ends at its timeout though the owner is busy', async () => {
   const pool = await open({ max: 1 });
   await pool.query('select 1');

@@ -5,6 +5,7 @@ import { dirname, join as path } from 'node:path';
 import { consecutiveFailures } from 'cenote';
 import type { PgClient } from 'cenote/pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { withoutSecrets } from '../../src/pg/connection-settings.ts';
 import { ask, connections, join, killAll, on, open, postgres, WHERE } from '../support/postgres.ts';
 import { proxy } from '../support/proxy.ts';
 import { failureOf, rejection, settled, sleep, until } from '../support/wait.ts';
@@ -293,15 +294,11 @@ test('no server, a wrong password, a failing onConnect: the error says so, and n
   });
   expect(((await failureOf(() => picky.query('select 1'))) as Error).message).toBe('not today');
   // What Node says of a host with several addresses, none of which answers.
-  const nowhere = await open({
-    onConnect: () => {
-      throw Object.assign(new AggregateError([new Error('not ::1'), new Error('not 127.0.0.1')]), { code: 'ECONNREFUSED' });
-    },
-  });
-  expect(await rejection(nowhere.query('select 1'))).toMatchObject({ code: 'ECONNREFUSED', message: 'not ::1; not 127.0.0.1' });
+  const nowhere = Object.assign(new AggregateError([new Error('not ::1'), new Error('not 127.0.0.1')]), { code: 'ECONNREFUSED' });
+  expect(withoutSecrets(nowhere, [])).toMatchObject({ code: 'ECONNREFUSED', message: 'not ::1; not 127.0.0.1' });
   const ended = await open({ onConnect: (client) => client.end() });
   expect(await rejection(ended.query('select 1'))).toMatchObject({ message: 'Connection terminated' });
-  for (const pool of [broken, wrong, picky, nowhere, ended]) {
+  for (const pool of [broken, wrong, picky, ended]) {
     await until(async () => (await connections(pool.pool.name)) === 0);
     expect(pool.totalCount).toBe(0);
   }

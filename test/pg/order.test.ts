@@ -164,8 +164,6 @@ async function play(
           break;
         }
         case 'iterate': {
-          // Outside of a transaction it has one of its own, and what runs beside it is in that.
-          if (tx === undefined) await all();
           const rows = pool.iterate(text);
           expectRow(
             kind,
@@ -174,7 +172,6 @@ async function play(
               return value;
             }),
           );
-          if (tx === undefined) await all();
           break;
         }
         case 'no query':
@@ -338,6 +335,46 @@ describe.each(WHERE)('on %s', (where) => {
       table,
     );
     expect(await ask(`select a from ${table}`)).toEqual([]);
+  });
+
+  test('a transaction whose body does not wait for one within it is rolled back, and the inner one ends with it', async () => {
+    const table = `orphan_${where.length}`;
+    await ask(`create table ${table} (a int)`);
+    const run = await on(where, await open({ max: 2 }));
+    const seen = await run(
+      (pool, _, name) =>
+        pool.scope(async () => {
+          const told: string[] = [];
+          let inner: Promise<unknown> | undefined;
+          let ended = (): void => {};
+          const outerEnds = new Promise<void>((resolve) => {
+            ended = resolve;
+          });
+          const outer = pool.transaction(async () => {
+            const begun = new Promise<void>((resolve) => {
+              inner = pool
+                .transaction(async (tx) => {
+                  await tx.query(`insert into ${name} values (0)`);
+                  resolve();
+                  await outerEnds;
+                  const late = [tx.query(`insert into ${name} values (1)`), pool.query(`insert into ${name} values (2)`)];
+                  for (const query of late) await query.then(String, (error) => told.push(error.message));
+                })
+                .catch((error) => told.push(error.message));
+            });
+            await begun;
+          });
+          await outer.catch((error) => told.push(error.message));
+          ended();
+          await inner;
+          await pool.query(`insert into ${name} values (3)`);
+          return told;
+        }),
+      table,
+    );
+    const late = expect.stringContaining('this transaction is over');
+    expect(seen).toEqual([expect.stringContaining('had not ended when its body returned'), late, late, late]);
+    expect(await ask(`select a from ${table}`)).toEqual([{ a: 3 }]);
   });
 });
 

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { LeftAsText } from '../../src/pg/left-as-text.ts';
 import { PARSERS } from '../../src/pg/parsers.ts';
+import { node, project } from '../docs/run.ts';
 import { join, on, open, postgres, type Run, WHERE } from '../support/postgres.ts';
 
 const TIMESTAMPTZ = 1184;
@@ -134,4 +135,25 @@ test('a row without columns is a row; results of several statements each have th
   expect(several).toEqual([[{ n: 1 }], [{ is: true, x: 2.5 }], [{}]]);
   const arrays = await thread.pg(async (db) => (await db.query({ text: `select 1, date '2020-02-03', 'x'`, rowMode: 'array' })).rows);
   expect(arrays).toEqual([[1, new Date(2020, 1, 3), 'x']]);
+});
+
+test('where the parsers of pg are not found, results are the same, and it is said once', async () => {
+  const { url } = await postgres();
+  const main = `import Module from 'node:module';
+const load = Module._load;
+Module._load = function (request, ...rest) {
+  if (request === 'pg-types/lib/textParsers') throw new Error('it has moved');
+  return load.call(this, request, ...rest);
+};
+const { createPgPool } = await import('cenote/pg');
+const pool = await createPgPool({ connection: ${JSON.stringify(url)}, max: 1 });
+process.on('warning', ({ code, message }) => console.log(code, message.includes('it has moved')));
+for (let i = 0; i < 3; i++) console.log(JSON.stringify((await pool.query("select 1 as a, true as b, '{1,2}'::int[] as c")).rows));
+await pool.end();`;
+  const { code, lines } = await node(
+    project(new Map([['main.mjs', main]]), ['pg', 'pg-types', 'pg-protocol', 'pg-pool', 'pg-connection-string', 'pgpass']),
+    'main.mjs',
+  );
+  const row = '[{"a":1,"b":true,"c":[1,2]}]';
+  expect({ code, lines: lines.sort() }).toEqual({ code: 0, lines: ['CENOTE_PG_PARSERS true', row, row, row].sort() });
 });

@@ -246,6 +246,58 @@ describe('prepared statements', () => {
     expect((await pool.query('select * from changing')).fields).toHaveLength(2);
   });
 
+  test.each([
+    ['a wider number', 'id int', 'alter table stale alter a type bigint', 'insert into stale values ($1)', 1, 3_000_000_000],
+    ['a number for a text', 'id text', `alter table stale alter a type int using a::int`, 'select * from stale where a = $1', '1', 5],
+    ['a text for a number', 'id int', `alter table stale alter a type text`, 'insert into stale values ($1)', 1, 'one'],
+    ['a fraction', 'id int', `alter table stale alter a type numeric`, 'update stale set a = $1', 1, '1.5'],
+    ['a domain that is gone', 'id small', `alter table stale alter a type int`, 'insert into stale values ($1)', 1, 100],
+    [
+      'an enumeration made anew',
+      'id mood',
+      "drop type mood cascade; create type mood as enum ('b'); alter table stale add a mood",
+      'insert into stale values ($1)',
+      'a',
+      'b',
+    ],
+    ['a column more', 'id int', 'alter table stale add b int', 'select * from stale', undefined, undefined],
+    ['a column of another type', 'id int', 'alter table stale alter a type text', 'select * from stale', undefined, undefined],
+  ])('prepared anew when a migration has changed types: %s', async (_, column, migration, text, before, after) => {
+    await ask(
+      `drop table if exists stale; drop type if exists mood; drop domain if exists small; create type mood as enum ('a'); create domain small as int check (value < 10)`,
+    );
+    await ask(`create table stale (${column.replace('id', 'a')})`);
+    const pool = await open({ max: 1, statementCacheSize: 10 });
+    const values = (value: unknown) => (value === undefined ? undefined : [value]);
+    const named = { text, name: 'by hand' };
+    for (const query of [text, named]) await pool.query(query as string, values(before));
+    const transacted = await open({ max: 1, statementCacheSize: 10 });
+    await transacted.query(text, values(before));
+    await ask(migration);
+    expect((await pool.query(text, values(after))).command).toBeDefined();
+    // With its name alone, too, as pg has it.
+    expect((await pool.query({ name: 'by hand', values: values(after) } as never)).command).toBeDefined();
+    // What has failed in a transaction cannot be tried again there, but the next one is right.
+    const failure = await rejection(transacted.transaction((tx) => tx.query(text, values(after))));
+    expect((failure as { code?: string }).code).toMatch(/^(0A|22|23|42|XX)/);
+    expect(await transacted.transaction(async (tx) => (await tx.query(text, values(after))).command)).toBeDefined();
+    expect((await held(pool)).filter((each: string) => each === text)).toHaveLength(2);
+  });
+
+  test('a statement that had begun when it failed, or whose values are wrong anyway, is not repeated but once', async () => {
+    await ask('drop sequence if exists steps; create sequence steps; drop table if exists stepped; create table stepped (a int)');
+    const pool = await open({ max: 1, statementCacheSize: 10 });
+    const text = `insert into stepped select 1 / ($1::int - nextval('steps') + nextval('steps') - 1)`;
+    await pool.query(text, [5]);
+    expect(await rejection(pool.query(text, [0]))).toMatchObject({ code: '22012' });
+    expect((await ask('select last_value::int as n from steps'))[0].n).toBe(4);
+    for (const wrong of ['x', 'y'])
+      expect(await rejection(pool.query(text, [wrong]))).toMatchObject({ code: '22P02', message: expect.stringContaining(`"${wrong}"`) });
+    expect((await ask('select last_value::int as n from steps'))[0].n).toBe(4);
+    expect((await pool.query(text, [7])).rowCount).toBe(1);
+    expect((await held(pool)).filter((each: string) => each === text)).toHaveLength(1);
+  });
+
   test('the same name for another text, from another borrower, is no quarrel', async () => {
     const pool = await open({ max: 1 });
     const worker = await join(pool);

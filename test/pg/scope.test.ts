@@ -239,6 +239,65 @@ describe.each(WHERE)('on %s', (where) => {
     expect(await settled(done)).toEqual(['ERR_POOL_ACQUIRE_TIMEOUT', [{ a: 2 }]]);
   });
 
+  test('whoever waits in a scope for what another one waits for there, or has, keeps its own limits', async () => {
+    const pool = await open({ max: 1 });
+    const run = await on(where, pool);
+    const held = await pool.connect();
+    const seen = await run(async (p) => {
+      const told: unknown[] = [];
+      const named = (error: { name: string }): number => told.push(error.name);
+      await p
+        .scope(async () => {
+          const patient = new AbortController();
+          const first = p.connect({ signal: patient.signal }).catch(() => {});
+          const none = async (): Promise<void> => {};
+          await p.connect({ timeout: 20 }).catch(named);
+          await p.connect({ signal: AbortSignal.timeout(20) }).catch(named);
+          await p.transaction(none, { timeout: 20 }).catch(named);
+          await p.transaction(none, { signal: AbortSignal.timeout(20) }).catch(named);
+          await p.transaction(none, { signal: AbortSignal.abort(new RangeError('before')) }).catch(named);
+          // The wait for a connection has begun before those of the first were reached.
+          const begun = performance.now();
+          const second = p.connect({ timeout: 300 }).catch(named);
+          setTimeout(() => patient.abort(), 150);
+          await second;
+          told.push(performance.now() - begun < 440 ? 'in time' : performance.now() - begun);
+          await first;
+        })
+        .catch(named);
+      return told;
+    });
+    held.release();
+    const timedOut = 'AcquireTimeoutError';
+    expect(seen).toEqual([timedOut, 'TimeoutError', timedOut, 'TimeoutError', 'RangeError', timedOut, 'in time']);
+  });
+
+  test('a transaction that waits for another one beside it keeps its own limits, and is passed over then', async () => {
+    const run = await on(where, await open({ max: 1 }));
+    const seen = await run((p) =>
+      p.scope(async () => {
+        const told: unknown[] = [];
+        let end: (() => void) | undefined;
+        let first: Promise<void> | undefined;
+        await new Promise<void>((begun) => {
+          first = p.transaction(() => {
+            begun();
+            return new Promise<void>((resolve) => void (end = resolve));
+          });
+        });
+        await p.transaction(async () => told.push('never'), { timeout: 20 }).catch((error) => told.push(error.name));
+        const signal = AbortSignal.timeout(20);
+        const late = p.transaction(async () => told.push('never'), { signal }).catch((error) => told.push(error.name));
+        const last = p.transaction(async () => told.push('last'));
+        await late;
+        end!();
+        await Promise.all([first, last]);
+        return told;
+      }),
+    );
+    expect(seen).toEqual(['AcquireTimeoutError', 'TimeoutError', 'last']);
+  });
+
   test('a scope that ends with a transaction open has it rolled back, however it ends', async () => {
     const name = await table();
     const pool = await open({ max: 1 });

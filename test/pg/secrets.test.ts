@@ -1,8 +1,8 @@
 /** Nothing secret reaches a worker, an error, or what inspect shows. */
 import { inspect } from 'node:util';
-import { createPgPool } from 'cenote/pg';
-import type pg from 'pg';
-import { expect, test } from 'vitest';
+import { createPgPool, type PgPoolOptions } from 'cenote/pg';
+import driver from 'pg';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { ask, connections, join, newName, open, postgres } from '../support/postgres.ts';
 import { rejection } from '../support/wait.ts';
 
@@ -99,10 +99,137 @@ test('what goes wrong while connecting says what, but never with what', async ()
   }
 });
 
+describe('what your own code throws stays what it is', () => {
+  class VaultError extends Error {
+    readonly status = 503;
+    readonly #retryAfter = 30;
+    constructor(message: string, options?: ErrorOptions) {
+      super(message, options);
+      this.name = 'VaultError';
+    }
+    get retryAfter(): number {
+      return this.#retryAfter;
+    }
+  }
+
+  const failing = async (options: Partial<PgPoolOptions>): Promise<any> => {
+    const { settings } = await target();
+    const pool = await createPgPool({ connection: settings, max: 1, acquireTimeout: 5000, ...options });
+    pool.on('error', () => {});
+    onTestFinished(() => pool.pool.close());
+    return rejection(pool.query('select 1'));
+  };
+
+  const ways: [string, (error: unknown) => Promise<Partial<PgPoolOptions>>][] = [
+    ['the function that gives the connection', async (error) => ({ connection: () => Promise.reject(error) })],
+    ['onConnect', async (error) => ({ onConnect: () => Promise.reject(error) })],
+    [
+      'the function that gives the password',
+      async (error) => ({ connection: { ...(await target()).settings, password: () => Promise.reject(error) } }),
+    ],
+  ];
+
+  test.each(ways)('thrown by %s: the same object, with its class, its cause and its own properties', async (_, options) => {
+    const error = Object.freeze(
+      Object.assign(new VaultError('vault is sealed', { cause: new TypeError('no key') }), { code: 'SEALED', details: { node: [1, 2] } }),
+    );
+    const met = await failing(await options(error));
+    expect(met).toBe(error);
+    expect([met.retryAfter, met.cause.message, met.details]).toEqual([30, 'no key', { node: [1, 2] }]);
+  });
+
+  test.each(ways)('thrown by %s: a secret in it is hidden, the rest is kept', async (_, options) => {
+    const { password } = await target();
+    const error: any = new VaultError(`cannot use ${password} now`, { cause: new RangeError(`not ${password}`) });
+    Object.assign(error, {
+      accessToken: 'abc',
+      port: 5432,
+      request: new (class Request {
+        readonly headers = [password];
+      })(),
+      list: [`x${password}`, 7],
+      self: error,
+    });
+    const isKnown = !('connection' in (await options(error)));
+    const met = await failing(await options(error));
+    expect(met).toBeInstanceOf(VaultError);
+    expect([met.name, met.status, met.port, met.accessToken, met.request, met.self]).toEqual([
+      'VaultError',
+      503,
+      5432,
+      '***',
+      '***',
+      '***',
+    ]);
+    expect(met.cause).toBeInstanceOf(RangeError);
+    // Where the password comes from the function that failed, it is known to nobody.
+    if (!isKnown) return;
+    expect([met.message, met.cause.message, met.list]).toEqual(['cannot use *** now', 'not ***', ['x***', 7]]);
+    expect(deep(met)).not.toContain(password);
+    // What was thrown is yours, and is as it was.
+    expect(error.message).toContain(password);
+  });
+
+  test('what the server says in onConnect is a DatabaseError with all that it has', async () => {
+    const error = await failing({ onConnect: async (client) => void (await client.query('select nowhere')) });
+    expect(error).toMatchObject({ code: '42703', severity: 'ERROR', position: '8' });
+    expect(error).toBeInstanceOf(driver.DatabaseError);
+  });
+});
+
+test('a URL is as good as its text, given, or given by a function, or in an object', async () => {
+  const { url, settings, password } = await target();
+  const given = new URL(url.replace('localhost', 'host'));
+  const all: PgPoolOptions['connection'][] = [
+    given,
+    () => given,
+    async () => given.href,
+    { connectionString: given } as never,
+    () => ({ ...settings }),
+  ];
+  for (const connection of all) {
+    const pool = await createPgPool({ connection, max: 1, acquireTimeout: 5000 });
+    expect((await pool.query('select current_user as a')).rows).toEqual([{ a: 'postgres' }]);
+    await pool.end();
+  }
+  expect(given.password).toBe(password);
+});
+
+test('what cannot be a connection is refused with what to give instead, and without what it was', async () => {
+  const secret = 'geheim-7';
+  const must = 'must be a connection string, a URL, an object like { host, user, password }, or a function that gives one of them';
+  const cases: [unknown, string][] = [
+    [5, must],
+    [null, must],
+    [[`postgres://a:${secret}@b`], must],
+    [Buffer.from(secret), must],
+    [Promise.resolve(`postgres://a:${secret}@b`), 'and not a promise: await it'],
+    [new driver.Client({ password: secret }), 'and not a client or a pool'],
+    [new URL(`https://a:${secret}@b/c`), 'is a URL that does not begin with postgres:// or postgresql://'],
+    [new URL(`${secret}:5432/c`), 'is a URL that does not begin with postgres:// or postgresql://'],
+    [{ connectionString: new URL(`http://a:${secret}@b/c`) }, 'connectionString is a URL that does not begin with'],
+  ];
+  for (const [connection, message] of cases) {
+    const given = await rejection(createPgPool({ connection: connection as never, max: 1 }));
+    expect(given).toBeInstanceOf(TypeError);
+    expect((given as Error).message).toContain(message);
+    expect(deep(given)).not.toContain(secret);
+    // A promise is what a function may give.
+    if (connection instanceof Promise) continue;
+    const pool = await createPgPool({ connection: () => connection as never, max: 1, acquireTimeout: 5000 });
+    pool.on('error', () => {});
+    const later = (await rejection(pool.query('select 1'))) as Error;
+    expect(later).toBeInstanceOf(TypeError);
+    expect(later.message).toContain(message);
+    expect(deep(later)).not.toContain(secret);
+    await pool.pool.close();
+  }
+});
+
 test('what is given is copied before use, all of it, for every connection', async () => {
   const { settings } = await target();
   const name = newName();
-  const given: pg.ClientConfig = {
+  const given: driver.ClientConfig = {
     ...settings,
     application_name: name,
     statement_timeout: 4321,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { FactoryErrors } from '../../dist/shared/factory-errors.js';
+import { FactoryErrors } from '../../dist/shared/waiting/factory-errors.js';
 
 const lost = () => 'lost';
 

@@ -1,8 +1,8 @@
 /** What a thread remembers between a return and its next borrow, counted in compare-exchanges; and how long it spins. */
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { spinFor } from '../../dist/shared/blocking.js';
-import { ControlBlock } from '../../dist/shared/control-block.js';
-import { Lending } from '../../dist/shared/lending.js';
+import { Lending } from '../../dist/shared/lending/lending.js';
+import { spinFor } from '../../dist/shared/waiting/blocking.js';
+import { ControlBlock } from '../../dist/shared/words/control-block.js';
 
 const A = 1;
 const B = 2;
@@ -20,7 +20,7 @@ function twoThreads() {
   });
   for (let slot = 0; slot < 3; slot++) {
     block.slots.reserve(slot);
-    block.slots.shelve(slot);
+    block.slots.toIdle(slot);
   }
   const lendingOf = (me: number) => new Lending(block, me, { served() {}, called() {}, lookUp() {} });
   return { a: lendingOf(A), b: lendingOf(B) };

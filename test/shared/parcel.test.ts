@@ -1,6 +1,6 @@
 /** What is done to values before they go through a port, and after it. `through` is that port: a clone, as postMessage makes it. */
 import { describe, expect, test } from 'vitest';
-import { asBuffers, DEEP, PLAIN, repack, survey, VIEWS } from '../../dist/shared/parcel.js';
+import { asBuffers, DEEP, PLAIN, repack, survey, VIEWS } from '../../dist/shared/wire/parcel.js';
 
 function through<V>(value: V): V {
   const buffers: Uint8Array[] = [];
@@ -118,7 +118,7 @@ describe('what is beside a Buffer arrives as a clone has it', () => {
         },
       },
       small(),
-    ] as any[]);
+    ] as { length: number; named: Uint8Array; polluted?: unknown }[]);
     expect(arrived[0].length).toBe(3);
     expect(0 in arrived[0] || 2 in arrived[0]).toBe(false);
     expect(arrived[0].named.buffer.byteLength).toBe(5);

@@ -2,9 +2,9 @@
 import { expect, test, vi } from 'vitest';
 import { now, since, stamp } from '../../dist/shared/clock.js';
 import { fromWire, toWire } from '../../dist/shared/errors.js';
-import { bucketOf, Histogram, middleOf } from '../../dist/shared/histogram.js';
-import { KeepAlive } from '../../dist/shared/keep-alive.js';
 import { HISTOGRAM_BUCKETS } from '../../dist/shared/layout.js';
+import { KeepAlive } from '../../dist/shared/waiting/keep-alive.js';
+import { bucketOf, Histogram, middleOf } from '../../dist/shared/words/histogram.js';
 
 test('the middle of a bucket is in it, and at most 6.25 % off', () => {
   for (let bucket = 0; bucket < HISTOGRAM_BUCKETS - 1; bucket++) {
@@ -60,12 +60,12 @@ test('a timer is held while anything is pending, and not afterwards', () => {
   const keepAlive = new KeepAlive();
   const held = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
   const before = held();
-  keepAlive.hold();
-  keepAlive.hold();
+  keepAlive.ref();
+  keepAlive.ref();
   expect(held()).toBe(before + 1);
-  keepAlive.letGo();
+  keepAlive.unref();
   expect(held()).toBe(before + 1);
-  keepAlive.letGo();
+  keepAlive.unref();
   expect(held()).toBe(before);
   keepAlive.end();
 });

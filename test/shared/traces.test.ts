@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Traces } from '../../dist/shared/traces.js';
+import { Traces } from '../../dist/shared/lending/traces.js';
 
 test('a slot has the stack of its last hand-out, and only for that lease', () => {
   const traces = new Traces(2);

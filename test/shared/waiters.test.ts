@@ -1,19 +1,19 @@
 /** The waiters of one thread: what the words do not show. */
 import { expect, test } from 'vitest';
-import { ControlBlock } from '../../dist/shared/control-block.js';
-import { KeepAlive } from '../../dist/shared/keep-alive.js';
-import { Lending } from '../../dist/shared/lending.js';
-import { REASON_CLOSED, REASON_FACTORY } from '../../dist/shared/line.js';
-import { Waiters } from '../../dist/shared/waiters.js';
+import { Lending } from '../../dist/shared/lending/lending.js';
+import { KeepAlive } from '../../dist/shared/waiting/keep-alive.js';
+import { Waiters } from '../../dist/shared/waiting/waiters.js';
+import { ControlBlock } from '../../dist/shared/words/control-block.js';
+import { REASON_CLOSED, REASON_FACTORY } from '../../dist/shared/words/line.js';
 import { rejection } from '../support/wait.ts';
 
 /** How often it holds and lets go. */
 class Counted extends KeepAlive {
   pending = 0;
-  override hold(): void {
+  override ref(): void {
     this.pending++;
   }
-  override letGo(): void {
+  override unref(): void {
     this.pending--;
   }
 }

@@ -1,13 +1,13 @@
 /** The words of a control block, one at a time: what no race needs, and what the rest of the tests would only notice late. */
 import { describe, expect, test } from 'vitest';
-import { ControlBlock } from '../../dist/shared/control-block.js';
-import { Doorbell } from '../../dist/shared/doorbell.js';
-import { ABI_VERSION, ABI_WORD, FOLD_WORD, LINE_WORD, TALLY_ACQUIRED, TALLY_RELEASED, TICKET_WORD } from '../../dist/shared/layout.js';
-import { Lending } from '../../dist/shared/lending.js';
-import { GRANTED, isLineEmpty, MARK_TRIES, NONE } from '../../dist/shared/line.js';
-import { repair } from '../../dist/shared/repair.js';
-import * as slots from '../../dist/shared/slot.js';
-import * as states from '../../dist/shared/state.js';
+import { ABI_VERSION, ABI_WORD, COUNTER_ACQUIRED, COUNTER_RELEASED, FOLD_WORD, LINE_WORD, TICKET_WORD } from '../../dist/shared/layout.js';
+import { Lending } from '../../dist/shared/lending/lending.js';
+import { repair } from '../../dist/shared/lending/repair.js';
+import { BellListener } from '../../dist/shared/waiting/bell-listener.js';
+import { ControlBlock } from '../../dist/shared/words/control-block.js';
+import { GRANTED, isLineEmpty, MARK_TRIES, NONE } from '../../dist/shared/words/line.js';
+import * as slots from '../../dist/shared/words/slot.js';
+import * as states from '../../dist/shared/words/state.js';
 
 const OWNER = 0;
 const A = 1;
@@ -22,7 +22,7 @@ const lendingOf = (block: ControlBlock, me: number) => new Lending(block, me, { 
 /** IDLE. */
 function stock(block: ControlBlock, slot = 0): void {
   block.slots.reserve(slot);
-  block.slots.shelve(slot);
+  block.slots.toIdle(slot);
 }
 
 describe('slots', () => {
@@ -66,7 +66,7 @@ describe('line', () => {
     block.words[TICKET_WORD] = 2 ** 31 - 1;
     const cells = [join(block, A), join(block, B), join(block, A)];
     const ages: number[] = [];
-    block.line.survey((cell, age) => {
+    block.line.scanOldest((cell, age) => {
       ages[cells.indexOf(cell)] = age;
     });
     expect(ages).toEqual([3, 2, 1]);
@@ -137,7 +137,7 @@ describe('lending', () => {
     const block = blockOf();
     stock(block);
     const lending = lendingOf(block, A);
-    lending.end();
+    lending.detach();
     expect(lending.tryBorrow()).toBe(NONE);
   });
 
@@ -153,19 +153,19 @@ describe('lending', () => {
     stock(block);
     const lending = lendingOf(block, A);
     block.slots.reserve(1);
-    block.slots.offer(1);
+    block.slots.toTakenByOwner(1);
     const cell = lending.join(MARK_TRIES);
     block.slots.take(0, block.slots.load(0), B);
     block.line.grant(cell, block.line.load(cell), 0);
     block.line.grant(cell, block.line.load(cell), 0);
     expect(block.line.load(cell) & 7).toBe(GRANTED);
-    expect(block.census.isGranted(0)).toBe(true);
-    expect(block.census.isGranted(1)).toBe(false);
+    expect(block.snapshot.isGranted(0)).toBe(true);
+    expect(block.snapshot.isGranted(1)).toBe(false);
     // Slot 1 is TAKEN and not granted: something for one. Then that is granted, too.
-    expect(block.census.isSpokenFor(false)).toBe(false);
+    expect(block.snapshot.isSupplyExhausted(false)).toBe(false);
     const other = lending.join(0);
     block.line.grant(other, block.line.load(other), 1);
-    expect(block.census.isSpokenFor(false)).toBe(true);
+    expect(block.snapshot.isSupplyExhausted(false)).toBe(true);
   });
 
   test('somebody who only tries does not stand before another who tries', () => {
@@ -173,9 +173,9 @@ describe('lending', () => {
     stock(block);
     const lending = lendingOf(block, A);
     for (let slot = 0; slot < block.slots.count; slot++) lending.join(MARK_TRIES);
-    expect([block.census.isSpokenFor(true), block.census.isSpokenFor(false)]).toEqual([true, false]);
+    expect([block.snapshot.isSupplyExhausted(true), block.snapshot.isSupplyExhausted(false)]).toEqual([true, false]);
     for (let slot = 0; slot < block.slots.count; slot++) lending.join(0);
-    expect(block.census.isSpokenFor(false)).toBe(true);
+    expect(block.snapshot.isSupplyExhausted(false)).toBe(true);
   });
 
   test('a slot picked up from the line keeps its flag', () => {
@@ -213,23 +213,23 @@ describe('state', () => {
 describe('threads and tallies', () => {
   test('record 0 is the owner: it is given to nobody, and not counted', () => {
     const { threads } = blockOf();
-    expect(threads.admit(7)).toBe(1);
+    expect(threads.attach(7)).toBe(1);
     threads.occupy(0, 1);
     expect(threads.attached()).toBe(1);
   });
 
   test('whoever is gone has given everything back, and counts once', () => {
-    const { tallies } = blockOf();
-    tallies.add(A, TALLY_ACQUIRED, 3);
-    tallies.add(A, TALLY_RELEASED, 1);
-    tallies.fold(A);
-    expect([TALLY_ACQUIRED, TALLY_RELEASED].map((counter) => tallies.sums()[counter])).toEqual([3, 3]);
-    tallies.fold(A);
-    expect(tallies.sums()[TALLY_ACQUIRED]).toBe(3);
+    const { counters } = blockOf();
+    counters.add(A, COUNTER_ACQUIRED, 3);
+    counters.add(A, COUNTER_RELEASED, 1);
+    counters.fold(A);
+    expect([COUNTER_ACQUIRED, COUNTER_RELEASED].map((counter) => counters.sums()[counter])).toEqual([3, 3]);
+    counters.fold(A);
+    expect(counters.sums()[COUNTER_ACQUIRED]).toBe(3);
   });
 
   test('a sum waits for a fold to end', () => {
-    const { tallies, words } = blockOf();
+    const { counters, words } = blockOf();
     const { load } = Atomics;
     let looks = 0;
     words[FOLD_WORD] = 1;
@@ -239,7 +239,7 @@ describe('threads and tallies', () => {
       return load(array, index);
     }) as never;
     try {
-      tallies.sums();
+      counters.sums();
     } finally {
       Atomics.load = load;
     }
@@ -247,20 +247,20 @@ describe('threads and tallies', () => {
   });
 
   test('a sum into which a fold has come is taken again', () => {
-    const { tallies } = blockOf();
-    tallies.add(A, TALLY_ACQUIRED, 3);
+    const { counters } = blockOf();
+    counters.add(A, COUNTER_ACQUIRED, 3);
     const { add } = Atomics;
     let looks = 0;
     // Between the sum and its second look.
     Atomics.add = ((array: Int32Array, index: number, by: number) => {
       if (index === FOLD_WORD && by === 0 && ++looks === 1) {
-        tallies.fold(A);
-        tallies.add(B, TALLY_ACQUIRED, 4);
+        counters.fold(A);
+        counters.add(B, COUNTER_ACQUIRED, 4);
       }
       return add(array, index, by);
     }) as never;
     try {
-      expect(tallies.sums()[TALLY_ACQUIRED]).toBe(7);
+      expect(counters.sums()[COUNTER_ACQUIRED]).toBe(7);
     } finally {
       Atomics.add = add;
     }
@@ -289,7 +289,7 @@ describe('bells', () => {
         bells.listen(B, resolve);
         bells.ring(B);
       };
-      new Doorbell(bells, A, () => true, answer).listen();
+      new BellListener(bells, A, () => true, answer).listen();
       bells.ring(A);
     });
     expect(heard).toBe(2);
@@ -299,7 +299,7 @@ describe('bells', () => {
     const { bells } = blockOf();
     const said: string[] = [];
     const doorbellOf = (name: string, wanted: boolean) =>
-      new Doorbell(
+      new BellListener(
         bells,
         A,
         () => said.push(`${name} is asked`) > 0 && wanted,

@@ -1,8 +1,8 @@
 /** A control block in the names of the state machines, for whoever has to find out what went wrong. */
-import { ControlBlock } from '../../src/shared/control-block.ts';
-import { CELL_STATES, cellSlot, cellState, cellThread, FAILED, FREE, GRANTED, isLineEmpty, WAITING } from '../../src/shared/line.ts';
-import { EMPTY, isFlagged, SLOT_STATES, slotState, slotThread, slotVersion } from '../../src/shared/slot.ts';
-import { breakerOf, HAND_OUTS_GUARDED, INACTIVE, isClosed, isDraining, RECOVERING, RETURNS_GUARDED } from '../../src/shared/state.ts';
+import { ControlBlock } from '../../src/shared/words/control-block.ts';
+import { CELL_STATES, cellSlot, cellState, cellThread, FAILED, FREE, GRANTED, isLineEmpty, WAITING } from '../../src/shared/words/line.ts';
+import { EMPTY, isFlagged, SLOT_STATES, slotState, slotThread, slotVersion } from '../../src/shared/words/slot.ts';
+import { breakerOf, HAND_OUTS_GUARDED, INACTIVE, isClosed, isDraining, RECOVERING, RETURNS_GUARDED } from '../../src/shared/words/state.ts';
 
 export function dump(buffer: SharedArrayBuffer): string {
   const { state, line, slots, threads } = ControlBlock.attach(buffer);

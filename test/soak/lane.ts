@@ -38,15 +38,15 @@ const ASYNC: readonly Operation[] = [
 const SYNC: readonly Operation[] = ['acquireSync', 'acquireSync', 'tryAcquireSync', 'useSync'];
 
 /** What acquire gives: a proxy, a synchronous proxy, the tool itself on the owner, or a shared number. */
-type Handed = Remote<Tool> | SyncRemote<Tool> | Tool | number;
+type RemoteHandle = Remote<Tool> | SyncRemote<Tool> | Tool | number;
 interface HandOut {
-  readonly resource: Handed;
+  readonly resource: RemoteHandle;
   /** The attachment of this thread under which it was asked for. */
   readonly attachment: number;
   /** A call of it blocks the thread: none that hangs, then. */
   readonly blocks?: boolean;
 }
-type AnyPool = Pool<Handed> & AttachedPool<Handed>;
+type AnyPool = Pool<RemoteHandle> & AttachedPool<RemoteHandle>;
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -150,10 +150,14 @@ export class Lane {
         return;
       }
       case 'acquireSync':
-        return this.#hold({ resource: pool.acquireSync(this.#patience()) as Handed, attachment: this.#seat.attachment, blocks: true });
+        return this.#hold({
+          resource: pool.acquireSync(this.#patience()) as RemoteHandle,
+          attachment: this.#seat.attachment,
+          blocks: true,
+        });
       case 'tryAcquireSync': {
         const resource = pool.tryAcquireSync();
-        if (resource !== null) await this.#hold({ resource: resource as Handed, attachment: this.#seat.attachment, blocks: true });
+        if (resource !== null) await this.#hold({ resource: resource as RemoteHandle, attachment: this.#seat.attachment, blocks: true });
         return;
       }
       case 'use': {
@@ -273,7 +277,7 @@ export class Lane {
   }
 
   /** Uses it, and swaps out; the caller gives it back. False: it was lost to a detach. */
-  async #body(resource: Handed, attachment: number): Promise<boolean> {
+  async #body(resource: RemoteHandle, attachment: number): Promise<boolean> {
     const random = this.#random;
     // A detach between the hand-out and here takes it away again.
     if (attachment !== this.#seat.attachment) return false;
@@ -301,7 +305,7 @@ export class Lane {
     return true;
   }
 
-  async #step(resource: Handed, holding: Holding): Promise<void> {
+  async #step(resource: RemoteHandle, holding: Holding): Promise<void> {
     const random = this.#random;
     switch (random.below(typeof resource === 'number' ? 3 : 6)) {
       case 0:
@@ -364,7 +368,7 @@ export class Lane {
   }
 
   /** Giving back twice is refused. Not for shared numbers: another lane of this thread may have the same one by now. */
-  #assertGone(resource: Handed): void {
+  #assertGone(resource: RemoteHandle): void {
     try {
       this.#pool.release(resource as never);
     } catch (error) {

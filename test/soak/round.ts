@@ -1,7 +1,7 @@
 /** One round: an owner, its borrowers, their deaths; and the questions at the end of it. */
 import type { PoolHandle, PoolStats } from 'cenote';
+import type { Compiled } from '../support/threads/compile.ts';
 import type { BorrowerNews, BorrowerOrder } from './borrower.ts';
-import type { Compiled } from './compile.ts';
 import type { Configuration } from './configuration.ts';
 import { dump } from './dump.ts';
 import { OPERATION_NAMES, stampNow } from './lane.ts';
@@ -55,7 +55,7 @@ export class Round {
   }
 
   async run(): Promise<Outcome> {
-    const owner = this.#start('soak/owner.ts');
+    const owner = this.#start('test/soak/owner.ts');
     try {
       await this.#until('the owner opens the pool', () => owner.has('open'), REST);
       this.#handle = (owner.news[0] as OwnerNews & { type: 'open' }).handle;
@@ -88,7 +88,7 @@ export class Round {
   }
 
   #hire(): void {
-    if (this.#lives < MAX_LIVES) this.#borrowers.push(this.#start('soak/borrower.ts'));
+    if (this.#lives < MAX_LIVES) this.#borrowers.push(this.#start('test/soak/borrower.ts'));
   }
 
   #kill(thread: Thread, death: Death): void {

@@ -1,5 +1,5 @@
 /** Rounds, one after the other, and what they add up to. */
-import { compileThreads } from './compile.ts';
+import { compileThreads } from '../support/threads/compile.ts';
 import { drawConfiguration } from './configuration.ts';
 import { ABORTS, BREAKER_MOVES, CALLS, DETACHED, FAULTS, HELD, MADE, OPERATIONS, TAKEN_OVER, TIMEOUTS } from './ledger.ts';
 import { Random } from './random.ts';
@@ -42,7 +42,7 @@ const FIGURES = {
 export async function soak(options: Options): Promise<Report> {
   const { seed, rounds, limit, duration, interrupted = () => false, print = () => {} } = options;
   const report: Report = { rounds: 0, ownersKilled: 0, figures: {}, kills: {}, slowestTold: 0, failure: '' };
-  const compiled = compileThreads();
+  const compiled = compileThreads('test/soak/owner.ts', 'test/soak/borrower.ts');
   const started = performance.now();
   try {
     while (report.rounds < rounds && performance.now() - started < limit && !interrupted()) {

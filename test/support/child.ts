@@ -19,8 +19,8 @@ export interface ChildResult {
 }
 
 /**
- * Runs an ES module text in a new process in which `cenote` and `cenote/worker` can be imported. Kills it when it has run for 20 s from its first line of
- * output on, or has printed none for a minute: what might keep it must last longer than that.
+ * Runs an ES module text in a new process in which `cenote` and `cenote/worker` can be imported. Kills it when it still runs 20 s after its first
+ * line of output, or has printed none for a minute. What might keep it alive must last longer than that.
  */
 export function child(script: string): Promise<ChildResult> {
   const run = spawn(process.execPath, ['--input-type=module', '-e', script], {

@@ -1,4 +1,7 @@
-/** The tiers whose files take longest first, so that short ones fill the last minute. Within a tier what failed the last time, and then as long as it took. */
+/**
+ * The tiers whose files take longest come first, so that short ones fill the last minute. Within a tier: what failed the last time, and then what took
+ * longest.
+ */
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { TIERS, type Tier } from './tiers.ts';
 

@@ -38,12 +38,23 @@ export function tierOf(file: string): Tier {
   return [...reached.values()].some((text) => STARTS.test(text)) ? 'threads' : 'unit';
 }
 
-export const filesOf = (tier: Tier): string[] => testFiles().filter((file) => tierOf(file) === tier);
+/** By tier, each file once. */
+export function tiers(): Record<Tier, string[]> {
+  const found: Record<Tier, string[]> = { unit: [], threads: [], pg: [], proof: [] };
+  for (const file of testFiles()) found[tierOf(file)].push(file);
+  return found;
+}
+
+const texts = new Map<string, string | undefined>();
+function textOf(file: string): string | undefined {
+  if (!texts.has(file)) texts.set(file, existsSync(root + file) ? readFileSync(root + file, 'utf8') : undefined);
+  return texts.get(file);
+}
 
 /** The files that it loads, with their text: by an import, or by a URL. Nothing of the product, which starts no thread. */
 function reachedFrom(file: string, reached = new Map<string, string>()): Map<string, string> {
-  if (reached.has(file) || !/^(test|bench|examples)\//.test(file) || !existsSync(root + file)) return reached;
-  const text = readFileSync(root + file, 'utf8');
+  const text = /^(test|bench|examples)\//.test(file) && !reached.has(file) ? textOf(file) : undefined;
+  if (text === undefined) return reached;
   reached.set(file, text);
   for (const [, path] of text.matchAll(/(?:\bfrom |\bimport\(?|new URL\()'(\.{1,2}\/[^']+\.[jt]s)'/g))
     reachedFrom(posix.join(posix.dirname(file), path!), reached);

@@ -1,4 +1,7 @@
-/** Time that passes when a test says so: the timers and the monotonic clock of this thread. Other threads keep to theirs, and so do the bounds of ./wait.ts. */
+/**
+ * Time that passes when a test says so: the timers and the monotonic clock of this thread. Other threads keep to theirs, and so do the bounds of
+ * ./wait.ts.
+ */
 import { onTestFinished, vi } from 'vitest';
 import { reachTheCore } from './core-time.ts';
 import { pendingUntil, turns } from './wait.ts';

@@ -1,6 +1,7 @@
 /**
- * Waiting without guessing: for a condition, for a promise, and for nothing to happen before something that must come later. Always in real time, whatever
- * clock a test has put in place (./time.ts). A bound says when a test gives up, not how fast anything is: no test may depend on a quiet machine.
+ * Waiting without guessing: for a condition, for a promise, and for nothing to happen before something that must come later. Always in real time,
+ * whatever clock a test has put in place (./time.ts). A bound says when a test gives up, not how fast anything is: no test may depend on a quiet
+ * machine.
  */
 import { inspect } from 'node:util';
 
@@ -92,8 +93,8 @@ export async function turns(n = 20): Promise<void> {
 }
 
 /**
- * Fails if the promise settles before `later` has: something that goes the same way as what must not come, and begins after it. Where that is this thread's
- * own event loop, its turns are enough.
+ * Fails if the promise settles before `later` has: something that goes the same way as what must not come, and begins after it. Where that is this
+ * thread's own event loop, its turns are enough.
  */
 export async function pendingUntil(later: PromiseLike<unknown>, promise: PromiseLike<unknown>): Promise<void> {
   const failure = new Error();

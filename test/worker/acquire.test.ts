@@ -44,9 +44,9 @@ describe('acquire on a worker', () => {
       await acquired;
       return called;
     });
-    await until(() => pool.waitingCount() >= 2);
+    await until(() => pool.waitingCount() >= 2, 15_000);
     pool.release(mine);
-    expect(await settled(waiting)).toBe(3);
+    expect(await settled(waiting, 15_000)).toBe(3);
   });
 
   test('waits for a resource that the owner has', async () => {
@@ -557,6 +557,28 @@ describe('acquireSync', () => {
     ).toMatchObject({ name: 'RangeError', message: 'in the body' });
     await until(() => pool.idleCount() === 1);
     expect(pool.stats()).toMatchObject({ acquired: 2, released: 2 });
+  });
+
+  test('useSync refuses a body that returns a promise, or another thenable, and has the resource back by then', async () => {
+    const pool = await open({ factory: service(), max: 1 });
+    const t = await thread(pool);
+    const told = await t.run(async ({ pool }) => {
+      const unhandled: unknown[] = [];
+      process.on('unhandledRejection', (error) => unhandled.push(error));
+      const seen: unknown[] = [];
+      let begun = 0;
+      // biome-ignore lint/suspicious/noThenProperty: that is what is refused.
+      for (const body of [async () => Promise.reject(new Error('later')), () => ({ then: () => begun++ })])
+        try {
+          pool.useSync(body as () => unknown);
+        } catch (error) {
+          seen.push((error as Error).name, (error as Error).message, pool.idleCount());
+        }
+      await new Promise((resolve) => setImmediate(resolve));
+      return [...seen, begun, unhandled];
+    });
+    const refused = expect.stringContaining('useSync must not return a promise');
+    expect(told).toEqual(['TypeError', refused, 1, 'TypeError', refused, 1, 0, []]);
   });
 
   test('useSync: a body that released or destroyed the resource itself is fine, timeout counts', async () => {

@@ -130,16 +130,18 @@ describe('attachPool', () => {
   test('an answer that a busy thread comes to only after its patience has ended still counts, and closes nothing', async () => {
     const pool = await open({ factory: service() });
     const t = await thread();
-    const whoami = await t.run(async ({ attachPool }, handle) => {
+    const whoami = await t.run(async ({ attachPool, load }, handle) => {
       // The thread was busy until its time was over: the timer comes first, then the welcome, then what the timer has put off until after that.
-      const { setTimeout: later, setImmediate: soon } = globalThis;
+      const { default: timers } = (await load('node:timers')) as { default: typeof import('node:timers') };
+      const { syncBuiltinESMExports } = (await load('node:module')) as typeof import('node:module');
+      const { setTimeout, setImmediate } = timers;
+      const replace = (by: object): void => {
+        Object.assign(timers, by);
+        syncBuiltinESMExports();
+      };
       const putOff: (() => void)[] = [];
-      globalThis.setTimeout = ((after: () => void) => void after()) as unknown as typeof setTimeout;
-      globalThis.setImmediate = ((after: () => void) => void putOff.push(after)) as unknown as typeof setImmediate;
-      const attached = await attachPool(handle).finally(() => {
-        globalThis.setTimeout = later;
-        globalThis.setImmediate = soon;
-      });
+      replace({ setTimeout: (after: () => void) => void after(), setImmediate: (after: () => void) => void putOff.push(after) });
+      const attached = await attachPool(handle).finally(() => replace({ setTimeout, setImmediate }));
       for (const after of putOff) after();
       await new Promise(setImmediate);
       return [putOff.length, await attached.use((resource) => resource.whoami())];

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { open } from '../support/pools.ts';
-import { type Service, service } from '../support/service.ts';
+import { type Service, service, services } from '../support/service.ts';
 import { thread, threads } from '../support/thread.ts';
 import { settled, sleep, spinUntil, until } from '../support/wait.ts';
 
@@ -81,6 +81,50 @@ describe('while the owner is busy', () => {
     t.raise(0);
     expect(spinUntil(t.flags, 1), 'done while the owner was busy').toBe(true);
     expect(await done).toEqual(['ERR_POOL_ACQUIRE_TIMEOUT', 'ERR_POOL_ACQUIRE_TIMEOUT']);
+  });
+
+  test('so do timeout and signal of a call that the owner borrows for, and what they have ended never runs', async () => {
+    const { factory, made } = services();
+    const pool = await open<Service>({ factory, min: 1, max: 1, acquireTimeout: 40 });
+    const t = await thread(pool);
+    const done = t.run(async ({ pool, flags, outcome }) => {
+      while (Atomics.load(flags, 0) === 0);
+      const controller = new AbortController();
+      setTimeout(() => controller.abort('enough'), 30);
+      const calls = [
+        pool.call('push', ['own'], { timeout: 30 }),
+        pool.call('push', ['pool']),
+        pool.call('push', ['signal'], { timeout: 0, signal: controller.signal }),
+      ];
+      const seen = await Promise.all(calls.map((call) => outcome(call)));
+      const late = pool.call('push', ['late'], { timeout: 0 });
+      Atomics.store(flags, 1, 1);
+      await late;
+      return [...seen.map(({ error }) => error?.code ?? error?.thrown), pool.stats().timedOut, await pool.call('entries', [])];
+    });
+    t.raise(0);
+    expect(spinUntil(t.flags, 1), 'settled while the owner was busy').toBe(true);
+    const timedOut = 'ERR_POOL_ACQUIRE_TIMEOUT';
+    expect(await settled(done)).toEqual([timedOut, timedOut, 'enough', 2, ['late']]);
+    expect(made[0]!.log).toEqual(['late']);
+    await until(() => pool.idleCount() === 1 && pool.waitingCount() === 0);
+  });
+
+  test('a call that runs already is waited for, though its time passes while the owner is busy', async () => {
+    const pool = await open<Service>({ factory: service(), min: 1, max: 1 });
+    const t = await thread(pool);
+    const done = t.run(({ pool }) => {
+      const signal = AbortSignal.timeout(100);
+      return Promise.all([
+        pool.call('slow', [50, 'slept'], { timeout: 100 }),
+        pool.call('slow', [50, 'aborted'], { signal }).catch(() => 'not begun'),
+      ]);
+    });
+    await until(() => pool.activeCount() === 1);
+    const end = performance.now() + 300;
+    while (performance.now() < end);
+    expect(await settled(done)).toEqual(['slept', 'not begun']);
+    await until(() => pool.idleCount() === 1);
   });
 
   test('attachPool waits until it is free again', async () => {

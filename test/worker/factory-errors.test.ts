@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { MessagePort } from 'node:worker_threads';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import * as protocol from '../../dist/shared/protocol.js';
+import * as protocol from '../../dist/shared/wire/protocol.js';
 import { open } from '../support/pools.ts';
 import { thread } from '../support/thread.ts';
 import { rejection, settled, until } from '../support/wait.ts';

@@ -122,7 +122,8 @@ describe('a tight acquire and release loop on one thread starves nobody:', () =>
       mine.push(Atomics.load(greedy!.flags, 1) - before);
       pool.release(resource);
     }
-    // How often the loop was served before the other. Now and then a thread loses its core between the look at the count and its place in line: not half of the time.
+    // How often the loop was served before the other. A thread may lose its core between the look at the count and its place in line, but not
+    // half of the time.
     for (const passed of [mine, await settled(theirs)]) expect(passed.sort((a, b) => a - b)[30]).toBeLessThan(100);
     const before = Atomics.load(greedy!.flags, 1);
     await until(() => Atomics.load(greedy!.flags, 1) > before);

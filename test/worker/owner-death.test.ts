@@ -170,6 +170,25 @@ test('so does one that holds for long after it has borrowed often, as soon as it
   expect(await settled(loop)).toBe('ERR_POOL_CLOSED');
 });
 
+test('so does one that sleeps, and whose Error is frozen', async () => {
+  const owner = await thread<object>();
+  const handle = await owner.run(async ({ cenote, keep }) => {
+    const { createPool } = await cenote();
+    const pool = keep('pool', await createPool({ name: 'elsewhere', min: 1, max: 1, factory: () => ({}) }));
+    await pool.acquire();
+    return pool.handle;
+  });
+  const worker = await thread(handle);
+  const asleep = worker.run(({ pool, tell, attempt }) => {
+    Object.freeze(Error);
+    tell('off');
+    return attempt(() => void pool.acquireSync({ timeout: 20_000 }));
+  });
+  await until(() => worker.told.length > 0);
+  await owner.terminate();
+  expect((await settled(asleep, 8000)).error).toMatchObject({ code: 'ERR_POOL_CLOSED' });
+});
+
 describe('after the death of the owner', () => {
   test('release and destroy do nothing, however often', async () => {
     const { owner, handle } = await elsewhere();

@@ -336,41 +336,55 @@ describe('a value that is nested too deeply for the stack of the thread that get
   });
 });
 
-test('a thread at the end of its stack loses no call: each is answered or rejected', async () => {
-  const pool = await open({ factory: () => ({ echo: <V>(value: V) => value, slow: async () => ({ a: { b: [{}] } }) }), max: 1 });
+test('a thread that reads its port at the end of its stack loses no call: each is answered or rejected', async () => {
+  const factory = () => ({
+    echo: (value: number) => value,
+    /** Not so deep that it would be announced; but to read it takes more stack than to send a number. */
+    nested: async () => {
+      let value: unknown = null;
+      for (let i = 0; i < 90; i++) value = [value];
+      return value;
+    },
+  });
+  const pool = await open({ factory, max: 1 });
   const t = await thread(pool);
   const seen = await settled(
-    t.run(async ({ pool, sleep }) => {
+    t.run(async ({ pool, flags }) => {
       const remote = await pool.acquire();
       const sync = pool.synchronous(remote);
-      const calls: Promise<unknown>[] = [];
-      let left = 400;
+      const calls = Array.from({ length: 20 }, () => remote.nested());
+      // Behind their answers, which then lie in the port.
+      sync.echo(1);
+      const more = Array.from({ length: 20 }, () => remote.nested());
+      const errors: unknown[] = [];
+      // They go when this tick ends, and are answered while this thread stands still.
+      await null;
+      Atomics.wait(flags, 0, 0, 500);
+      let left = 2000;
       const down = (): void => {
         try {
           down();
-        } catch {
-          if (left-- <= 0) throw new Error('enough');
-          try {
-            sync.echo({ a: { b: [{ c: [{}] }] } });
-          } catch {}
-          throw new Error('further up');
+        } catch (error) {
+          if ((error as Error).message === 'done' || left-- <= 0) throw error;
+        }
+        try {
+          if (sync.echo(1) === 1) throw new Error('done');
+        } catch (error) {
+          if ((error as { code?: string }).code === 'ERR_POOL_REMOTE_CALL') errors.push(error);
+          throw error;
         }
       };
-      for (let i = 0; i < 20; i++) {
-        calls.push(remote.echo({ a: { b: [{ c: [{ d: [i] }] }] } }), remote.slow());
-        // Its answer is there when the stack ends.
-        if (i % 4 === 0) await sleep(0);
-      }
       try {
         down();
       } catch {}
-      const settled = await Promise.allSettled(calls);
-      const again = await remote.echo('again');
+      const settled = await Promise.allSettled([...calls, ...more]);
+      const again = await remote.echo(7);
       pool.release(remote);
-      return [settled.length, again];
+      const codes = settled.map((each) => (each.status === 'fulfilled' ? 'fine' : (each.reason as { code?: string }).code));
+      return { count: settled.length, codes: [...new Set(codes)].sort(), again };
     }),
     15_000,
   );
-  expect(seen).toEqual([40, 'again']);
+  expect(seen).toEqual({ count: 40, codes: ['ERR_POOL_REMOTE_CALL', 'fine'], again: 7 });
   await until(() => pool.idleCount() === 1);
 });

@@ -62,17 +62,18 @@ test('an errand is cancelled at once, though its thread computes from then on', 
   const pool = await open<Service>({ factory: service(), max: 1 });
   const held = await pool.acquire();
   const t = await thread(pool);
-  const outcome = t.run(async ({ pool, sleep, block, outcome }) => {
-    const controller = new AbortController();
-    const call = outcome(pool.call('add', [1, 2], { signal: controller.signal }));
-    while (pool.waitingCount() === 0) await sleep(1);
-    controller.abort(new Error('not any more'));
-    block(0);
-    return call;
+  await t.run(({ pool, pending, keep, outcome }) => {
+    const controller = keep('controller', new AbortController());
+    pending.call = outcome(pool.call('add', [1, 2], { signal: controller.signal }));
   });
   await until(() => pool.waitingCount() === 1);
+  const busy = t.run(({ kept, block, pending }) => {
+    kept<AbortController>('controller').abort(new Error('not any more'));
+    block(0);
+    return pending.call as Promise<{ error?: { message: string } }>;
+  });
   await until(() => pool.waitingCount() === 0);
   t.raise(0);
-  expect((await settled(outcome)).error).toMatchObject({ message: 'not any more' });
+  expect((await settled(busy)).error).toMatchObject({ message: 'not any more' });
   pool.release(held);
 });

@@ -1,7 +1,7 @@
 /** cenote: a pool that shares the number of the slot, borrowed by acquire or acquireSync. */
 import { createPool, type PoolHandle } from '../../main/index.ts';
 import { attachPool } from '../../worker/index.ts';
-import type { Setting } from '../setting.ts';
+import type { Setting } from '../measure/setting.ts';
 import type { Borrowing, Lender } from './contestant.ts';
 
 interface Seat {

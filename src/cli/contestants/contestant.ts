@@ -1,7 +1,7 @@
 /** What a way of lending is to the benchmark. */
 import type { TransferListItem } from 'node:worker_threads';
-import type { Ledger } from '../ledger.ts';
-import type { Contestant } from '../setting.ts';
+import type { Ledger } from '../measure/scoreboard.ts';
+import type { Contestant } from '../measure/setting.ts';
 
 /** A contestant, set up for one setting; on the main thread. */
 export interface Arena {

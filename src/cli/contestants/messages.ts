@@ -3,8 +3,8 @@
  * back, which nobody waits for. A thread that blocks sleeps on a word of its own until its answer is there.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
-import { PAD } from '../ledger.ts';
-import type { Setting } from '../setting.ts';
+import { PAD } from '../measure/scoreboard.ts';
+import type { Setting } from '../measure/setting.ts';
 import type { Borrowing, Lender } from './contestant.ts';
 
 /** A message to the main thread is this, or the number of the slot that comes back. */

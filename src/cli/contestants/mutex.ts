@@ -2,8 +2,8 @@
  * A barging mutex, or rather semaphore: a word with a bit for each free slot, and a futex for those who find none. Whoever comes first takes it, so there is no hand-over and
  * hardly a wake-up; and no line, so that a thread which has just given back wins again, and others may starve. Nothing is repaired when a thread dies.
  */
-import { PAD } from '../ledger.ts';
-import type { Setting } from '../setting.ts';
+import { PAD } from '../measure/scoreboard.ts';
+import type { Setting } from '../measure/setting.ts';
 import type { Borrowing, Lender } from './contestant.ts';
 
 /** A bit for each slot; zero when there is none. Sleepers sleep on it. */

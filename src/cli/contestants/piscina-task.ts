@@ -1,7 +1,7 @@
 /** Runs in the threads of the Piscina. Each has one slot, for ever: the operation comes to the resource. */
 import { workerData } from 'node:worker_threads';
-import { now, spin } from '../clock.ts';
-import { Ledger, type LedgerHandle } from '../ledger.ts';
+import { now, spin } from '../measure/clock.ts';
+import { Ledger, type LedgerHandle } from '../measure/scoreboard.ts';
 
 export interface TaskData {
   readonly ledger: LedgerHandle;

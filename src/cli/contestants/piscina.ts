@@ -5,9 +5,9 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { now } from '../clock.ts';
-import { createLedger, Ledger } from '../ledger.ts';
-import { drawHold, type Setting } from '../setting.ts';
+import { now } from '../measure/clock.ts';
+import { createLedger, Ledger } from '../measure/scoreboard.ts';
+import { drawHold, type Setting } from '../measure/setting.ts';
 import type { Arena } from './contestant.ts';
 import type { Task, TaskData } from './piscina-task.ts';
 

@@ -2,16 +2,17 @@
  * The page that --html writes: one file without scripts, which loads nothing. The plots are SVG made here rather than by a library that draws on a canvas: they follow the reader's
  * light or dark, can be read aloud, printed and magnified, and their lines carry labels.
  */
-import { sayMachine } from '../machine.ts';
-import type { Report } from '../report.ts';
-import type { Contestant, Setting } from '../setting.ts';
-import type { Result } from '../summary.ts';
-import { COLUMNS } from '../table.ts';
-import { counted, duration, exactDuration, percent, short } from '../units.ts';
+
+import type { Contestant, Setting } from '../measure/setting.ts';
+import type { Result } from '../measure/summary.ts';
+import { sayMachine } from './machine.ts';
 import { escaped, linePlot, mark, PLOT, type Series, stripPlot } from './plot.ts';
+import type { Report } from './report.ts';
 import { doublings, linear, logarithmic } from './scale.ts';
 import { held, lead, ofShares, ofThroughput, ofWaits } from './sentences.ts';
 import { STYLE } from './style.ts';
+import { COLUMNS } from './table.ts';
+import { counted, duration, exactDuration, percent, short } from './units.ts';
 
 const LEGEND: Readonly<Record<Contestant, string>> = {
   cenote: 'cenote: one line for all threads',

@@ -1,5 +1,5 @@
 /** Plots as SVG, for people with and without colours, eyes or JavaScript: every series has a mark and a label of its own, every point a tooltip. */
-import type { Contestant } from '../setting.ts';
+import type { Contestant } from '../measure/setting.ts';
 import type { Scale } from './scale.ts';
 
 export interface Point {

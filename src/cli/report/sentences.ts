@@ -1,9 +1,10 @@
 /** What the plots show, in words. */
+
+import type { Contestant, Setting } from '../measure/setting.ts';
+import type { Result } from '../measure/summary.ts';
 import { list } from '../options.ts';
-import type { Report } from '../report.ts';
-import type { Contestant, Setting } from '../setting.ts';
-import type { Result } from '../summary.ts';
-import { counted, duration, exactDuration, short } from '../units.ts';
+import type { Report } from './report.ts';
+import { counted, duration, exactDuration, short } from './units.ts';
 
 export const held = ({ hold, distribution }: Setting): string =>
   hold === 0 ? 'not held at all' : `held for ${exactDuration(hold, 'µs')}${distribution === 'exponential' ? ' on average' : ''}`;

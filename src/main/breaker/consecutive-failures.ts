@@ -1,10 +1,10 @@
 /** Opens after so many failures in a row. */
 import { type Clock, now } from '../../shared/clock.ts';
-import { checkFew, type OptionNames } from '../../shared/option-names.ts';
+import { checkFew, type OptionNames } from '../../shared/options/option-names.ts';
 import { type CircuitBreaker, CircuitBreakerState } from '../../shared/types.ts';
 import type { CircuitBreakerStrategy } from '../types.ts';
 import { whole } from '../whole.ts';
-import { Pause } from './pause.ts';
+import { ResetTimer } from './reset-timer.ts';
 
 /** With the names of cockatiel and opossum for the same. */
 const NAMES: OptionNames = {
@@ -38,7 +38,7 @@ export function consecutiveFailures(options: Options = {}): CircuitBreakerStrate
 export function consecutiveFailuresOn(clock: Clock, options: Options): CircuitBreakerStrategy {
   checkFew(options, NAMES);
   const threshold = whole('threshold', options.threshold, 5, 1);
-  const pause = new Pause(clock, options.resetTimeout);
+  const pause = new ResetTimer(clock, options.resetTimeout);
   let inARow = 0;
   return {
     reportSuccess(source: CircuitBreaker) {
@@ -50,10 +50,10 @@ export function consecutiveFailuresOn(clock: Clock, options: Options): CircuitBr
       const state = source.getState();
       if (state === CircuitBreakerState.RECOVERING || (state === CircuitBreakerState.ACTIVE && inARow >= threshold)) {
         inARow = 0;
-        pause.begin();
+        pause.start();
         source.deactivate();
       }
     },
-    shouldRecover: () => pause.isOver(),
+    shouldRecover: () => pause.takeIfElapsed(),
   };
 }

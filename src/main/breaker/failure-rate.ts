@@ -1,12 +1,13 @@
 /** Opens when too large a share of what was reported lately failed. */
-import { checkDuration } from '../../shared/acquire-options.ts';
+
 import { type Clock, now } from '../../shared/clock.ts';
 import { show } from '../../shared/errors.ts';
-import { checkFew, type OptionNames } from '../../shared/option-names.ts';
+import { checkDuration } from '../../shared/options/acquire-options.ts';
+import { checkFew, type OptionNames } from '../../shared/options/option-names.ts';
 import { type CircuitBreaker, CircuitBreakerState } from '../../shared/types.ts';
 import type { CircuitBreakerStrategy } from '../types.ts';
 import { whole } from '../whole.ts';
-import { Pause } from './pause.ts';
+import { ResetTimer } from './reset-timer.ts';
 
 /** The window is counted in so many parts: memory does not grow with the traffic, and the window is exact to a tenth. */
 const PARTS = 10;
@@ -51,7 +52,7 @@ export function failureRateOn(clock: Clock, options: Options): CircuitBreakerStr
   if (!(rate > 0 && rate <= 1)) throw new RangeError(`rate must be above 0 and at most 1, not ${show(rate)}`);
   checkDuration('window', window);
   if (window === 0) throw new RangeError('window must be more than 0 milliseconds');
-  const pause = new Pause(clock, options.resetTimeout);
+  const pause = new ResetTimer(clock, options.resetTimeout);
 
   const parts = Array.from({ length: PARTS }, () => ({ period: -1, reports: 0, failures: 0 }));
 
@@ -90,10 +91,10 @@ export function failureRateOn(clock: Clock, options: Options): CircuitBreakerStr
       const state = source.getState();
       if (state === CircuitBreakerState.RECOVERING || (state === CircuitBreakerState.ACTIVE && isTooMuch())) {
         forget();
-        pause.begin();
+        pause.start();
         source.deactivate();
       }
     },
-    shouldRecover: () => pause.isOver(),
+    shouldRecover: () => pause.takeIfElapsed(),
   };
 }

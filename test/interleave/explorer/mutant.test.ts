@@ -2,7 +2,7 @@ import { mutant } from '../../mutation/mutant.ts';
 import { breaks, describe, exhaustive, expect, scenario, test } from './testing.ts';
 
 const loads = scenario(import.meta.url, 'loads the slots', {
-  code: (load) => load('shared/slot.ts'),
+  code: (load) => load('shared/words/slot.ts'),
   setup: () => ({ words: new Int32Array(new SharedArrayBuffer(4)) }),
   threads: { a: ({ shared }) => void Atomics.load(shared.words, 0) },
 });

@@ -2,7 +2,7 @@
 
 export type AnyInts = Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | BigInt64Array | BigUint64Array;
 
-/** Imports one of the shipped modules, named as in src/: `load('shared/line.ts')`. From dist/, or from a mutant. */
+/** Imports one of the shipped modules, named as in src/: `load('shared/words/line.ts')`. From dist/, or from a mutant. */
 export type Load = <M>(module: string) => Promise<M>;
 
 export interface Context<Code, Shared> {

@@ -13,4 +13,4 @@ export async function runAll({ programs, open, close }, pool, schema) {
   return seen;
 }
 
-const late = () => new Promise((resolve) => setTimeout(resolve, 15_000, 'this has not ended').unref());
+const late = () => new Promise((resolve) => setTimeout(resolve, 120_000, 'this has not ended').unref());

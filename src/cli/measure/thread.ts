@@ -1,0 +1,102 @@
+/** A thread of the benchmark: joins a contestant, borrows and gives back for as long as a slice takes, leaves. Started by crew.ts. */
+import { parentPort } from 'node:worker_threads';
+import { joinCenote } from '../contestants/cenote.ts';
+import type { Borrowing } from '../contestants/contestant.ts';
+import { joinMessages } from '../contestants/messages.ts';
+import { joinMutex } from '../contestants/mutex.ts';
+import { now, spin } from './clock.ts';
+import { Ledger, type LedgerHandle } from './scoreboard.ts';
+import { type Contestant, drawHold, type Setting } from './setting.ts';
+
+/** Who lends to threads that ask for it. (Piscina is not asked: it is sent the work.) */
+export type ThreadContestant = Exclude<Contestant, 'piscina'>;
+
+export type Job =
+  | {
+      readonly kind: 'join';
+      readonly contestant: ThreadContestant;
+      readonly setting: Setting;
+      readonly data: unknown;
+      readonly ledger: LedgerHandle;
+      /** Which of the threads this one is, from 0. */
+      readonly me: number;
+    }
+  | { readonly kind: 'work' | 'leave'; readonly contestant: ThreadContestant };
+
+/** The answer to each job. */
+export type Done = { readonly error?: unknown };
+
+interface Place {
+  readonly borrowing: Borrowing;
+  readonly ledger: Ledger;
+  readonly setting: Setting;
+  readonly me: number;
+}
+
+const JOIN: Readonly<Record<ThreadContestant, (data: never, setting: Setting) => Borrowing | Promise<Borrowing>>> = {
+  cenote: joinCenote,
+  mutex: joinMutex,
+  messages: joinMessages,
+};
+const places = new Map<ThreadContestant, Place>();
+
+async function perform(job: Job): Promise<void> {
+  if (job.kind === 'join') {
+    const { contestant, setting, data, ledger, me } = job;
+    const borrowing = await JOIN[contestant](data as never, setting);
+    places.set(contestant, { borrowing, ledger: new Ledger(ledger), setting, me });
+    return;
+  }
+  const place = places.get(job.contestant)!;
+  if (job.kind === 'leave') {
+    places.delete(job.contestant);
+    await place.borrowing.leave();
+  } else if (place.setting.mode === 'sync') workSync(place);
+  else await workAsync(place);
+}
+
+// The two differ by one word, which is what is to be compared.
+
+function workSync({ borrowing, ledger, setting, me }: Place): void {
+  while (!ledger.stopped()) {
+    const hold = drawHold(setting);
+    const ticket = ledger.ask();
+    const jump = ledger.lastJump();
+    const asked = now();
+    const slot = borrowing.acquire() as number;
+    const wait = now() - asked;
+    const overtakenBy = ledger.served(ticket, jump);
+    ledger.enter(slot, me);
+    spin(hold);
+    ledger.leave(slot, me);
+    borrowing.release(slot);
+    ledger.record(me, wait, overtakenBy);
+  }
+}
+
+async function workAsync({ borrowing, ledger, setting, me }: Place): Promise<void> {
+  while (!ledger.stopped()) {
+    const hold = drawHold(setting);
+    const ticket = ledger.ask();
+    const jump = ledger.lastJump();
+    const asked = now();
+    const slot = await borrowing.acquire();
+    const wait = now() - asked;
+    const overtakenBy = ledger.served(ticket, jump);
+    ledger.enter(slot, me);
+    spin(hold);
+    ledger.leave(slot, me);
+    borrowing.release(slot);
+    ledger.record(me, wait, overtakenBy);
+  }
+}
+
+parentPort!.on('message', async (job: Job) => {
+  let done: Done = {};
+  try {
+    await perform(job);
+  } catch (error) {
+    done = { error };
+  }
+  parentPort!.postMessage(done);
+});

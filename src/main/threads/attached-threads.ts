@@ -1,0 +1,304 @@
+/** The attached threads: who comes, what they ask, and what is done when they go. */
+import type { MessagePort } from 'node:worker_threads';
+import { asError, fromWire, PoolClosedError, PoolError, RemoteCallError, show, toWire } from '../../shared/errors.ts';
+import { COUNTER_RECLAIMED } from '../../shared/layout.ts';
+import type { Lending } from '../../shared/lending/lending.ts';
+import { repair } from '../../shared/lending/repair.ts';
+import { structuredClone } from '../../shared/node.ts';
+import type { AcquireOptions } from '../../shared/types.ts';
+import { asBuffers, DEEP, survey, withOwnBytes } from '../../shared/wire/parcel.ts';
+import {
+  ALONE,
+  ATTACHED,
+  type Buffers,
+  CALL,
+  CALL_ONCE,
+  CALL_SYNC,
+  CANCEL,
+  DESTROY,
+  DETACH,
+  DETACHED,
+  FAILURE,
+  RELEASE,
+  type Request,
+  SHARED,
+  SPARED,
+  TRACE,
+} from '../../shared/wire/protocol.ts';
+import { NONE } from '../../shared/words/line.ts';
+import { LEASED, leaseOf, slotState, slotThread } from '../../shared/words/slot.ts';
+import { isClosed } from '../../shared/words/state.ts';
+import { OWNER } from '../../shared/words/threads.ts';
+import type { Settings } from '../options.ts';
+import type { Resources } from '../resources/resources.ts';
+import { AttachedThread } from './attached-thread.ts';
+import { findMethod, isCall, NO_CALL } from './methods.ts';
+import { OneShotCalls } from './one-shot-calls.ts';
+
+/** How long a call may still run before its resource is destroyed under it, in ms: one given up as broken, or whose borrower has gone. */
+const PATIENCE = 1000;
+/** How often one thread may be attached: each copy of this module does so for itself, but no thread needs all the records there are. */
+const MOST_COPIES = 8;
+
+export interface MemberEvents {
+  attached(threadId: number, attachment: number): void;
+  detached(threadId: number, reclaimed: number, attachment: number): void;
+  /** The slot is in hand: given back clean, by message. */
+  returned(slot: number): void;
+  /** The slot is in hand: given up as broken. */
+  broken(slot: number, error: Error): void;
+  /** The slot is in hand: its borrower has gone, and nothing of it runs any more (or it may not be released). */
+  orphaned(slot: number, release: boolean): void;
+  /** A slot for an errand: borrowed by the owner. */
+  borrow(options: AcquireOptions, run: (slot: number) => void, thread: number): Promise<void>;
+  /** An errand has ended: by the method, or (its thread having died) before it. */
+  back(slot: number): void;
+  lost(slot: number): void;
+}
+
+export class AttachedThreads<T> {
+  readonly #settings: Settings<T>;
+  readonly #lending: Lending;
+  readonly #resources: Resources<T>;
+  readonly #events: MemberEvents;
+  readonly #errands: OneShotCalls;
+  readonly #members = new Map<number, AttachedThread>();
+  readonly #shared = new Map<number, { generation: number; value: unknown; buffers: Buffers }>();
+
+  constructor(settings: Settings<T>, lending: Lending, resources: Resources<T>, events: MemberEvents) {
+    this.#settings = settings;
+    this.#lending = lending;
+    this.#resources = resources;
+    this.#events = events;
+    this.#errands = new OneShotCalls(settings.name, lending, {
+      borrow: (options, run, thread) => events.borrow(options, run, thread),
+      find: (slot, method) => this.#methodOf(slot, method),
+      giveBack: (slot) => events.back(slot),
+      orphan: (slot) => events.lost(slot),
+    });
+  }
+
+  /** Is this slot the owner's only for the sake of a thread? */
+  isOnErrand(slot: number): boolean {
+    return this.#errands.on(slot) !== undefined;
+  }
+
+  // ── coming
+
+  /** Somebody knocks, with our end of a channel. Gives why it may not come in, if so. */
+  attach(threadId: number, port: MessagePort): PoolError | undefined {
+    const { name, maxThreads, expose } = this.#settings;
+    const { block } = this.#lending;
+    if (isClosed(block.state.load())) return new PoolClosedError(`pool ${show(name)} is closed`, name);
+    let copies = 0;
+    for (const member of this.#members.values()) if (member.threadId === threadId) copies++;
+    if (copies >= MOST_COPIES) return new PoolError(`pool ${show(name)}: thread ${threadId} is attached ${copies} times already`, name);
+    const thread = block.threads.attach(threadId, (thread) => this.#members.has(thread));
+    if (thread === NONE)
+      return new PoolError(`pool ${show(name)}: ${maxThreads} threads are attached already, which is maxThreads: raise it`, name);
+    block.bells.reset(thread);
+    const member = new AttachedThread(name, thread, threadId, port, block.bells);
+    this.#members.set(thread, member);
+    port.on('message', (requests: unknown) => this.#receive(member, requests));
+    port.on('messageerror', () => member.unreadable());
+    port.on('close', () => this.#onPortClosed(member));
+    port.unref();
+    port.postMessage([
+      [ATTACHED, thread, expose && [...expose]],
+      ...[...this.#shared].map(([slot, { generation, value, buffers }]) => [SHARED, slot, generation, value, buffers] as const),
+    ]);
+    this.#events.attached(threadId, thread);
+    return undefined;
+  }
+
+  // ── asking
+
+  /**
+   * Whatever a thread may send, it can only harm what it has borrowed itself. What does not fit the lease it names is refused or ignored; what is no request
+   * ends its message, or a list with a billion holes would keep us busy; and once the thread has left, its number may be another's.
+   */
+  #receive(member: AttachedThread, requests: unknown): void {
+    member.expect(undefined);
+    if (!Array.isArray(requests)) return;
+    for (const request of requests as Request[]) {
+      if (!Array.isArray(request) || this.#members.get(member.thread) !== member) return;
+      this.#answer(member, request);
+    }
+  }
+
+  #answer(member: AttachedThread, request: Request): void {
+    switch (request[0]) {
+      case CALL: {
+        const [, first, slot, lease, name, calls, buffers] = request;
+        if (!Array.isArray(calls) || !isId(first)) return;
+        asBuffers(buffers);
+        for (const [index, args] of calls.entries()) if (!this.#call(member, first + index, slot, lease, name, args, false)) return;
+        return;
+      }
+      case CALL_SYNC: {
+        const [, id, slot, lease, name, args, buffers] = request;
+        asBuffers(buffers);
+        if (isId(id)) this.#call(member, id, slot, lease, name, args, true);
+        return;
+      }
+      case RELEASE: {
+        const [, slot, lease] = request;
+        if (!this.#holds(member, slot, lease)) return;
+        return member.whenSettled(slot, lease, () => {
+          if (this.#lending.block.slots.seize(slot, lease)) this.#events.returned(slot);
+        });
+      }
+      case DESTROY: {
+        const [, slot, lease, error, buffers] = request;
+        asBuffers(buffers);
+        // Ours from here on: if its thread dies meanwhile, it must not pass for an orphan that may be kept.
+        if (!this.#holds(member, slot, lease) || !this.#lending.block.slots.seize(slot, lease)) return;
+        return member.whenSettledOr(PATIENCE, slot, lease, () => this.#events.broken(slot, asError(fromWire(error))));
+      }
+      case TRACE: {
+        const [, question, stack] = request;
+        return member.told(question, typeof stack === 'string' ? stack : undefined);
+      }
+      case DETACH:
+        return this.#detach(member);
+      case CALL_ONCE: {
+        const [, id, claim, method, args, buffers] = request;
+        asBuffers(buffers);
+        if (isId(id)) this.#errands.start(member, id, claim, method, args);
+        return;
+      }
+      case CANCEL:
+        return this.#errands.cancel(member, request[1]);
+      case ALONE: {
+        const [, id, name] = request;
+        if (isId(id) && typeof name === 'string') member.expect({ id, name });
+        return;
+      }
+    }
+  }
+
+  #holds(member: AttachedThread, slot: unknown, lease: unknown): boolean {
+    const { slots } = this.#lending.block;
+    if (!Number.isInteger(slot) || (slot as number) < 0 || (slot as number) >= slots.count) return false;
+    const word = slots.load(slot as number);
+    return leaseOf(word) === lease && slotState(word) === LEASED && slotThread(word) === member.thread;
+  }
+
+  /** False: that is no call, and what follows it need not be looked at. */
+  #call(member: AttachedThread, id: number, slot: number, lease: number, name: string, args: readonly unknown[], isSync: boolean): boolean {
+    const pool = this.#settings.name;
+    const refuse = (why: string): void =>
+      member.answer([FAILURE, id, toWire(new RemoteCallError(`pool ${show(pool)}: ${why}`, pool))], isSync, show(name));
+    if (!isCall(name, args)) {
+      refuse(NO_CALL);
+      return false;
+    }
+    if (!this.#holds(member, slot, lease)) refuse(`${name}() on a resource that this thread has not borrowed`);
+    else member.run(id, slot, lease, `${name}()`, isSync, () => this.#methodOf(slot, name)(args));
+    return true;
+  }
+
+  #methodOf(slot: number, name: string): (args: readonly unknown[]) => unknown {
+    const resource = this.#resources.get(slot);
+    const method = findMethod(resource, name, this.#settings.expose);
+    if (method !== undefined) return (args) => Reflect.apply(method, resource, args);
+    const pool = this.#settings.name;
+    throw new RemoteCallError(`pool ${show(pool)}: ${name}() is not a method that workers may call`, pool);
+  }
+
+  // ── telling
+
+  tellFactoryFailure(thread: number, cell: number, ticket: number, error: unknown): void {
+    this.#members.get(thread)?.tellFactoryFailure(cell, ticket, error);
+  }
+
+  tellSpared(thread: number, cell: number, ticket: number): void {
+    this.#members.get(thread)?.send([SPARED, cell, ticket]);
+  }
+
+  /** Workers get this resource's value before they can get its slot. Gives what is wrong with the value, if something is. */
+  share(slot: number, generation: number, resource: T): Error | undefined {
+    const { share } = this.#settings;
+    if (share === undefined) return undefined;
+    const pool = this.#settings.name;
+    let shared: { generation: number; value: unknown; buffers: Buffers };
+    try {
+      const buffers: Uint8Array[] = [];
+      const value = withOwnBytes(share(resource), buffers);
+      if ((survey(value) & DEEP) !== 0)
+        return new TypeError(`pool ${show(pool)}: share gave a value that is nested too deeply for every thread to read`);
+      shared = structuredClone({ generation, value, buffers });
+    } catch (error) {
+      return asError(error);
+    }
+    this.#shared.set(slot, shared);
+    for (const member of this.#members.values()) member.send([SHARED, slot, generation, shared.value, shared.buffers]);
+    return undefined;
+  }
+
+  // ── leak traces
+
+  /** Which thread has this lease, by itself or by an errand, and where it asked for it, if it says so in time. */
+  trace(slot: number, lease: number, thread: number, tell: (threadId: number, stack: string | undefined) => void): void {
+    const errand = this.#errands.on(slot);
+    const member = errand?.member ?? this.#members.get(thread);
+    // Only where the word was damaged: no thread has it.
+    if (member === undefined) return tell(this.#lending.block.threads.threadId(thread), undefined);
+    const then = (stack: string | undefined): void => tell(member.threadId, stack);
+    if (errand === undefined) member.where(slot, lease, then);
+    else member.where(NONE, errand.id, then);
+  }
+
+  // ── going
+
+  /** It has given everything back, as far as it can: what still has calls under way comes back with them. */
+  #detach(member: AttachedThread): void {
+    const { slots } = this.#lending.block;
+    const open = this.#errands.cancelAll(member);
+    for (let slot = 0; slot < slots.count; slot++) {
+      const word = slots.load(slot);
+      if (slotState(word) === LEASED && slotThread(word) === member.thread) open.push({ slot, lease: leaseOf(word) });
+    }
+    let left = open.length;
+    const done = (): void => {
+      if (left > 0 || this.#members.get(member.thread) !== member) return;
+      member.send([DETACHED]);
+      this.#onPortClosed(member);
+    };
+    for (const { slot, lease } of open)
+      member.whenSettled(slot, lease, () => {
+        left--;
+        done();
+      });
+    done();
+  }
+
+  /** No script of that thread runs any more, or it has said so: takes back what it left behind. */
+  #onPortClosed(member: AttachedThread): void {
+    if (this.#members.get(member.thread) !== member) return;
+    this.#members.delete(member.thread);
+    const { block } = this.#lending;
+    this.#errands.abandon(member, PATIENCE);
+    const borrowed = repair(this.#lending, member.thread);
+    block.counters.add(OWNER, COUNTER_RECLAIMED, borrowed.length);
+    block.counters.fold(member.thread);
+    block.threads.detach(member.thread);
+    member.end();
+    const release = this.#settings.orphans === 'release';
+    for (const { slot, lease } of borrowed)
+      member.whenSettledOr(PATIENCE, slot, lease, (settled) => this.#events.orphaned(slot, release && settled));
+    this.#events.detached(member.threadId, borrowed.length, member.thread);
+  }
+
+  /** The pool has ended. */
+  detachAll(): void {
+    for (const member of this.#members.values()) {
+      member.send([DETACHED]);
+      member.end();
+    }
+    this.#members.clear();
+  }
+}
+
+/** Answers are numbered; we count on with the numbers of a run. */
+const isId = (id: unknown): id is number => Number.isSafeInteger(id);

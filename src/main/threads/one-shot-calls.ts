@@ -1,0 +1,162 @@
+/**
+ * Errands: calls for which the owner borrows, on behalf of a thread that need not be awake meanwhile. An errand is a message: while it waits and while it runs, the
+ * cell and the slot are the owner's. A plain word beside the slot says for whom the owner has it, so that every thread can tell who holds what.
+ */
+
+import { PoolClosedError, RemoteCallError, show, toWire } from '../../shared/errors.ts';
+import { BEHALF_GONE } from '../../shared/layout.ts';
+import type { Lending } from '../../shared/lending/lending.ts';
+import { AbortController } from '../../shared/node.ts';
+import type { AcquireOptions } from '../../shared/types.ts';
+import { FAILURE } from '../../shared/wire/protocol.ts';
+import { Claim } from '../../shared/words/claim.ts';
+import { NONE } from '../../shared/words/line.ts';
+import type { AttachedThread } from './attached-thread.ts';
+import { isCall, NO_CALL } from './methods.ts';
+
+/** Why an errand left the line: its caller has withdrawn it. */
+const ASKED_FOR = Symbol('asked for');
+
+export interface ErrandDesk {
+  /** A slot for the owner, on behalf of that thread. `run` is called in the moment of the grant. Rejects with what acquire rejects with. */
+  borrow(options: AcquireOptions, run: (slot: number) => void, thread: number): Promise<void>;
+  /** What to run on the resource in this slot. Throws RemoteCallError. */
+  find(slot: number, method: string): (args: readonly unknown[]) => unknown;
+  /** The owner's lease of a slot is over: the method has settled. */
+  giveBack(slot: number): void;
+  /** The owner's lease of a slot is over: its thread has died, and the method will not end. */
+  orphan(slot: number): void;
+}
+
+interface Errand {
+  readonly id: number;
+  /** Where it runs; NONE while it waits. */
+  slot: number;
+  lease: number;
+  /** Undefined: its caller waits for ever. */
+  readonly claim: Claim | undefined;
+  /** Takes it out of the line, if it had to join. */
+  readonly waiting: AbortController | undefined;
+}
+
+/** What a slot is out on. */
+export interface Running {
+  readonly member: AttachedThread;
+  readonly id: number;
+}
+
+export class OneShotCalls {
+  readonly #pool: string;
+  readonly #lending: Lending;
+  readonly #desk: ErrandDesk;
+  readonly #errands = new Map<AttachedThread, Map<number, Errand>>();
+  /** By slot, what is out on an errand, and for whom: nobody else on the owner's thread has it to give back. Not read from the shared word, which may be damaged. */
+  readonly #running: (Running | undefined)[];
+
+  constructor(pool: string, lending: Lending, desk: ErrandDesk) {
+    this.#pool = pool;
+    this.#lending = lending;
+    this.#desk = desk;
+    this.#running = new Array(lending.leases.length).fill(undefined);
+  }
+
+  /** What this slot is out on, if it is out on an errand. */
+  on(slot: number): Running | undefined {
+    return this.#running[slot];
+  }
+
+  // ── on the way
+
+  start(member: AttachedThread, id: number, claimed: unknown, method: string, args: readonly unknown[]): void {
+    // A number that is in use is not answered: it would be for the errand that has it. That one must stay in our books, or nobody would end it.
+    if (this.#errands.get(member)?.has(id)) return;
+    if (!isCall(method, args)) {
+      const error = new RemoteCallError(`pool ${show(this.#pool)}: ${NO_CALL}`, this.#pool);
+      return member.answer([FAILURE, id, toWire(error)], false, show(method));
+    }
+    const claim = Claim.open(claimed);
+    if (claim?.isWithdrawn) return;
+    const slot = this.#lending.tryBorrow();
+    const errand: Errand = { id, slot: NONE, lease: 0, claim, waiting: slot === NONE ? new AbortController() : undefined };
+    this.#of(member).set(id, errand);
+    if (slot !== NONE) return this.#run(member, errand, slot, method, args);
+    const run = (granted: number): void => this.#run(member, errand, granted, method, args);
+    // Its caller keeps the limits.
+    this.#desk.borrow({ timeout: 0, signal: errand.waiting!.signal }, run, member.thread).catch((error: unknown) => {
+      this.#remove(member, errand);
+      if (error !== ASKED_FOR) member.answer([FAILURE, id, toWire(error)], false, `${method}()`);
+    });
+  }
+
+  #run(member: AttachedThread, errand: Errand, slot: number, method: string, args: readonly unknown[]): void {
+    // Granted in the very moment in which its thread went, or its caller withdrew it.
+    const hasGone = errand.waiting?.signal.aborted && !this.#errands.has(member);
+    if (hasGone || errand.claim?.begin() === false) {
+      this.#remove(member, errand);
+      return this.#desk.giveBack(slot);
+    }
+    errand.slot = slot;
+    errand.lease = this.#lending.leases[slot];
+    this.#running[slot] = { member, id: errand.id };
+    this.#lending.block.slots.actFor(slot, member.thread);
+    member.run(errand.id, slot, errand.lease, `${method}()`, false, () => this.#desk.find(slot, method)(args));
+    member.whenSettled(slot, errand.lease, () => this.#end(member, errand));
+  }
+
+  /** False: it had ended before. */
+  #end(member: AttachedThread, errand: Errand, end = this.#desk.giveBack): void {
+    if (errand.slot === NONE) return;
+    const { slot } = errand;
+    errand.slot = NONE;
+    this.#running[slot] = undefined;
+    this.#lending.block.slots.actFor(slot, 0);
+    this.#remove(member, errand);
+    end(slot);
+  }
+
+  #of(member: AttachedThread): Map<number, Errand> {
+    let errands = this.#errands.get(member);
+    if (errands === undefined) {
+      errands = new Map();
+      this.#errands.set(member, errands);
+    }
+    return errands;
+  }
+
+  #remove(member: AttachedThread, errand: Errand): void {
+    const errands = this.#errands.get(member);
+    if (errands?.get(errand.id) === errand) errands.delete(errand.id);
+  }
+
+  // ── going
+
+  /** Out of the line, if it is still there. */
+  cancel(member: AttachedThread, id: number): void {
+    this.#errands.get(member)?.get(id)?.waiting?.abort(ASKED_FOR);
+  }
+
+  /** All that wait: the thread leaves. Gives what runs. */
+  cancelAll(member: AttachedThread): { slot: number; lease: number }[] {
+    const running: { slot: number; lease: number }[] = [];
+    const left = new PoolClosedError(`pool ${show(this.#pool)}: this thread has detached from it`, this.#pool);
+    for (const { slot, lease, waiting } of [...(this.#errands.get(member)?.values() ?? [])])
+      if (slot === NONE) waiting?.abort(left);
+      else running.push({ slot, lease });
+    return running;
+  }
+
+  /** Its thread is gone: what waits need not, and what runs gets `patience` ms to end. */
+  abandon(member: AttachedThread, patience: number): void {
+    const errands = this.#errands.get(member);
+    if (errands === undefined) return;
+    this.#errands.delete(member);
+    for (const errand of errands.values()) {
+      errand.waiting?.abort();
+      if (errand.slot === NONE) continue;
+      this.#lending.block.slots.actFor(errand.slot, BEHALF_GONE);
+      member.whenSettledOr(patience, errand.slot, errand.lease, (settled) => {
+        if (!settled) this.#end(member, errand, this.#desk.orphan);
+      });
+    }
+  }
+}

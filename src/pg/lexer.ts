@@ -1,0 +1,388 @@
+/**
+ * The text of a query as tokens. It is read as bytes, in pieces: asking a string for its characters one by one costs several times as much
+ * as sending it. What says nothing (numbers, literals, operators, commas) is passed over in one go, and only counted.
+ */
+import { TextEncoder } from 'node:util';
+import { FIRST_WORD, hash, LONGEST, PG_SETTINGS, wordAt } from './words.ts';
+
+// Tokens. A word that is known has its own number, from FIRST_WORD on.
+export const END = 0;
+/** A literal, a quoted name or a comment that does not end. */
+export const BROKEN = 1;
+/** A number, a literal, an operator. */
+export const OTHER = 2;
+export const COMMA = 3;
+export const POINT = 4;
+export const OPEN = 5;
+export const CLOSE = 6;
+export const SEMICOLON = 7;
+/** A name in quotes. */
+export const QUOTED = 8;
+/** A name or a word that is not known. */
+export const NAME = 9;
+
+/** None at all. */
+const SPACE_OR_COMMENT = 10;
+
+export const isName = (token: number): boolean => token >= FIRST_WORD || token === NAME || token === QUOTED;
+
+// ── bytes
+
+const NUL = 0;
+const NEWLINE = 10;
+const RETURN = 13;
+const QUOTES = 34;
+const DOLLAR = 36;
+const AMPERSAND = 38;
+const QUOTE = 39;
+const STAR = 42;
+const MINUS = 45;
+const SLASH = 47;
+const BACKSLASH = 92;
+
+/** What a byte may be part of. All of those beyond ASCII are letters, as for the server. */
+const SPACE = 1;
+const DIGIT = 2;
+const LETTER = 4;
+const kinds = new Uint8Array(256);
+for (const byte of Buffer.from(' \t\n\v\f\r')) kinds[byte] = SPACE;
+for (const byte of Buffer.from('0123456789')) kinds[byte] = DIGIT;
+for (const byte of Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_')) kinds[byte] = LETTER;
+kinds.fill(LETTER, 128);
+
+/** How a token begins. */
+const BEGINS_SPACE = 0;
+const BEGINS_OTHER = 1;
+const BEGINS_NUMBER = 3;
+const BEGINS_LITERAL = 4;
+const BEGINS_DASH = 5;
+const BEGINS_SLASH = 6;
+const BEGINS_DOLLAR = 7;
+const BEGINS_WORD = 8;
+const BEGINS_QUOTED = 9;
+const BEGINS_NUL = 10;
+/** From here on: a token of one byte, less this. */
+const BEGINS_ITSELF = 16;
+const beginnings = new Uint8Array(256).fill(BEGINS_OTHER);
+for (let byte = 0; byte < 256; byte++) {
+  if (kinds[byte] === SPACE) beginnings[byte] = BEGINS_SPACE;
+  if (kinds[byte] === DIGIT) beginnings[byte] = BEGINS_NUMBER;
+  if (kinds[byte] === LETTER) beginnings[byte] = BEGINS_WORD;
+}
+const SINGLE: readonly (readonly [byte: number, beginning: number])[] = [
+  [NUL, BEGINS_NUL],
+  [44, BEGINS_ITSELF + COMMA],
+  [QUOTE, BEGINS_LITERAL],
+  [QUOTES, BEGINS_QUOTED],
+  [MINUS, BEGINS_DASH],
+  [SLASH, BEGINS_SLASH],
+  [DOLLAR, BEGINS_DOLLAR],
+  [46, BEGINS_ITSELF + POINT],
+  [40, BEGINS_ITSELF + OPEN],
+  [41, BEGINS_ITSELF + CLOSE],
+  [59, BEGINS_ITSELF + SEMICOLON],
+];
+for (const [byte, beginning] of SINGLE) beginnings[byte] = beginning;
+
+const isIn = (part: (byte: number) => boolean): Uint8Array => Uint8Array.from({ length: 256 }, (_, byte) => (part(byte) ? 1 : 0));
+const inNumber = isIn((byte) => ((kinds[byte] & (DIGIT | LETTER)) !== 0 && byte < 128) || byte === 46);
+const inTag = isIn((byte) => (kinds[byte] & (DIGIT | LETTER)) !== 0);
+const inWord = isIn((byte) => inTag[byte] === 1 || byte === DOLLAR);
+const lower = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 65 && byte <= 90 ? byte + 32 : byte));
+
+const SETTINGS = Buffer.from('"pg_settings"');
+/** The letters before a quote: B'', X'', N'', and E'', in which a backslash escapes. U&'' and U&"" are looked for by themselves. */
+const isPrefix = isIn((byte) => 'bxne'.includes(String.fromCharCode(lower[byte])));
+
+// ── pieces
+
+/** So many characters are looked at in one go. */
+const PIECE = 16_384;
+/** A literal that is longer is searched for its end by other means, which pay from there on. */
+const SHORT = 64;
+/** At most so many bytes of a piece are kept for the next one. */
+const KEPT = 1024;
+/** Reading a text is one step, so one of these is enough. Behind the last byte stand a 0 and a quote, at which searches end. */
+const bytes = Buffer.alloc(KEPT + 3 * PIECE + 2);
+const encoder = new TextEncoder();
+
+export class Lexer {
+  /** How many tokens that say nothing stood before the last one: 3 are many. */
+  passed = 0;
+  /** The last of them. */
+  lastPassed = OTHER;
+  /** Parentheses say nothing either, but for one that opens after a name. */
+  passesParentheses = false;
+  #wasName = false;
+  readonly #text: string;
+  /** Characters that are in `bytes`, or were: from, to. */
+  #from = 0;
+  #to = 0;
+  #at = 0;
+  #end = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+    bytes[0] = NUL;
+  }
+
+  /** False: no statement follows, nor another semicolon. True: perhaps. */
+  mayHaveMore(): boolean {
+    return this.#text.indexOf(';', this.#from) >= 0;
+  }
+
+  /** Reads on, and keeps the bytes from `kept`, which moves to the beginning. False: there is no more to read, and nothing has moved. */
+  #more(kept: number): boolean {
+    const text = this.#text;
+    if (this.#to >= text.length) return false;
+    bytes.copyWithin(0, kept, this.#end);
+    const rest = this.#end - kept;
+    let to = Math.min(this.#to + PIECE, text.length);
+    // Half a character would be another one.
+    if (to < text.length && (text.charCodeAt(to - 1) & 0xfc00) === 0xd800) to--;
+    this.#end = rest + encoder.encodeInto(text.slice(this.#to, to), bytes.subarray(rest)).written;
+    this.#from = this.#to;
+    this.#to = to;
+    bytes[this.#end] = NUL;
+    bytes[this.#end + 1] = QUOTE;
+    return true;
+  }
+
+  next(): number {
+    const passesParentheses = this.passesParentheses;
+    let passed = 0;
+    let last = OTHER;
+    let at = this.#at;
+    let token = -1;
+    do {
+      const beginning = beginnings[bytes[at]];
+      if (beginning === BEGINS_SPACE) {
+        at++;
+        continue;
+      }
+      if (beginning >= BEGINS_ITSELF) {
+        at++;
+        const itself = beginning - BEGINS_ITSELF;
+        const isPassed =
+          itself === COMMA || (passesParentheses && (itself === CLOSE || (itself === OPEN && (passed > 0 || !this.#wasName))));
+        if (!isPassed) {
+          token = itself;
+          continue;
+        }
+        last = itself;
+      } else if (beginning === BEGINS_NUMBER) {
+        at = this.#pastNumber(at);
+        last = OTHER;
+      } else if (beginning === BEGINS_LITERAL) {
+        at = this.#pastQuote(at + 1, QUOTE);
+        last = OTHER;
+      } else if (beginning === BEGINS_OTHER || (beginning === BEGINS_DASH && bytes[at + 1] !== MINUS && bytes[at + 1] !== NUL)) {
+        at++;
+        last = OTHER;
+      } else {
+        token = this.#rare(beginning, at);
+        at = this.#at;
+        if (token === SPACE_OR_COMMENT) {
+          token = -1;
+          continue;
+        }
+        if (token < 0) last = OTHER;
+      }
+      if (at < 0) token = BROKEN;
+      else if (token < 0) passed++;
+    } while (token < 0);
+    this.#at = at;
+    this.#wasName = isName(token);
+    this.passed = passed < 3 ? passed : 3;
+    this.lastPassed = last;
+    return token;
+  }
+
+  /** What begins neither a number nor a literal, and is more than one byte: the token, -1 if it says nothing. `#at` is past it. */
+  #rare(beginning: number, from: number): number {
+    let at = from;
+    let token = -1;
+    if (beginning === BEGINS_WORD) {
+      at = this.#ahead(at, SETTINGS.length + 3);
+      const quote = this.#quoteAfterPrefix(at);
+      if (quote === 0) return this.#word(at);
+      if (bytes[quote] === QUOTES) {
+        token = this.#isSettings(quote) ? PG_SETTINGS : QUOTED;
+        at = this.#pastQuote(quote + 1, QUOTES);
+      } else at = (bytes[at] | 32) === 101 ? this.#pastEscaped(quote + 1) : this.#pastQuote(quote + 1, QUOTE);
+    } else if (beginning === BEGINS_QUOTED) {
+      at = this.#ahead(at, SETTINGS.length + 1);
+      token = this.#isSettings(at) ? PG_SETTINGS : QUOTED;
+      at = this.#pastQuote(at + 1, QUOTES);
+    } else if (beginning === BEGINS_DOLLAR) at = this.#pastDollar(at);
+    else if (beginning === BEGINS_NUL) {
+      if (at < this.#end) at++;
+      else if (this.#more(at)) {
+        at = 0;
+        token = SPACE_OR_COMMENT;
+      } else token = END;
+    } else {
+      at = this.#ahead(at, 2);
+      if (beginning === BEGINS_DASH && bytes[at + 1] === MINUS) {
+        at = this.#pastLine(at + 2);
+        token = SPACE_OR_COMMENT;
+      } else if (beginning === BEGINS_SLASH && bytes[at + 1] === STAR) {
+        at = this.#pastComment(at + 2);
+        token = SPACE_OR_COMMENT;
+      } else at++;
+    }
+    this.#at = at;
+    return at < 0 ? BROKEN : token;
+  }
+
+  /** Where these bytes are, when so many of them are to be seen, if there are so many. */
+  #ahead(at: number, count: number): number {
+    return this.#end - at < count && this.#more(at) ? 0 : at;
+  }
+
+  // ── past what may be of any length. Less than 0: it does not end.
+
+  #pastNumber(from: number): number {
+    for (let at = from; ; at = 0) {
+      while (inNumber[bytes[at]] === 1) at++;
+      if (at < this.#end || !this.#more(at)) return at;
+    }
+  }
+
+  /** Past the quote that is not doubled. */
+  #pastQuote(from: number, quote: number): number {
+    for (let at = from; ; ) {
+      const near = at + SHORT;
+      let byte = bytes[at];
+      while (byte !== quote && byte !== NUL && at < near) byte = bytes[++at];
+      if (at === near && quote === QUOTE) {
+        at = Math.min(bytes.indexOf(QUOTE, at), this.#end);
+        byte = bytes[at];
+      }
+      if (byte === NUL) {
+        if (at < this.#end) at++;
+        else if (this.#more(at)) at = 0;
+        else return -1;
+        continue;
+      }
+      if (byte !== quote) continue;
+      at = this.#ahead(at, 2);
+      if (bytes[at + 1] !== quote) return at + 1;
+      at += 2;
+    }
+  }
+
+  /** The same where a backslash escapes. */
+  #pastEscaped(from: number): number {
+    for (let at = from; ; ) {
+      let byte = bytes[at];
+      while (byte !== QUOTE && byte !== BACKSLASH && byte !== NUL) byte = bytes[++at];
+      if (byte === NUL) {
+        if (at < this.#end) at++;
+        else if (this.#more(at)) at = 0;
+        else return -1;
+        continue;
+      }
+      at = this.#ahead(at, 2);
+      if (byte === QUOTE && bytes[at + 1] !== QUOTE) return at + 1;
+      if (at + 1 >= this.#end) return -1;
+      at += 2;
+    }
+  }
+
+  #pastLine(from: number): number {
+    for (let at = from; ; at++) {
+      const byte = bytes[at];
+      if (byte === NEWLINE || byte === RETURN) return at;
+      if (byte !== NUL || at < this.#end) continue;
+      if (!this.#more(at)) return at;
+      at = -1;
+    }
+  }
+
+  /** They may be nested. */
+  #pastComment(from: number): number {
+    let depth = 1;
+    for (let at = from; ; ) {
+      const byte = bytes[at];
+      if (byte === NUL && at >= this.#end) {
+        if (!this.#more(at)) return -1;
+        at = 0;
+        continue;
+      }
+      if (byte !== STAR && byte !== SLASH) {
+        at++;
+        continue;
+      }
+      at = this.#ahead(at, 2);
+      const next = bytes[at + 1];
+      if (byte === SLASH && next === STAR) depth++;
+      else if (byte === STAR && next === SLASH) depth--;
+      else {
+        at++;
+        continue;
+      }
+      at += 2;
+      if (depth === 0) return at;
+    }
+  }
+
+  /** Past $tag$ ... $tag$, or $1, or a dollar that is none of these. */
+  #pastDollar(from: number): number {
+    const dollar = this.#ahead(from, KEPT - 1);
+    let at = dollar + 1;
+    if (kinds[bytes[at]] !== DIGIT) while (inTag[bytes[at]] === 1) at++;
+    if (at - dollar >= KEPT - 1) return -1;
+    if (bytes[at] === DOLLAR) return this.#pastTag(Uint8Array.from(bytes.subarray(dollar, at + 1)), at + 1);
+    at = dollar + 1;
+    while (kinds[bytes[at]] === DIGIT) at++;
+    return at;
+  }
+
+  #pastTag(tag: Uint8Array, from: number): number {
+    for (let at = from; ; at++) {
+      const byte = bytes[at];
+      if (byte === NUL && at >= this.#end) {
+        if (!this.#more(at)) return -1;
+        at = -1;
+      } else if (byte === DOLLAR) {
+        at = this.#ahead(at, tag.length);
+        let same = 1;
+        while (same < tag.length && bytes[at + same] === tag[same]) same++;
+        if (same === tag.length) return at + same;
+      }
+    }
+  }
+
+  // ── words
+
+  /** Where the quote is of a literal or a name with a letter before it. 0: it is a word. */
+  #quoteAfterPrefix(at: number): number {
+    const next = bytes[at + 1];
+    if (next === QUOTE && isPrefix[bytes[at]] === 1) return at + 1;
+    const isUnicode = next === AMPERSAND && (bytes[at] | 32) === 117;
+    return isUnicode && (bytes[at + 2] === QUOTE || bytes[at + 2] === QUOTES) ? at + 2 : 0;
+  }
+
+  /** The token for the word that begins here; `#at` is past it. */
+  #word(from: number): number {
+    let start = from;
+    for (;;) {
+      let sum = 0;
+      let at = start;
+      for (; inWord[bytes[at]] === 1; at++) sum = hash(sum, lower[bytes[at]]);
+      const isLong = at - start > LONGEST;
+      if (at === this.#end && this.#more(isLong ? at - LONGEST - 1 : start)) {
+        start = 0;
+        continue;
+      }
+      this.#at = at;
+      return isLong ? NAME : wordAt(bytes, start, at, sum, lower) || NAME;
+    }
+  }
+
+  #isSettings(at: number): boolean {
+    for (let i = 0; i < SETTINGS.length; i++) if (bytes[at + i] !== SETTINGS[i]) return false;
+    return bytes[at + SETTINGS.length] !== QUOTES;
+  }
+}

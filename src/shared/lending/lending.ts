@@ -1,0 +1,474 @@
+/**
+ * Borrowing, giving back, and matching, as one thread does them: the only file that moves slot, line and bell together.
+ *
+ * Two promises, and who keeps them
+ *  - A slot that is idle and a waiter that waits never both persist. A joiner stores WAITING and then looks at every slot (`match`: it takes
+ *    what is idle, and flags what is out). A release makes the slot IDLE and, if it finds the flag, then looks at the line. Both are sequentially
+ *    consistent, so at least one side sees the other. A match that finds nothing idle has, before it ends, flagged every slot that is out;
+ *    every other slot is the owner's, who matches whenever it makes one IDLE.
+ *  - Nobody passes the line: `tryBorrow` takes nothing while LINE says that it is not empty, and `match` serves the oldest ticket first.
+ */
+import { now, stamp } from '../clock.ts';
+import { COUNTER_ACQUIRED, COUNTER_RELEASED, FEATURE_TRACE, LINE_WORD, SLOT_STATE, SLOT_STRIDE, STATE_WORD } from '../layout.ts';
+import type { ControlBlock } from '../words/control-block.ts';
+import {
+  cellReason,
+  cellSlot,
+  cellState,
+  cellThread,
+  FAILED,
+  FREE,
+  GRANTED,
+  isLineEmpty,
+  NOBODY,
+  NONE,
+  NOT_EMPTY,
+  ON_THE_WAY,
+  REASON_DAMAGED,
+  SOMEBODY,
+  WAITING,
+  type Waiting,
+} from '../words/line.ts';
+import { EMPTY, FLAG, FOUND_IDLE, IDLE, leaseDelta, leasedTo, leaseOf, releaseDelta, type Slots, slotState } from '../words/slot.ts';
+import { CLOSED, guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, RETURNS_GUARDED } from '../words/state.ts';
+import { OWNER } from '../words/threads.ts';
+import { FifoCursor } from './fifo-cursor.ts';
+
+/** What has become of a waiter: a slot (0 or more), PENDING, or a reason as a negative number. */
+export const PENDING = -1;
+export const isServed = (outcome: number): boolean => outcome >= 0;
+export const reasonOf = (outcome: number): number => -1 - outcome;
+const sentAway = (reason: number): number => -1 - reason;
+
+/** Every how many hand-outs one hold is timed, in the long run: the clock costs more than the hand-out. Before that each one whose number is a power of two. */
+const SAMPLE_EVERY = 256;
+
+/**
+ * How often a thread that only ever borrows and gives back looks up from it, in ms: it may never get to its event loop. Reckoned from the pace at which it has borrowed
+ * so far, as it has no clock in between; so one that suddenly holds for longer may be late by SAMPLE_EVERY holds.
+ */
+const LOOK_EVERY = 250;
+
+export interface Listener {
+  /** Now and then, between hand-outs. */
+  lookUp(): void;
+  /** A waiter of this very thread was served, by this very thread. */
+  served(): void;
+  /** On the owner: what would have rung its bell. */
+  called(): void;
+}
+
+/**
+ * Its members are private by TypeScript's word only, like those of `Slots`. What a thread does for each borrow should fit into the function that borrows: V8 puts no more than 920
+ * bytes of bytecode into one, everything included, and a call to what is left out takes as long as half a compare-exchange. A `#` costs a byte or three each time.
+ */
+export class Lending {
+  readonly me: number;
+  readonly block: ControlBlock;
+  /**
+   * The words of slots without their flag, as this thread had them when it last borrowed each: its lease, as long as it `holds` the slot. Afterwards nobody may compare
+   * with it or send it.
+   */
+  readonly leases: Int32Array;
+  /** The number of this thread's lease of each slot, 0: none. Unlike the version in a lease it does not come round: what is handed out remembers it. */
+  readonly serials: number[];
+  private readonly words: Int32Array;
+  private readonly slots: Slots;
+  private readonly fifo: FifoCursor;
+  private readonly floats: Float64Array;
+  private readonly slotWords: number;
+  /** What is added to the word of a slot when we borrow it, and when we give it back. */
+  private readonly leaseDelta: number;
+  private readonly releaseDelta: number;
+  /** Where our counters are. */
+  private readonly acquired: number;
+  private readonly released: number;
+  private readonly maxUses: number;
+  private readonly traced: boolean;
+  private readonly listener: Listener;
+  /** When each of the holds began that are timed; 0: it is not. Negative: not for the histogram, only to look up. */
+  private readonly timedAt: Float64Array;
+  /** Hand-outs so far: the number of a lease, and our counter of hand-outs. */
+  private handOuts = 0;
+  /** The next hand-out whose hold is a sample; the next after which this thread looks up; and the next that anything is due for. */
+  private nextSampleAt = 1;
+  private nextOwnerCheckAt = 1;
+  private nextDueAt = 1;
+  private readonly watchesAll: boolean;
+  /** How many of those under way are timed. */
+  private timing = 0;
+  /** CLOSED as soon as this thread has left: for it the pool is. */
+  private detached = 0;
+  private ownerCheckedAt = 0;
+  /** How many hand-outs there had been when a timed hold last ended, and when that was: the pace. */
+  private pacedBegun = 0;
+  private pacedAt = 0;
+  /** Where to look first: what one thread used last is in its caches. */
+  private lastSlot = 0;
+  /** The word that it may have: the last that we left, in this slot or another. A guess: the compare-exchange decides. Always the word of something idle. */
+  private lastIdle = IDLE;
+
+  constructor(block: ControlBlock, me: number, listener: Listener) {
+    this.block = block;
+    this.me = me;
+    this.leases = new Int32Array(block.slots.count);
+    this.serials = Array.from({ length: block.slots.count }, () => 0);
+    this.words = block.words;
+    this.slots = block.slots;
+    this.fifo = new FifoCursor(block.line);
+    this.floats = block.floats;
+    this.leaseDelta = leaseDelta(me);
+    this.releaseDelta = releaseDelta(me);
+    this.slotWords = block.layout.slots;
+    this.acquired = block.counters.of(me) + COUNTER_ACQUIRED;
+    this.released = block.counters.of(me) + COUNTER_RELEASED;
+    this.maxUses = block.constants.maxUses || Number.POSITIVE_INFINITY;
+    this.traced = (block.constants.features & FEATURE_TRACE) !== 0;
+    this.watchesAll = this.traced || block.constants.maxUses !== 0;
+    this.listener = listener;
+    this.timedAt = new Float64Array(block.slots.count);
+  }
+
+  /** The slot that this thread has last given back or, if that was later, found by a search or been granted. */
+  get last(): number {
+    return this.lastSlot;
+  }
+
+  /** Has this thread borrowed that slot? */
+  holds(slot: number): boolean {
+    return this.serials[slot] !== 0;
+  }
+
+  // ── borrowing
+
+  /**
+   * IDLE -> LEASED(me) for one slot, or NONE. The fast path: plain reads as hints, and a guess at the slot, on which one compare-exchange decides.
+   * NONE means nothing: whoever must know for sure joins the line.
+   */
+  tryBorrow(): number {
+    if ((this.words[STATE_WORD] | this.detached | (this.words[LINE_WORD] & NOT_EMPTY)) !== 0) return this.tryBorrowGuarded();
+    const slot = this.lastSlot;
+    const idle = this.lastIdle;
+    const lease = (idle + this.leaseDelta) | 0;
+    if (!this.slots.borrowAgain(slot, idle, lease)) return this.borrowAnother(0);
+    this.begin(slot, lease);
+    return slot;
+  }
+
+  /** Where the owner looks at returns they are flagged from the start. Anything else that the state says keeps us from passing the line. */
+  private tryBorrowGuarded(): number {
+    const state = this.words[STATE_WORD] | this.detached;
+    return state === RETURNS_GUARDED && isLineEmpty(this.words[LINE_WORD]) ? this.borrowAnother(FLAG) : NONE;
+  }
+
+  /** The first that is idle, from the one that we had last on. */
+  private borrowAnother(flag: number): number {
+    const slots = this.slots;
+    const as = leasedTo(this.me) | flag;
+    let slot = this.lastSlot;
+    for (let left = slots.count; left > 0; left--) {
+      const lease = leaseOf(slots.borrow(slot, as));
+      if (lease !== 0) {
+        this.lastSlot = slot;
+        this.begin(slot, lease);
+        return slot;
+      }
+      if (++slot === slots.count) slot = 0;
+    }
+    return NONE;
+  }
+
+  /** This thread leaves: its record may soon be another thread's, so nothing may be borrowed under its number any more. */
+  detach(): void {
+    this.detached = CLOSED;
+  }
+
+  /** A lease of ours begins. What is not due each time is left to `watch`: this is the fast path. */
+  private begin(slot: number, lease: number): void {
+    const begun = ++this.handOuts;
+    this.leases[slot] = lease;
+    this.serials[slot] = begun;
+    this.floats[this.acquired] = begun;
+    if (begun >= this.nextDueAt) this.watch(slot, begun);
+  }
+
+  private watch(slot: number, begun: number): void {
+    // The last hand-out of a resource: its return has to be seen.
+    if (this.block.uses(slot) >= this.maxUses) this.slots.flag(slot);
+    if (this.traced) this.block.setBorrowedAt(slot, stamp());
+    const isSample = begun >= this.nextSampleAt;
+    if (isSample) this.nextSampleAt = begun + Math.min(begun, SAMPLE_EVERY);
+    if (isSample || begun >= this.nextOwnerCheckAt) {
+      if (this.timedAt[slot] === 0) this.timing++;
+      this.timedAt[slot] = isSample ? now() : -now();
+    }
+    this.plan();
+  }
+
+  private plan(): void {
+    this.nextDueAt = this.watchesAll ? 0 : Math.min(this.nextSampleAt, this.nextOwnerCheckAt);
+  }
+
+  // ── giving back
+
+  /** Ends our lease of a slot: it becomes idle, goes to the oldest waiter, or to the owner to be looked at. */
+  giveBack(slot: number): void {
+    this.endLease(slot);
+    const lease = this.leases[slot];
+    const idle = (lease + this.releaseDelta) | 0;
+    if (!this.slots.giveBack(slot, lease, idle)) return this.giveBackFlagged(slot, lease);
+    this.lastSlot = slot;
+    this.lastIdle = idle;
+  }
+
+  /** Our lease is over for this thread; somebody else moves the slot (the owner, by message). Gives the lease. */
+  forget(slot: number): number {
+    this.endLease(slot);
+    return this.leases[slot];
+  }
+
+  private endLease(slot: number): void {
+    this.serials[slot] = 0;
+    this.floats[this.released]++;
+    if (this.timing !== 0) this.endTiming(slot);
+  }
+
+  private endTiming(slot: number): void {
+    const began = this.timedAt[slot];
+    if (began === 0) return;
+    const time = now();
+    if (began > 0) this.block.holdTimes.record(time - began);
+    this.timedAt[slot] = 0;
+    this.timing--;
+    // From one hand-out to the next, as it was on the whole since the last time, or as this hold alone says.
+    const round = Math.max(time - Math.abs(began), (time - this.pacedAt) / (this.handOuts - this.pacedBegun));
+    this.nextOwnerCheckAt = this.handOuts + (Math.min(LOOK_EVERY / round, SAMPLE_EVERY) | 0 || 1);
+    this.pacedBegun = this.handOuts;
+    this.pacedAt = time;
+    this.plan();
+    if (time - this.ownerCheckedAt > LOOK_EVERY) {
+      this.ownerCheckedAt = time;
+      this.listener.lookUp();
+    }
+  }
+
+  private giveBackFlagged(slot: number, lease: number): void {
+    if (this.mustReturn(slot)) this.returnToOwner(slot, lease);
+    else this.passOn(slot, lease);
+  }
+
+  /** To the owner, who has to see it first. */
+  private returnToOwner(slot: number, lease: number): void {
+    const { slots } = this.block;
+    if (slots.toReturned(slot, lease)) this.callOwner();
+  }
+
+  /** To the next in line. */
+  private passOn(slot: number, lease: number): void {
+    const { slots } = this.block;
+    if (!slots.giveBackFlagged(slot, lease)) return;
+    this.match();
+    if (this.block.isRetired(slot)) this.callOwner();
+  }
+
+  /** Has the owner to look at this slot before anybody else gets it? */
+  mustReturn(slot: number): boolean {
+    return guardsReturns(this.block.state.load()) || this.block.isRetired(slot) || this.block.uses(slot) >= this.maxUses;
+  }
+
+  // ── waiting
+
+  /** Stands in line: a cell that is WAITING, or NONE when there is no cell. Follow with `match`. */
+  join(mark: number): number {
+    const cell = this.block.line.claim(this.me);
+    if (cell !== NONE) this.block.line.enter(cell, mark, stamp());
+    return cell;
+  }
+
+  /**
+   * Takes what a waiter of ours was given.
+   * REASON_DAMAGED: the cell is not ours any more, or says what cannot be. Then there is nothing behind it that this thread may use.
+   */
+  collect(cell: number): number {
+    const { line } = this.block;
+    const word = line.load(cell);
+    if (cellThread(word) !== this.me) return sentAway(REASON_DAMAGED);
+    switch (cellState(word)) {
+      case WAITING:
+        return PENDING;
+      case GRANTED: {
+        const lease = this.pickUp(cell, word);
+        if (lease === 0) return sentAway(REASON_DAMAGED);
+        const slot = cellSlot(word);
+        this.lastSlot = slot;
+        this.begin(slot, lease);
+        return slot;
+      }
+      case FAILED:
+        line.free(cell, word);
+        return sentAway(cellReason(word));
+      case FREE:
+        return sentAway(REASON_DAMAGED);
+      default:
+        line.free(cell, word);
+        return sentAway(REASON_DAMAGED);
+    }
+  }
+
+  /** The slot first, then the cell: in between, the slot says whose it is. Gives the lease, or 0 if the block is damaged. */
+  private pickUp(cell: number, granted: number): number {
+    const { line, slots } = this.block;
+    const slot = cellSlot(granted);
+    const lease = slots.has(slot) ? slots.pickUp(slot, this.me) : 0;
+    line.free(cell, granted);
+    return lease;
+  }
+
+  /** Out of the line. False: it was served first, `collect` it. */
+  leave(cell: number): boolean {
+    if (!this.block.line.leave(cell, this.me)) return false;
+    // What it might have got is passed on; and somebody has to notice that the line is empty.
+    this.match();
+    return true;
+  }
+
+  /**
+   * Out of the line, whatever it comes to: whoever cancels passes on what it won meanwhile. Nobody has had that, so it is not counted as borrowed, and neither
+   * beforeRelease nor a strategy hears of a return. Gives PENDING, or the reason for which it was sent away first.
+   */
+  withdraw(cell: number): number {
+    if (this.leave(cell)) return PENDING;
+    const word = this.block.line.load(cell);
+    if (cellThread(word) !== this.me || cellState(word) !== GRANTED) return this.collect(cell);
+    const lease = this.pickUp(cell, word);
+    if (lease === 0) return PENDING;
+    const slot = cellSlot(word);
+    if (this.block.isRetired(slot)) this.returnToOwner(slot, lease);
+    else this.passOn(slot, lease);
+    return PENDING;
+  }
+
+  // ── matching
+
+  /**
+   * Serves the line, and calls the owner where only it can go on. Anyone, after anything that may have brought a slot and a waiter together.
+   *
+   * Where the pool is being closed or drained the owner is called in any case, and the state is read last: it waits for slots to come to rest and for waiters
+   * to go, and may have looked while we had a slot TAKEN, or were on our way out. It sets the state and then looks; we move and then read it.
+   */
+  match(): void {
+    const needed = this.serve();
+    const state = this.block.state.load();
+    if (needed || isClosed(state) || isDraining(state)) this.callOwner();
+  }
+
+  /**
+   * Gives idle slots to the oldest waiters until one or the other runs out.
+   * Ends when nobody waits (who joins later matches), when somebody is only on the way in (it will match), or when nothing is idle and
+   * every slot that is out is flagged. True: the owner is needed, as more may be made, or it alone may match, or everybody is to be sent away.
+   */
+  serve(): boolean {
+    while (this.hasWaiters()) {
+      const state = this.block.state.load();
+      if (isEvicting(state) || guardsHandOuts(state)) return true;
+      const slot = this.takeIdle();
+      if (slot !== NONE) this.grant(slot);
+      else if (!this.flagAll()) return this.mayGrow();
+    }
+    return false;
+  }
+
+  /** Does anybody wait? LINE is emptied if not. */
+  hasWaiters(): boolean {
+    const { line } = this.block;
+    for (;;) {
+      const word = line.loadLine();
+      if (isLineEmpty(word)) return false;
+      if (this.fifo.first()) return true;
+      switch (line.scan(word)) {
+        case SOMEBODY:
+          return true;
+        case ON_THE_WAY:
+          return false;
+        case NOBODY:
+          if (line.empty(word)) return false;
+      }
+    }
+  }
+
+  /** Who has waited longest, as far as plain reads can tell: its grant is what decides. Good until the next call. */
+  first(): Waiting | undefined {
+    return this.fifo.first() ? this.fifo : undefined;
+  }
+
+  /** IDLE -> TAKEN(me), or NONE. */
+  private takeIdle(): number {
+    const { slots } = this.block;
+    let slot = this.lastSlot;
+    for (let left = slots.count; left > 0; left--) {
+      const word = this.words[this.slotWords + slot * SLOT_STRIDE + SLOT_STATE];
+      if (slotState(word) === IDLE && slots.take(slot, word, this.me)) return slot;
+      if (++slot === slots.count) slot = 0;
+    }
+    return NONE;
+  }
+
+  /**
+   * Gives a slot that we have TAKEN to whoever is first, or puts it back when nobody is there. False: put back; look at the line again.
+   * If the waiter we saw has moved meanwhile, we keep the slot and look for the next.
+   */
+  grant(slot: number): boolean {
+    const { line, slots } = this.block;
+    for (;;) {
+      const first = this.first();
+      if (first === undefined) {
+        slots.putBack(slot, this.me);
+        if (this.block.isRetired(slot)) this.callOwner();
+        return false;
+      }
+      if (line.grant(first.cell, first.word, slot)) {
+        this.wake(cellThread(first.word));
+        return true;
+      }
+    }
+  }
+
+  /** F on every slot that is out. True: one is idle after all. */
+  flagAll(): boolean {
+    const { slots } = this.block;
+    let idle = false;
+    for (let slot = 0; slot < slots.count; slot++) if (slots.flag(slot) === FOUND_IDLE) idle = true;
+    return idle;
+  }
+
+  private mayGrow(): boolean {
+    const { slots } = this.block;
+    for (let slot = 0; slot < slots.count; slot++) if (slotState(slots.load(slot)) === EMPTY) return true;
+    return false;
+  }
+
+  /** Sends everybody who waits away. For a state that lets nobody in: a joiner reads the state after it has entered. */
+  rejectWaiters(reason: number): void {
+    const { line } = this.block;
+    while (this.hasWaiters()) {
+      const first = this.first();
+      if (first !== undefined && line.fail(first.cell, first.word, reason)) this.wake(cellThread(first.word));
+    }
+  }
+
+  /** To whoever was granted or refused something. */
+  wake(thread: number): void {
+    if (thread === this.me) this.listener.served();
+    else this.block.bells.ring(thread);
+  }
+
+  callOwner(): void {
+    if (this.me === OWNER) this.listener.called();
+    else this.block.bells.ring(OWNER);
+  }
+
+  /** Has this cell of ours still to be served? */
+  isWaiting(cell: number): boolean {
+    return cellState(this.block.line.load(cell)) === WAITING;
+  }
+}

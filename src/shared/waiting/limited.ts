@@ -1,0 +1,27 @@
+/** A promise, but for no longer than its caller has patience. What becomes of it later is the caller's affair; no rejection of it goes unhandled. */
+
+import { clearTimeout, setTimeout } from '../node.ts';
+import { abortReason, SharedAbortListeners } from './abort-signals.ts';
+
+export function limited<V>(promise: PromiseLike<V>, ms: number, signal: AbortSignal | undefined, late: () => unknown): Promise<V> {
+  return new Promise((resolve, reject) => {
+    let isOver = false;
+    const end = (settle: () => void): void => {
+      if (isOver) return;
+      isOver = true;
+      clearTimeout(timer);
+      if (signal !== undefined) signals.remove(signal);
+      settle();
+    };
+    const aborted = (): void => end(() => reject(abortReason(signal!)));
+    const signals = new SharedAbortListeners(aborted);
+    const timer = ms > 0 ? setTimeout(() => end(() => reject(late())), ms) : undefined;
+    promise.then(
+      (value) => end(() => resolve(value)),
+      (error) => end(() => reject(error)),
+    );
+    if (signal === undefined) return;
+    signals.add(signal);
+    if (signal.aborted) aborted();
+  });
+}

@@ -1,0 +1,252 @@
+/** The waiters of one thread that do not block it: a promise for each cell. */
+
+import { now } from '../clock.ts';
+import { COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layout.ts';
+import { isServed, type Lending, PENDING, reasonOf } from '../lending/lending.ts';
+import { clearTimeout, queueMicrotask, setTimeout } from '../node.ts';
+import { MARK_TRIES, NONE, REASON_FACTORY } from '../words/line.ts';
+import { abortReason, SharedAbortListeners } from './abort-signals.ts';
+import type { KeepAlive } from './keep-alive.ts';
+
+/** What to say to a waiter that gets nothing. */
+export interface Refusals {
+  /** For a REASON_ of line.ts. The cell and its ticket tell which waiter it is. */
+  refusal(reason: number, cell: number, ticket: number): unknown;
+  /** `thread`: who has waited, or on whose behalf this thread has. */
+  timedOut(timeout: number, thread: number): Error;
+}
+
+interface Waiter {
+  /** May change: see `exchange`. */
+  cell: number;
+  ticket: number;
+  /** On whose behalf. */
+  readonly thread: number;
+  readonly tries: boolean;
+  readonly since: number;
+  readonly deliver: (slot: number) => unknown;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  timer: NodeJS.Timeout | undefined;
+  readonly signal: AbortSignal | undefined;
+  older: Waiter | undefined;
+  younger: Waiter | undefined;
+  isPending: boolean;
+}
+
+export class Waiters {
+  readonly #lending: Lending;
+  readonly #keepAlive: KeepAlive;
+  readonly #refusals: Refusals;
+  readonly #signals = new SharedAbortListeners((signal) => this.#abort(signal));
+  /** By ticket, as the line serves them: a list, since they go from anywhere. */
+  #oldest: Waiter | undefined;
+  #youngest: Waiter | undefined;
+  #size = 0;
+  /** Those who only try are sent away out of order. */
+  #trying = 0;
+  #pollQueued = false;
+
+  constructor(lending: Lending, keepAlive: KeepAlive, refusals: Refusals) {
+    this.#lending = lending;
+    this.#keepAlive = keepAlive;
+    this.#refusals = refusals;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** What `deliver` makes of the slot that the waiter in this cell gets, or null if it only `tries` and there is nothing. */
+  wait<V>(
+    cell: number,
+    timeout: number,
+    signal: AbortSignal | undefined,
+    deliver: (slot: number) => V,
+    thread: number,
+    tries: boolean,
+  ): Promise<V | null> {
+    return new Promise<unknown>((resolve, reject) => {
+      const waiter: Waiter = {
+        cell,
+        ticket: this.#lending.block.line.ticket(cell),
+        thread,
+        tries,
+        since: now(),
+        deliver,
+        resolve,
+        reject,
+        timer: undefined,
+        signal,
+        older: undefined,
+        younger: undefined,
+        isPending: true,
+      };
+      this.#enter(waiter);
+      this.#keepAlive.ref();
+      if (timeout > 0) waiter.timer = setTimeout(() => this.#timeOut(waiter, timeout), timeout);
+      if (signal === undefined) return;
+      try {
+        this.#signals.add(signal);
+        // Standing in line calls out on the owner: to a factory, or a hook, that may have aborted it.
+        if (waiter.isPending && signal.aborted) this.#withdraw(waiter, abortReason(signal));
+      } catch (error) {
+        // One that is not Node's may throw. Nobody would collect what this waiter is granted.
+        if (waiter.isPending) this.#withdraw(waiter, error);
+      }
+    }) as Promise<V | null>;
+  }
+
+  // ── the list
+
+  #enter(waiter: Waiter): void {
+    const older = this.#youngest;
+    waiter.older = older;
+    waiter.younger = undefined;
+    if (older === undefined) this.#oldest = waiter;
+    else older.younger = waiter;
+    this.#youngest = waiter;
+    this.#size++;
+    if (waiter.tries) this.#trying++;
+  }
+
+  #remove(waiter: Waiter): void {
+    const { older, younger } = waiter;
+    if (older === undefined) this.#oldest = younger;
+    else older.younger = younger;
+    if (younger === undefined) this.#youngest = older;
+    else younger.older = older;
+    this.#size--;
+    if (waiter.tries) this.#trying--;
+  }
+
+  #all(): Waiter[] {
+    const all: Waiter[] = [];
+    for (let waiter = this.#oldest; waiter !== undefined; waiter = waiter.younger) all.push(waiter);
+    return all;
+  }
+
+  // ── being served
+
+  /** Settles whoever was served. The line serves the oldest first: behind one that has not been served, none has. */
+  poll(): void {
+    let younger: Waiter | undefined;
+    for (let waiter = this.#oldest; waiter !== undefined; waiter = younger) {
+      younger = waiter.younger;
+      // Concluding one may bring up the end of all: its error comes by the port, and so does that.
+      if (!waiter.isPending) continue;
+      const outcome = this.#lending.collect(waiter.cell);
+      if (outcome !== PENDING) this.#conclude(this.#finish(waiter), outcome);
+      // Unless its ticket has been damaged: then it is not first any more.
+      else if (this.#trying === 0 && this.#lending.block.line.ticket(waiter.cell) === waiter.ticket) return;
+    }
+  }
+
+  /** `poll`, soon: after whatever this thread is in the middle of. */
+  pollSoon(): void {
+    if (this.#pollQueued || this.#size === 0) return;
+    this.#pollQueued = true;
+    queueMicrotask(() => {
+      this.#pollQueued = false;
+      this.poll();
+    });
+  }
+
+  /**
+   * For a thread that is about to sleep in line, in `cell`: if one of its other waiters has been granted something, the sleeper takes that and the other
+   * gets the sleeper's place. A sleeping thread could not pick it up, and everybody (this thread, too) would wait for a slot that lies ready.
+   */
+  exchange(cell: number): number {
+    const { line } = this.#lending.block;
+    // Somebody who only tries has no place to give: whoever got it would be told that there is nothing.
+    if ((line.mark(cell) & MARK_TRIES) !== 0) return NONE;
+    for (const waiter of this.#all()) {
+      if (!waiter.isPending || this.#lending.isWaiting(waiter.cell)) continue;
+      const outcome = this.#lending.collect(waiter.cell);
+      if (!isServed(outcome)) {
+        this.#conclude(this.#finish(waiter), outcome);
+        continue;
+      }
+      if (waiter.tries) {
+        // It would not have waited, so it does not take the sleeper's place either: the sleeper leaves it, or a later grant would lie there for ever.
+        this.#finish(waiter).resolve(null);
+        this.withdraw(cell);
+        return outcome;
+      }
+      this.#remove(waiter);
+      waiter.cell = cell;
+      waiter.ticket = line.ticket(cell);
+      this.#enter(waiter);
+      return outcome;
+    }
+    return NONE;
+  }
+
+  // ── leaving
+
+  /** Nobody is served any more: rejects everyone (those who only try get nothing), and passes on what they were granted. */
+  abandon(error: () => unknown): void {
+    for (const waiter of this.#all()) {
+      if (!waiter.isPending) continue;
+      if (waiter.tries) waiter.resolve(null);
+      else this.#countOne(COUNTER_REJECTED);
+      this.#withdraw(waiter, error());
+    }
+  }
+
+  #abort(signal: AbortSignal): void {
+    for (const waiter of this.#all()) if (waiter.isPending && waiter.signal === signal) this.#withdraw(waiter, abortReason(signal));
+  }
+
+  #withdraw(waiter: Waiter, reason: unknown): void {
+    // First: leaving calls out on the owner, and whoever joins from there may get this very cell.
+    this.#finish(waiter);
+    this.withdraw(waiter.cell);
+    waiter.reject(reason);
+  }
+
+  /** Out of the line, for good: what it was granted is passed on, and what the factory failed with is not kept for it. */
+  withdraw(cell: number): void {
+    const ticket = this.#lending.block.line.ticket(cell);
+    const outcome = this.#lending.withdraw(cell);
+    if (outcome !== PENDING && reasonOf(outcome) === REASON_FACTORY) this.#refusals.refusal(REASON_FACTORY, cell, ticket);
+  }
+
+  #timeOut(waiter: Waiter, timeout: number): void {
+    this.#finish(waiter);
+    // Served first: then it has a resource, or its error.
+    if (!this.#lending.leave(waiter.cell)) return this.#conclude(waiter, this.#lending.collect(waiter.cell));
+    this.#countOne(COUNTER_TIMED_OUT);
+    waiter.reject(this.#refusals.timedOut(timeout, waiter.thread));
+  }
+
+  // ── the end of a wait
+
+  #conclude(waiter: Waiter, outcome: number): void {
+    if (isServed(outcome)) {
+      try {
+        return waiter.resolve(waiter.deliver(outcome));
+      } catch (error) {
+        return waiter.reject(error);
+      }
+    }
+    const reason = reasonOf(outcome);
+    if (waiter.tries && reason !== REASON_FACTORY) return waiter.resolve(null);
+    this.#countOne(COUNTER_REJECTED);
+    waiter.reject(this.#refusals.refusal(reason, waiter.cell, waiter.ticket));
+  }
+
+  #finish(waiter: Waiter): Waiter {
+    this.#remove(waiter);
+    waiter.isPending = false;
+    clearTimeout(waiter.timer);
+    if (waiter.signal !== undefined) this.#signals.remove(waiter.signal);
+    this.#keepAlive.unref();
+    this.#lending.block.waitTimes.record(now() - waiter.since);
+    return waiter;
+  }
+
+  #countOne(counter: number): void {
+    this.#lending.block.counters.add(this.#lending.me, counter);
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * What owner and workers say to each other. Plain tuples: cheap to clone. Only remote calls, and what is rare, go by message; hand-outs never do.
+ */
+import type { WireError } from '../errors.ts';
+
+// ── worker -> owner, by postMessageToThread: the one message that is not on a port of our own
+export const ATTACH = 'cenote:knock';
+export interface AttachRequest {
+  readonly type: typeof ATTACH;
+  readonly poolId: number;
+  readonly threadId: number;
+  readonly name: string;
+  /** The control block: says whether the pool has ended, when nobody knows it any more. */
+  readonly buffer: SharedArrayBuffer;
+  /** The owner's end. Its 'close' says that the thread is gone, however it went. */
+  readonly port: import('node:worker_threads').MessagePort;
+}
+
+/** Which Uint8Arrays of a message were Buffers. They are in it as well, and a clone keeps that: see parcel.ts. */
+export type Buffers = readonly Uint8Array[];
+
+// ── both ways
+/** What a call is about is the next message, and all of it: if that cannot be read, the call has failed. */
+export const ALONE = 20;
+
+// ── worker -> owner, in batches, in order
+export const CALL = 1;
+export const CALL_SYNC = 2;
+export const RELEASE = 3;
+export const DESTROY = 4;
+export const TRACE = 5;
+export const DETACH = 6;
+export const CALL_ONCE = 7;
+export const CANCEL = 8;
+
+export type Request =
+  /** Run a method of what this lease has borrowed, once for each list of arguments. Answered by id: this one for the first, and so on. What is cloned is what costs, so a run of calls is one. */
+  | readonly [type: typeof CALL, id: number, slot: number, lease: number, method: string, args: (readonly unknown[])[], buffers?: Buffers]
+  /** The same, once, and the caller's bell is rung, too. */
+  | readonly [type: typeof CALL_SYNC, id: number, slot: number, lease: number, method: string, args: readonly unknown[], buffers?: Buffers]
+  /** Give it back once the calls made before this have settled. */
+  | readonly [type: typeof RELEASE, slot: number, lease: number]
+  /** It is broken. */
+  | readonly [type: typeof DESTROY, slot: number, lease: number, error: WireError, buffers?: Buffers]
+  /** The answer to WHERE. */
+  | readonly [type: typeof TRACE, question: number, stack: string | undefined]
+  /** Detach: the thread has given everything back. */
+  | readonly [type: typeof DETACH]
+  /** Borrow something, call that method of it, give it back. The claim (see there) of one whose caller does not wait for ever. */
+  | readonly [
+      type: typeof CALL_ONCE,
+      id: number,
+      claim: SharedArrayBuffer | undefined,
+      method: string,
+      args: readonly unknown[],
+      buffers?: Buffers,
+    ]
+  /** That errand has been withdrawn by its claim: if it waits in line, it need not any more. Not answered. */
+  | readonly [type: typeof CANCEL, id: number]
+  /** Before a call whose arguments may be too much for the owner's stack. */
+  | readonly [type: typeof ALONE, id: number, name: string];
+
+// ── owner -> worker, in batches
+export const ATTACHED = 1;
+export const REJECTED = 2;
+export const ANSWER = 3;
+export const FAILURE = 4;
+export const FACTORY_FAILURE = 5;
+export const SHARED = 6;
+export const DETACHED = 7;
+export const LOST = 9;
+export const WHERE = 10;
+export const SPARED = 11;
+
+export type Response =
+  /** Attached, as this thread record; and what `expose` lists. What has been shared so far follows as SHARED. */
+  | readonly [type: typeof ATTACHED, me: number, exposed: readonly string[] | undefined]
+  | readonly [type: typeof REJECTED, error: WireError]
+  /** What this call has given, and those after it. */
+  | readonly [type: typeof ANSWER, id: number, values: unknown[], buffers?: Buffers]
+  | readonly [type: typeof FAILURE, id: number, error: WireError, buffers?: Buffers]
+  /** What the factory failed with, for the waiter with this ticket. Posted before the cell says so. */
+  | readonly [type: typeof FACTORY_FAILURE, cell: number, ticket: number, error: WireError, buffers?: Buffers]
+  /** That waiter was served first, or has left: forget what FACTORY_FAILURE said. */
+  | readonly [type: typeof SPARED, cell: number, ticket: number]
+  /** What workers get for this resource. Posted before it can be had. */
+  | readonly [type: typeof SHARED, slot: number, generation: number, value: unknown, buffers?: Buffers]
+  /** Detached, or the pool is no more. */
+  | readonly [type: typeof DETACHED]
+  /** Before a result that may be too much for the caller's stack. */
+  | readonly [type: typeof ALONE, id: number, name: string]
+  /** A message could not be read that nobody had announced as one that may be too much: what was in it is not known. */
+  | readonly [type: typeof LOST]
+  /** Where have you borrowed this lease, or (`slot` is NONE) asked for the errand of that number? For a leak warning. */
+  | readonly [type: typeof WHERE, question: number, slot: number, lease: number];

@@ -1,0 +1,206 @@
+/** One SharedArrayBuffer seen as what is in it. Made by the owner, attached to by everybody else. */
+
+import {
+  ABI_VERSION,
+  ABI_WORD,
+  ACQUIRE_TIMEOUT_WORD,
+  CELLS_WORD,
+  FEATURE_SHARE,
+  FEATURE_TRACE,
+  FEATURES_WORD,
+  type Layout,
+  LENGTH_WORD,
+  layoutOf,
+  MAGIC,
+  MAGIC_WORD,
+  MAX_CELLS,
+  MAX_SLOTS,
+  MAX_THREADS,
+  MAX_USES_WORD,
+  MAX_WAITING_WORD,
+  MIN_WORD,
+  POOL_ID_WORD,
+  SLOT_GENERATION,
+  SLOT_RETIRED,
+  SLOT_SINCE,
+  SLOT_STRIDE,
+  SLOT_USES,
+  SLOTS_WORD,
+  THREADS_WORD,
+  WORD_BYTES,
+} from '../layout.ts';
+import { Bells } from './bell.ts';
+import { Counters } from './counters.ts';
+import { Histogram } from './histogram.ts';
+import { Line } from './line.ts';
+import { Slots } from './slot.ts';
+import { Snapshot } from './snapshot.ts';
+import { PoolState } from './state.ts';
+import { Threads } from './threads.ts';
+
+/** What never changes in the life of a pool. */
+export interface Constants {
+  readonly poolId: number;
+  readonly min: number;
+  readonly max: number;
+  /** Threads besides the owner. */
+  readonly maxThreads: number;
+  readonly maxWaiting: number;
+  readonly acquireTimeout: number;
+  readonly maxUses: number;
+  readonly features: number;
+}
+
+/** Why a buffer is no control block that we can use. `foreign`: it is none at all. */
+export interface Rejection {
+  readonly foreign: boolean;
+  readonly why: string;
+}
+
+export class ControlBlock {
+  readonly constants: Constants;
+  readonly layout: Layout;
+  readonly words: Int32Array;
+  readonly floats: Float64Array;
+  readonly slots: Slots;
+  readonly line: Line;
+  readonly snapshot: Snapshot;
+  readonly bells: Bells;
+  readonly state: PoolState;
+  readonly threads: Threads;
+  readonly counters: Counters;
+  readonly waitTimes: Histogram;
+  readonly holdTimes: Histogram;
+
+  private constructor(buffer: SharedArrayBuffer, constants: Constants, layout: Layout) {
+    this.constants = constants;
+    this.layout = layout;
+    this.words = new Int32Array(buffer);
+    this.floats = new Float64Array(buffer);
+    this.slots = new Slots(this.words, layout.slots, layout.slotCount);
+    this.line = new Line(this.words, layout);
+    this.snapshot = new Snapshot(this.slots, this.line);
+    this.bells = new Bells(this.words, layout.threads, layout.threadCount);
+    this.state = new PoolState(this.words);
+    this.threads = new Threads(this.words, layout.threads, layout.threadCount);
+    this.counters = new Counters(this.words, this.floats, layout.threads, layout.threadCount);
+    this.waitTimes = new Histogram(this.words, layout.waitTimes);
+    this.holdTimes = new Histogram(this.words, layout.holdTimes);
+  }
+
+  static create(constants: Constants): ControlBlock {
+    const threads = constants.maxThreads + 1;
+    // A cell for each waiter, and one for each thread that was granted something and has not picked it up, or passed the limit in a burst.
+    // As many as there are places may wait in any case, hence the slots.
+    const layout = layoutOf(constants.max, threads, Math.min(constants.maxWaiting + threads + constants.max, MAX_CELLS));
+    const buffer = new SharedArrayBuffer(layout.bytes);
+    const words = new Int32Array(buffer);
+    words[MAGIC_WORD] = MAGIC;
+    words[LENGTH_WORD] = layout.bytes;
+    words[POOL_ID_WORD] = constants.poolId;
+    words[SLOTS_WORD] = layout.slotCount;
+    words[THREADS_WORD] = layout.threadCount;
+    words[CELLS_WORD] = layout.cellCount;
+    words[MIN_WORD] = constants.min;
+    words[MAX_WAITING_WORD] = constants.maxWaiting;
+    words[ACQUIRE_TIMEOUT_WORD] = constants.acquireTimeout;
+    words[MAX_USES_WORD] = constants.maxUses;
+    words[FEATURES_WORD] = constants.features;
+    // Pairs with the load in `attach`: whoever sees the version sees everything above.
+    Atomics.store(words, ABI_WORD, ABI_VERSION);
+    return new ControlBlock(buffer, constants, layout);
+  }
+
+  /**
+   * On a buffer from anywhere; or what speaks against it. Every constant is read once, and then judged: the block may be damaged at any time, and then what
+   * was judged must be what is used.
+   */
+  static open(buffer: SharedArrayBuffer): ControlBlock | Rejection {
+    const foreign = (why: string): Rejection => ({ foreign: true, why });
+    if (buffer.byteLength < layoutOf(1, 1, 1).bytes || buffer.byteLength % (2 * WORD_BYTES) !== 0)
+      return foreign(`its buffer has ${buffer.byteLength} bytes, which no control block has`);
+    const words = new Int32Array(buffer);
+    const abi = Atomics.load(words, ABI_WORD);
+    if (words[MAGIC_WORD] !== MAGIC) return foreign('its buffer does not begin like a control block');
+    if (abi !== ABI_VERSION)
+      return {
+        foreign: false,
+        why: `its control block has version ${abi}, this copy of cenote reads version ${ABI_VERSION}: use one version of cenote in the process`,
+      };
+    const length = words[LENGTH_WORD];
+    const cells = words[CELLS_WORD];
+    const constants = constantsOf(words);
+    const { max, maxThreads } = constants;
+    if (!isWithin(max, 1, MAX_SLOTS) || !isWithin(maxThreads, 0, MAX_THREADS) || !isWithin(cells, 1, MAX_CELLS))
+      return foreign('its control block is damaged: there is no pool of such a size');
+    const layout = layoutOf(max, maxThreads + 1, cells);
+    if (length !== buffer.byteLength || layout.bytes !== buffer.byteLength)
+      return foreign('its control block is damaged: sizes do not agree');
+    const { poolId, min, maxWaiting, acquireTimeout, maxUses, features } = constants;
+    const sane = poolId > 0 && isWithin(min, 0, max) && isWithin(maxWaiting, 0, MAX_CELLS) && acquireTimeout >= 0 && maxUses >= 0;
+    if (!sane || (features & ~(FEATURE_TRACE | FEATURE_SHARE)) !== 0)
+      return foreign('its control block is damaged: no pool has such settings');
+    return new ControlBlock(buffer, constants, layout);
+  }
+
+  /** On a buffer that `create` has made. */
+  static attach(buffer: SharedArrayBuffer): ControlBlock {
+    const block = ControlBlock.open(buffer);
+    if (block instanceof ControlBlock) return block;
+    throw new TypeError(`not a control block: ${block.why}`);
+  }
+
+  get buffer(): SharedArrayBuffer {
+    return this.words.buffer as SharedArrayBuffer;
+  }
+
+  // ── plain words of a slot: only whoever has the slot writes them (see layout.ts)
+
+  uses(slot: number): number {
+    return this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_USES];
+  }
+
+  generation(slot: number): number {
+    return this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_GENERATION];
+  }
+
+  /** A new resource: never used, not retired. Gives its generation. */
+  renew(slot: number): number {
+    this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_USES] = 0;
+    this.setRetired(slot, false);
+    return ++this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_GENERATION];
+  }
+
+  borrowedAt(slot: number): number {
+    return this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_SINCE];
+  }
+
+  setBorrowedAt(slot: number, stamped: number): void {
+    this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_SINCE] = stamped;
+  }
+
+  /** Written by the owner before it flags the slot, read by the borrower when it finds the flag. */
+  isRetired(slot: number): boolean {
+    return Atomics.load(this.words, this.layout.slots + slot * SLOT_STRIDE + SLOT_RETIRED) !== 0;
+  }
+
+  setRetired(slot: number, retired: boolean): void {
+    Atomics.store(this.words, this.layout.slots + slot * SLOT_STRIDE + SLOT_RETIRED, retired ? 1 : 0);
+  }
+}
+
+/** One read of each. */
+function constantsOf(words: Int32Array): Constants {
+  return {
+    poolId: words[POOL_ID_WORD],
+    min: words[MIN_WORD],
+    max: words[SLOTS_WORD],
+    maxThreads: words[THREADS_WORD] - 1,
+    maxWaiting: words[MAX_WAITING_WORD],
+    acquireTimeout: words[ACQUIRE_TIMEOUT_WORD],
+    maxUses: words[MAX_USES_WORD],
+    features: words[FEATURES_WORD],
+  };
+}
+
+const isWithin = (value: number, least: number, most: number): boolean => value >= least && value <= most;

@@ -1,0 +1,39 @@
+/** The figures of a pool, read from shared memory. */
+
+import {
+  COUNTER_ACQUIRED,
+  COUNTER_CREATED,
+  COUNTER_DESTROYED,
+  COUNTER_FACTORY_FAILURES,
+  COUNTER_RECLAIMED,
+  COUNTER_REJECTED,
+  COUNTER_RELEASED,
+  COUNTER_TIMED_OUT,
+} from '../layout.ts';
+import type { PoolStats } from '../types.ts';
+import type { ControlBlock } from './control-block.ts';
+
+/** All but what the pool itself has to say. */
+export function figuresOf(block: ControlBlock): Omit<PoolStats, 'name' | 'state' | 'closed'> {
+  const { count, idle } = block.snapshot.count();
+  const sums = block.counters.sums();
+  return {
+    min: block.constants.min,
+    max: block.constants.max,
+    count,
+    idle,
+    active: count - idle,
+    waiting: block.line.waiting(),
+    threads: block.threads.attached(),
+    acquired: sums[COUNTER_ACQUIRED],
+    released: sums[COUNTER_RELEASED],
+    created: sums[COUNTER_CREATED],
+    destroyed: sums[COUNTER_DESTROYED],
+    timedOut: sums[COUNTER_TIMED_OUT],
+    rejected: sums[COUNTER_REJECTED],
+    factoryFailures: sums[COUNTER_FACTORY_FAILURES],
+    reclaimed: sums[COUNTER_RECLAIMED],
+    waitTime: block.waitTimes.read(),
+    holdTime: block.holdTimes.read(),
+  };
+}

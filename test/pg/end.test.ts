@@ -1,0 +1,148 @@
+/** The end of a pool, for one thread or for all: what has begun is finished, what comes later is refused, and it ends in any case. */
+import { describe, expect, test } from 'vitest';
+import { ask, join, on, open, WHERE } from '../support/postgres.ts';
+import { settled, until } from '../support/wait.ts';
+
+let tables = 0;
+const table = async (): Promise<string> => {
+  const name = `ended_${process.pid}_${++tables}`;
+  await ask(`create table ${name} (n int)`);
+  return name;
+};
+const count = async (name: string): Promise<number> => (await ask(`select count(*)::int as n from ${name}`))[0].n;
+const CLOSED = 'ERR_POOL_CLOSED';
+
+describe.each(WHERE)('on %s', (where) => {
+  test('everything that was asked before it is finished; what comes later is refused', async () => {
+    const name = await table();
+    const run = await on(where, await open({ max: 2 }));
+    const seen = await settled(
+      run(async (p, _, t) => {
+        const code = (error: { code: string }): string => error.code;
+        const insert = `insert into ${t} values (1)`;
+        const waiting = Array.from({ length: 8 }, () => p.query(insert));
+        const transaction = p.transaction(async (tx) => {
+          await tx.query(insert);
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          await p.query(insert);
+        });
+        const client = p.connect();
+        const rows = p.iterate('select g from generate_series(1, 5) g', [], { batchSize: 1 });
+        const first = rows.next();
+        const using = client.then(async (borrowed) => {
+          await borrowed.query(insert);
+          borrowed.release();
+        });
+        const iterated = first.then(async () => {
+          let n = 1;
+          for await (const _ of rows) n++;
+          return n;
+        });
+        const ends = [p.end(), p.end()];
+        const late = [
+          await p.query(insert).catch(code),
+          await p.connect().catch(code),
+          await p.transaction(async () => {}).catch(code),
+          await p.scope(() => p.query(insert)).catch(code),
+          await p.iterate('select 1').next().catch(code),
+        ];
+        if ('querySync' in p) {
+          for (const sync of [() => p.querySync(insert), () => p.transactionSync(() => {})])
+            try {
+              late.push(sync() as never);
+            } catch (error) {
+              late.push(code(error as never));
+            }
+        } else late.push('ERR_POOL_CLOSED', 'ERR_POOL_CLOSED');
+        await Promise.all(ends);
+        return [late, p.ending, p.ended, (await Promise.all([...waiting, transaction, using])).length, await iterated];
+      }, name),
+      15_000,
+    );
+    expect(seen).toEqual([Array(7).fill(CLOSED), true, true, 10, 5]);
+    expect(await count(name)).toBe(11);
+  });
+
+  test('what does not come to an end keeps it no longer than five seconds', async () => {
+    const name = await table();
+    const pool = await open({ max: 2 });
+    const run = await on(where, pool);
+    const seen = await run(async (p, _, t) => {
+      const running = [1, 2].map(() => p.query('select pg_sleep(10)').then(() => 'answered'));
+      const waiting = p.query(`insert into ${t} values (2)`).catch((error) => error.code);
+      const begun = performance.now();
+      await p.end();
+      const took = performance.now() - begun;
+      return [took, await waiting, ...(await Promise.all(running))];
+    }, name);
+    expect(seen[0]).toBeGreaterThan(4_900);
+    // The queries are still running then.
+    expect(seen[0]).toBeLessThan(9_900);
+    expect(seen.slice(1)).toEqual([CLOSED, 'answered', 'answered']);
+    expect(await count(name)).toBe(0);
+  });
+});
+
+describe('on a worker', () => {
+  test('within a transaction that blocks, or does not, it lets that end first; a transaction that waits for it is undone', async () => {
+    const name = await table();
+    const pool = await open({ max: 2 });
+    const first = await join(pool);
+    const value = await first.pg(async (p, _, t) => {
+      const told: unknown[] = [];
+      let ending: Promise<void> | undefined;
+      p.transactionSync((tx) => {
+        ending = p.end();
+        tx.query(`insert into ${t} values (1)`);
+        p.querySync(`insert into ${t} values (2)`);
+      });
+      await ending;
+      told.push(p.ended);
+      return told;
+    }, name);
+    expect(value).toEqual([true]);
+    expect(await count(name)).toBe(2);
+    const second = await join(pool);
+    const codes = await second.pg(async (p, _, t) => {
+      const undone = p.transaction(async (tx) => {
+        await tx.query(`insert into ${t} values (3)`);
+        await p.end();
+        await tx.query(`insert into ${t} values (4)`);
+      });
+      return [await undone.then(String, (error) => typeof error.message), p.ended];
+    }, name);
+    expect(codes).toEqual(['string', true]);
+    expect(await count(name)).toBe(2);
+    await until(() => pool.idleCount === pool.totalCount);
+  });
+
+  test('it ends with an owner that dies meanwhile', async () => {
+    const pool = await open({ max: 1 });
+    const worker = await join(pool);
+    const held = await pool.connect();
+    const done = worker.pg(async (p) => {
+      const waiting = p.query('select 1').catch((error) => error.code);
+      await p.end();
+      return [await waiting, p.ended];
+    });
+    await until(() => pool.waitingCount === 1);
+    await pool.pool.close();
+    held.release();
+    expect(await settled(done)).toEqual([CLOSED, true]);
+  });
+
+  test('whoever attaches while it ends gets a pool of its own when it has ended', async () => {
+    const pool = await open({ max: 1 });
+    const worker = await join(pool);
+    const seen = await worker.pg(async (first, { load, handle }) => {
+      const { attachPgPool } = (await load('cenote/pg/worker')) as typeof import('cenote/pg/worker');
+      const running = first.query('select pg_sleep(0.05)');
+      const ending = first.end();
+      const second = await attachPgPool(handle as never);
+      await ending;
+      await running;
+      return [second !== first, (await second.query('select 1 as a')).rows];
+    });
+    expect(seen).toEqual([true, [{ a: 1 }]]);
+  });
+});
