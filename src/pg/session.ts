@@ -425,7 +425,7 @@ export class Session implements SessionMethods {
   }
 
   #isUnclean(): boolean {
-    return this.#status() !== 'I' || this.#submissions.isOpen || this.#leftovers.isAny;
+    return this.#status() !== 'I' || this.#submissions.isOpen || this.#leftovers.isAny || this.#refusal !== undefined;
   }
 
   #state(): Answer {
@@ -485,9 +485,11 @@ export class Session implements SessionMethods {
   async #settleRefusal(): Promise<void> {
     const refusal = this.#refusal;
     if (refusal === undefined || this.#status() !== 'I' || this.#isLost) return;
-    this.#refusal = undefined;
     const asking = isToBlame(this.#client, refusal);
-    if (await this.#inTime('asking a connection why it is read-only', asking).catch(() => true)) this.#origin.unfit(this, refusal);
+    const isUnfit = await this.#inTime('asking a connection why it is read-only', asking).catch(() => true);
+    // Not before: until then the connection goes to no other borrower.
+    this.#refusal = undefined;
+    if (isUnfit) this.#origin.unfit(this, refusal);
   }
 
   async #run(...statement: StatementArguments): Promise<Partial<Answer>> {
