@@ -146,11 +146,11 @@ export interface PoolEvents<T> {
   /** The breaker changed its state. Several changes by a worker in quick succession may be one event. */
   state: [next: CircuitBreakerState, previous: CircuitBreakerState];
   /**
-   * A thread has attached. `threadId` is Node's; `attachment` is the pool's number for it, which no other attachment has at the time. A
+   * A thread has attached. `threadId` is Node's. `attachment` is the pool's number for the attachment, which no other has at the time. A
    * thread has several where it has several copies of this package.
    */
   attach: [threadId: number, attachment: number];
-  /** A thread has detached or died. `reclaimed`: how many resources were taken back, if it died. */
+  /** A thread has detached or died. `reclaimed`: how many resources were taken back, if it died. `attachment`: as in 'attach'. */
   detach: [threadId: number, reclaimed: number, attachment: number];
   /**
    * Once for each hand-out that lasts longer than `leakDetectionThreshold`. `threadId` (Node's) is the thread that borrowed the resource, or

@@ -18,9 +18,9 @@ export interface PgPoolOptions
    */
   onConnect?: ((client: Client) => void | Promise<void>) | undefined;
   /**
-   * Server-side prepared statements kept per connection, least recently used out first. Default 0: off. One that DDL has made stale (its
-   * plan, or the types of its parameters) is prepared again and the query repeated, once, outside a transaction; in a transaction the next
-   * call prepares it again.
+   * Server-side prepared statements kept per connection, least recently used out first. Default 0: off. A statement that DDL has made stale
+   * (its plan, or the types of its parameters) is prepared again and the query repeated, once, outside a transaction; in a transaction the
+   * next call prepares it again.
    */
   statementCacheSize?: number | undefined;
   /**
@@ -99,9 +99,9 @@ export interface PgPool extends NodeJS.EventEmitter {
   /** With a callback, as in pg. */
   end(callback: (error?: Error) => void): void;
   /**
-   * On a worker, for this thread only: finishes what it has begun, and leaves. On the owner: refuses new work of every thread, waits until
-   * everything borrowed is back, and ends the pool. What begins later is refused with PoolClosedError. Waits at most 5 seconds, then goes
-   * all the same. Idempotent.
+   * On a worker: finishes what this thread has begun, and ends its attachment. On the owner: refuses new work of every thread, waits for
+   * what is borrowed, and closes the pool; a connection that is still borrowed then stays usable until it is released. What begins later is
+   * refused with PoolClosedError. Waits at most 5 seconds, then ends all the same. May be called again.
    */
   end(): Promise<void>;
   /** Connections, over all threads. */

@@ -7,8 +7,9 @@ import { FEATURE_SHARE } from '../shared/layout.ts';
 import { clearTimeout, MessageChannel, setImmediate, setTimeout } from '../shared/node.ts';
 import { checkAcquireOptions } from '../shared/options/acquire-options.ts';
 import type { PoolHandle } from '../shared/types.ts';
-import { abortReason, throwIfAborted } from '../shared/waiting/abort-signals.ts';
+import { throwIfAborted } from '../shared/waiting/abort-signals.ts';
 import { KeepAlive } from '../shared/waiting/keep-alive.ts';
+import { limited } from '../shared/waiting/limited.ts';
 import { ATTACH, ATTACHED, type AttachRequest, REJECTED, type Response } from '../shared/wire/protocol.ts';
 import { ControlBlock } from '../shared/words/control-block.ts';
 import { isClosed } from '../shared/words/state.ts';
@@ -82,23 +83,13 @@ function begin(name: string, owner: number, block: ControlBlock, forget: () => v
 
 /** Waits within the caller's own limits. Where no caller waits any more, nobody is to be attached behind their backs. */
 async function within(joining: Joining, name: string, timeout = 0, signal: AbortSignal | undefined): Promise<WorkerPool<unknown>> {
-  let timer: NodeJS.Timeout | undefined;
-  let abort = (): void => {};
-  const limits = new Promise<never>((_, reject) => {
-    if (timeout > 0)
-      timer = setTimeout(() => {
-        const why = `its owner has not answered within ${timeout} ms: it may be busy, and answers when it gets to its event loop`;
-        reject(new AcquireTimeoutError(`pool ${show(name)}: this thread is not attached, ${why}`, name));
-      }, timeout);
-    abort = () => reject(signal && abortReason(signal));
-    signal?.addEventListener('abort', abort, { once: true });
-  });
   joining.callers++;
   try {
-    return await Promise.race([joining.pool, limits]);
+    return await limited(joining.pool, timeout, signal, () => {
+      const why = `its owner has not answered within ${timeout} ms: it may be busy, and answers when it gets to its event loop`;
+      return new AcquireTimeoutError(`pool ${show(name)}: this thread is not attached, ${why}`, name);
+    });
   } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', abort);
     if (--joining.callers === 0) joining.giveUp();
   }
 }

@@ -106,16 +106,8 @@ function setOwn(name: string): (this: Leased, value: unknown) => void {
   };
 }
 
-// What every object has is nothing of the resource's.
+// What every object has is nothing of the resource's. `String(remote)` does not come here: see Symbol.toPrimitive.
 for (const name of Object.getOwnPropertyNames(Object.prototype)) keepLocal(name, (_, caller) => () => caller.refuse(name));
-for (const name of ['toString', 'toLocaleString'])
-  keepLocal(
-    name,
-    (_, { label }) =>
-      () =>
-        `[${label}]`,
-  );
-keepLocal('valueOf', (value) => () => value);
 const PROBES = [
   'toJSON', // JSON.stringify, and so every logger
   'inspect', // older inspectors, chai

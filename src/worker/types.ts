@@ -41,9 +41,9 @@ export interface AttachedPool<T> extends ResourcePool<Remote<T>> {
    */
   tryAcquireSync(): SyncRemote<T> | null;
   /**
-   * acquireSync, run, release, also when `body` throws. Returns what `body` returns; TypeError if that is a promise or another thenable (use
-   * `use`). `timeout` limits all of it, in milliseconds: a call in the body that has no answer by then throws CallTimeoutError, and the
-   * resource is destroyed. Default: only the wait in line has a limit, the pool's `acquireTimeout`.
+   * acquireSync, run, release, also when `body` throws. Returns what `body` returns; if that is a promise or another thenable, it throws
+   * TypeError: use `use`. `timeout` limits all of it, in milliseconds: a call in the body that has no answer by then throws
+   * CallTimeoutError, and the resource is destroyed. Default: only the wait in line has a limit, the pool's `acquireTimeout`.
    */
   useSync<V>(body: (resource: SyncRemote<T>) => V, options?: Pick<AcquireOptions, 'timeout'>): V;
   /**

@@ -114,7 +114,7 @@ console.log(require('cenote/package.json').version);`,
   });
 
   test('shows nothing but its entry points', async () => {
-    writeFileSync(join(project, 'deep.mjs'), `await import('cenote/dist/shared/slot.js');`);
+    writeFileSync(join(project, 'deep.mjs'), `await import('cenote/dist/shared/words/slot.js');`);
     const { code, stderr } = await node(project, 'deep.mjs');
     expect(code).toBe(1);
     expect(stderr).toContain('ERR_PACKAGE_PATH_NOT_EXPORTED');

@@ -109,22 +109,18 @@ describe('what is beside a Buffer arrives as a clone has it', () => {
     list[1] = { a: 1 };
     list.named = small();
     const odd = JSON.parse('{"__proto__":{"polluted":true},"deep":{}}');
-    const arrived = through([
-      list,
-      odd,
-      {
-        get got() {
-          return { n: 1 };
-        },
+    const getter = {
+      get got() {
+        return { n: 1 };
       },
-      small(),
-    ] as { length: number; named: Uint8Array; polluted?: unknown }[]);
-    expect(arrived[0].length).toBe(3);
-    expect(0 in arrived[0] || 2 in arrived[0]).toBe(false);
-    expect(arrived[0].named.buffer.byteLength).toBe(5);
-    expect(Object.hasOwn(arrived[1], '__proto__')).toBe(true);
-    expect(arrived[1].polluted).toBeUndefined();
-    expect(Object.getOwnPropertyDescriptor(arrived[2], 'got')).toMatchObject({ value: { n: 1 } });
+    };
+    const arrived = through({ list, odd, getter, buffer: small() });
+    expect(arrived.list.length).toBe(3);
+    expect(0 in arrived.list || 2 in arrived.list).toBe(false);
+    expect(arrived.list.named!.buffer.byteLength).toBe(5);
+    expect(Object.hasOwn(arrived.odd, '__proto__')).toBe(true);
+    expect(arrived.odd.polluted).toBeUndefined();
+    expect(Object.getOwnPropertyDescriptor(arrived.getter, 'got')).toMatchObject({ value: { n: 1 } });
   });
 
   test('dates, patterns, boxes, blobs', () => {
