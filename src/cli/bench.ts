@@ -1,4 +1,4 @@
-/** `cenote bench`: options in, progress meanwhile, table, JSON and page out. */
+/** `cenote bench`: reads the options, runs, shows progress, and writes table, JSON and page. */
 import { writeFileSync } from 'node:fs';
 import { findPiscina } from './contestants/piscina.ts';
 import { Interruption } from './interruption.ts';
@@ -23,7 +23,7 @@ export async function bench(args: readonly string[]): Promise<number> {
     return 0;
   }
   const interruption = new Interruption();
-  // To the end of the process: one that came when nobody listened any more would end it by the signal, instead of with the exit code.
+  // The listener stays to the end of the process. A late signal without a listener would set the exit code instead of the command.
   process.on('SIGINT', () => {
     if (interruption.press(performance.now())) process.exit(INTERRUPTED);
   });
@@ -87,7 +87,7 @@ async function run(options: Options, signal: AbortSignal): Promise<Report> {
   };
 }
 
-/** Prints and writes, and says how it went: the exit code. */
+/** Prints and writes the report, and gives the exit code. */
 function tell(report: Report, { json, html }: Options): number {
   let code = report.interrupted ? INTERRUPTED : 0;
   if (json) process.stdout.write(`${JSON.stringify(report, undefined, 2)}\n`);

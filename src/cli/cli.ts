@@ -34,7 +34,7 @@ async function main([command, ...rest]: readonly string[]): Promise<number> {
   }
 }
 
-// Whoever reads it may have had enough: cenote bench | head
+// The reader of the output may have had enough: cenote bench | head
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 
 try {
@@ -42,6 +42,6 @@ try {
 } catch (error) {
   const usage = error instanceof UsageError;
   process.stderr.write(`${usage ? `cenote: ${error.message}` : (error instanceof Error && error.stack) || String(error)}\n`);
-  // Threads may still be busy.
+  // The process has to be ended, because threads may still be busy.
   process.exit(usage ? 2 : 1);
 }

@@ -1,4 +1,4 @@
-/** The words after `cenote bench`, and what is wrong with them. */
+/** The options after `cenote bench`: how they are read, and what is wrong with them. */
 import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -13,12 +13,12 @@ export interface Options extends Effort {
   readonly mode: readonly Mode[];
   readonly against: readonly Rival[];
   readonly json: boolean;
-  /** Path of the page to write. */
+  /** The path of the page to write. */
   readonly html: string | undefined;
   readonly help: boolean;
 }
 
-/** Something the user can put right: shown without a stack, exit code 2. */
+/** A mistake that the user can put right. It is shown without a stack, with exit code 2. */
 export class UsageError extends Error {}
 
 const MAX_THREADS = 128;
@@ -113,7 +113,7 @@ export function parseOptions(args: readonly string[]): Options {
   };
 }
 
-/** All combinations; the threads change last, since they have to be started. */
+/** All combinations. The number of threads changes last, because threads have to be started. */
 export function settingsOf({ threads, slots, hold, mode, distribution }: Options): Setting[] {
   const settings: Setting[] = [];
   for (const t of threads)
@@ -155,7 +155,7 @@ const MICROSECONDS: Readonly<Record<string, number>> = { us: 1, µs: 1, ms: 1000
 
 function holds(text: string): number[] {
   let unit = 'us';
-  // From the end, as a number without a unit has that of the next one with a unit.
+  // The list is read from its end: a number without a unit has that of the next one with a unit.
   const values = items(text)
     .toReversed()
     .map((item) => {
@@ -181,7 +181,7 @@ function oneOf<V extends string>(name: string, text: string, allowed: readonly V
   return found;
 }
 
-/** In the order of `allowed`. */
+/** The parts of the text, in the order of `allowed`. */
 function someOf<V extends string>(name: string, text: string, allowed: readonly V[], alone?: string): V[] {
   for (const item of items(text))
     if (!allowed.some((value) => value === item))
@@ -189,7 +189,7 @@ function someOf<V extends string>(name: string, text: string, allowed: readonly 
   return allowed.filter((value) => items(text).includes(value));
 }
 
-/** Said at the beginning rather than after a long run. */
+/** Checks the path at the beginning: an error after a long run would come too late. */
 function page(path: string): string {
   if (path === '' || path.startsWith('-')) throw wrong('html', path, 'is the path of a file to write, like report.html');
   const folder = dirname(resolve(path));

@@ -1,10 +1,10 @@
-/** How far the run is, on standard error: one line that changes on a terminal, elsewhere a line for each setting that is done. */
+/** How far the run is, on standard error. On a terminal it is one line that changes, elsewhere a line for each setting that is done. */
 import { clearInterval, setInterval } from 'node:timers';
 import type { Setting } from './measure/setting.ts';
 import { exactDuration } from './report/units.ts';
 
 export interface Progress {
-  /** Something to be read later, too. */
+  /** Prints a line that stays. */
   say(text: string): void;
   begin(setting: Setting): void;
   done(setting: Setting): void;
@@ -36,7 +36,7 @@ function oneLine(stream: NodeJS.WriteStream, total: number, secondsEach: (settin
   let current: Setting | undefined;
   let since = performance.now();
   const draw = (): void => {
-    // Within a setting it is the clock that moves; 1 is for done() to reach.
+    // Within a setting the clock moves the bar. It stops short of 1, which only done() reaches.
     const within = current === undefined ? 0 : Math.min(0.99, (performance.now() - since) / 1000 / secondsEach(current));
     const share = (count + within) / total;
     const full = Math.round(share * BAR);

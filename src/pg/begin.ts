@@ -1,4 +1,4 @@
-/** What transactions say to the server, and what they make of its answers: the same for those that block and those that do not. */
+/** What transactions say to the server, and what they make of its answers. Blocking and asynchronous transactions share it. */
 import { checkFew, type OptionNames } from '../shared/options/option-names.ts';
 import { sqlState } from './database-error.ts';
 import { resultOf } from './hold.ts';
@@ -33,7 +33,7 @@ export function checkTransaction(body: unknown, options: TransactionOptions): vo
     throw new RangeError(`retries must be a whole number from 0, not ${String(retries)}`);
 }
 
-/** Throws TypeError or RangeError that names the value. */
+/** Throws a TypeError or RangeError that names the value. */
 export function checkTimeout(timeout: unknown): void {
   if (timeout === undefined) return;
   if (typeof timeout !== 'number') throw new TypeError(`timeout must be a number of milliseconds, not ${String(timeout)}`);
@@ -41,7 +41,7 @@ export function checkTimeout(timeout: unknown): void {
     throw new RangeError(`timeout must be from 0 to ${LONGEST} milliseconds (0 is no limit), not ${timeout}`);
 }
 
-/** The longest wait there is. */
+/** The longest wait that a timer can have, in ms. */
 const LONGEST = 2_147_483_647;
 
 export function beginText({ isolation, readOnly, deferrable }: TransactionOptions): string {
@@ -62,7 +62,7 @@ export const say = (text: string): Question => ({
   types: undefined,
 });
 
-/** Answered by a session that was to begin: there was a transaction already. Throws what the server said instead. */
+/** Says whether a call of `begin` found a transaction already open. Throws the server's error if there was one. */
 export const isNested = (answer: Answer): boolean => resultOf(answer, say('')).command === 'SAVEPOINT';
 
 let savepoints = 0;
@@ -72,7 +72,7 @@ export function assertCommitted(command: string, lastError: Error | undefined): 
   if (command === 'ROLLBACK') throw new TransactionRolledBackError(lastError);
 }
 
-/** Serialization failure, or deadlock: the same again may well succeed. */
+/** True for a serialization failure and a deadlock: the same transaction may well succeed when it is run again. */
 export function isWorthRetrying(error: unknown): boolean {
   const state = sqlState(error);
   return state === '40001' || state === '40P01';
@@ -80,5 +80,5 @@ export function isWorthRetrying(error: unknown): boolean {
 
 const FIRST_PAUSE = 5;
 const LONGEST_PAUSE = 1000;
-/** Milliseconds before the n-th retry, from 1: doubled each time, and a random half of it, so that rivals part. */
+/** Milliseconds before the n-th retry, from 1. The pause doubles each time, and half of it is random, so that rivals part. */
 export const pauseBefore = (retry: number): number => Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** retry) * (0.5 + Math.random() / 2);

@@ -1,4 +1,4 @@
-/** A connection on its way to a scope, and the calls that wait for it. They are made on it in the order in which they were asked. */
+/** A connection on its way to a scope, and the calls that wait for it. Calls are made on it in the order in which they were asked. */
 import { receiveError } from './database-error.ts';
 import { type Call, type Granted, Hold, isEnough } from './hold.ts';
 import type { Lender } from './lender.ts';
@@ -7,11 +7,11 @@ import type { Answer } from './protocol.ts';
 
 interface Waiting {
   readonly limits: Limits;
-  /** Undefined: it only wants the connection. */
+  /** Undefined: the asker only wants the connection. */
   readonly call: Call | undefined;
   readonly resolve: (granted: Granted | PromiseLike<Granted>) => void;
   readonly reject: (error: unknown) => void;
-  /** It need not wait for others any more: its call has been made, or it is first. */
+  /** The asker need not wait for others any more: its call has been made, or it is the first. */
   readonly begin: () => void;
 }
 
@@ -21,7 +21,7 @@ export class Borrowing {
   readonly #lender: Lender;
   readonly #arrived: (hold: Hold) => void;
   #waiting: Waiting[] = [];
-  /** Borrowed, and the first call is on its way there. Only its answer tells whether the connection is still alive. */
+  /** The connection that was borrowed; the first call is on its way there. Only its answer tells whether the connection is still alive. */
   #candidate: Hold | undefined;
   /** That first call is one of those that wait. */
   #isFirstSent = false;
@@ -36,7 +36,7 @@ export class Borrowing {
     this.#arrived = arrived;
   }
 
-  /** Calls wait for it. */
+  /** True while calls wait for the connection. */
   get isAwaited(): boolean {
     return this.#waiting.length > 0;
   }
@@ -49,14 +49,14 @@ export class Borrowing {
     return this.#candidate;
   }
 
-  /** Nobody waits any more. Never rejects. */
+  /** Resolves when no call waits any more. Never rejects. */
   get ended(): Promise<void> {
     return this.#ended;
   }
 
   /**
-   * Makes the call as soon as there is a connection. The first that waits borrows, by its own limits; if that fails, the next one does. The others wait for that
-   * within theirs.
+   * Makes the call as soon as there is a connection. The first waiter borrows, by its own limits; if that fails, the next waiter does.
+   * The others wait for that within their own limits.
    */
   async ask(limits: Limits, call: Call | undefined): Promise<Granted> {
     let waiting!: Waiting;
@@ -70,7 +70,7 @@ export class Borrowing {
       this.#ended = this.#run();
       return granted;
     }
-    // It is told where this is awaited.
+    // The asker learns of a failure below, where this promise is awaited.
     granted.catch(() => {});
     try {
       await limits.within(begun);
@@ -82,7 +82,10 @@ export class Borrowing {
     return granted;
   }
 
-  /** This is the connection: the candidate, which is alive, or one that was borrowed by other means. All calls that wait are made at once. */
+  /**
+   * Brings the connection: the candidate, which is alive, or a connection that was borrowed by other means. All calls that wait are made
+   * at once.
+   */
   arrive(hold: Hold): void {
     const waiting = this.#waiting;
     this.#waiting = [];
@@ -101,7 +104,7 @@ export class Borrowing {
     for (let attempts = 1; this.#waiting.length > 0; ) {
       const first = this.#waiting[0];
       first.begin();
-      // What listeners ask of the connection comes before everything else; only one that is alive is shown to them.
+      // What listeners ask of the connection comes before everything else. Only a connection that is alive is shown to them.
       const isShown = this.#lender.isListenedTo;
       try {
         const answer = await this.#borrow(first.limits, isShown ? hello : (first.call ?? hello), !isShown);
@@ -119,7 +122,7 @@ export class Borrowing {
         }
         return isShown ? undefined : first.resolve({ hold, answer });
       } catch (error) {
-        // Whoever brought another connection has made the first call on that one.
+        // A caller that brought another connection meanwhile has made the first call on that one.
         if (this.#hasArrived && !this.#isFirstSent) return;
         first.reject(error);
         if (this.#hasArrived) return;
@@ -136,7 +139,7 @@ export class Borrowing {
     this.#isFirstSent = false;
   }
 
-  /** The first call is made in the moment of the grant: this thread may block before it comes back to its promises. */
+  /** The first call is made in the moment of the grant, because this thread may block before it comes back to its promises. */
   async #borrow(limits: Limits, call: Call, isAwaited: boolean): Promise<Answer> {
     const leaving = new AbortController();
     this.#leaving = leaving;

@@ -1,6 +1,6 @@
 /**
- * Buffers across threads. A clone brings a view's whole memory with it, and Node cuts small Buffers out of slabs that others use as well (a password may lie
- * beside): so what is sent is a copy of the very bytes. It arrives as a Uint8Array, and is made a Buffer again.
+ * Buffers across threads. A clone brings all the memory that a view looks at. Node cuts small Buffers out of slabs that other code uses as
+ * well, so a password may lie beside. So what is sent is a copy of the very bytes. It arrives as a Uint8Array, and is made a Buffer again.
  */
 
 /** The value with every Buffer in it copied out, or the value itself if there is none. */
@@ -21,7 +21,7 @@ export function withOwnBytes(value: unknown): unknown {
   return copy ?? value;
 }
 
-/** A view that is alone in its memory, which is nobody else's. */
+/** A view that shares its memory with no other view. */
 export function ownBytes(view: ArrayBufferView): ArrayBufferView {
   if (view.byteLength === view.buffer.byteLength && view.buffer instanceof ArrayBuffer && !Buffer.isBuffer(view)) return view;
   if (Buffer.isBuffer(view)) return new Uint8Array(view);
@@ -37,7 +37,7 @@ export function hasBuffer(value: unknown): boolean {
   return (prototype === Object.prototype || prototype === null) && Object.values(value).some(hasBuffer);
 }
 
-/** The other way: what arrived as bytes is a Buffer again. */
+/** The way back: what arrived as bytes is a Buffer again. */
 export function asBuffers(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);

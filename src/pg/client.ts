@@ -1,4 +1,4 @@
-/** A borrowed connection as its borrower sees it: the same object for as long as it is borrowed, whatever thread that is on. */
+/** A borrowed connection as its borrower sees it: one object for as long as the connection is borrowed, on any thread. */
 import { EventEmitter } from 'node:events';
 import { inspect } from 'node:util';
 import type { QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, QueryResultRow } from 'pg';
@@ -17,7 +17,7 @@ export class PgClient extends EventEmitter implements Type {
   readonly #listener: HoldListener;
   #isReleased = false;
 
-  /** `assertInside` throws when what the client was borrowed for is over, and the connection goes on to something else. */
+  /** `assertInside` throws when what the client was borrowed for has ended, and the connection has gone on to something else. */
   constructor(hold: Hold, giveBack: (destroy: Error | undefined) => void, assertInside: () => void = () => {}) {
     super();
     this.#hold = hold;
@@ -34,7 +34,7 @@ export class PgClient extends EventEmitter implements Type {
     return this.#hold.pid;
   }
 
-  /** As in pg: 'I' idle, 'T' in a transaction, 'E' in a failed one. As of the last answer. */
+  /** As in pg: 'I' idle, 'T' in a transaction, 'E' in a failed one. It is the state of the last answer. */
   getTransactionStatus(): 'I' | 'T' | 'E' {
     return this.#hold.status;
   }
@@ -85,7 +85,7 @@ export class PgClient extends EventEmitter implements Type {
     return submission;
   }
 
-  /** As in pg a function of its own: it works without its object, and can be replaced on one client. */
+  /** A function of its own, as in pg: it works without its object, and can be replaced on one client. */
   release = (destroy?: boolean | Error): void => {
     if (this.#isReleased) throw new Error('Release called on client which has already been released to the pool.');
     this.retire();
@@ -94,7 +94,7 @@ export class PgClient extends EventEmitter implements Type {
     );
   };
 
-  /** It is over, whoever says so. */
+  /** Ends the client, whether its borrower released it or the pool took it back. */
   retire(): void {
     this.#isReleased = true;
     this.#hold.unlisten(this.#listener);

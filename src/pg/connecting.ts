@@ -11,14 +11,14 @@ import { scrubbed } from './scrub.ts';
 type Driver = typeof import('pg');
 export type OnConnect = (client: Client) => void | Promise<void>;
 
-/** A cancel request is a connection of its own; it may take so long, in ms. */
+/** The time limit of a cancel request, which is a connection of its own, in ms. */
 const CANCEL_LIMIT = 2000;
-/** So may the end of a connection that nobody has had yet. */
+/** The time limit for ending a connection that has had no borrower yet, in ms. */
 const GIVE_UP = 2000;
 
 export interface Connected {
   readonly client: Client;
-  /** What onConnect has run, to be run again after everything was discarded. */
+  /** The statements that onConnect has run. They are run again after everything was discarded. */
   readonly setup: readonly QueryConfig[];
   cancel(): Promise<void>;
 }
@@ -29,7 +29,7 @@ export async function loadDriver(): Promise<Driver> {
   try {
     const module = (await import('pg')) as Driver & { default?: Driver };
     const driver = module.default ?? module;
-    // What the server says is then an instance of the driver's class as well, to whoever asks on this thread.
+    // Errors of the server are then instances of the driver's class as well, for the code on this thread that asks.
     if (driver.DatabaseError !== undefined) Object.setPrototypeOf(DatabaseError.prototype, driver.DatabaseError.prototype);
     return driver;
   } catch (cause) {
@@ -46,28 +46,28 @@ export async function connect(
 ): Promise<Connected> {
   const config = await settings.next();
   signal.throwIfAborted();
-  // Queries run one at a time here, and cursors need that.
+  // This pool runs queries one at a time, and cursors need that.
   delete config.pipeline;
-  /** Errors of the user's own code. */
+  /** Errors that the user's own code has thrown. */
   const own = new Set<unknown>();
   noteErrorsOfPassword(config, own);
   const client = shielded(config, undefined, () => new driver.Client(config));
   let lost: Error | undefined;
-  // Without a listener it would end the process.
+  // Without a listener the error would end the process.
   client.on('error', (error) => {
     lost ??= error;
   });
   client.on('end', () => {
     lost ??= new Error('Connection terminated');
   });
-  // It makes a client of its own, of settings that may be of use no more: a file with a certificate is gone, say.
+  // The driver's cancel makes a client of its own from settings that may be of no use any more: a certificate's file is gone, say.
   const cancelled = (): Promise<void> => cancel(driver, config, client).catch(() => {});
   let isConnected = false;
   const giveUp = (): void => {
     if (isConnected) void leave();
     else internals(client).connection.stream.destroy();
   };
-  // The server would go on with what onConnect has it do, beyond `max`. And what it has hung up on is there for a little longer.
+  // Otherwise the server would go on with what onConnect has it do, beyond `max`. A backend also stays for a little after it has hung up.
   let leaving: Promise<void> | undefined;
   const leave = (): Promise<void> => (leaving ??= endClient(client, cancelled, GIVE_UP));
   signal.addEventListener('abort', giveUp, { once: true });
@@ -75,7 +75,7 @@ export async function connect(
     await client.connect();
     isConnected = true;
     const setup = onConnect === undefined ? [] : await setUp(client, onConnect, own);
-    // The last moment: from now on others listen.
+    // This is the last moment: from now on other listeners hear of it.
     if (lost !== undefined) throw lost;
     return { client, setup, cancel: cancelled };
   } catch (error) {
@@ -87,7 +87,7 @@ export async function connect(
   }
 }
 
-/** What the user's own code throws is told apart from what the driver does. */
+/** Notes what the user's own code throws, so that it is told apart from what the driver throws. */
 async function noting<V>(own: Set<unknown>, body: () => V | PromiseLike<V>): Promise<V> {
   try {
     return await body();
@@ -130,7 +130,7 @@ async function setUp(client: Client, onConnect: OnConnect, own: Set<unknown>): P
   return said;
 }
 
-/** What was not awaited has to be through as well. */
+/** Resolves when the queries that the user's code did not await are through as well. */
 function drained(client: Client): Promise<void> {
   if (internals(client).readyForQuery) return Promise.resolve();
   return new Promise((resolve, reject) => {
@@ -149,7 +149,7 @@ function drained(client: Client): Promise<void> {
   });
 }
 
-/** Resolves when the server has taken the request. It may come too late to do anything. */
+/** Resolves when the server has taken the request. The request may come too late to do anything. */
 async function cancel(driver: Driver, config: ClientConfig, client: Client): Promise<void> {
   const messenger = new driver.Client(config) as unknown as {
     host: string;

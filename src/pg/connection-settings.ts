@@ -1,6 +1,6 @@
 /**
- * How to reach the server. The only file that holds secrets: it gives copies to the driver, and takes them out of what the driver complains
- * about.
+ * How to reach the server. This is the only file that holds secrets: it gives copies to the driver, and takes them out of what the driver
+ * complains about.
  */
 import type { ClientConfig } from 'pg';
 import { scrubbed } from './scrub.ts';
@@ -11,10 +11,10 @@ type Connection = string | URL | ClientConfig;
 export class ConnectionSettings {
   readonly #source: string | ClientConfig | (() => Connection | Promise<Connection>);
   readonly #pool: string;
-  /** Of what the function gave last. */
+  /** The secrets of the settings that the function gave last. */
   #secrets: readonly string[] = [];
 
-  /** Throws TypeError for what is none of these. What it was is not said: it may be a password. */
+  /** Throws a TypeError for any other kind of value. The message does not show the value: it may be a password. */
   constructor(connection: PgPoolOptions['connection'], pool: string) {
     this.#pool = pool;
     if (typeof connection === 'function') this.#source = connection;
@@ -22,8 +22,8 @@ export class ConnectionSettings {
   }
 
   /**
-   * All of it, in a copy that the driver may do with as it likes. The function, if it is one, is asked every time; what it throws stays
-   * what it is.
+   * All settings, in a copy that the driver may change. If they come from a function, it is asked every time; what it throws stays what
+   * it is.
    */
   async next(): Promise<ClientConfig> {
     if (typeof this.#source !== 'function') return asConfig(this.#copy(this.#source, 'connection'));
@@ -52,17 +52,17 @@ export class ConnectionSettings {
     return copy;
   }
 
-  /** Not even its protocol is told: of `user:password@host` that is the user. */
+  /** The message does not even tell the URL's protocol: in `user:password@host` the protocol is the user. */
   #text({ protocol, href }: URL, what: string): string {
     if (['postgres:', 'postgresql:', 'socket:'].includes(protocol)) return href;
     throw new TypeError(`pool ${JSON.stringify(this.#pool)}: ${what} is a URL that does not begin with postgres:// or postgresql://`);
   }
 }
 
-/** Of another realm, too. */
+/** True for a URL of another realm, too. */
 const isUrl = (value: unknown): value is URL => Object.prototype.toString.call(value) === '[object URL]';
 
-/** Why it cannot be settings; undefined if it may be. An object that has none of their names would lead to the server on this machine. */
+/** Why this cannot be settings; undefined if it may be. An object with no known name in it would lead to the server on this machine. */
 function wrongWith(connection: unknown): string | undefined {
   if (typeof connection !== 'object' || connection === null) return '';
   if (typeof (connection as { then?: unknown }).then === 'function')
@@ -76,7 +76,7 @@ function wrongWith(connection: unknown): string | undefined {
 const asConfig = (connection: string | ClientConfig): ClientConfig =>
   typeof connection === 'string' ? { connectionString: connection } : connection;
 
-/** What drivers hide (password, ssl.key) is not enumerable, and an ordinary copy would be without it. */
+/** A copy with the properties that are not enumerable. Drivers hide some that way (password, ssl.key); an ordinary copy would lack them. */
 function copyOf<T extends object>(from: T): T {
   const copy: Record<string, unknown> = Object.create(Object.getPrototypeOf(from));
   for (const key of Object.getOwnPropertyNames(from))
@@ -89,7 +89,7 @@ function copyOf<T extends object>(from: T): T {
   return copy as T;
 }
 
-/** What must never be seen, in every form in which it might. */
+/** Everything that must never be seen, in every form in which it might appear. */
 export function secretsOf(config: ClientConfig, password: unknown): string[] {
   const found = new Set<string>();
   const add = (value: unknown): void => {
@@ -106,7 +106,7 @@ export function secretsOf(config: ClientConfig, password: unknown): string[] {
     try {
       add(decodeURIComponent(inUrl));
     } catch {
-      // Not encoded, then.
+      // The text is not encoded, then.
     }
   }
   for (const [, value] of (config.connectionString ?? '').matchAll(/[?&]password=([^&#]*)/g)) add(value);
@@ -114,11 +114,11 @@ export function secretsOf(config: ClientConfig, password: unknown): string[] {
     add(config.ssl.passphrase);
     for (const key of [config.ssl.key].flat()) if (typeof key === 'string' || Buffer.isBuffer(key)) add(String(key));
   }
-  // The longest first: one may be part of another.
+  // The longest comes first, because one secret may be part of another.
   return [...found].sort((a, b) => b.length - a.length);
 }
 
-/** The error without secrets, without anything that might hold one, and with the rest of what the server said. */
+/** The error without secrets, without anything that might hold a secret, and with the rest of what the server said. */
 export function withoutSecrets(error: unknown, secrets: readonly string[]): Error {
   const clean = (text: string): string => secrets.reduce((rest, secret) => rest.replaceAll(secret, '***'), text);
   return restated(error, clean(messageOf(error)), clean);
@@ -126,7 +126,7 @@ export function withoutSecrets(error: unknown, secrets: readonly string[]): Erro
 
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return 'not an error was thrown';
-  // A host with several addresses, none of which answers.
+  // A host has several addresses, and none of them answers.
   return error instanceof AggregateError && error.message === '' ? error.errors.map(messageOf).join('; ') : error.message;
 }
 

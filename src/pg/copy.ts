@@ -1,9 +1,12 @@
-/** COPY with the streams of other packages: they read and write the socket themselves, and that is on the owner's thread, where the driver has it. */
+/**
+ * COPY with the streams of other packages. They read and write the socket themselves; so they work on the owner's thread, where the driver
+ * has the socket.
+ */
 
 export const NO_COPY =
   'COPY with a stream works on no thread of this pool, as the stream would need the socket: use a pg.Client of its own for that';
 
-/** In the place of the socket: what asks it for more than a submission needs is told why there is none. */
+/** Stands in the place of the socket. An object that asks it for more than a submission needs is told why there is no socket. */
 export const NO_SOCKET: object = new Proxy(
   { writable: true, cork(): void {}, uncork(): void {} },
   {

@@ -9,7 +9,7 @@ import type { Place } from './transaction.ts';
 
 let cursors = 0;
 
-/** On the scope's connection if there is one, else on one of its own. */
+/** The rows come over the scope's connection if there is one, else over a connection of their own. */
 export async function* rowsOf(
   lender: Lender,
   placeNow: () => Place | undefined,
@@ -27,7 +27,7 @@ export async function* rowsOf(
     for (;;) {
       isClosed = answer.done === true && !place?.isBusy;
       const { rows } = resultOf(answer, question);
-      // The server has no more: its cursor can go before anybody looks at the last rows.
+      // The server has no more rows: its cursor can go before the caller looks at the last ones.
       if (isClosed) await close(hold, name);
       // Not `yield*`: the next rows are asked for in the very call of `next` that wants them.
       for (const row of rows) yield row;
@@ -36,10 +36,10 @@ export async function* rowsOf(
     }
   } finally {
     try {
-      // A transaction beside this loop may be inside of the cursor's own one, which ends with the cursor.
+      // A transaction beside this loop may be inside of the cursor's own transaction, which ends with the cursor.
       if (place !== undefined && !place.isTransaction && !isClosed) await place.quiet();
       const closing = isClosed || hold.isBroken ? undefined : close(hold, name);
-      // What the server complained of is told, and not that nothing came of it.
+      // If the server has complained, the caller gets that error, and not the one of the close that follows.
       await (answer.error === undefined ? closing : closing?.catch(() => {}));
     } finally {
       if (scope === undefined) {
@@ -50,7 +50,7 @@ export async function* rowsOf(
   }
 }
 
-/** Outside of a scope: the end of the pool waits for it. */
+/** Borrows outside of a scope. The end of the pool waits for it. */
 async function begun(lender: Lender, fetch: Call): Promise<Granted> {
   lender.begin();
   try {
@@ -61,7 +61,7 @@ async function begun(lender: Lender, fetch: Call): Promise<Granted> {
   }
 }
 
-/** Rejects if the cursor's own transaction could not be committed: in a scope, others may have written in it. */
+/** Rejects if the cursor's own transaction could not be committed: in a scope, other code may have written in it. */
 async function close(hold: Hold, name: string): Promise<void> {
   const { error, rolledBack } = await hold.call((session, id) => session.close(id, name));
   if (error !== undefined) throw receiveError(error);

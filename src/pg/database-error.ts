@@ -1,4 +1,4 @@
-/** Errors of the server, complete on every thread: code, severity, detail, hint, position, schema, table, constraint ... */
+/** Errors of the server, and how they travel between threads. */
 
 /**
  * What the server answered, as pg's class of that name, on every thread: `code`, `severity`, `detail`, `hint`, `position`, `schema`,
@@ -14,7 +14,7 @@ export class DatabaseError extends Error {
   }
 
   static {
-    // Not by assignment: where Error.prototype is frozen, that would throw. As text, since a minifier renames classes.
+    // An assignment would throw where Error.prototype is frozen. The name is given as text, since a minifier renames classes.
     Object.defineProperty(DatabaseError, 'name', { value: 'DatabaseError', configurable: true });
     Object.defineProperty(DatabaseError.prototype, 'name', { value: 'error', configurable: true, writable: true });
   }
@@ -23,9 +23,9 @@ export class DatabaseError extends Error {
 export interface SentError {
   readonly message: string;
   readonly name: string;
-  /** Own properties that can be sent. Of a DatabaseError: all. */
+  /** The error's own properties that can be sent. Of a DatabaseError that is all of them. */
   readonly properties: Readonly<Record<string, unknown>>;
-  /** Said by the server. */
+  /** True if the server said it. */
   readonly isDatabaseError: boolean;
 }
 
@@ -47,7 +47,7 @@ export function receiveError({ message, name, properties, isDatabaseError }: Sen
   return Object.assign(error, properties);
 }
 
-/** The SQLSTATE of an error, or of what caused it: query builders wrap. */
+/** The SQLSTATE of an error, or of its cause, because query builders wrap errors. */
 export function sqlState(error: unknown): string | undefined {
   for (let each = error, depth = 0; each instanceof Error && depth < 8; each = each.cause, depth++) {
     const { code } = each as { code?: unknown };

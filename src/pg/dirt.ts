@@ -1,7 +1,9 @@
 /**
- * What a statement may leave behind in its session, as far as its text tells. Errs on the side of dirt: only what is known to leave nothing is clean.
+ * What a statement may leave behind in its session, as far as its text tells. It errs on the side of dirt: only what is known to leave
+ * nothing is clean.
  *
- * What no text tells: triggers, views, operators, defaults and policies may call functions that change the session, and so may `t.f` for a table t. `reset: 'always'` is for those.
+ * Some things no text tells: triggers, views, operators, defaults and policies may call functions that change the session, and so may `t.f`
+ * for a table t. `reset: 'always'` is for those.
  */
 
 import { BROKEN, CLOSE, COMMA, END, isName, Lexer, OPEN, OTHER, POINT, QUOTED, SEMICOLON } from './lexer.ts';
@@ -39,31 +41,31 @@ import {
   WITH,
 } from './words.ts';
 
-/** Nothing. */
+/** The statement leaves nothing. */
 export const CLEAN = 0;
-/** Perhaps something: a function that is not known, a statement of a rare kind. */
+/** The statement may leave something: it calls a function that is not known, or is of a rare kind. */
 export const DOUBTFUL = 1;
-/** Something, on purpose: SET, LISTEN, a temp table, an advisory lock ... */
+/** The statement leaves something on purpose: SET, LISTEN, a temp table, an advisory lock ... */
 export const DIRTY = 2;
 export type Dirt = typeof CLEAN | typeof DOUBTFUL | typeof DIRTY;
 
 export interface Reading {
   readonly dirt: Dirt;
-  /** One statement that reads or writes rows: worth a prepared statement. */
+  /** It is one statement that reads or writes rows, and so worth a prepared statement. */
   readonly isPreparable: boolean;
   /** It begins with COPY ... FROM STDIN: the server would wait for rows. */
   readonly isCopyIn: boolean;
-  /** BEGIN, START TRANSACTION or SET, with READ ONLY. */
+  /** It is BEGIN, START TRANSACTION or SET, with READ ONLY. */
   readonly asksReadOnly: boolean;
 }
 
-/** Reads the text of a query. Remembers what it has read: programs say the same things again and again. */
+/** Reads the text of a query. Remembers what it has read, because programs say the same things again and again. */
 export function readStatement(text: string): Reading {
   const memory = text.length <= LONG ? short : long;
   return memory.get(text) ?? memory.add(text, read(text));
 }
 
-/** The readings of texts, those that were added last. */
+/** The readings of those texts that were added last. */
 class Memory {
   readonly #readings = new Map<string, Reading>();
   readonly #most: number;
@@ -94,10 +96,10 @@ class Memory {
 
 const LONG = 10_000;
 const short = new Memory(1000, 1000 * LONG);
-/** Apart, as texts that were put together with their values come only once, and are not to displace what comes again. */
+/** Long texts have a memory of their own: texts with their values in them come only once, and must not displace what comes again. */
 const long = new Memory(100, 1_000_000);
 
-/** Not to be understood. */
+/** The reading of a text that cannot be understood. */
 const ANYTHING: Reading = { dirt: DIRTY, isPreparable: false, isCopyIn: false, asksReadOnly: false };
 
 function read(text: string): Reading {
@@ -115,7 +117,7 @@ function read(text: string): Reading {
     const isOver = token === END || token === SEMICOLON;
     if (isOver) statement.end();
     else statement.take(token);
-    // What follows cannot make it dirtier: it only matters whether that is another statement.
+    // What follows cannot make it dirtier. It only matters whether another statement follows.
     const isDirty = dirt === DIRTY || statement.dirt === DIRTY;
     const isClear = isDirty && !statement.isEmpty && (count > 0 || !ROWS.has(statement.first) || (isLast ??= !lexer.mayHaveMore()));
     if ((isOver || isClear) && !statement.isEmpty) {
@@ -131,7 +133,7 @@ function read(text: string): Reading {
   }
 }
 
-// What decides how a statement is read on: by its first word.
+// How a statement is read on. Its first word decides.
 const NOT_BEGUN = 0;
 const OF_ROWS = 1;
 const OF_SETTING = 2;
@@ -139,25 +141,25 @@ const OF_CREATING = 3;
 const OF_MODE = 4;
 const OF_ANYTHING = 5;
 
-/** No token: before the first. */
+/** Stands for the token before the first one. */
 const NOTHING = -1;
 
-// `name (columns) as [[not] materialized] (`: where it is on its way to be that.
+// The parts of `name (columns) as [[not] materialized] (`, a table of a WITH: which part the reader has reached.
 const NO_TABLE = 0;
 const IN_COLUMNS = 1;
 const BEFORE_AS = 2;
 const BEFORE_BODY = 3;
 const IN_BODY = 4;
 
-/** One statement, token by token. */
+/** One statement, read token by token. */
 class Statement {
   dirt: Dirt = CLEAN;
   asksReadOnly = false;
-  /** Its first token. */
+  /** The statement's first token. */
   first = NOTHING;
   #count = 0;
   #kind = NOT_BEGUN;
-  /** The tokens before: `#last1` is the last one. */
+  /** The tokens before the one that is read. `#last1` is the last of them. */
   #last1 = NOTHING;
   #last2 = NOTHING;
   #last3 = NOTHING;
@@ -169,14 +171,14 @@ class Statement {
   #hasSettings = false;
   #hasUpdate = false;
   #depth = 0;
-  /** Depths of those parentheses that are open and stand after DISTINCT ON. */
+  /** Depths of the open parentheses that stand after DISTINCT ON. */
   readonly #distinct: number[] = [];
   /** The parenthesis that was closed last is one of those. */
   #wasDistinct = false;
   #table = NO_TABLE;
-  /** What it is if it is no table of a WITH. */
+  /** The dirt that counts if this turns out to be no table of a WITH. */
   #ifNoTable: Dirt = CLEAN;
-  /** Tokens that may still come before its body. */
+  /** How many tokens may still come before the table's body. */
   #beforeBody = 0;
 
   get isEmpty(): boolean {
@@ -187,12 +189,12 @@ class Statement {
     return this.first === COPY && this.#hasStdin;
   }
 
-  /** Each of them may say something: not only one that opens after a name. */
+  /** Each parenthesis may say something, not only one that opens after a name. */
   get needsParentheses(): boolean {
     return this.#kind !== OF_ANYTHING && (this.#kind !== OF_ROWS || this.#table !== NO_TABLE || this.#distinct.length > 0);
   }
 
-  /** Tokens that say nothing, so many of them or more, and the last of them. */
+  /** Passes tokens that say nothing: `count` of them or more, and the last of them. */
   pass(count: number, last: number): void {
     for (let i = 1; i < count; i++) this.take(OTHER);
     this.take(last);
@@ -247,7 +249,7 @@ class Statement {
     if (token === ONLY && this.#last1 === READ) this.asksReadOnly = true;
   }
 
-  /** Temporary is said by a word, past OR REPLACE, or by the schema. */
+  /** A word says temporary, past OR REPLACE, or the schema does. */
   #inCreating(token: number): void {
     if (this.#count === 1 && token === OR) this.#hasOr = true;
     if (token === PG_TEMP || (TEMPORARY.has(token) && this.#count === (this.#hasOr ? 3 : 1))) this.#soil(DIRTY);
@@ -269,14 +271,14 @@ class Statement {
     } else if (token === INTO) {
       if (this.#last1 !== INSERT && this.#last1 !== MERGE) this.#soil(DIRTY);
     } else if (token === PG_SETTINGS || token === UPDATE) {
-      // A view, of which an UPDATE is a SET.
+      // This is a view, and its UPDATE is a SET.
       if (token === UPDATE) this.#hasUpdate = true;
       else this.#hasSettings = true;
       if (this.#hasSettings && this.#hasUpdate) this.#soil(DIRTY);
     }
   }
 
-  /** At a parenthesis after a name: a function, or something else that takes one. */
+  /** Called at a parenthesis after a name: of a function, or of something else that takes one. */
   #call(): void {
     const name = this.#last1;
     const before = this.#last2;
@@ -290,13 +292,13 @@ class Statement {
     if (before === INTO || before === AS || (before === CLOSE && !this.#wasDistinct)) return;
     const dirt = name === QUOTED ? DOUBTFUL : dirtOfFunction(name);
     if (dirt !== CLEAN && (before === WITH || before === RECURSIVE || before === COMMA) && this.#table <= IN_COLUMNS) {
-      // With t (...) as (...): what comes next says whether it is that.
+      // In `with t (...) as (...)` the next token says whether this is a table.
       this.#table = IN_COLUMNS;
       if (dirt > this.#ifNoTable) this.#ifNoTable = dirt;
     } else this.#soil(dirt);
   }
 
-  /** f(...) AS (a int) is a call: those are columns, and no statement. */
+  /** f(...) AS (a int) is a call: the parenthesis holds columns, and no statement. */
   #afterColumns(token: number): void {
     if (this.#table === BEFORE_AS) {
       if (token !== AS) return this.#noTable();

@@ -1,13 +1,13 @@
-/** Which driver is beside us. Any may be installed, or npm would refuse to install the package for those who do not use this part of it. */
+/** Which driver is installed. The package accepts any version, so that npm can install it for programs that do not use this part. */
 import { createRequire } from 'node:module';
 
-/** What is used of the driver beyond its documentation is known to be there from this version on, and nothing is known of the next major one. */
+/** From this version on the driver is known to have what is used beyond its documentation. Of the next major version nothing is known. */
 const MAJOR = 8;
 const LEAST_MINOR = 16;
 
 export const NEEDED = `pg ${MAJOR}.${LEAST_MINOR} or a later ${MAJOR}`;
 
-/** Throws an Error that names the version found and those that will do. In a bundle there is none to be found, and it is taken as it is. */
+/** Throws an Error that names the version found and those that will do. In a bundle there is none to find: any driver will do. */
 export function assertDriverVersion(): void {
   const version = foundVersion();
   if (version === undefined) return;

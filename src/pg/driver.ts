@@ -1,4 +1,4 @@
-/** What the driver has and its types do not say, and what it leaves to others. */
+/** What the driver has and its types do not say, and what it leaves to its users. */
 import type { Client } from 'pg';
 import type { TransactionStatus } from './protocol.ts';
 
@@ -11,7 +11,7 @@ export interface Internals {
     parsedStatements: Record<string, string>;
     sync(): void;
   } & Record<string, (body?: unknown) => void>;
-  /** Not in every version. */
+  /** Missing in some versions. */
   getTransactionStatus?(): TransactionStatus | null;
   ref(): void;
   unref(): void;
@@ -19,15 +19,18 @@ export interface Internals {
 
 export const internals = (client: Client): Internals => client as unknown as Internals;
 
-/** The driver has stopped waiting, but the server goes on: nobody else may have this connection. */
+/** The driver has stopped waiting, but the server goes on: no other borrower may have this connection. */
 export const isReadTimeout = (error: unknown): error is Error =>
   error instanceof Error && error.message === 'Query read timeout' && !('severity' in error);
 
-/** Closes prepared statements (S) or portals (P). Unlike DEALLOCATE it works in a failed transaction, too, and is no error where there is nothing. */
+/**
+ * Closes prepared statements (S) or portals (P). Unlike DEALLOCATE this works in a failed transaction, too, and a name that does not exist
+ * is no error.
+ */
 export function closeAll(client: Client, type: 'S' | 'P', names: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
     const closing = {
-      // The driver puts its own in the place of this one, which stops its timer for `query_timeout`.
+      // The driver replaces this callback by its own, which stops its timer for `query_timeout`.
       callback: (error: Error | null): void => (error === null ? resolve() : reject(error)),
       submit(connection: Internals['connection']): void {
         for (const name of names) connection.close({ type, name });

@@ -1,17 +1,20 @@
-/** The end of a connection: when this is through, its backend is gone. */
+/** The end of a connection. When it is through, the connection's backend is gone. */
 import { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from 'node:timers';
 import type { Client } from 'pg';
 import { internals } from './driver.ts';
 
-/** How long a query that was cancelled may take to notice, in ms. */
+/** How long a cancelled query may take to notice before it is cancelled again, in ms. */
 const CANCEL_AGAIN = 500;
 
-/** Cancels what still runs there, and resolves when the server has closed the connection. If it has not within `limit` ms, the connection is cut. */
+/**
+ * Cancels what still runs on the connection, and resolves when the server has closed it. If that takes longer than `limit` ms, the
+ * connection is cut.
+ */
 export async function endClient(client: Client, cancel: () => Promise<void>, limit: number): Promise<void> {
   const { connection, readyForQuery, processID } = internals(client);
   internals(client).ref();
   const cut = setTimeout(() => connection.stream.destroy(), limit);
-  // Who has not got a process yet has nothing at work.
+  // A client that has no process yet has nothing at work.
   const cancelling = readyForQuery || processID === null ? undefined : cancelUntilEnded(cancel);
   try {
     if (cancelling !== undefined) await whenReadyOrGone(client).reached;
@@ -22,7 +25,10 @@ export async function endClient(client: Client, cancel: () => Promise<void>, lim
   }
 }
 
-/** Says goodbye, and waits for the server to hang up. The driver's own `end` cuts what is at work or has failed, and then the backend is there for a little longer. */
+/**
+ * Says goodbye, and waits for the server to hang up. The driver's own `end` cuts a connection that is at work or has failed, and its
+ * backend then stays for a little longer.
+ */
 async function hangUp(client: Client): Promise<void> {
   const { connection } = internals(client);
   if (connection.stream.destroyed) return;
@@ -32,10 +38,10 @@ async function hangUp(client: Client): Promise<void> {
   });
 }
 
-/** How often a cancel request is made again, if the query that it was for goes on. */
+/** How often a cancel request is made again while the query goes on. */
 const CANCELS = 20;
 
-/** Until what is under way has ended: a request may overtake the query that it is for, and then does nothing. */
+/** Cancels until the query under way has ended. A request may overtake its query, and then does nothing. */
 export async function cancelUntilReady(client: Client, cancel: () => Promise<void>): Promise<void> {
   for (let tries = 0; tries < CANCELS; tries++) {
     await cancel();
@@ -63,7 +69,7 @@ function cancelUntilEnded(cancel: () => Promise<void>): NodeJS.Timeout {
   return setInterval(again, CANCEL_AGAIN);
 }
 
-/** The server is ready for something else, or the connection has ended. `forget`: it is not waited for any more. */
+/** Resolves when the server is ready for something else, or the connection has ended. `forget` stops the wait. */
 function whenReadyOrGone(client: Client): { reached: Promise<void>; forget: () => void } {
   const { connection, readyForQuery } = internals(client);
   if (readyForQuery || connection.stream.destroyed) return { reached: Promise.resolve(), forget: () => {} };
@@ -71,7 +77,7 @@ function whenReadyOrGone(client: Client): { reached: Promise<void>; forget: () =
   const reached = new Promise<void>((resolve) => {
     const ready = (): void => {
       forget();
-      // The driver's own listener has read it by then, whichever comes first.
+      // The driver's own listener has read the message by then, whichever listener comes first.
       setImmediate(resolve);
     };
     const gone = (): void => {

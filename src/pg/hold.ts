@@ -8,19 +8,19 @@ import { argumentsOf, type Question } from './question.ts';
 import { receiveResults } from './results.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
 
-/** The same methods on every thread: on the owner this is the session itself. */
+/** The session's methods, the same on every thread. On the owner this is the session itself. */
 export type RemoteSession = Remote<SessionMethods>;
 export type SyncSession = SyncRemote<SessionMethods>;
 export interface Sessions extends ResourcePool<RemoteSession> {
-  /** On a worker. */
+  /** The number of the attachment. Only a worker's pool has one. */
   readonly attachment?: number;
   /** See PoolBase. */
   take<V>(options: AcquireOptions, taken: (session: RemoteSession) => V | PromiseLike<V>): Promise<V>;
 }
-/** On what is borrowed under that name. */
+/** A call on the session that was borrowed under that name. */
 export type Call = (session: RemoteSession, borrow: string) => Promise<Answer>;
 
-/** The result, or throws what the server said. */
+/** The result. Throws what the server said. */
 export function resultOf(answer: Answer, { mode, types }: Pick<Question, 'mode' | 'types'>): QueryResult<any> {
   if (answer.error !== undefined) throw receiveError(answer.error);
   return receiveResults(answer.results!, mode, types) as QueryResult<any>;
@@ -29,16 +29,16 @@ export function resultOf(answer: Answer, { mode, types }: Pick<Question, 'mode' 
 /** On a worker, what is released stays borrowed until the calls made before have settled. */
 const waitsForCalls = (sessions: Sessions): boolean => 'acquireSync' in sessions;
 
-/** This module may be loaded twice on a thread (bundlers do that), and no two borrows may have the same name. */
+/** Tells copies of this module apart. Bundlers may load it twice on a thread, and no two borrows may have the same name. */
 export const COPY = randomUUID();
 let borrows = 0;
 /** The owner's number among the attachments. */
 const OWNER = 0;
 
-/** Was a borrow of this name that attachment's? A thread may have several. */
+/** Says whether a borrow of this name is that attachment's. A thread may have several attachments. */
 export const belongsTo = (borrow: string, attachment: number): boolean => borrow.startsWith(`${attachment}:`);
 
-/** Why a statement is refused whose transaction, or whatever else it belongs to, has gone with its connection. */
+/** Why a statement is refused when the transaction that it belongs to, or whatever else was open, has gone with its connection. */
 export const GIVEN_UP =
   'the connection was lost in the middle of a transaction, which is rolled back; nothing is done until ROLLBACK, or the end of the transaction or scope';
 
@@ -48,7 +48,7 @@ export interface HoldListener {
 }
 
 export class Hold {
-  /** Names this borrow to the session. No two have the same, and its beginning says whose it is (see `belongsTo`). */
+  /** Names this borrow to the session. No two borrows have the same name. Its beginning says which attachment it is of (`belongsTo`). */
   readonly id: string;
   readonly #sessions: Sessions;
   readonly #session: RemoteSession;
@@ -59,7 +59,7 @@ export class Hold {
   #isUnclean = false;
   #isPinned = false;
   #broken: Error | undefined;
-  /** Why the borrower has had it destroyed, if so. */
+  /** Why the borrower has had the session destroyed, if it has. */
   #givenUp: Error | undefined;
   #lost: Error | undefined;
   #isTold = false;
@@ -92,12 +92,12 @@ export class Hold {
     return this.#isPinned;
   }
 
-  /** What is asked now waits for something that only this thread can say, when it is back at its event loop. */
+  /** A new call has to wait for something that only this thread can say, when it is back at its event loop. */
   get isStreaming(): boolean {
     return this.#streams.size > 0;
   }
 
-  /** Of no use any more: lost, or given up by its borrower. */
+  /** The connection is of no use any more: it is lost, or its borrower has given it up. */
   get isBroken(): boolean {
     return (this.#broken ?? this.#givenUp) !== undefined;
   }
@@ -107,35 +107,35 @@ export class Hold {
   }
 
   /**
-   * Why the connection was lost, or given up, if that was in the middle of something, a transaction say: what is asked next must not be
-   * asked of another one as if nothing had been.
+   * Why the connection was lost or given up, if that was in the middle of something (a transaction, say). The next statement must not go to
+   * another connection as if nothing had happened.
    */
   get lost(): Error | undefined {
     return this.#isTold ? undefined : this.#lost;
   }
 
-  /** That was all of a transaction that has ended, and its caller knows: whatever comes after it may go on. */
+  /** All that was lost is a transaction that has ended, and its caller knows: what comes after it may go on. */
   told(): void {
     this.#isTold = this.isBroken;
   }
 
-  /** Calls have not been answered yet: what they leave open is not known. */
+  /** Calls are not answered yet, so it is not known what they leave open. */
   get isCalling(): boolean {
     return this.#calls > 0;
   }
 
-  /** Resolves when all calls so far have been answered, or will not be. */
+  /** Resolves when all calls so far have been answered, or never will be. */
   answered(): Promise<void> {
     return new Promise((resolve) => this.whenIdle(resolve));
   }
 
-  /** At once, if nothing is under way. */
+  /** Calls `then` when nothing is under way; at once, if that is so now. */
   whenIdle(then: () => void): void {
     if (this.#calls === 0) then();
     else this.#whenIdle.push(then);
   }
 
-  /** From a submission's first message to its last. */
+  /** The submission has the connection from its first message to its last. */
   streams(submission: object): void {
     this.#streams.add(submission);
   }
@@ -149,7 +149,7 @@ export class Hold {
     return this.#lastError;
   }
 
-  /** For calls that block this thread: the same session, as somebody else hands it out. */
+  /** The same session for calls that block this thread, which get it in another way. */
   get session(): RemoteSession {
     return this.#session;
   }
@@ -164,14 +164,14 @@ export class Hold {
 
   // ── calling
 
-  /** One call. Rejects only where there was no answer: what the server says is in it. */
+  /** Makes one call. Rejects only if there was no answer: an answer also carries the server's errors. */
   async call(body: Call): Promise<Answer> {
     this.assertHeld();
     this.#calls++;
     try {
       return this.note(await body(this.#session, this.id));
     } catch (error) {
-      // Whatever it has done: nobody knows.
+      // The call may have done anything: there is no answer to tell.
       this.#isUnclean = true;
       throw error;
     } finally {
@@ -184,21 +184,21 @@ export class Hold {
     return resultOf(await this.call((session, borrow) => session.run(borrow, ...argumentsOf(question))), question);
   }
 
-  /** An answer says how the session is now. */
+  /** Notes the session's state, which every answer carries. */
   note(answer: Answer): Answer {
-    // As it was before: what the answer itself says is of a connection that is gone.
+    // The state before this answer counts: the state in the answer is of a connection that is gone.
     const wasOpen = this.#status !== 'I' || this.#isPinned;
     this.#noteState(answer);
     if (answer.error !== undefined) this.#lastError = receiveError(answer.error);
     for (const heard of answer.heard ?? []) for (const listener of this.#listeners) listener.heard(heard);
-    // Given up while this was under way: it has opened something.
+    // The borrower gave the connection up while this was under way, and it has opened something.
     if (this.#status !== 'I') this.#lost ??= this.#givenUp;
     if (answer.undone) this.#isUndone = true;
     if ((answer.broken || answer.undone) && this.#broken === undefined) {
       const why = answer.broken ? 'Connection terminated' : 'the transaction has ended by no statement in it';
       this.#break(answer.error === undefined ? new Error(why) : receiveError(answer.error), wasOpen || answer.undone === true);
     }
-    // It was refused for that.
+    // The statement was refused because of that.
     if (answer.error !== undefined) this.assertNotUndone();
     return answer;
   }
@@ -209,14 +209,14 @@ export class Hold {
     for (const listener of this.#listeners) listener.broken(error);
   }
 
-  /** This thread has stopped waiting for an answer, and cannot know what state the connection is in: it is lost. */
+  /** This thread has stopped waiting for an answer, and cannot know what state the connection is in: the connection is lost. */
   giveUp(error: Error): void {
     if (this.#broken !== undefined || this.#isOver) return;
     this.#session.giveUp().catch(() => {});
     this.#break(error, this.#status !== 'I' || this.#isPinned);
   }
 
-  /** What a blocking call was told may be newer than what is still in the mail. */
+  /** The answer to a blocking call may be newer than answers that are still on their way. */
   #noteState({ turn, pid, status, unclean, pinned }: Answer): void {
     if (turn < this.#turn) return;
     this.#turn = turn;
@@ -226,7 +226,7 @@ export class Hold {
     this.#isPinned = pinned;
   }
 
-  /** On the owner nothing else keeps a late call from somebody else's connection. */
+  /** On the owner nothing else keeps a late call away from the next borrower's connection. */
   assertHeld(): void {
     this.assertNotGivenUp();
     if (this.#isOver) throw new Error('this connection has been given back to the pool, and refuses further queries');
@@ -236,12 +236,12 @@ export class Hold {
     if (this.#isOver && this.#lost !== undefined) throw new TransactionRolledBackError(this.#lost, GIVEN_UP);
   }
 
-  /** The server says that there is no transaction: is that by a statement of this borrower's? */
+  /** The server says that there is no transaction. Throws unless a statement of this borrower has ended it. */
   assertNotUndone(): void {
     if (this.#isUndone) throw new TransactionRolledBackError(this.#lost, GIVEN_UP);
   }
 
-  /** The body of a transaction runs from the one to the other. */
+  /** The body of a transaction runs between this and `leaveBody`. */
   enterBody(): void {
     this.#bodies++;
   }
@@ -250,7 +250,10 @@ export class Hold {
     this.#bodies--;
   }
 
-  /** The server only warns. But what says BEGIN says COMMIT, too, and would end the transaction around it: nothing would be rolled back any more. */
+  /**
+   * The server only warns. But code that says BEGIN also says COMMIT, and would end the transaction around it: nothing would be rolled back
+   * any more.
+   */
   assertNoSecondBegin({ text }: Question): void {
     if (this.#bodies === 0 || this.#status === 'I' || text === undefined || !/^\s*(?:begin|start\s+transaction)\b/i.test(text)) return;
     throw new Error(
@@ -268,7 +271,7 @@ export class Hold {
     return this.#isUnclean;
   }
 
-  /** It has been reset by other means. */
+  /** The session has been reset by other means. */
   cleaned(): void {
     this.#isUnclean = false;
     this.#isPinned = false;
@@ -276,8 +279,9 @@ export class Hold {
   }
 
   /**
-   * Clean, or not at all. What is under way is finished first. Never rejects; with nothing to wait for it is over at once.
-   * A worker says all of it in one breath, as it may block right afterwards: its pool holds the connection until the reset is through.
+   * Gives the session back clean, or has it destroyed. What is under way is finished first. Never rejects; with nothing to wait for it
+   * returns at once. A worker sends all of it in one go, because it may block right afterwards: its pool holds the connection until the
+   * reset is through.
    */
   giveBack(destroy?: Error): Promise<void> | undefined {
     if (this.#isOver) return undefined;
@@ -287,7 +291,7 @@ export class Hold {
     return returning;
   }
 
-  /** Called once, when it is given back: why it is destroyed, if it is. Must not throw. */
+  /** `then` is called once, when the session is given back, with the reason if it is destroyed. It must not throw. */
   whenGivenBack(then: (destroy: Error | undefined) => void): void {
     this.#givenBack = then;
   }
@@ -300,7 +304,7 @@ export class Hold {
     if (this.#broken !== undefined || destroy !== undefined) return this.#give(destroy ?? this.#broken);
     if (this.#calls === 0 && !this.#isUnclean) return this.#give();
     if (!waitsForCalls(this.#sessions)) return this.#finish();
-    // If it fails, the owner knows: it is broken then, and goes nowhere from there.
+    // If the reset fails, the owner knows: the session is broken then, and goes to no other borrower.
     const reset = this.#session.reset(this.id).catch(() => {});
     this.#give();
     return reset;
@@ -321,22 +325,22 @@ export class Hold {
       if (broken === undefined) this.#sessions.release(this.#session);
       else this.#sessions.destroy(this.#session, broken);
     } catch {
-      // This thread has left the pool: everything was taken back already.
+      // This thread has left the pool, and everything was taken back already.
     }
     return undefined;
   }
 }
 
-/** The connection, and the answer to the call. No answer: none was asked for. */
+/** The connection, and the answer to the call; no answer if there was no call. */
 export interface Granted {
   readonly hold: Hold;
   readonly answer: Answer | undefined;
 }
 
-/** As many may be broken at once; then there is one that is new. */
+/** `max` connections may be broken at once. The attempt after those finds a new one. */
 export const isEnough = (sessions: Sessions, attempts: number): boolean => attempts > sessions.stats().max;
 
-/** Borrows, and makes the first call. Where the connection turns out to be lost already, with nothing sent on it, another is tried. */
+/** Borrows, and makes the first call. If the connection turns out to be lost and nothing was sent on it, another one is tried. */
 export async function borrow(
   sessions: Sessions,
   options: AcquireOptions | undefined,
@@ -358,7 +362,7 @@ export async function borrow(
   }
 }
 
-/** One statement, with nobody borrowing for it but the owner: one message there, one back. */
+/** Runs one statement, for which the owner borrows: it takes one message there and one back. */
 export async function runOnce(sessions: Sessions, question: Question): Promise<QueryResult<any>> {
   for (let attempts = 1; ; attempts++) {
     const answer = await sessions.call('once', argumentsOf(question));

@@ -1,6 +1,6 @@
 /**
- * What pg makes of an interval has methods, which no clone carries. This is the same, for threads that do not load pg: without `toPostgres` it could not be
- * given back to the server.
+ * pg's value for an interval has methods, which no clone carries. This is the same class, for threads that do not load pg. Without
+ * `toPostgres` such a value could not be given back to the server.
  */
 import type { FieldDef } from 'pg';
 
@@ -14,14 +14,14 @@ const TIME = ['hours', 'minutes', 'seconds'] as const;
 const PARTS: ReadonlySet<string> = new Set([...DATE, ...TIME, 'milliseconds']);
 type Part = (typeof DATE)[number] | (typeof TIME)[number];
 
-/** A value of such a column. What a parser of somebody's own made of it stays as it is. */
+/** A value of an interval column. What the user's own parser made of it stays as it is. */
 export function asInterval(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(asInterval);
   if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
   return Object.keys(value).every((key) => PARTS.has(key)) ? new PostgresInterval(value) : value;
 }
 
-/** Only the parts that are not nought are there. */
+/** Has only those parts that are not zero. */
 class PostgresInterval {
   declare milliseconds?: number;
 
@@ -49,7 +49,7 @@ class PostgresInterval {
   #amount(part: Part): string {
     const amount = (this as { [P in Part]?: number })[part] ?? 0;
     if (part !== 'seconds' || !this.milliseconds) return String(amount);
-    // The server counts microseconds.
+    // The server counts in microseconds.
     return String(Number((amount + this.milliseconds / 1000).toFixed(6)));
   }
 }

@@ -1,4 +1,4 @@
-/** On the owner: which columns leave it as the server's text, as whoever asked makes of it what pg would. */
+/** On the owner: which columns leave it as the server's text. The asker's thread then makes of them what pg would. */
 import { createRequire } from 'node:module';
 import type { Client, CustomTypesConfig } from 'pg';
 import { PARSERS } from './parsers.ts';
@@ -8,8 +8,8 @@ type Parser = (text: string) => unknown;
 const asItCame: Parser = (text) => text;
 
 /**
- * pg's own parsers, by which those are known that have been put in their place. None where they cannot be found: then everything is parsed
- * here, which is slower and comes to the same. That is said once.
+ * pg's own parsers. A registered parser that is none of them is the user's. If they cannot be found, everything is parsed on the owner,
+ * which is slower and gives the same values; a warning says so once.
  */
 let found: ReadonlyMap<number, Parser> | undefined;
 function defaults(): ReadonlyMap<number, Parser> {
@@ -29,10 +29,10 @@ function defaults(): ReadonlyMap<number, Parser> {
   return (found = parsers);
 }
 
-/** The parsers for one query: those of its connection, but for columns that are left as they are. */
+/** The parsers for one query: those of its connection, except for the columns that are left as text. */
 export class LeftAsText implements CustomTypesConfig {
   readonly #client: Client;
-  /** By type, once and for all of this query: somebody may register a parser while rows come in. */
+  /** By type, decided once for this query, because the user may register a parser while rows come in. */
   readonly #decided = new Map<number, boolean>();
 
   constructor(client: Client) {

@@ -1,4 +1,4 @@
-/** What has been left in a session, as far as the texts tell that were run in it, and how it is undone. */
+/** What the texts that ran in a session have left there, as far as they tell, and how it is undone. */
 import type { Client, QueryConfig } from 'pg';
 import { CLEAN, DIRTY, type Dirt, type Reading, readStatement } from './dirt.ts';
 
@@ -6,7 +6,7 @@ export type Reset = 'auto' | 'always' | 'never';
 
 export class Leftovers {
   readonly #reset: Reset;
-  /** What made the session what a new one is. */
+  /** The statements that made the session what a new one is. */
   readonly #setup: QueryConfig[];
   #dirt: Dirt = CLEAN;
   #isUsed = false;
@@ -21,7 +21,7 @@ export class Leftovers {
     if (dirt > this.#dirt) this.#dirt = dirt;
   }
 
-  /** Whoever set it comes back for it. */
+  /** Something was set on purpose: the borrower comes back for it. */
   get isOnPurpose(): boolean {
     return this.#dirt === DIRTY;
   }
@@ -30,12 +30,15 @@ export class Leftovers {
     return this.#reset === 'always' ? this.#isUsed : this.#reset === 'auto' && this.#dirt !== CLEAN;
   }
 
-  /** What this statement has left belongs to the session from now on. Of what a borrower has left it changes nothing. */
+  /** What this statement has left belongs to the session from now on. It does not change what a borrower has left. */
   adopt({ dirt }: Reading, text: string, values: readonly unknown[] | undefined): void {
     if (dirt !== CLEAN) this.#setup.push({ text, ...(values === undefined ? {} : { values: [...values] }) });
   }
 
-  /** As new. `discarded` is called when nothing is prepared any more, and what makes it new may be prepared again. */
+  /**
+   * Makes the session as good as new. `discarded` is called when nothing is prepared any more, and the statements that make it new may be
+   * prepared again.
+   */
   async undo(client: Client, discarded: () => void): Promise<void> {
     await client.query('DISCARD ALL');
     discarded();

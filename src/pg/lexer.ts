@@ -1,11 +1,11 @@
 /**
- * The text of a query as tokens. It is read as bytes, in pieces: asking a string for its characters one by one costs several times as much
- * as sending it. What says nothing (numbers, literals, operators, commas) is passed over in one go, and only counted.
+ * The text of a query as tokens. It is read as bytes, in pieces: to ask a string for its characters one by one costs several times as much
+ * as sending it. What says nothing (numbers, literals, operators, commas) is passed over in one loop, and only counted.
  */
 import { TextEncoder } from 'node:util';
 import { FIRST_WORD, hash, LONGEST, PG_SETTINGS, wordAt } from './words.ts';
 
-// Tokens. A word that is known has its own number, from FIRST_WORD on.
+// Tokens. A word that is known has a number of its own, from FIRST_WORD on.
 export const END = 0;
 /** A literal, a quoted name or a comment that does not end. */
 export const BROKEN = 1;
@@ -21,7 +21,7 @@ export const QUOTED = 8;
 /** A name or a word that is not known. */
 export const NAME = 9;
 
-/** None at all. */
+/** No token at all. */
 const SPACE_OR_COMMENT = 10;
 
 export const isName = (token: number): boolean => token >= FIRST_WORD || token === NAME || token === QUOTED;
@@ -40,7 +40,7 @@ const MINUS = 45;
 const SLASH = 47;
 const BACKSLASH = 92;
 
-/** What a byte may be part of. All of those beyond ASCII are letters, as for the server. */
+/** What a byte may be part of. All bytes beyond ASCII are letters, as they are to the server. */
 const SPACE = 1;
 const DIGIT = 2;
 const LETTER = 4;
@@ -61,7 +61,7 @@ const BEGINS_DOLLAR = 7;
 const BEGINS_WORD = 8;
 const BEGINS_QUOTED = 9;
 const BEGINS_NUL = 10;
-/** From here on: a token of one byte, less this. */
+/** From here on: a token of one byte, which is this number less BEGINS_ITSELF. */
 const BEGINS_ITSELF = 16;
 const beginnings = new Uint8Array(256).fill(BEGINS_OTHER);
 for (let byte = 0; byte < 256; byte++) {
@@ -91,31 +91,31 @@ const inWord = isIn((byte) => inTag[byte] === 1 || byte === DOLLAR);
 const lower = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 65 && byte <= 90 ? byte + 32 : byte));
 
 const SETTINGS = Buffer.from('"pg_settings"');
-/** The letters before a quote: B'', X'', N'', and E'', in which a backslash escapes. U&'' and U&"" are looked for by themselves. */
+/** Letters that may stand before a quote: B'', X'', N'', and E'', in which a backslash escapes. U&'' and U&"" are looked for apart. */
 const isPrefix = isIn((byte) => 'bxne'.includes(String.fromCharCode(lower[byte])));
 
 // ── pieces
 
-/** So many characters are looked at in one go. */
+/** How many characters are looked at in one go. */
 const PIECE = 16_384;
-/** A literal that is longer is searched for its end by other means, which pay from there on. */
+/** Length in bytes. Beyond it, the end of a literal is searched for by other means, which pay from there on. */
 const SHORT = 64;
-/** At most so many bytes of a piece are kept for the next one. */
+/** How many bytes of a piece are kept for the next piece, at most. */
 const KEPT = 1024;
-/** Reading a text is one step, so one of these is enough. Behind the last byte stand a 0 and a quote, at which searches end. */
+/** The reader never waits within a text, so one buffer is enough. Behind the last byte stand a 0 and a quote, at which searches end. */
 const bytes = Buffer.alloc(KEPT + 3 * PIECE + 2);
 const encoder = new TextEncoder();
 
 export class Lexer {
-  /** How many tokens that say nothing stood before the last one: 3 are many. */
+  /** How many tokens that say nothing stood before the last token. 3 stands for many. */
   passed = 0;
-  /** The last of them. */
+  /** The last token that was passed. */
   lastPassed = OTHER;
-  /** Parentheses say nothing either, but for one that opens after a name. */
+  /** Parentheses say nothing either, except for one that opens after a name. */
   passesParentheses = false;
   #wasName = false;
   readonly #text: string;
-  /** Characters that are in `bytes`, or were: from, to. */
+  /** Which characters are in `bytes`, or were: from, to. */
   #from = 0;
   #to = 0;
   #at = 0;
@@ -126,19 +126,19 @@ export class Lexer {
     bytes[0] = NUL;
   }
 
-  /** False: no statement follows, nor another semicolon. True: perhaps. */
+  /** False: neither a statement follows nor another semicolon. True: one may follow. */
   mayHaveMore(): boolean {
     return this.#text.indexOf(';', this.#from) >= 0;
   }
 
-  /** Reads on, and keeps the bytes from `kept`, which moves to the beginning. False: there is no more to read, and nothing has moved. */
+  /** Reads on, and keeps the bytes from `kept`, which moves to the beginning. False: the text has ended, and nothing has moved. */
   #more(kept: number): boolean {
     const text = this.#text;
     if (this.#to >= text.length) return false;
     bytes.copyWithin(0, kept, this.#end);
     const rest = this.#end - kept;
     let to = Math.min(this.#to + PIECE, text.length);
-    // Half a character would be another one.
+    // Half of a surrogate pair would become another character.
     if (to < text.length && (text.charCodeAt(to - 1) & 0xfc00) === 0xd800) to--;
     this.#end = rest + encoder.encodeInto(text.slice(this.#to, to), bytes.subarray(rest)).written;
     this.#from = this.#to;
@@ -198,7 +198,7 @@ export class Lexer {
     return token;
   }
 
-  /** What begins neither a number nor a literal, and is more than one byte: the token, -1 if it says nothing. `#at` is past it. */
+  /** Reads what begins neither a number nor a literal and is longer than a byte. The token; -1 if it says nothing. `#at` is past it. */
   #rare(beginning: number, from: number): number {
     let at = from;
     let token = -1;
@@ -235,12 +235,12 @@ export class Lexer {
     return at < 0 ? BROKEN : token;
   }
 
-  /** Where these bytes are, when so many of them are to be seen, if there are so many. */
+  /** Where these bytes stand once `count` of them are to be seen, or all that are left. */
   #ahead(at: number, count: number): number {
     return this.#end - at < count && this.#more(at) ? 0 : at;
   }
 
-  // ── past what may be of any length. Less than 0: it does not end.
+  // ── past what may be of any length. A result below 0 says that it does not end.
 
   #pastNumber(from: number): number {
     for (let at = from; ; at = 0) {
@@ -249,7 +249,7 @@ export class Lexer {
     }
   }
 
-  /** Past the quote that is not doubled. */
+  /** Past the next quote that is not doubled. */
   #pastQuote(from: number, quote: number): number {
     for (let at = from; ; ) {
       const near = at + SHORT;
@@ -272,7 +272,7 @@ export class Lexer {
     }
   }
 
-  /** The same where a backslash escapes. */
+  /** The same for a literal in which a backslash escapes. */
   #pastEscaped(from: number): number {
     for (let at = from; ; ) {
       let byte = bytes[at];
@@ -300,7 +300,7 @@ export class Lexer {
     }
   }
 
-  /** They may be nested. */
+  /** Past a comment. Comments may be nested. */
   #pastComment(from: number): number {
     let depth = 1;
     for (let at = from; ; ) {
@@ -327,7 +327,7 @@ export class Lexer {
     }
   }
 
-  /** Past $tag$ ... $tag$, or $1, or a dollar that is none of these. */
+  /** Past $tag$ ... $tag$, or $1, or a dollar that is neither. */
   #pastDollar(from: number): number {
     const dollar = this.#ahead(from, KEPT - 1);
     let at = dollar + 1;
@@ -356,7 +356,7 @@ export class Lexer {
 
   // ── words
 
-  /** Where the quote is of a literal or a name with a letter before it. 0: it is a word. */
+  /** The place of the quote, if this word is the prefix of a literal or a name. 0: it is a word. */
   #quoteAfterPrefix(at: number): number {
     const next = bytes[at + 1];
     if (next === QUOTE && isPrefix[bytes[at]] === 1) return at + 1;

@@ -1,29 +1,29 @@
-/** Timeout and signal of one borrower, for what it waits for together with others, or before it is in line. */
+/** Timeout and signal of one borrower, for the time in which it waits together with others or is not in line yet. */
 import { clearTimeout, setTimeout } from 'node:timers';
 import type { AcquireOptions } from '../worker/index.ts';
 
 export class Limits {
   readonly #options: AcquireOptions | undefined;
-  /** In ms from its creation. 0: none. */
+  /** In ms from the creation of this object. 0: no limit. */
   readonly #timeout: number;
   readonly #timedOut: (timeout: number) => Error;
   readonly #since = performance.now();
   #hasWaited = false;
 
-  /** `acquireTimeout` is that of a borrower with none of its own. */
+  /** `acquireTimeout` (ms) counts for a borrower that sets no timeout of its own. */
   constructor(options: AcquireOptions | undefined, acquireTimeout: number, timedOut: (timeout: number) => Error) {
     this.#options = options;
     this.#timeout = options?.timeout ?? acquireTimeout;
     this.#timedOut = timedOut;
   }
 
-  /** What is left of them, for `acquire`. */
+  /** The limits that are left, as options for `acquire`. */
   get left(): AcquireOptions | undefined {
     if (!this.#hasWaited || this.#timeout === 0) return this.#options;
     return { ...this.#options, timeout: Math.max(1, this.#timeout - (performance.now() - this.#since)) };
   }
 
-  /** The promise, or rejects as `acquire` does when a limit is reached: what is promised goes on for the others. */
+  /** Settles as the promise does, or rejects as `acquire` does when a limit is reached. The promise goes on for the other waiters. */
   async within<V>(promise: Promise<V>): Promise<V> {
     this.#hasWaited = true;
     const signal = this.#options?.signal;

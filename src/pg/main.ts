@@ -36,9 +36,9 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
     statementCacheSize: statementCacheSize ?? 0,
     checkTimeout: rest.checkTimeout ?? 5000,
   };
-  // The socket belongs to no transaction of the first borrower's.
+  // The socket must belong to no transaction of the first borrower.
   const outside = AsyncLocalStorage.snapshot();
-  /** All that there are. */
+  /** All sessions that there are. */
   const sessions = new Set<Session>();
   let owner: PgPool | undefined;
   const pool = await createPool<Session>({
@@ -62,18 +62,18 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
     expose: ['hello', 'run', 'begin', 'once', 'reset', 'fetch', 'close', 'submit', 'cancel', 'giveUp'],
   });
   owner = new PgPool(pool, sessions);
-  // Lost while others were made.
+  // These were lost while others were made.
   for (const session of sessions) if (session.broken !== undefined) owner.lost(session, session.broken);
   return owner;
 }
 
 class PgPool extends BasePool implements PgOwnerPool {
-  /** Looked at by libraries (Drizzle, rate-limiter-flexible), and to be had after a minifier, too. */
+  /** Libraries look at this name (Drizzle, rate-limiter-flexible). It stays after a minifier, too. */
   static override readonly name: string = 'PgPool';
   readonly #pool: Pool<Session>;
-  /** A connection is made and lost on behalf of whoever asked just then: a listener is not to find itself in their transaction. */
+  /** A connection is made and lost while some asker's call runs. A listener must not find itself in that asker's transaction. */
   readonly #outside = AsyncLocalStorage.snapshot();
-  /** What events call a connection: the same object for its whole life. */
+  /** The connections as events show them: one object for a connection's whole life. */
   readonly #clients = new Map<Session, PgClient>();
   readonly #all: ReadonlySet<Session>;
 
@@ -111,19 +111,19 @@ class PgPool extends BasePool implements PgOwnerPool {
     return client;
   }
 
-  /** Nobody gets it any more. Where a borrower waits for an answer, it is told by that. */
+  /** The connection goes to no borrower any more. A borrower that waits for an answer learns of it by that answer. */
   lost(session: Session, error: Error): void {
     if (this.#pool.condemn(session, error) && !session.isAtWork) this.#outside(() => this.emit('error', error, this.#clientOf(session)));
   }
 
-  /** It goes to no other borrower. The one that has it was told why by the answer to its statement. */
+  /** The connection goes to no other borrower. The borrower that has it was told why by the answer to its statement. */
   condemn(session: Session, error: Error): void {
     this.#pool.condemn(session, error);
   }
 
   /**
-   * What a thread has left behind in a connection that was kept, or that it gave back behind our back. Another copy of this module may go
-   * on there: that is not meant.
+   * Resets what a thread has left behind in a connection that it kept, or that it gave back behind the pool's back. Another copy of this
+   * module may go on there; its borrows have other names.
    */
   #tidyUpAfter(attachment: number): void {
     for (const session of this.#all) if (belongsTo(session.borrow, attachment)) void session.reset(session.borrow).catch(() => {});
@@ -133,7 +133,7 @@ class PgPool extends BasePool implements PgOwnerPool {
     return new AcquireTimeoutError(tooLate(this.#pool.name, timeout), this.#pool.name);
   }
 
-  /** What is out after that stays usable, and is ended when it comes back. */
+  /** What is borrowed beyond the limit stays usable, and is ended when it comes back. */
   protected override leave(): Promise<void> {
     return this.#pool.drain({ timeout: PATIENCE });
   }

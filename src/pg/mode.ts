@@ -1,21 +1,21 @@
-/** How rows are wanted, and what reading the text has come to, as bits. */
+/** How the asker wants its rows, and what reading the text has come to, as bits. */
 import { type Dirt, type Reading, readStatement } from './dirt.ts';
 
-/** Each row an array. */
+/** Each row is an array. */
 export const ROWS_AS_ARRAYS = 1;
-/** As the server's text: the borrower has parsers of its own, which no message could carry. */
+/** The rows come as the server's text: the asker has parsers of its own, which no message can carry. */
 export const RAW = 2;
-/** By the extended protocol, values or not: pg's queryMode. */
+/** The extended protocol is used, with values or without: pg's queryMode. */
 export const EXTENDED = 4;
-/** The text has been read where it was asked for, and what follows is what that has come to. */
+/** The asker has read the text, and the bits that follow are what that came to. */
 const READ = 8;
 const PREPARABLE = 16;
 const COPY_IN = 32;
 const READ_ONLY = 64;
-/** Two bits. */
+/** The dirt, in two bits from this one on. */
 const DIRT = 128;
 
-/** A text so long is read where it is asked for, so that the owner's thread, which all texts go through, does not spend time on it. */
+/** Length in characters. The asker reads longer texts, so that the owner's thread, which all texts pass, does not spend time on them. */
 const LONG = 2000;
 
 export function withReading(mode: number, text: string | undefined): number {

@@ -1,15 +1,15 @@
-/** What createPgPool accepts beside what createPool does: checked once, and told apart. */
+/** What createPgPool accepts beside what createPool does. The options are checked once, and sorted by where they go. */
 import type { PoolOptions } from '../main/index.ts';
 import { foreignOptions, LATER } from '../shared/options/foreign-options.ts';
 import { checkNames, type OptionNames } from '../shared/options/option-names.ts';
 import type { PgPoolOptions } from './types.ts';
 
-/** What makes the resources is ours, whatever is given. */
+/** Options of createPool that the pool of connections sets itself. */
 const OURS = ['factory', 'destructor', 'healthcheck', 'beforeAcquire', 'beforeRelease', 'expose', 'share'];
 const IT_DOES_ITSELF = 'createPgPool makes, checks and resets connections itself (see onConnect and reset)';
 const LEAVE_TO_IT = `leave it out, as ${IT_DOES_ITSELF}`;
 
-/** Those of createPool that are passed on as they are. */
+/** Options of createPool that are passed on as they are. */
 const OF_THE_POOL = [
   ...[
     'min',
@@ -27,7 +27,7 @@ const OF_THE_POOL = [
 ];
 const OPTIONS = ['connection', 'onConnect', 'statementCacheSize', 'reset', ...OF_THE_POOL];
 
-/** What pg.Pool takes beside these and hands to each of its clients. */
+/** Settings that pg.Pool takes beside these and hands to each of its clients. */
 const OF_A_CONNECTION = [
   ...['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl', 'sslnegotiation', 'enableChannelBinding', 'types'],
   ...['application_name', 'fallback_application_name', 'client_encoding', 'options', 'binary', 'replication', 'stream', 'pipeline'],
@@ -55,11 +55,11 @@ const NAMES: OptionNames = {
 const OF_PG_POOL = ['max', 'min', 'maxUses', 'maxLifetimeSeconds', 'idleTimeoutMillis', 'onConnect', 'verify'];
 
 export interface GivenOptions extends Pick<PgPoolOptions, 'connection' | 'onConnect' | 'statementCacheSize' | 'reset'> {
-  /** For createPool, which checks their values. Inherited ones are among them. */
+  /** Goes to createPool, which checks the values. Inherited options are among them. */
   readonly rest: Partial<PoolOptions<unknown>>;
 }
 
-/** Throws TypeError or RangeError that names the option, and its value where that cannot be a secret. */
+/** Throws a TypeError or RangeError that names the option, and its value where that cannot be a secret. */
 export function checked(options: PgPoolOptions): GivenOptions {
   if (typeof options !== 'object' || options === null) throw new TypeError('createPgPool takes an options object like { connection, max }');
   const given = options as unknown as Record<string, unknown>;
@@ -80,7 +80,7 @@ export function checked(options: PgPoolOptions): GivenOptions {
   return { connection, onConnect, statementCacheSize: size, reset, rest };
 }
 
-/** The names in it are pg's, and not looked at, but for those of its pool: whoever has put `max` there believes in it. */
+/** The names in `connection` are pg's, and not looked at, except for those of its pool: a program with `max` there relies on it. */
 function checkConnection(connection: PgPoolOptions['connection']): void {
   if (typeof connection !== 'object' || connection === null) return;
   for (const name of OF_PG_POOL) {

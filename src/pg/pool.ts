@@ -1,4 +1,4 @@
-/** The interface of pg.Pool over sessions that live on the owner's thread: the same code on every thread. */
+/** The interface of pg.Pool over sessions that live on the owner's thread. The code is the same on every thread. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { captureRejectionSymbol, EventEmitter } from 'node:events';
 import { clearTimeout, setTimeout } from 'node:timers';
@@ -22,10 +22,10 @@ type ConnectCallback = (error: Error | undefined, client: PgClient | undefined, 
 
 const ITERATE_OPTIONS: OptionNames = { of: 'iterate', options: ['batchSize'], others: { highWaterMark: 'use batchSize' } };
 
-/** How long `end` waits for what has been asked and borrowed, in ms, before it leaves the pool, or closes it, all the same. */
+/** How long `end` waits for what has been asked and borrowed, in ms. After that it leaves the pool, or closes it, all the same. */
 export const PATIENCE = 5000;
 
-/** Of a borrower that waits for its scope's connection, and not in line itself. */
+/** The message for a borrower that waits for its scope's connection, and does not stand in line itself. */
 export const tooLate = (pool: string, timeout: number): string =>
   `pool ${JSON.stringify(pool)}: nothing to be had within ${timeout} ms; the scope or transaction around it waits for its connection, or uses it`;
 
@@ -38,7 +38,7 @@ export abstract class PgPool extends EventEmitter implements Type {
   /** What this thread has borrowed and not given back. */
   readonly #clients = new Set<PgClient>();
   readonly #scopes = new Set<Scope>();
-  /** Queries, connections, scopes, cursors that have begun and are not over. */
+  /** How many queries, connections, scopes and cursors have begun and are not over. */
   #works = 0;
   #whenQuiet: (() => void)[] = [];
   #ending: Promise<void> | undefined;
@@ -62,10 +62,10 @@ export abstract class PgPool extends EventEmitter implements Type {
     };
   }
 
-  /** Leaves the pool, or closes it. */
+  /** Leaves the pool (on a worker), or closes it (on the owner). */
   protected abstract leave(): Promise<void>;
 
-  /** What a wait of so many ms for a connection is rejected with. */
+  /** The error that rejects a wait of so many ms for a connection. */
   protected abstract timedOut(timeout: number): Error;
 
   // ── queries
@@ -101,7 +101,7 @@ export abstract class PgPool extends EventEmitter implements Type {
     }
     const client = await this.#connect(undefined, undefined);
     try {
-      // With one of its own: as in pg, a callback in the configuration is not for the pool.
+      // The client gets a callback of its own: as in pg, a callback in the configuration is not for the pool.
       return await new Promise((resolve, reject) => {
         client.query(text, values as unknown[], (error, result) => (error ? reject(error) : resolve(result)));
       });
@@ -139,8 +139,8 @@ export abstract class PgPool extends EventEmitter implements Type {
   }
 
   /**
-   * The scope's connection, kept until this client is released. In a transaction it is of use as long as that goes on. Listeners have been
-   * asked about it when the scope borrowed it.
+   * The scope's connection, kept until this client is released. In a transaction it is of use as long as the transaction goes on. Listeners
+   * were asked about it when the scope borrowed it.
    */
   async #connectIn(place: Place, options: AcquireOptions | undefined): Promise<PgClient> {
     const { scope } = place;
@@ -173,7 +173,7 @@ export abstract class PgPool extends EventEmitter implements Type {
 
   // ── lending
 
-  /** Does anybody want to hear of what this thread borrows? */
+  /** True if the program listens for what this thread borrows. */
   protected get isListenedTo(): boolean {
     return this.listenerCount('acquire') > 0 || this.listenerCount('release') > 0;
   }
@@ -197,7 +197,7 @@ export abstract class PgPool extends EventEmitter implements Type {
     }
   }
 
-  /** For what is borrowed without a client: listeners get one all the same, and hear of it again when it is given back. */
+  /** Listeners get a client for what is borrowed without one, too, and hear of it again when it is given back. */
   protected announce(hold: Hold): void {
     if (!this.isListenedTo) return;
     const client = new PgClient(hold, () => {});
@@ -207,7 +207,7 @@ export abstract class PgPool extends EventEmitter implements Type {
       try {
         this.emit('release', error, client);
       } catch (thrown) {
-        // A listener's: the query that was executed has been executed.
+        // The error is the listener's: the query that was executed has been executed.
         queueMicrotask(() => {
           throw thrown;
         });
@@ -216,8 +216,8 @@ export abstract class PgPool extends EventEmitter implements Type {
   }
 
   /**
-   * What listeners ask of it at once comes before everything else. One that throws is told to the borrower, which has borrowed nothing
-   * then.
+   * What listeners ask of the connection at once comes before everything else. If a listener throws, the borrower gets its error, and has
+   * borrowed nothing.
    */
   #asked(client: PgClient, hold: Hold): void {
     try {
@@ -241,7 +241,7 @@ export abstract class PgPool extends EventEmitter implements Type {
   /** Throws where the pool underneath would let in what comes after `end`. */
   protected assertMayBegin(): void {}
 
-  /** Resolves when nothing is under way any more that this thread has begun; false: not within `limit` ms. */
+  /** Resolves to true when nothing that this thread has begun is under way any more; to false if that takes more than `limit` ms. */
   protected quiet(limit: number): Promise<boolean> {
     if (this.#works === 0) return Promise.resolve(true);
     return new Promise((resolve) => {
@@ -255,7 +255,10 @@ export abstract class PgPool extends EventEmitter implements Type {
 
   // ── scopes
 
-  /** Where the caller is; undefined outside of everything. What a transaction's body does after its end is an error, not a query of its own. */
+  /**
+   * Where the caller is; undefined outside of every scope. A query that a transaction's body makes after the end of the transaction is an
+   * error, and does not run by itself.
+   */
   protected place(): Place | undefined {
     return this.#unlessOver(this.#places.getStore());
   }
@@ -270,7 +273,7 @@ export abstract class PgPool extends EventEmitter implements Type {
     return this.#places.run(place, body);
   }
 
-  /** A thenable that the body returns (a builder's query) begins when it is awaited: in there, too. */
+  /** A thenable that the body returns (a builder's query) begins when it is awaited; so it is awaited inside, too. */
   #insideOf<V>(place: Place, body: () => V | PromiseLike<V>): Promise<V> {
     return this.inside(place, () => {
       const value = body();
@@ -310,7 +313,7 @@ export abstract class PgPool extends EventEmitter implements Type {
     if (!Number.isInteger(batchSize) || batchSize < 1)
       throw new RangeError(`batchSize must be a whole number from 1, not ${String(batchSize)}`);
     const question: Question = ask(text, values);
-    // The rows are those of where this was called, but nobody may begin with them when that is over.
+    // The rows belong to the place where this was called. When that place is over, the loop may not begin.
     const place = this.place();
     return rowsOf(this.lender, () => this.#unlessOver(place), question, batchSize);
   }
@@ -328,13 +331,13 @@ export abstract class PgPool extends EventEmitter implements Type {
     return undefined;
   }
 
-  /** Everything that this thread has borrowed goes back, clean. */
+  /** Gives back everything that this thread has borrowed, clean. */
   protected async giveEverythingBack(): Promise<void> {
     for (const client of [...this.#clients]) if (!client.isReleased) client.release();
     await Promise.all([...this.#scopes].map((scope) => scope.end()));
   }
 
-  /** `end` has been called here. */
+  /** `end` has been called on this thread. */
   protected get isLeaving(): boolean {
     return this.#ending !== undefined;
   }
@@ -361,12 +364,12 @@ export abstract class PgPool extends EventEmitter implements Type {
     return this.sessions.waitingCount();
   }
 
-  /** As in pg, but for 'error': one that nobody listens to crashes nothing. */
+  /** As in pg, except for 'error': an error without a listener does not crash the process. */
   override emit(event: string | symbol, ...args: unknown[]): boolean {
     return event === 'error' && this.listenerCount('error') === 0 ? false : super.emit(event, ...args);
   }
 
-  /** An asynchronous listener that fails ends no process, either. */
+  /** An asynchronous listener that fails does not end the process, either. */
   override [captureRejectionSymbol](error: unknown, event: string | symbol): void {
     if (event !== 'error' && this.emit('error', error)) return;
     process.emitWarning(error instanceof Error ? error : new Error(`a listener for '${String(event)}' was rejected: ${inspect(error)}`));

@@ -1,10 +1,13 @@
-/** Cursors of one session: named portals, read some rows at a time, with room for other statements in between. They live in a transaction. */
+/**
+ * Cursors of one session: named portals, read some rows at a time, with room for other statements in between. A portal lives in a
+ * transaction.
+ */
 import type { Client, CustomTypesConfig, QueryResult } from 'pg';
 import { closeAll } from './driver.ts';
 import type { Answer } from './protocol.ts';
 import { sendResult } from './results.ts';
 
-/** What we use of pg's Connection. */
+/** The methods of pg's Connection that are used here. */
 interface Connection {
   describe(body: { type: 'P'; name: string }): void;
   execute(body: { portal: string; rows: number }): void;
@@ -26,12 +29,12 @@ interface Portal {
   readonly values: readonly unknown[] | undefined;
   readonly types: CustomTypesConfig | undefined;
   isOpen: boolean;
-  /** Its transaction has ended: the server does not have it any more. */
+  /** The portal's transaction has ended: the server does not have the portal any more. */
   isLost: boolean;
 }
 
 export class Portals {
-  /** A transaction was begun for them; the last of them ends it. */
+  /** A transaction was begun for these cursors. The last of them ends it. */
   ownTransaction = false;
   readonly #client: Client;
   readonly #portals = new Map<string, Portal>();
@@ -40,7 +43,7 @@ export class Portals {
     this.#client = client;
   }
 
-  /** The server may have some of them. */
+  /** The server may still have some of them. */
   get isAnyLeft(): boolean {
     return [...this.#portals.values()].some(({ isLost }) => !isLost);
   }
@@ -64,7 +67,7 @@ export class Portals {
     return { results: sendResult(result), done: !query.isSuspended };
   }
 
-  /** A query of the driver's that asks for so many rows, and syncs at once. Only the first makes the portal. */
+  /** One of the driver's queries. It asks for so many rows, and syncs at once. Only the first one makes the portal. */
   #fetching(name: string, { text, values, types, isOpen }: Portal, rows: number) {
     const Query = (this.#client.constructor as unknown as { Query: QueryClass }).Query;
     class Fetch extends Query {
@@ -88,7 +91,7 @@ export class Portals {
     return new Fetch({ text, values, types, portal: name, rowMode: 'array', queryMode: 'extended' });
   }
 
-  /** No error if it is not there any more. */
+  /** A portal that does not exist any more is no error. */
   async close(name: string): Promise<void> {
     const portal = this.#portals.get(name);
     this.#portals.delete(name);
@@ -96,13 +99,16 @@ export class Portals {
     await closeAll(this.#client, 'P', [name]);
   }
 
-  /** Their transaction has ended, whoever said so. They keep their names: somebody may still ask, and is not to get rows of another transaction. */
+  /**
+   * The portals' transaction has ended, by whatever statement. They keep their names: a borrower may still ask, and must not get rows of
+   * another transaction.
+   */
   lose(): void {
     for (const portal of this.#portals.values()) portal.isLost = true;
     this.ownTransaction = false;
   }
 
-  /** Whoever had them has gone. */
+  /** The borrower that had these cursors is gone. */
   forget(): void {
     this.#portals.clear();
     this.ownTransaction = false;

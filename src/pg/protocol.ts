@@ -1,4 +1,4 @@
-/** What a borrower asks of a session, and what it is told. Everything here can be cloned, and no secret is in it. */
+/** What a borrower asks of a session, and what it is told. Everything here can be cloned, and holds no secret. */
 import type { SentError } from './database-error.ts';
 import type { SentResult } from './results.ts';
 
@@ -7,11 +7,11 @@ export interface Statement {
   readonly values: readonly unknown[] | undefined;
   readonly name: string | undefined;
   readonly mode: number;
-  /** Of this query, in ms. Undefined: the connection's. */
+  /** The time limit of this query, in ms. Undefined: that of the connection. */
   readonly timeout: number | undefined;
 }
 
-/** A statement as arguments: flat, so that calls of one tick go in one message. */
+/** A statement as arguments. They are flat, so that calls of one tick go in one message. */
 export type StatementArguments = [
   text: string | undefined,
   values: readonly unknown[] | undefined,
@@ -20,11 +20,11 @@ export type StatementArguments = [
   timeout: number | undefined,
 ];
 
-/** The server's word: idle, in a transaction, in a failed one. */
+/** The server's word for the session: I (idle), T (in a transaction), E (in a failed transaction). */
 export type TransactionStatus = 'I' | 'T' | 'E';
 
 export interface Answer {
-  /** Answers may overtake each other on their way to one thread; the session counts them. */
+  /** The number of this answer. Answers may overtake each other on their way to a thread, so the session counts them. */
   readonly turn: number;
   readonly pid: number;
   readonly status: TransactionStatus;
@@ -38,11 +38,11 @@ export interface Answer {
   readonly broken?: boolean | undefined;
   /** What this borrower had open was ended by something else than its statements: nothing of it goes on. */
   readonly undone?: boolean | undefined;
-  /** Nothing was sent to the server: it was broken before. */
+  /** Nothing was sent to the server: the connection was broken before. */
   readonly unsent?: boolean | undefined;
-  /** Of a cursor: there are no more rows. */
+  /** To a cursor's fetch: there are no more rows. */
   readonly done?: boolean | undefined;
-  /** Of a cursor's own transaction: a statement in it had failed, so it could not be committed. */
+  /** To the end of a cursor's own transaction: a statement in it had failed, so it could not be committed. */
   readonly rolledBack?: boolean | undefined;
   /** To a submission: what the server said. */
   readonly messages?: readonly ServerMessage[] | undefined;
@@ -60,27 +60,33 @@ export type ClientMessage = readonly [
   type: 'parse' | 'bind' | 'describe' | 'execute' | 'close' | 'query' | 'flush' | 'sync',
   body?: unknown,
 ];
-/** What came back, by pg's names of the events. */
+/** A message of the server, named as pg names its event. */
 export type ServerMessage = readonly [event: string, body?: unknown];
 
-/** The methods of a session that borrowers call. `borrow` names the borrower: a session that changes hands is cleaned, whatever was forgotten. */
+/**
+ * The methods of a session that borrowers call. `borrow` names the borrower. When another borrower comes, the session is first cleaned of
+ * whatever the last one forgot.
+ */
 export interface SessionMethods {
-  /** At the beginning of a borrow. */
+  /** Begins a borrow. */
   hello(borrow: string): Promise<Answer>;
   run(borrow: string, ...statement: StatementArguments): Promise<Answer>;
-  /** A borrow of its own: run, and clean. */
+  /** A borrow for one statement: the session runs it, and is clean afterwards. */
   once(...statement: StatementArguments): Promise<Answer>;
   /** Undoes what the borrower left. Rejects if that cannot be done; the session is broken then. */
   reset(borrow: string): Promise<void>;
-  /** BEGIN, or a savepoint if there is a transaction already: with calls still on their way, nobody but the session knows. */
+  /** BEGIN, or a savepoint if a transaction is open already. While calls are still on their way, only the session knows which. */
   begin(borrow: string, begin: string, savepoint: string): Promise<Answer>;
-  /** The next rows of a cursor, which the first call opens: in a transaction, or in one of its own. */
+  /** The next rows of a cursor. The first call opens it: in the open transaction, or in one of its own. */
   fetch(borrow: string, cursor: string, rows: number, ...statement: StatementArguments): Promise<Answer>;
   close(borrow: string, cursor: string): Promise<Answer>;
-  /** Sends messages for a submission, which has a name. From its first to the end of its last, nothing else runs here. */
+  /** Sends messages for a submission, which has a name. From its first message to the end of its last, nothing else runs here. */
   submit(borrow: string, submission: string, messages: readonly ClientMessage[], parsed: boolean): Promise<Answer>;
   /** Asks the server to cancel what runs now. */
   cancel(borrow: string): Promise<void>;
-  /** The borrower has stopped waiting for an answer, so nobody knows what state this is in: what runs is cancelled, what waits is not begun, and the connection is lost. */
+  /**
+   * The borrower has stopped waiting for an answer, so the state of the session is not known. What runs is cancelled, what waits is not
+   * begun, and the connection is lost.
+   */
   giveUp(): Promise<void>;
 }

@@ -1,10 +1,10 @@
-/** What `query` is given, in all the ways of pg, as one shape. */
+/** What `query` is given, in all the ways of pg, in one shape. */
 import type { CustomTypesConfig, QueryConfig } from 'pg';
 import { EXTENDED, RAW, ROWS_AS_ARRAYS, withReading } from './mode.ts';
 import type { Statement, StatementArguments } from './protocol.ts';
 import { sendValues } from './values.ts';
 
-/** A statement, and what is done with its answer where it was asked. */
+/** A statement, and what the asker's thread does with its answer. */
 export interface Question extends Statement {
   readonly types: CustomTypesConfig | undefined;
 }
@@ -37,7 +37,10 @@ export function ask(text: string | QueryConfig, values?: unknown): Question {
 
 export const argumentsOf = ({ text, values, name, mode, timeout }: Statement): StatementArguments => [text, values, name, mode, timeout];
 
-/** A callback gets what the promise would; what the callback throws is its own affair. `none`: what pg says there instead of an error. */
+/**
+ * Calls the callback with what the promise gives. What the callback throws is not caught for the asker. `none` is what pg passes instead
+ * of an error.
+ */
 export function tell<V>(promise: Promise<V>, callback: (error: Error | null | undefined, value?: V) => void, none?: null): void {
   promise.then(
     (value) => process.nextTick(callback, none, value),

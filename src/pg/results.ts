@@ -1,4 +1,7 @@
-/** Results on their way: the values row by row in one array, as a clone of thousands of small ones takes its time, and Buffers as what they are. */
+/**
+ * Results on their way. The values go row by row in one array, because to clone thousands of small arrays takes long. Buffers arrive as
+ * Buffers.
+ */
 import type { CustomTypesConfig, FieldDef, QueryResult } from 'pg';
 import { asBuffers, hasBuffer, withOwnBytes } from './bytes.ts';
 import { asInterval, isInterval } from './interval.ts';
@@ -23,18 +26,18 @@ export interface SentResult {
   /** How many rows there are. */
   readonly length: number;
   readonly values: readonly unknown[];
-  /** Columns with a Buffer in them. */
+  /** The columns with a Buffer in them. */
   readonly bytes: readonly number[] | undefined;
-  /** Columns that are still the server's text, to be parsed as pg does by default. */
+  /** The columns that are still the server's text, to be parsed as pg does by default. */
   readonly texts: readonly number[] | undefined;
 }
 
-/** Knows of a query's types whether they were left as text. */
+/** Knows of the types of a query which ones were left as text. */
 export interface Unparsed {
   has(oid: number): boolean;
 }
 
-/** pg gives an array for text with several statements. */
+/** For a text with several statements pg gives an array. */
 export function sendResults(
   results: QueryResult<unknown[]> | readonly QueryResult<unknown[]>[],
   unparsed?: Unparsed,
@@ -75,7 +78,7 @@ function columnsOfText(fields: readonly FieldDef[], unparsed: Unparsed): number[
   return found;
 }
 
-/** Grown one by one: to V8 an array of a given length has holes, even when it is full, and is cloned in the slow way. */
+/** Grows the array one by one: to V8 an array of a given length has holes, even when it is full, and is cloned in the slow way. */
 function flat(rows: readonly (readonly unknown[])[], bytes: readonly number[] | undefined): unknown[] {
   const values: unknown[] = [];
   for (const row of rows)
@@ -94,7 +97,7 @@ function columnsWithBytes(rows: readonly (readonly unknown[])[], columns: number
   return found;
 }
 
-/** The result as pg has it. `types`: the parsers for rows that came raw. */
+/** The result as pg has it. `types`: the parsers for rows that came as the server's text. */
 export function receiveResults(
   sent: SentResult | readonly SentResult[],
   mode: number,
@@ -114,7 +117,7 @@ export function receiveResult(sent: SentResult, mode: number, types: CustomTypes
   return { command, rowCount, oid, rows: (mode & ROWS_AS_ARRAYS) === 0 ? objects(sent, names, revive) : arrays(sent, revive), fields };
 }
 
-/** What turns a value of a column into what pg makes of it. Undefined: it is that already. */
+/** Makes of a value of a column what pg makes of it. Undefined: the value is that already. */
 type Revival = ((value: unknown) => unknown) | undefined;
 
 function revival({ bytes, texts }: SentResult, field: FieldDef, column: number, types: CustomTypesConfig | undefined): Revival {
@@ -134,7 +137,7 @@ function arrays({ length, values }: SentResult, revive: readonly Revival[]): unk
   return rows;
 }
 
-/** The blank one has the names already, so that even `__proto__` is a column like others. */
+/** The blank row has the names already, so that even `__proto__` is a column like others. */
 function objects({ length, values }: SentResult, names: readonly string[], revive: readonly Revival[]): Record<string, unknown>[] {
   const blank = Object.fromEntries(names.map((name) => [name, null]));
   const rows: Record<string, unknown>[] = [];

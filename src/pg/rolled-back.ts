@@ -1,5 +1,7 @@
-/** The error of a transaction of which nothing has been written, though its body may not know. */
-/** COMMIT was answered with ROLLBACK, or the connection was lost in the middle of what a scope had begun: nothing has been written, whatever the body believes. */
+/**
+ * A transaction was rolled back where its body may believe that it was written: COMMIT was answered with ROLLBACK, or the connection was
+ * lost in the middle of what a scope had begun. Nothing has been written.
+ */
 export class TransactionRolledBackError extends Error {
   readonly code = 'ERR_PG_ROLLED_BACK';
 
@@ -8,7 +10,7 @@ export class TransactionRolledBackError extends Error {
   }
 
   static {
-    // Not by assignment: where Error.prototype is frozen, that would throw. As text, since a minifier renames classes.
+    // An assignment would throw where Error.prototype is frozen. The name is given as text, since a minifier renames classes.
     const name = { value: 'TransactionRolledBackError', configurable: true, writable: true };
     Object.defineProperty(TransactionRolledBackError, 'name', name);
     Object.defineProperty(TransactionRolledBackError.prototype, 'name', name);

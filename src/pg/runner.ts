@@ -1,4 +1,7 @@
-/** Runs one statement at a time on the driver's client: prepared if it is worth it, prepared again if its plan is stale, and with its rows as they can be sent. */
+/**
+ * Runs one statement at a time on the driver's client. The statement is prepared if that is worth it, and prepared again if its plan is
+ * stale. Its rows come as they can be sent.
+ */
 import type { Client, CustomTypesConfig, QueryResult } from 'pg';
 import { NO_COPY } from './copy.ts';
 import type { Reading } from './dirt.ts';
@@ -9,33 +12,39 @@ import type { StatementArguments, TransactionStatus } from './protocol.ts';
 import { type SentResult, sendResults } from './results.ts';
 import { Statements } from './statements.ts';
 
-/** What is known of the session that the client has. */
+/** What is known of the client's session. */
 export interface State {
   status(): TransactionStatus;
-  /** After an error: ready for something else, or known to be lost. */
+  /** Resolves after an error, when the session is ready for something else or known to be lost. */
   readyAfter(error: unknown): Promise<void>;
 }
 
-/** Text as it came, bytes as they came. */
+/** Leaves text and bytes as they came. */
 export const UNPARSED: CustomTypesConfig = { getTypeParser: () => (raw: unknown) => raw };
 
-/** Said about the statement itself, before it ran: what a function or a procedure in it complains of, by whatever code, has a context. */
+/**
+ * True if the error is about the statement itself, before it ran. An error that a function or a procedure in it raises, by whatever code,
+ * has a context.
+ */
 export function isAbout(error: unknown, ...codes: string[]): boolean {
   const { code, where } = (error ?? {}) as { code?: string; where?: unknown };
   return codes.includes(code!) && where === undefined;
 }
 
 /**
- * What the server says of a prepared statement whose parameters or result are not what its tables have any more: of the plan (0A), the
- * values (22, 23 for a domain), the statement's name (26), its words (42), a type that is gone (XX). Not what is about the transaction, a
- * lock, a cancel, or the server.
+ * True if the server may complain that a prepared statement's parameters or result do not fit its tables any more. Such errors are of the
+ * plan (0A), the values (22, 23 for a domain), the statement's name (26), its words (42), a type that is gone (XX). Errors about the
+ * transaction, a lock, a cancel or the server are not among them.
  */
 function mayBeStale(error: unknown): boolean {
   const { code, severity } = (error ?? {}) as { code?: unknown; severity?: unknown };
   return typeof code === 'string' && severity !== undefined && /^(?:0A|22|23|26|42|XX)/.test(code);
 }
 
-/** By the extended protocol the server would wait for a second sync, which the driver does not send. Otherwise the driver tells it that nothing will come. */
+/**
+ * Refuses COPY FROM STDIN. In the extended protocol the server would wait for a second sync, which the driver does not send. Otherwise the
+ * driver tells the server that nothing will come.
+ */
 export function assertNoCopyIn({ isCopyIn }: Reading): void {
   if (isCopyIn) throw new Error(NO_COPY);
 }
@@ -46,7 +55,7 @@ export class Runner {
   readonly #client: Client;
   readonly #statements: Statements;
   readonly #state: State;
-  /** The server has taken the values of what was sent last: from then on the statement may have done something. */
+  /** The server has taken the values of what was sent last. From then on the statement may have done something. */
   #hasBegun = false;
 
   constructor(client: Client, cacheSize: number, state: State) {
@@ -54,7 +63,7 @@ export class Runner {
     this.#statements = new Statements(cacheSize);
     this.#state = state;
     const { connection } = internals(client);
-    // A statement may be called like something that every object has. onConnect may have prepared some.
+    // A statement may be called like something that every object has. onConnect may have prepared some already.
     connection.parsedStatements = Object.assign(Object.create(null), connection.parsedStatements);
     Object.assign(connection, { submittedNamedStatements: Object.create(null) });
     connection.on('bindComplete', () => {
@@ -75,7 +84,7 @@ export class Runner {
     } catch (error) {
       if (called === undefined) throw error;
       await this.#state.readyAfter(error);
-      // Whatever it was, a statement that the driver does not know to be prepared is not.
+      // Whatever the error was: a statement that the driver does not take for prepared is not prepared.
       if (isCached && internals(this.#client).connection.parsedStatements[called] === undefined) this.#statements.forget(called);
       // It had been prepared for an earlier call, and the server did not even begin with it: it is prepared anew, now or by the next call.
       if (prepared === undefined || this.#hasBegun || !mayBeStale(error)) throw error;
@@ -107,7 +116,7 @@ export class Runner {
     internals(this.#client).connection.parsedStatements = Object.create(null);
   }
 
-  /** For somebody who does not know what is prepared here, and whom the driver does not know: free now, and taken back afterwards. */
+  /** Frees these names for a submission. Neither it nor the driver knows what is prepared here. The names are taken back afterwards. */
   async lendNames(names: readonly string[]): Promise<void> {
     if (names.length === 0) return;
     for (const name of names) this.#statements.discard(name);
@@ -115,7 +124,7 @@ export class Runner {
     for (const name of names) this.#statements.discard(name);
   }
 
-  /** The name was somebody else's, for another text. */
+  /** The name may stand for another text: then that statement goes. */
   #makeWayFor(name: string, text: string | undefined): void {
     const before = internals(this.#client).connection.parsedStatements[name];
     if (before !== undefined && text !== undefined && before !== text) this.#statements.discard(name);

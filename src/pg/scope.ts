@@ -1,4 +1,7 @@
-/** One connection for everything inside: borrowed when something needs it, kept while something is open on it, and lent to others in between. */
+/**
+ * One connection for everything inside. It is borrowed when something needs it, kept while something is open on it, and lent to others in
+ * between.
+ */
 import type { QueryResult } from 'pg';
 import type { AcquireOptions } from '../worker/index.ts';
 import { Borrowing } from './borrowing.ts';
@@ -15,14 +18,14 @@ export class Scope {
   readonly #lender: Lender;
   #hold: Hold | undefined;
   #borrowing: Borrowing;
-  /** Who uses the connection just now: queries, clients, cursors, transactions. */
+  /** How many queries, clients, cursors and transactions use the connection now. */
   #uses = 0;
-  /** Transactions that must not move to another connection. */
+  /** How many transactions are under way, which must not move to another connection. */
   #transactions = 0;
   readonly #returning = new Set<Promise<void>>();
   /**
-   * The connection that was lost or given up in the middle of a transaction, or of whatever else had it pinned; or may have been, while
-   * calls on it are under way.
+   * The connection that was lost or given up in the middle of a transaction, or of whatever else had it pinned. Perhaps it was not in the
+   * middle of anything: that is not known while calls are under way on it.
    */
   #gone: Hold | undefined;
   #isOver = false;
@@ -36,17 +39,17 @@ export class Scope {
     return this.#isOver;
   }
 
-  /** The connection that it has now, if it has one. */
+  /** The connection that the scope has now, if it has one. */
   get hold(): Hold | undefined {
     return this.#hold;
   }
 
-  /** Something may be open on its connection, or be when it comes: what was asked there before has not been answered. */
+  /** Something may be open on the connection, or will be when it comes: earlier calls on it are not answered yet. */
   get isInUse(): boolean {
     return this.#hold === undefined ? this.#borrowing.isAwaited : this.#hold.isPinned || this.#hold.isCalling;
   }
 
-  /** Its connection, until `leave`. */
+  /** The scope's connection, until `leave`. */
   async enter(options?: AcquireOptions): Promise<Hold> {
     const { hold, answer } = await this.enterWith(options, undefined);
     if (answer?.error === undefined) return hold;
@@ -54,14 +57,14 @@ export class Scope {
     throw receiveError(answer.error);
   }
 
-  /** Those of one that is about to enter. */
+  /** The limits of a caller that is about to enter. */
   limits(options?: AcquireOptions): Limits {
     return new Limits(options, this.#lender.acquireTimeout, (timeout) => this.#lender.timedOut(timeout));
   }
 
   /**
-   * The same, and makes this call on it: at once, or, where it has to be borrowed first, when it comes. Calls are made in the order in which they were asked.
-   * Each asker waits for the connection within its own limits.
+   * Enters, and makes this call on the connection: at once, or, if the connection has to be borrowed first, when it comes. Calls are made
+   * in the order in which they were asked. Each asker waits for the connection within its own limits.
    */
   async enterWith(options: AcquireOptions | undefined, call: Call | undefined, limits = this.limits(options)): Promise<Granted> {
     this.#assertOpen(options);
@@ -81,8 +84,8 @@ export class Scope {
   }
 
   /**
-   * `enter` for a caller that blocks: where there is no connection `bring` gets one without waiting for this thread. What waits for it was asked before, and is
-   * sent on it before this returns.
+   * `enter` for a caller that blocks. If there is no connection, `bring` gets one without waiting for this thread. Calls that wait for it
+   * were asked before, and are sent on it before this returns.
    */
   enterSync(bring: (borrowing: Borrowing) => Hold): Hold {
     this.#assertOpen(undefined);
@@ -96,7 +99,7 @@ export class Scope {
     return this.#hold!;
   }
 
-  /** The one that is under way, if there is one. */
+  /** The borrowing that is under way, if there is one, else a new one. */
   #nextBorrowing(): Borrowing {
     if (this.#borrowing.hasArrived) this.#borrowing = this.#newBorrowing();
     return this.#borrowing;
@@ -110,15 +113,15 @@ export class Scope {
 
   #assertOpen(options: AcquireOptions | undefined): void {
     options?.signal?.throwIfAborted();
-    // Nobody would give back what it borrows now.
+    // What it would borrow now would never be given back.
     if (this.#isOver) throw new Error('this scope is over: await everything that uses the pool before its body returns');
     this.#giveBackBroken();
     this.#assertNotLost();
   }
 
   /**
-   * What was begun went with the connection, and the server has rolled it back. Whoever goes on as if it were still there is stopped, like in a transaction that has failed: until
-   * ROLLBACK, or the end of the scope.
+   * What was begun has gone with the connection, and the server has rolled it back. Code that goes on as if it were still there is stopped,
+   * as in a transaction that has failed, until ROLLBACK or the end of the scope.
    */
   #assertNotLost(): void {
     if (this.#gone?.lost !== undefined) throw new TransactionRolledBackError(this.#gone.lost, GIVEN_UP);
@@ -129,13 +132,13 @@ export class Scope {
     return this.#gone?.lost === undefined && this.#gone?.isCalling === true;
   }
 
-  /** A ROLLBACK, of the whole and not to a savepoint: whoever says that knows. */
+  /** A ROLLBACK of the whole transaction, not to a savepoint, says that its asker knows of the loss. */
   forgive({ text }: Question): void {
     this.#giveBackBroken();
     if (this.#gone !== undefined && text !== undefined && ROLLBACK.test(text)) this.#gone = undefined;
   }
 
-  /** A transaction has to stay on its connection, broken or not. */
+  /** Gives back a broken connection, unless a transaction is under way: that has to stay on its connection, broken or not. */
   #giveBackBroken(): void {
     if (this.#hold?.isBroken && this.#transactions === 0) this.#giveBack();
   }
@@ -155,7 +158,7 @@ export class Scope {
     }
   }
 
-  /** The connection stays, lost or not, until the other. */
+  /** From here to `endTransaction` the connection stays, lost or not. */
   beginTransaction(): void {
     this.#transactions++;
   }
@@ -164,7 +167,10 @@ export class Scope {
     this.#transactions--;
   }
 
-  /** Its borrower has it destroyed. What uses it sees that; a transaction stays with it, and is refused everything, until its end. */
+  /**
+   * The borrower has the connection destroyed. Other users of it see that. A transaction stays with it until its end, and everything that
+   * it asks is refused.
+   */
   destroy(error: Error): void {
     this.#keep(this.#hold?.giveBack(error));
     this.#giveBackBroken();
@@ -183,7 +189,7 @@ export class Scope {
     void returning.then(() => this.#returning.delete(returning));
   }
 
-  /** Nothing of it is left when this resolves: rolled back, reset, given back. Never rejects. */
+  /** When this resolves, nothing of the scope is left: all is rolled back, reset and given back. Never rejects. */
   async end(): Promise<void> {
     this.#isOver = true;
     await this.#borrowing.ended;

@@ -1,24 +1,24 @@
 /**
- * Errors of the user's own code: what makes a connection's settings, or `onConnect`. They stay what they are, the same object, unless a
- * secret is in them: then it is one of the same class, with *** in its place.
+ * Errors of the user's own code, which makes a connection's settings, or is `onConnect`. They stay the same objects unless a secret is in
+ * them. Then the caller gets an error of the same class, with *** in the secret's place.
  */
 import { types } from 'node:util';
 
 const HIDDEN = '***';
-/** Errors and objects within each other, at most so deep. */
+/** How deep errors and objects within each other are looked at. */
 const DEPTH = 8;
-/** What is called like this is a secret, whatever it is. */
+/** A value with such a name is a secret, whatever it is. */
 const TELLING = /pass(?:word|wd|phrase|code)|secret|token|credential|authorization|(?:api|private|access)[-_]?key|connection[-_]?string/i;
 
 export function scrubbed(thrown: unknown, secrets: readonly string[]): unknown {
-  // A text, say: nothing tells what it is.
+  // This is no error, but a text, say. Nothing tells what it is.
   if (!(thrown instanceof Error || types.isNativeError(thrown))) return new Error('not an error was thrown');
   return new Scrubber(secrets).clean(thrown, 0);
 }
 
 class Scrubber {
   readonly #secrets: readonly string[];
-  /** What is being cleaned now: an error may hold itself. */
+  /** The objects that are being cleaned now, because an error may hold itself. */
   readonly #under = new Set<object>();
 
   constructor(secrets: readonly string[]) {
@@ -36,7 +36,7 @@ class Scrubber {
       if (value instanceof Error || types.isNativeError(value)) return this.#error(value, depth);
       if (Array.isArray(value)) return this.#list(value, depth);
       const prototype = Object.getPrototypeOf(value);
-      // Of an instance of some class it cannot be told what is in it: a client, a request with its headers.
+      // What is in an instance of some class cannot be told: it may be a client, or a request with its headers.
       return prototype === null || Object.getPrototypeOf(prototype) === null ? this.#object(value, depth) : HIDDEN;
     } finally {
       this.#under.delete(value);
@@ -78,7 +78,7 @@ class Scrubber {
   }
 }
 
-/** A bare text as a cause may be anything. */
+/** A bare text as a cause may be anything, so it counts as a secret. */
 const isTelling = (key: PropertyKey, value: unknown): boolean =>
   (typeof value === 'string' && key === 'cause') ||
   ((typeof value === 'string' || typeof value === 'object') && value !== null && TELLING.test(String(key)));

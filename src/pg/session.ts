@@ -1,8 +1,8 @@
 /**
- * One connection, on the owner: the driver's client, and what is known of the session behind it. What workers call are its methods.
+ * One connection, on the owner: the driver's client, and what is known of the session behind it. Workers call its methods.
  *
- * Whatever uses the client does so in `#exclusive`, one after the other: at the end of each the server is ready for the next, and its word on the
- * transaction is read. Every answer says how the session is left, so that whoever gives it back needs to ask nobody.
+ * What uses the client does so in `#exclusive`, one after the other. At the end of each turn the server is ready for the next, and its word
+ * on the transaction is read. Every answer says how the session is left, so that the borrower that gives it back need not ask.
  */
 import { performance } from 'node:perf_hooks';
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
@@ -22,12 +22,12 @@ import { Submissions } from './submissions.ts';
 export interface SessionSettings {
   readonly reset: Reset;
   readonly statementCacheSize: number;
-  /** Most time for a reset, in ms; 0: none. */
+  /** The time limit of a reset, in ms. 0: no limit. */
   readonly checkTimeout: number;
 }
 
 export interface Origin {
-  /** What made the session what a new one is: run again after everything was discarded. */
+  /** The statements that made the session what a new one is. They are run again after everything was discarded. */
   readonly setup: readonly QueryConfig[];
   /** Asks the server, over another connection, to cancel what this one runs. */
   cancel(): Promise<void>;
@@ -37,17 +37,20 @@ export interface Origin {
   unfit(session: Session, error: Error): void;
 }
 
-/** At most so many notices and notifications are kept for the next answer. */
+/** How many notices and notifications are kept for the next answer, at most. */
 const MOST_HEARD = 1000;
-/** How long the end of a connection may take, in ms, before it is cut. */
+/** How long the end of a connection may take before it is cut, in ms. */
 const GIVE_UP = 3000;
-/** A connection that was used so short a while ago, in ms, is as it was. */
+/** A connection whose last use ended less than this ago is taken to be as it was, in ms. */
 const SETTLED = 1;
 
-/** By `idle_session_timeout` the server ends only what it was idle for: what was sent at that moment it has not begun. Not so for 57P01. */
+/**
+ * By `idle_session_timeout` (57P05) the server ends only idle sessions: it has not begun what was sent at that moment. The other codes of
+ * 57P do not say that.
+ */
 const wasIdle = (error: unknown): boolean => isAbout(error, '57P05');
 
-/** What the server says of a statement that ends a transaction. Also of ROLLBACK TO, after which it is still there. */
+/** What the server says of a statement that ends a transaction. It says the same of ROLLBACK TO, which does not end it. */
 const ENDS = /^(?:COMMIT|ROLLBACK|PREPARE TRANSACTION)$/;
 const UNDONE = 'what was open on this connection has been ended, and rolled back, by something else than its borrower';
 
@@ -60,16 +63,16 @@ export class Session implements SessionMethods {
   readonly #submissions: Submissions;
   readonly #origin: Origin;
   #tail: Promise<unknown> = Promise.resolve();
-  /** What a 'connect' listener has asked that comes before the first borrower. */
+  /** The calls of a 'connect' listener that come before the first borrower. */
   #setup: Promise<unknown> | undefined;
   #borrow = '';
-  /** Who wants it to be reset. */
+  /** The borrower that wants the session to be reset. */
   #leaving = '';
   #isNew = true;
   #transaction: TransactionStatus;
-  /** Since the server was last ready it has said that a statement has ended a transaction. */
+  /** Since it was last ready, the server has said that a statement has ended a transaction. */
   #saidEnd = false;
-  /** A transaction, or what else its borrower had open, has ended by no statement of the borrower's. */
+  /** A transaction, or what else the borrower had open, was ended by something else than the borrower's statements. */
   #isUndone = false;
   #whenEnded: (() => void)[] = [];
   /** A statement of the transaction that goes on has asked for READ ONLY. */
@@ -120,24 +123,24 @@ export class Session implements SessionMethods {
     return (this.#client as unknown as { processID: number }).processID;
   }
 
-  /** Whose it is, or was last. */
+  /** The borrower that has the session, or had it last. */
   get borrow(): string {
     return this.#borrow;
   }
 
-  /** The server is at work for somebody, who will be told of whatever happens. */
+  /** The server is at work for a borrower, which will be told of whatever happens. */
   get isAtWork(): boolean {
     return !internals(this.#client).readyForQuery;
   }
 
-  /** Of what. */
+  /** Why the connection is lost, if it is. */
   get broken(): Error | undefined {
     return this.#broken;
   }
 
   // ── for the owner
 
-  /** For the healthcheck: it is nobody's then. */
+  /** For the healthcheck. The session has no borrower meanwhile. */
   async isAlive(): Promise<boolean> {
     const { error } = await this.#answer('', async () => {
       await this.#client.query('SELECT 1');
@@ -147,9 +150,9 @@ export class Session implements SessionMethods {
   }
 
   /**
-   * The session for a 'connect' listener, which configures it: what that sets belongs to the session from then on. What the listener asks
-   * at once, and then each time it has been answered, comes before the first borrower. What it asks later waits until no borrower's
-   * transaction is open, which might take it along.
+   * The session for a 'connect' listener, which configures it: what the listener sets belongs to the session from then on. What it asks at
+   * once, and each time right after an answer, comes before the first borrower. What it asks later waits until no borrower's transaction is
+   * open, which might take it along.
    */
   forSetup(): Pick<SessionMethods, 'hello' | 'run'> {
     return { hello: () => this.#answer(undefined, async () => ({})), run: (_, ...statement) => this.#setUp(statement) };
@@ -197,7 +200,7 @@ export class Session implements SessionMethods {
         await this.#readyAfter(error);
         throw error;
       } finally {
-        // If this fails the connection is lost, but what was run was run, and that is what is told.
+        // If this fails the connection is lost. But the statement was run, and that is what the asker is told.
         if (this.#isUnclean() && !this.#isLost) await this.#clean().catch(() => {});
       }
     });
@@ -237,7 +240,7 @@ export class Session implements SessionMethods {
     });
   }
 
-  /** The first call for a submission holds `#exclusive` until the server is ready again; the others come while it does. */
+  /** A submission's first call holds `#exclusive` until the server is ready again. Its other calls come while it does. */
   submit(borrow: string, submission: string, messages: readonly ClientMessage[], parsed: boolean): Promise<Answer> {
     if (this.#submissions.knows(submission)) {
       for (const reading of readingsOf(messages)) this.#touch(reading);
@@ -275,12 +278,12 @@ export class Session implements SessionMethods {
 
   async reset(borrow: string): Promise<void> {
     if (this.#isEnding) return;
-    // A submission that nobody will end holds the turn, or will when it comes to it.
+    // A submission that is never ended holds the turn, or will when its turn comes.
     this.#leaving = borrow;
     if (borrow === this.#borrow) this.#submissions.abandon();
     const { error } = await this.#answer(undefined, async () => {
       if (borrow !== this.#borrow || !this.#isUnclean()) return {};
-      // Should it go on all the same: not as if nothing had been.
+      // If the borrower goes on all the same, it must not go on as if nothing had happened.
       if (this.#isOpen()) this.#isUndone = true;
       await this.#clean();
       return {};
@@ -296,14 +299,14 @@ export class Session implements SessionMethods {
     return turn;
   }
 
-  /** Before the first borrower: one after the other, while that one's turn has to wait. */
+  /** Calls before the first borrower. They are made one after the other, while that borrower's turn has to wait. */
   #early<V>(body: () => Promise<V>): Promise<V> {
     const turn = (this.#setup ?? Promise.resolve()).then(body);
     this.#setup = turn.catch(() => {});
     return turn;
   }
 
-  /** A listener that was answered may go on from there. */
+  /** Resolves when a listener asks nothing more: one that was answered may go on from there. */
   async #settingUp(): Promise<void> {
     for (let last: Promise<unknown> | undefined; last !== this.#setup; ) {
       last = this.#setup;
@@ -323,7 +326,7 @@ export class Session implements SessionMethods {
     for (const then of this.#whenEnded.splice(0)) then();
   }
 
-  /** A query under way keeps the process alive; an idle connection does not. */
+  /** Takes a turn and makes its answer. A query under way keeps the process alive; an idle connection does not. */
   #answer(
     borrow: string | undefined,
     body: () => Promise<Partial<Answer>>,
@@ -334,7 +337,7 @@ export class Session implements SessionMethods {
     return inTurn(async (): Promise<Answer> => {
       const isFirst = borrow !== undefined && (borrow === '' || borrow !== this.#borrow);
       if (isFirst && performance.now() - this.#usedAt >= SETTLED) await this.#news();
-      // It must not hit what comes next. What waited meanwhile was meant by it as well.
+      // The cancel must not hit what comes next. What waited meanwhile was meant by it as well.
       if (this.#cancelling !== undefined) await this.#cancelled();
       if (borrow === this.#borrow && cancels !== this.#cancels)
         return { ...this.#stateFor(borrow), error: sendError(new Error('canceled before it was sent')) };
@@ -369,9 +372,9 @@ export class Session implements SessionMethods {
     });
   }
 
-  /** What the socket has to say of the time when nobody used it (the server has hung up) is heard before anything is sent on it. */
+  /** Hears what the socket has to say of the idle time (the server may have hung up) before anything is sent on it. */
   async #news(): Promise<void> {
-    // One turn of the event loop may have looked at the sockets already.
+    // One turn of the event loop may have looked at the sockets already; so it takes two.
     for (let turns = 0; turns < 2; turns++) await new Promise(setImmediate);
   }
 
@@ -380,7 +383,7 @@ export class Session implements SessionMethods {
     this.#cancelling = undefined;
   }
 
-  /** Another borrower: what was forgotten has to be undone now. */
+  /** Another borrower begins: what the last one forgot has to be undone now. */
   #begin(borrow: string): void {
     this.#isNew = false;
     this.#isUndone = false;
@@ -388,13 +391,13 @@ export class Session implements SessionMethods {
     this.#heard = [];
   }
 
-  /** After an error: ready for something else, or known to be lost. */
+  /** Resolves after an error, when the session is ready for something else or known to be lost. */
   #readyAfter(error: unknown): Promise<void> {
     if (isReadTimeout(error)) this.#break(error);
     return this.#whenReady();
   }
 
-  /** After an error the driver tells at once, and the server is ready a little later. Only then its word on the transaction is new. */
+  /** The driver tells an error at once, and the server is ready a little later. Only then its word on the transaction is new. */
   #whenReady(): Promise<void> {
     if (this.#isLost || internals(this.#client).readyForQuery) return Promise.resolve();
     return new Promise((resolve) => {
@@ -403,7 +406,7 @@ export class Session implements SessionMethods {
         connection.off('readyForQuery', done);
         this.#client.off('error', done);
         this.#client.off('end', done);
-        // The driver's own listener has read it by then, whichever comes first.
+        // The driver's own listener has read the message by then, whichever listener comes first.
         setImmediate(resolve);
       };
       connection.on('readyForQuery', done);
@@ -414,12 +417,12 @@ export class Session implements SessionMethods {
 
   // ── what is known
 
-  /** The server's own word, from the last time it was ready. */
+  /** The server's own word, from the last time when it was ready. */
   #status(): TransactionStatus {
     return this.#transaction;
   }
 
-  /** Something that the borrower comes back for. */
+  /** Something is open that the borrower comes back for. */
   #isOpen(): boolean {
     return this.#status() !== 'I' || this.#submissions.isOpen || this.#leftovers.isOnPurpose;
   }
@@ -445,12 +448,12 @@ export class Session implements SessionMethods {
     return state;
   }
 
-  /** The same, for that borrower. */
+  /** The state of the session as that borrower is told it. */
   #stateFor(borrow: string | undefined): Answer {
     return this.#isUndone && borrow === this.#borrow ? { ...this.#state(), undone: true } : this.#state();
   }
 
-  /** Before a text is sent: what it may leave behind, and what it asks for. */
+  /** Called before a text is sent. Notes what it may leave behind, and what it asks for. */
   #touch(reading: Reading): void {
     this.#leftovers.touch(reading);
     const isFirst = this.#status() === 'I';
@@ -475,13 +478,13 @@ export class Session implements SessionMethods {
 
   // ── whether the next borrower may have it
 
-  /** Every error that the server says on this connection, whatever it was an answer to. */
+  /** Called for every error of the server on this connection, whatever it was an answer to. */
   #judge(error: Error): void {
     if (saysGone(error)) this.#origin.unfit(this, error);
     else if (mayBeReadOnly(error) && !this.#asksReadOnly) this.#refusal ??= error;
   }
 
-  /** The server can be asked as soon as no transaction is open, and before a reset changes its answer. */
+  /** Settles whether read-only was asked for: when no transaction is open, and before a reset changes the server's answer. */
   async #settleRefusal(): Promise<void> {
     const refusal = this.#refusal;
     if (refusal === undefined || this.#status() !== 'I' || this.#isLost) return;
@@ -501,7 +504,7 @@ export class Session implements SessionMethods {
 
   // ── cleaning
 
-  /** As new, within `checkTimeout`; if that fails, the connection is not to be used any more. */
+  /** Makes the session as good as new, within `checkTimeout`. If that fails, the connection must not be used any more. */
   async #clean(): Promise<void> {
     try {
       await this.#inTime('resetting a connection', this.#undo());
@@ -544,17 +547,17 @@ export class Session implements SessionMethods {
     this.#submissions.abandon();
     this.#tellEnded();
     const { checkTimeout } = this.#settings;
-    // Before the pool takes it for gone.
+    // This comes before the pool takes the connection for gone.
     await endClient(this.#client, () => this.#origin.cancel(), checkTimeout > 0 ? Math.min(GIVE_UP, checkTimeout * 0.8) : GIVE_UP);
   }
 }
 
-/** Of the texts that these send. */
+/** The readings of the texts that these messages send. */
 const readingsOf = (messages: readonly ClientMessage[]): Reading[] =>
   messages.flatMap(([type, body]) =>
     type === 'parse' ? readStatement((body as { text: string }).text) : type === 'query' ? readStatement(body as string) : [],
   );
 
-/** Of the statements that are prepared by these. */
+/** The names of the statements that these messages prepare. */
 const namesOf = (messages: readonly ClientMessage[]): string[] =>
   messages.flatMap(([type, body]) => (type === 'parse' && (body as { name?: string }).name) || []);

@@ -2,9 +2,9 @@
 
 export class Statements {
   readonly #size: number;
-  /** Names by text, the least recently used first. */
+  /** Names by text; the text that was used least recently comes first. */
   readonly #names = new Map<string, string>();
-  /** Prepared on the server, and to be deallocated when it is a good time. */
+  /** Statements that are prepared on the server, and to be deallocated when it is a good time. */
   #garbage: string[] = [];
   #last = 0;
 
@@ -16,7 +16,7 @@ export class Statements {
     return this.#size > 0;
   }
 
-  /** The name for a text, new or old. What has to make room for it becomes garbage. */
+  /** The name for a text, new or old. A statement that has to make room for it becomes garbage. */
   name(text: string): string {
     const name = this.#names.get(text) ?? `cenote_${++this.#last}`;
     this.#names.delete(text);
@@ -29,7 +29,7 @@ export class Statements {
     return name;
   }
 
-  /** The server's statement of this name is of no use any more; its text gets another. */
+  /** The server's statement of this name is of no use any more; its text gets another name. */
   discard(name: string): void {
     for (const [text, each] of this.#names) if (each === name) this.#names.delete(text);
     if (!this.#garbage.includes(name)) this.#garbage.push(name);

@@ -1,6 +1,6 @@
 /**
- * On the borrower's thread: the connection as a Cursor or a QueryStream sees it. What such an object sends goes to the owner in batches, up to each flush or
- * sync, and what the server says is told to the object as the driver would.
+ * On the borrower's thread: the connection as a Cursor or a QueryStream sees it. What such an object sends goes to the owner in batches, up
+ * to each flush or sync. It is told what the server says as the driver would tell it.
  */
 import { EventEmitter } from 'node:events';
 import type { CustomTypesConfig, FieldDef } from 'pg';
@@ -12,7 +12,7 @@ import type { ClientMessage, ServerMessage } from './protocol.ts';
 import { withIntervals } from './results.ts';
 import type { Submission } from './types.ts';
 
-/** What the driver calls on what was submitted. */
+/** The methods that the driver calls on what was submitted. */
 interface Handlers extends Submission {
   callback?: unknown;
   _result?: { _types?: CustomTypesConfig | undefined };
@@ -25,14 +25,14 @@ interface Handlers extends Submission {
   handleError(error: Error, connection: unknown): void;
 }
 
-/** Values that have been parsed on the owner. */
+/** The values were parsed on the owner. */
 const PARSED: CustomTypesConfig = { getTypeParser: () => (value: unknown) => value };
 
 export function isSubmission(query: unknown): query is Submission {
   return typeof query === 'object' && query !== null && typeof (query as { submit?: unknown }).submit === 'function';
 }
 
-/** Hands the object a connection of its own. `over` is called when it is through with it. */
+/** Hands the object a connection of its own. `over` is called when the object is through with it. */
 export function submitTo(hold: Hold, submission: Submission, over: () => void): void {
   const query = submission as Handlers;
   const isParsed = query._result !== undefined && query._result._types === undefined;
@@ -55,7 +55,7 @@ function problemOf(submit: () => unknown): Error | undefined {
   }
 }
 
-/** As in pg: also one that comes when nothing can be sent any more is told so, a little later. */
+/** As in pg, an object that comes when nothing can be sent any more is told so, too, a little later. */
 export function refuseSubmission(submission: Submission, error: Error): void {
   process.nextTick(() => (submission as Handlers).handleError(error, new EventEmitter()));
 }
@@ -73,7 +73,7 @@ class SubmissionConnection extends EventEmitter {
   readonly #over: () => void;
   #messages: ClientMessage[] = [];
   #fields: readonly FieldDef[] = [];
-  /** What it sends before its first messages are answered: they open what the others go on with. */
+  /** What the object sends before its first messages are answered. Those open what the others go on with. */
   #later: (readonly ClientMessage[])[] = [];
   #progress: 'new' | 'opening' | 'open' = 'new';
   #hasFailed = false;
@@ -141,10 +141,10 @@ class SubmissionConnection extends EventEmitter {
     else void this.#sendNow(messages);
   }
 
-  /** At once: what is asked after this comes behind it. */
+  /** Sends at once: what is asked after this comes behind it. */
   async #sendNow(messages: readonly ClientMessage[]): Promise<void> {
     if (this.#isOver) return;
-    // With a sync it ends by itself; until then it has the connection, and waits for this thread.
+    // With a sync the submission ends by itself. Until then it has the connection, and waits for this thread.
     if (messages.some(([type]) => type === 'sync' || type === 'query')) this.#hold.endsStream(this);
     else if (this.#progress === 'new') this.#hold.streams(this);
     if (this.#progress === 'new') this.#progress = 'opening';

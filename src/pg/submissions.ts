@@ -1,6 +1,6 @@
 /**
- * On the owner: messages of the protocol, sent for an object on some other thread that speaks it itself (a Cursor, a QueryStream), and what the server says.
- * From the first message until the server is ready again, the connection is busy with that.
+ * On the owner: messages of the protocol, and what the server says to them. They are sent for an object on some other thread that speaks
+ * the protocol itself (a Cursor, a QueryStream). From the first message until the server is ready again, the connection is busy with that.
  */
 import type { Client, FieldDef } from 'pg';
 import { asBuffers, withOwnBytes } from './bytes.ts';
@@ -11,7 +11,7 @@ import type { ClientMessage, ServerMessage } from './protocol.ts';
 
 type Connection = NodeJS.EventEmitter & Record<ClientMessage[0], (body?: unknown) => void> & { sendCopyFail(reason: string): void };
 
-/** With these a batch is answered. An error always is the end of one, but for the server's being ready. */
+/** The events that answer a batch. An error always ends a batch, except where the server's being ready does. */
 const AFTER_SYNC = ['readyForQuery'];
 const AFTER_EXECUTE = ['portalSuspended', 'commandComplete', 'emptyQuery', 'error', 'readyForQuery'];
 const AFTER_DESCRIBE = ['rowDescription', 'noData', 'error', 'readyForQuery'];
@@ -19,7 +19,7 @@ const AFTER_DESCRIBE = ['rowDescription', 'noData', 'error', 'readyForQuery'];
 export class Submissions {
   readonly #client: Client;
   readonly #broke: (error: Error) => void;
-  /** The last one, over or not: what it heard when nobody listened is told to whoever asks later. */
+  /** The last relay, over or not. What it heard when no batch waited is told to the next batch that asks. */
   #relay: Relay | undefined;
   #last = '';
 
@@ -37,12 +37,12 @@ export class Submissions {
     return this.#relay?.ended ?? Promise.resolve();
   }
 
-  /** It is the one that was opened last: over or not. */
+  /** It is the submission that was opened last, over or not. */
   knows(name: string): boolean {
     return name === this.#last;
   }
 
-  /** `parsed`: with the connection's type parsers applied. */
+  /** `parsed`: the connection's type parsers are applied. */
   open(name: string, messages: readonly ClientMessage[], parsed: boolean): Promise<ServerMessage[]> {
     this.#last = name;
     const relay = new Relay(this.#client, parsed, this.#broke);
@@ -56,13 +56,13 @@ export class Submissions {
     return this.#relay === undefined || !this.knows(name) ? Promise.resolve([]) : this.#relay.send(messages);
   }
 
-  /** Nobody will end it: the server is made ready again. */
+  /** The submission will not end by itself: the server is made ready again. */
   abandon(): void {
     this.#relay?.abandon();
   }
 }
 
-/** A message is a method of the driver's connection, which has others that are nobody's business. */
+/** The messages that may be sent. A message is a method of the driver's connection, which has other methods, too. */
 const SENDABLE: ReadonlySet<string> = new Set<ClientMessage[0]>([
   'parse',
   'bind',
@@ -83,7 +83,7 @@ interface Batch {
 /** What the driver takes for a query. */
 class Relay {
   readonly ended: Promise<void>;
-  /** The driver's: its timer for `query_timeout` waits for it. */
+  /** Set by the driver: its timer for `query_timeout` waits for it. */
   callback: ((error: Error | null) => void) | undefined;
   readonly #client: Client;
   readonly #isParsed: boolean;
@@ -133,7 +133,7 @@ class Relay {
     this.#connection.sync();
   }
 
-  /** One batch at a time: each is answered before the next is sent. */
+  /** Sends one batch at a time: each is answered before the next is sent. */
   #next(): void {
     if (this.#isSent || (this.#connection === undefined && !this.#isOver)) return;
     const batch = this.#batches[0];
@@ -146,7 +146,7 @@ class Relay {
     try {
       for (const [type, body] of batch.messages) if (SENDABLE.has(type)) this.#connection![type](type === 'bind' ? asBound(body) : body);
     } catch (error) {
-      // A value that the driver cannot send. The server has heard half of it, and is to forget that.
+      // The driver cannot send this value. The server has heard half of the batch, and is to forget that.
       this.handleError(error as Error);
       this.abandon();
     }
@@ -165,7 +165,7 @@ class Relay {
 
   readonly #noData = (): void => this.#say('noData');
 
-  /** That is no end of the rows. */
+  /** A lost connection is no end of the rows. */
   readonly #lost = (): void => {
     if (!this.#hasFailed) this.handleError(new Error('Connection terminated unexpectedly'));
     this.#ready();
@@ -197,7 +197,7 @@ class Relay {
       const row = this.#isParsed ? fields.map((raw, column) => (raw === null ? null : this.#parsers[column](raw))) : fields;
       this.#say('dataRow', { fields: row.map(withOwnBytes) });
     } catch (error) {
-      // A parser of somebody's: it would throw at the socket, which ends the process.
+      // A parser of the user's has failed. Its error would throw at the socket, which ends the process.
       this.handleError(error as Error);
     }
   }
@@ -235,7 +235,7 @@ class Relay {
     this.#connection!.sendCopyFail(NO_COPY);
   }
 
-  /** Nobody has asked for it here: as in pg, it is passed over. */
+  /** COPY OUT was not asked for through this interface: as in pg, its rows are passed over. */
   handleCopyData(): void {}
 }
 

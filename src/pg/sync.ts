@@ -1,4 +1,4 @@
-/** The pool on a worker: with the queries that block, too. */
+/** The pool on a worker: the same, and the queries that block. */
 
 import { setImmediate } from 'node:timers';
 import type { QueryConfig, QueryResult, QueryResultRow } from 'pg';
@@ -74,7 +74,7 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     try {
       return session.once(...argumentsOf(question));
     } catch (error) {
-      // The connection is destroyed now; this ends at once what the server does for it.
+      // The connection is destroyed now. This ends at once what the server still does for it.
       if (error instanceof CallTimeoutError)
         this.#attached
           .asynchronous(session)
@@ -84,7 +84,9 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     }
   }
 
-  /** Whatever blocks this thread within the body ends when this time is over. Blocking calls nest, so there is one such time for the thread. */
+  /**
+   * What blocks this thread within the body ends when this time (ms) is over. Blocking calls nest, so a thread has one such time.
+   */
   #within<V>(timeout: number | undefined, body: () => V): V {
     checkTimeout(timeout);
     const before = this.#deadline;
@@ -96,13 +98,16 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     }
   }
 
-  /** What is left of it. Undefined: for the call there is no limit, for the wait in line that of the pool. */
+  /** The time that is left. Undefined: the call has no limit, and the wait in line has the pool's. */
   #limits(): { timeout: number } | undefined {
     if (this.#deadline === Number.POSITIVE_INFINITY) return undefined;
     return { timeout: Math.max(1, this.#deadline - performance.now()) };
   }
 
-  /** For a scope that has no connection just now. What waits for one there comes before this, and goes to no other one later: so it has to be alive. */
+  /**
+   * For a scope that has no connection just now. Calls that wait for one in the scope come before this one, and go to no other connection
+   * later: so the connection has to be alive.
+   */
   #bring(borrowing: Borrowing): Hold {
     if (!borrowing.isAwaited) return this.#acquire();
     for (let attempts = 1; ; attempts++) {
@@ -136,14 +141,14 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     void hold.giveBack();
   }
 
-  /** This thread may go on computing: what it leaves behind is undone before that. */
+  /** Undoes what this thread leaves behind, right now, because the thread may go on computing. */
   #clean(hold: Hold): void {
     if (!hold.isUnclean || hold.isBroken || hold.isOver) return;
     try {
       this.#sync(hold).reset(hold.id);
       hold.cleaned();
     } catch {
-      // It is broken now, and giving it back says so; or time is over, and the owner goes on with it.
+      // The session is broken now, and giving it back says so. Or the time is over, and the owner goes on with the reset.
     }
   }
 
@@ -156,7 +161,7 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     );
   }
 
-  /** One call that blocks. When this thread stops waiting for its answer, the connection is lost. */
+  /** Makes one call that blocks. When this thread stops waiting for the answer, the connection is lost. */
   #call(hold: Hold, body: (session: SyncSession, borrow: string) => Answer): Answer {
     hold.assertHeld();
     try {
@@ -218,7 +223,7 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     }
   }
 
-  /** True: there was a transaction already, and now there is a savepoint. */
+  /** True: a transaction was open already, and now there is a savepoint. */
   #begin(hold: Hold, text: string, savepoint: string): boolean {
     this.#assertFree(hold);
     return isNested(this.#call(hold, (session, id) => session.begin(id, text, savepoint)));
@@ -260,7 +265,7 @@ export class PgPool extends BasePool implements PoolType, PgSync {
         place.assertQuiet();
         return value;
       }
-      // It is told by this error.
+      // The error below tells the caller; the promise need not do so again.
       if (value instanceof Promise) value.catch(() => {});
       throw new TypeError('the body of transactionSync must not return a promise, or a query that is one: use transaction');
     } finally {
@@ -302,10 +307,10 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     const isQuiet = await this.quiet(PATIENCE);
     const back = this.giveEverythingBack();
     if (isQuiet) await back;
-    // Everything is on its way in that turn.
+    // After one turn of the event loop everything is on its way.
     else await new Promise((resolve) => setImmediate(resolve));
     const detached = this.#attached.detach();
-    // What still runs then comes back when it has ended; nobody waits for that.
+    // What still runs then comes back when it has ended. This thread does not wait for it.
     if (isQuiet) await detached;
   }
 }

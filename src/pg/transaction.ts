@@ -10,12 +10,12 @@ import type { TransactionOptions } from './types.ts';
 /** Where code runs: what AsyncLocalStorage carries. */
 export class Place {
   readonly scope: Scope;
-  /** The transaction that this is inside of, if it is: over or not. */
+  /** The place is inside of a transaction, over or not. */
   readonly isTransaction: boolean;
   /** The place of the transaction around this one. */
   readonly #around: Place | undefined;
   #isOver = false;
-  /** Those that have not ended. */
+  /** How many transactions right within this place have not ended. */
   #turns = 0;
   #last: Promise<unknown> = Promise.resolve();
 
@@ -25,7 +25,7 @@ export class Place {
     this.#around = around;
   }
 
-  /** A transaction within another one ends with it, and the other one's connection goes on to something else. */
+  /** A transaction within another one ends with it, and the outer one's connection goes on to something else. */
   get isOver(): boolean {
     return this.#isOver || this.scope.isOver || this.#around?.isOver === true;
   }
@@ -35,7 +35,7 @@ export class Place {
       throw new Error('this transaction is over: a query in its body was made too late; await every query before the body returns');
   }
 
-  /** What a transaction within this one has written so far must not be committed without the rest of it. */
+  /** Throws while a transaction within this one is under way: what it has written so far must not be committed without the rest of it. */
   assertQuiet(): void {
     if (this.isBusy)
       throw new Error(
@@ -52,14 +52,14 @@ export class Place {
     return this.#turns > 0;
   }
 
-  /** Resolves when none is. */
+  /** Resolves when no transaction is under way. */
   async quiet(): Promise<void> {
     while (this.isBusy) await this.#last;
   }
 
   /**
-   * Transactions beside each other share a connection, and are not to be inside each other: one after the other. One that has waited too long is passed over.
-   * With none before it, the body begins at once: what is asked next comes behind its first call.
+   * Transactions beside each other share a connection, and must not be inside each other: one runs after the other. A transaction that has
+   * waited too long is passed over. With none before it, the body begins at once: what is asked next comes behind its first call.
    */
   alone<V>(limits: Limits | undefined, body: () => Promise<V>): Promise<V> {
     const before = this.#turns++ === 0 ? undefined : this.#last;
@@ -80,12 +80,12 @@ export class Place {
 export type Inside = <V>(place: Place, body: () => V | PromiseLike<V>) => Promise<V>;
 type Body<V> = (tx: PgClient) => V | PromiseLike<V>;
 
-/** In this scope: a transaction if there is none, or else a savepoint. */
+/** Runs the body in this scope: in a transaction, or in a savepoint if a transaction is open. */
 export function transact<V>(place: Place, inside: Inside, body: Body<V>, options: TransactionOptions): Promise<V> {
   const { scope } = place;
   const limits = options.timeout === undefined && options.signal === undefined ? undefined : scope.limits(options);
   return place.alone(limits, async () => {
-    // It may have waited for another one.
+    // This call may have waited for another transaction, and the one around it may have ended meanwhile.
     if (place.isTransaction) place.assertGoesOn();
     const name = newSavepoint();
     // What was set on purpose before this goes with the connection, and what comes after this may count on it.
@@ -105,7 +105,7 @@ export function transact<V>(place: Place, inside: Inside, body: Body<V>, options
   });
 }
 
-/** Its BEGIN has been answered. */
+/** Runs the body of an outermost transaction, whose BEGIN has been answered. */
 async function outermost<V>(hold: Hold, run: () => Promise<V>, options: TransactionOptions): Promise<V> {
   const { retries = 0, signal } = options;
   for (let retry = 0; ; ) {
@@ -128,7 +128,7 @@ async function once<V>(hold: Hold, run: () => Promise<V>): Promise<V> {
     if (hold.status !== 'I') await hold.run(say('ROLLBACK')).catch(() => {});
     throw error;
   }
-  // The body may have ended it by a statement of its own; and nothing else may.
+  // The body may have ended the transaction by a statement of its own. Nothing else may.
   hold.assertNotUndone();
   if (hold.status !== 'I') assertCommitted((await hold.run(say('COMMIT'))).command, hold.lastError);
   return value;
@@ -137,7 +137,7 @@ async function once<V>(hold: Hold, run: () => Promise<V>): Promise<V> {
 async function nested<V>(hold: Hold, run: () => Promise<V>, name: string, around: Place): Promise<V> {
   try {
     const value = await run();
-    // The savepoint has gone with the transaction around it, and what is said now would be said in another one.
+    // The savepoint has gone with the transaction around it. A statement now would be in another transaction.
     around.assertGoesOn();
     await hold.run(say(`RELEASE SAVEPOINT ${name}`));
     return value;
@@ -150,7 +150,7 @@ async function nested<V>(hold: Hold, run: () => Promise<V>, name: string, around
   }
 }
 
-/** When the signal aborts, what runs on the server is cancelled, and nothing more of the body is let through. */
+/** When the signal aborts, what runs on the server is cancelled, and no later query of the body is let through. */
 async function runBody<V>(around: Place, hold: Hold, inside: Inside, body: Body<V>, signal: AbortSignal | undefined): Promise<V> {
   signal?.throwIfAborted();
   const { scope } = around;

@@ -1,4 +1,4 @@
-/** The public types of the wing, for both of its entries. */
+/** The public types of cenote/pg, for both of its entry points. */
 import type { Client, ClientConfig, QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, QueryResultRow } from 'pg';
 import type { Pool, PoolOptions } from '../main/index.ts';
 import type { AcquireOptions, PoolHandle } from '../worker/index.ts';
@@ -32,7 +32,7 @@ export interface PgPoolOptions
   reset?: 'auto' | 'always' | 'never' | undefined;
 }
 
-/** Without an error it is null for a client's callback and undefined for a pool's: as in pg. */
+/** Without an error, `error` is null for a client's callback and undefined for a pool's, as in pg. */
 export type QueryCallback<R extends QueryResultRow = any> = (error: Error | null | undefined, result: QueryResult<R>) => void;
 
 /** What `client.query` takes besides text: an object that speaks the protocol itself, like those of pg-cursor and pg-query-stream. */
@@ -46,7 +46,7 @@ export interface Submission {
  * it breaks.
  */
 export interface PgClient extends NodeJS.EventEmitter {
-  /** A Cursor or a QueryStream: given back as it is. */
+  /** A Cursor or a QueryStream. It is given back as it is. */
   query<S extends Submission>(submission: S): S;
   /** With a callback, as in pg. */
   query<R extends QueryResultRow = any>(text: string | QueryConfig, callback: QueryCallback<R>): void;
@@ -67,7 +67,7 @@ export interface PgClient extends NodeJS.EventEmitter {
   release(destroy?: boolean | Error): void;
   /** Server process id of the connection. */
   readonly processID: number;
-  /** As in pg: 'I' idle, 'T' in a transaction, 'E' in a failed one. As of the last answer. */
+  /** As in pg: 'I' idle, 'T' in a transaction, 'E' in a failed one. It is the state of the last answer. */
   getTransactionStatus(): 'I' | 'T' | 'E';
   /** A name, quoted for use in SQL. */
   escapeIdentifier(name: string): string;
@@ -143,7 +143,7 @@ export interface PgOwnerPool extends PgPool {
   readonly handle: PoolHandle<unknown>;
 }
 
-/** What a pool on a worker has besides: the same without promises. */
+/** What a pool on a worker has in addition: queries that block the thread, without promises. */
 export interface PgSync {
   /**
    * `query`, blocking this thread. `timeout`: the most that this may block, in milliseconds, for a connection (AcquireTimeoutError) and for

@@ -1,11 +1,11 @@
 /**
- * Parameters on their way to the owner. What only this thread can do with a value is done here (toPostgres, toJSON, methods of a class); the rest of the way
- * to the server's text is pg's, on the owner. A parameter means the same as it does to pg.
+ * Parameters on their way to the owner. What only the asker's thread can do with a value is done here (toPostgres, toJSON, methods of a
+ * class). pg does the rest of the way to the server's text, on the owner. A parameter means the same as it does to pg.
  */
 import { types } from 'node:util';
 import { ownBytes } from './bytes.ts';
 
-/** Not an array: given back as it is, for pg to complain about. */
+/** If it is no array, it is given back as it is, for pg to complain about. */
 export function sendValues(values: unknown): readonly unknown[] | undefined {
   return Array.isArray(values) ? values.map((value) => sendValue(value, [])) : (values as undefined);
 }
@@ -15,7 +15,7 @@ function sendValue(value: unknown, within: readonly unknown[]): unknown {
   if (typeof value === 'function' || typeof value === 'symbol') return String(value);
   if (typeof value !== 'object' || value === null) return value;
   if (ArrayBuffer.isView(value)) return ownBytes(value);
-  // A Date of its own: a subclass, or one with properties, is none to a clone.
+  // A clone takes a subclass of Date, or a Date with properties, for no Date. So a plain one is sent.
   if (types.isDate(value)) return new Date(value.getTime());
   if (Array.isArray(value)) return value.map((item) => sendValue(item, within));
   const { toPostgres } = value as { toPostgres?: unknown };
@@ -24,7 +24,7 @@ function sendValue(value: unknown, within: readonly unknown[]): unknown {
   return sendValue(toPostgres.call(value, prepareValue), [...within, value]);
 }
 
-/** What toPostgres is given: a value as the server's text, or as bytes. */
+/** Passed to toPostgres: gives a value as the server's text, or as bytes. */
 function prepareValue(value: unknown): unknown {
   const sent = sendValue(value, []);
   if (sent === null || typeof sent === 'string') return sent;
@@ -42,7 +42,7 @@ function arrayItem(item: unknown): string {
   return `"${String(text).replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
 }
 
-/** As pg writes it: the local time, and how far that is from UTC. A timestamp without a zone keeps the first of the two. */
+/** As pg writes a Date: the local time, and how far that is from UTC. A timestamp without a zone keeps the first of the two. */
 function localTime(date: Date): string {
   const offset = -date.getTimezoneOffset();
   const year = date.getFullYear();

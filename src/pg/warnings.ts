@@ -1,8 +1,8 @@
-/** What a program asks for in vain, told once a thread: as a warning of the process. */
+/** What a program asks for in vain. A warning of the process tells it, once a thread. */
 
 const told = new Set<string>();
 
-/** `code` names the warning, for those who filter. */
+/** `code` names the warning, so that programs can filter it. */
 export function warnOnce(code: string, message: string): void {
   if (told.has(code)) return;
   told.add(code);
@@ -26,13 +26,13 @@ const IN_A_WORKER = new Map<string | symbol, readonly [code: string, message: st
   ],
 ]);
 
-/** For each listener on a worker's pool: events that are the owner's. */
+/** Called for each listener on a worker's pool: some events are emitted on the owner only. */
 export function warnOfListenerInWorker(event: string | symbol): void {
   const found = IN_A_WORKER.get(event);
   if (found !== undefined) warnOnce(...found);
 }
 
-/** For each listener on a connection: what its server says of itself is heard late. */
+/** Called for each listener on a connection: what the server says unasked is heard late. */
 export function warnOfLateEvent(event: string | symbol): void {
   if (event !== 'notification') return;
   warnOnce(

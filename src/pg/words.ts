@@ -2,7 +2,7 @@
 
 const numbers = new Map<string, number>();
 
-/** From here on: what is not such a word has a number below. */
+/** The first number of a word. The lexer's other tokens have the numbers below. */
 export const FIRST_WORD = 16;
 
 function word(name: string): number {
@@ -18,16 +18,16 @@ const words = (list: string): ReadonlySet<number> => new Set(list.split(/\s+/).f
 
 export const TEMPORARY = words('temp temporary local global');
 export const ROWS = words('select insert update delete with values merge table');
-/** Known to leave nothing, whatever follows: what they change ends with the transaction, or is no state of the session. */
+/** These leave nothing, whatever follows: what they change ends with the transaction, or is no state of the session. */
 export const HARMLESS = words('begin start commit end abort rollback savepoint release show notify lock truncate fetch move');
 /** With these a transaction may be made read-only. */
 export const MODES = words('begin start set');
 /** They change the database rather than the session, but may run code on the way. */
 export const RARE = words('explain alter drop comment grant revoke analyze vacuum reindex cluster refresh checkpoint import security copy');
-/** What SET may be followed by to end with the transaction. */
+/** SET ends with the transaction if one of these follows. */
 export const LOCAL = words('local transaction constraints');
 
-/** These change the session, and are called for that. */
+/** These functions change the session, and are called for that. */
 const SESSION = words(`set_config setseed pg_advisory_lock pg_advisory_lock_shared pg_try_advisory_lock pg_try_advisory_lock_shared
   dblink_connect dblink_connect_u`);
 
@@ -37,7 +37,7 @@ const KEYWORDS = words(`select from where and or not in any all some exists valu
   between like ilike join lateral left right fetch only for user collate
   numeric decimal varchar char character bpchar bit varbit time timestamp timestamptz timetz interval float grouping precision`);
 
-/** Words that may be a user's function as well: what is before them when they are none. */
+/** Words that may be a user's function as well, and the words before them when they are none. */
 export const FOLLOWING: ReadonlyMap<number, ReadonlySet<number>> = new Map(
   (
     [
@@ -89,7 +89,7 @@ const FUNCTIONS =
   pg_current_xact_id unistr unnest upper upper_inc upper_inf uuid_extract_timestamp uuid_extract_version uuidv4 uuidv7 var_pop var_samp variance
   version websearch_to_tsquery width_bucket xmlagg xmlelement xmlforest xpath`);
 
-// What a name may be before a parenthesis, all in one number for each word.
+// What a name may be before a parenthesis, as bits of one number for each word.
 export const IS_KEYWORD = 1;
 export const IS_FOLLOWING = 2;
 export const IS_SESSION = 4;
@@ -142,13 +142,13 @@ export const [
   'with',
 ].map(word);
 
-/** Of the bytes of a word, one after the other, in lower case; from 0. A number that needs no memory. */
+/** The hash of a word: called for one byte after the other, in lower case, from 0. The result is a small integer, which needs no memory. */
 export const hash = (sum: number, byte: number): number => (Math.imul(sum, 31) + byte) & 0x3fffffff;
 
-/** Longer than all words that there are. */
+/** Longer than every word in the lists, in bytes. */
 export const LONGEST = 64;
 
-// A table of all words by their hash: numbers in places, the next free one where a place is taken. And their bytes, one behind the other.
+// A table of all words by their hash. A word takes the next free place where its own is taken. The words' bytes stand one behind the other.
 const PLACES = 2048;
 const placed = new Uint16Array(PLACES);
 const letters = Buffer.from([...numbers.keys()].join(''));

@@ -1,4 +1,4 @@
-/** cenote/pg/worker: the connections as seen from every thread but the owner's. Loads neither pg nor anything of the owner's. */
+/** cenote/pg/worker: the connections as every thread but the owner sees them. It loads neither pg nor anything of the owner's side. */
 import { type AttachedPool, type AttachOptions, attachPool, type PoolHandle } from '../worker/index.ts';
 import type { SessionMethods } from './protocol.ts';
 import { PgPool } from './sync.ts';
@@ -24,7 +24,7 @@ export async function attachPgPool(handle: PoolHandle<unknown>, options?: Attach
       return pool;
     }
     if (!known.ending) return known;
-    // It is finishing what it has begun, and takes up nothing new: this is to be another one.
+    // That pool is finishing what it has begun, and takes up nothing new. This call is to give another one.
     await known.end();
   }
 }

@@ -8,7 +8,7 @@ const doc = page('docs/memory-layout.md');
 const words = layout as unknown as Record<string, number>;
 
 describe('memory-layout.md', () => {
-  test.each(['Header', 'Words that everybody contends for', 'A slot', 'A thread'])('has the offsets of: %s', (heading) => {
+  test.each(['Header', 'Words that all threads contend for', 'A slot', 'A thread'])('has the offsets of: %s', (heading) => {
     const rows = tableOf(doc, heading);
     expect(Object.fromEntries(rows.map((row) => [plain(row.name), Number(row.word)]))).toEqual(
       Object.fromEntries(rows.map((row) => [plain(row.name), words[plain(row.name)]])),
@@ -16,7 +16,7 @@ describe('memory-layout.md', () => {
   });
 
   test('leaves no word out', () => {
-    const named = ['Header', 'Words that everybody contends for', 'A slot', 'A thread'].flatMap((heading) =>
+    const named = ['Header', 'Words that all threads contend for', 'A slot', 'A thread'].flatMap((heading) =>
       tableOf(doc, heading).map((row) => plain(row.name)),
     );
     const all = Object.keys(layout).filter((name) => /_WORD$|^(SLOT|THREAD)_|^TALLY$/.test(name) && !name.endsWith('_STRIDE'));

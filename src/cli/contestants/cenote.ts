@@ -1,4 +1,4 @@
-/** cenote: a pool that shares the number of the slot, borrowed by acquire or acquireSync. */
+/** cenote: a pool that shares the number of the slot. Threads borrow it by acquire or acquireSync. */
 import { createPool, type PoolHandle } from '../../main/index.ts';
 import { attachPool } from '../../worker/index.ts';
 import type { Setting } from '../measure/setting.ts';

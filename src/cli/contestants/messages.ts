@@ -1,6 +1,7 @@
 /**
- * Permits handed out by the main thread, in the order in which their requests arrive there: what one writes without shared memory. A message to ask, one to answer, one to give
- * back, which nobody waits for. A thread that blocks sleeps on a word of its own until its answer is there.
+ * The main thread hands out permits, in the order in which the requests arrive there. This is what a program does without shared memory. It
+ * takes a message to ask, one to answer, and one to give back, for which no thread waits. A thread that blocks sleeps on a word of its own
+ * until its answer is there.
  */
 import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { PAD } from '../measure/scoreboard.ts';

@@ -1,14 +1,15 @@
 /**
- * A barging mutex, or rather semaphore: a word with a bit for each free slot, and a futex for those who find none. Whoever comes first takes it, so there is no hand-over and
- * hardly a wake-up; and no line, so that a thread which has just given back wins again, and others may starve. Nothing is repaired when a thread dies.
+ * A barging mutex, or rather semaphore: a word with a bit for each free slot, and a futex for the threads that find none. The thread that
+ * comes first takes the slot, so there is no hand-over and hardly a wake-up. There is no line: a thread that has just given back wins
+ * again, and others may starve. Nothing is repaired when a thread dies.
  */
 import { PAD } from '../measure/scoreboard.ts';
 import type { Setting } from '../measure/setting.ts';
 import type { Borrowing, Lender } from './contestant.ts';
 
-/** A bit for each slot; zero when there is none. Sleepers sleep on it. */
+/** A bit for each free slot. Sleepers sleep on this word, which is zero while no slot is free. */
 const FREE = 0;
-/** How many sleep, or are about to: without any, giving back need not wake. */
+/** How many threads sleep, or are about to. While there is none, giving back need not wake. */
 const SLEEPERS = PAD;
 
 export function openMutex({ slots }: Setting): Lender {

@@ -1,4 +1,4 @@
-/** Runs in the threads of the Piscina. Each has one slot, for ever: the operation comes to the resource. */
+/** Runs in the threads of the Piscina. Each thread has one slot, for ever: the operation comes to the resource. */
 import { workerData } from 'node:worker_threads';
 import { now, spin } from '../measure/clock.ts';
 import { Ledger, type LedgerHandle } from '../measure/scoreboard.ts';
@@ -13,7 +13,7 @@ export interface Task {
   readonly caller: number;
   readonly ticket: number;
   readonly jump: number;
-  /** When it was sent, by `now`; and how long it is to take. Milliseconds. */
+  /** When the task was sent, by `now`, and how long it is to take. Both in milliseconds. */
   readonly asked: number;
   readonly hold: number;
 }

@@ -1,6 +1,7 @@
 /**
- * What one does instead of sharing: every resource gets a thread of its own, and whoever needs one sends the operation there. A Piscina with a thread for each slot; each of the
- * benchmark's threads becomes a caller on the main thread that has one task under way at any time. Only in the mode async. Piscina is not a dependency: it is looked for.
+ * The alternative to sharing: every resource gets a thread of its own, and a caller sends its operation there. It is a Piscina with a
+ * thread for each slot. Each of the benchmark's threads becomes a caller on the main thread that has one task under way at any time. There
+ * is only the mode async. Piscina is no dependency; it is looked for.
  */
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -11,17 +12,17 @@ import { drawHold, type Setting } from '../measure/setting.ts';
 import type { Arena } from './contestant.ts';
 import type { Task, TaskData } from './piscina-task.ts';
 
-/** For one more thread to start, in ms. */
+/** How long one more thread may take to start, in ms. */
 const LOAD_TIME = 30_000;
 
-/** As much of Piscina as is used here. */
+/** The part of Piscina that is used here. */
 interface Pool {
   run(task: Task): Promise<void>;
   destroy(): Promise<void>;
 }
 export type PiscinaClass = new (options: object) => Pool;
 
-/** That of the project in the working directory, else the one beside cenote; undefined if there is none. */
+/** The Piscina of the project in the working directory, else the one beside cenote; undefined if there is none. */
 export function findPiscina(directory: string): { Piscina: PiscinaClass; version: string } | undefined {
   for (const place of [pathToFileURL(join(directory, 'x.js')), import.meta.url]) {
     let piscina: { Piscina: PiscinaClass; version: string };
@@ -67,7 +68,10 @@ export async function openPiscina(Piscina: PiscinaClass, setting: Setting): Prom
   };
 }
 
-/** Threads that still load their module are not measured; nor ended: Node 20 may crash when a thread is terminated while it requires an ES module, as Piscina's do. */
+/**
+ * Resolves when all threads have loaded their module. A thread that still loads is not measured. It is not ended, either: Node 20 may crash
+ * when a thread is terminated while it requires an ES module, as Piscina's threads do.
+ */
 async function allLoaded(claims: Int32Array, slots: number): Promise<void> {
   for (let loaded = Atomics.load(claims, 0); loaded < slots; loaded = Atomics.load(claims, 0))
     if ((await Atomics.waitAsync(claims, 0, loaded, LOAD_TIME).value) === 'timed-out')

@@ -1,4 +1,7 @@
-/** The sweep: for each setting, rounds in which every contestant is measured once, so that what disturbs the machine for a while disturbs them all. */
+/**
+ * The sweep: for each setting, rounds in which every contestant is measured once, so that what disturbs the machine for a while disturbs
+ * them all.
+ */
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { Arena } from '../contestants/contestant.ts';
 import { openPiscina, type PiscinaClass } from '../contestants/piscina.ts';
@@ -7,25 +10,28 @@ import { runSlice, type Slice } from './slice.ts';
 import { type Result, summarize } from './summary.ts';
 import { Crew } from './worker-group.ts';
 
-/** Milliseconds of the first round, which warms up and is forgotten. */
+/** The length of the first round, in ms. It warms up, and does not count. */
 const WARM_UP = 40;
 
-/** Within this everybody is served, after others have stopped asking, or something is badly wrong: long holds, one after the other, take their time. Milliseconds. */
+/**
+ * Within this time, in ms, after the end of a slice every waiting thread is served, or something is badly wrong. Long holds one after the
+ * other take their time.
+ */
 const patience = ({ threads, hold }: Setting): number => 30_000 + (10 * threads * hold) / 1000;
 
 export interface Sweep extends Effort {
   readonly settings: readonly Setting[];
   readonly against: readonly Rival[];
-  /** What was found of it. */
+  /** The Piscina that was found. */
   readonly Piscina?: PiscinaClass | undefined;
 }
 
-/** Who takes part, cenote first. Tasks are sent to Piscina by promises: there is no synchronous way. */
+/** The contestants that take part, cenote first. Tasks are sent to Piscina by promises: it has no synchronous way. */
 export function contestantsOf(against: readonly Rival[], mode: Mode): Contestant[] {
   return ['cenote', ...against.filter((rival) => rival !== 'piscina' || mode === 'async')];
 }
 
-/** Measures one setting after the other, and yields what came out. Ends early, with what there is, at the signal. */
+/** Measures one setting after the other, and yields the results. Ends early, with those that there are, at the signal. */
 export async function* sweep(plan: Sweep, signal: AbortSignal): AsyncGenerator<readonly Result[]> {
   let crew: Crew | undefined;
   let threads = 0;
@@ -61,7 +67,7 @@ async function measure(plan: Sweep, setting: Setting, crew: Crew, signal: AbortS
     if (round >= 0 && finished.length === arenas.length)
       for (const [contestant, outcome] of finished) slices.get(contestant)!.push(outcome);
   }
-  // Not after an error: a thread that hangs cannot leave. Whoever gets the error ends the process.
+  // After an error this is left out: a thread that hangs cannot leave. The caller that gets the error ends the process.
   for (const arena of arenas) await arena.close();
   return summarize(setting, slices);
 }

@@ -1,13 +1,13 @@
 /**
- * What the threads of one setting share, whoever lends to them: the starting gun, tickets, who is in which slot, and what each thread has done.
- * It watches every contestant from outside and in the same way; none of them uses it to lend.
+ * What the threads of one setting share, with every contestant: the starting gun, tickets, which thread is in which slot, and what each
+ * thread has done. The scoreboard watches every contestant from outside and in the same way; no contestant uses it to lend.
  *
  *   words   READY | PHASE | ASKED | SERVED | JUMPED | CLASHES | a word for each slot      each on a line of its own
  *   then    for each thread   done, overtaken, worst, started | longest (a float) | histogram of waits
  */
 import { BUCKETS, bucketOf } from './histogram.ts';
 
-/** Words of different writers stand 128 bytes apart. */
+/** In 32-bit words. Words of different writers stand 128 bytes apart. */
 export const PAD = 32;
 
 const READY = 0;
@@ -27,7 +27,7 @@ const LONGEST = 4;
 const WAITS = PAD;
 const RECORD = WAITS + Math.ceil(BUCKETS / PAD) * PAD;
 
-/** At first nothing is recorded: threads wake one after the other, and the first would have everything to itself. */
+/** Before this nothing is recorded: threads wake one after the other, and the first would have everything to itself. */
 const GO = 1;
 const STOP = 2;
 
@@ -38,16 +38,16 @@ export interface LedgerHandle {
   readonly threads: number;
 }
 
-/** What the ledger says when everybody has stopped. */
+/** What the ledger says when all threads have stopped. */
 export interface Entries {
   /** Operations of each thread. */
   readonly done: readonly number[];
-  /** Operations that later ones overtook, and by how many at most. */
+  /** How many operations were overtaken by later ones, and by how many at most. */
   readonly overtaken: number;
   readonly worst: number;
-  /** Times that a slot was entered while somebody was in it. */
+  /** How often a slot was entered while another thread was in it. */
   readonly clashes: number;
-  /** Counts by bucket, and the longest in milliseconds. */
+  /** How many waits fell into each bucket, and the longest wait in milliseconds. */
   readonly waits: Float64Array;
   readonly longest: number;
 }
@@ -74,7 +74,7 @@ export class Ledger {
 
   // ── the slice: main thread
 
-  /** Only while nobody works. */
+  /** May be called only while no thread works. */
   reset(): void {
     this.#words.fill(0);
   }
@@ -92,7 +92,7 @@ export class Ledger {
     Atomics.store(this.#words, PHASE, STOP);
   }
 
-  /** Only when nobody works any more. */
+  /** May be called only when no thread works any more. */
   read(): Entries {
     const done: number[] = [];
     const waits = new Float64Array(BUCKETS);
@@ -118,21 +118,24 @@ export class Ledger {
 
   // ── one operation
 
-  /** The ticket to draw right before asking. */
+  /** Draws the ticket. A thread does so right before it asks. */
   ask(): number {
     return Atomics.add(this.#words, ASKED, 1);
   }
 
-  /** To be read with the ticket, and given to `served`. */
+  /** Read together with the ticket, and given to `served`. */
   lastJump(): number {
     return Atomics.load(this.#words, JUMPED);
   }
 
   /**
-   * To be called right after being served: by how many later ones this ticket was overtaken; 0 unless that is certain.
-   * If everybody is served in order, as many were served before me as had asked before me: fewer, and I have jumped ahead of somebody, more, and somebody has of me. But one who
-   * was given a slot in time may be slow to wake, and look overtaken. That explains one for each of the other slots: I have jumped the line only if at least as many older ones as
-   * there are slots are still without one; and I was overtaken only if somebody has done that while I waited.
+   * Called right after a thread was served. Gives by how many later ones this ticket was overtaken; 0 unless that is certain.
+   *
+   * In a strict order, as many threads were served before this one as had asked before it. If they are fewer, this thread has jumped ahead
+   * of another; if they are more, another has jumped ahead of this one. But a thread that got its slot in time may be slow to wake, and
+   * then looks overtaken. That explains one for each of the other slots. So this thread has certainly jumped the line only if at least as
+   * many older ones as there are slots are still without one. It was certainly overtaken only if another thread has done that while it
+   * waited.
    */
   served(ticket: number, lastJump: number): number {
     const late = (Atomics.add(this.#words, SERVED, 1) - ticket) | 0;
@@ -140,7 +143,7 @@ export class Ledger {
     return late > 0 && Atomics.load(this.#words, JUMPED) !== lastJump ? late : 0;
   }
 
-  /** The witness: there is nobody in this slot but me. */
+  /** The witness: notes a clash unless this thread is alone in the slot. */
   enter(slot: number, thread: number): void {
     if (!(slot >= 0 && slot < this.#slots)) throw new Error(`there is no slot ${slot}`);
     if (Atomics.compareExchange(this.#words, SLOTS + slot * PAD, 0, thread + 1) !== 0) Atomics.add(this.#words, CLASHES, 1);
@@ -150,7 +153,7 @@ export class Ledger {
     if (Atomics.compareExchange(this.#words, SLOTS + slot * PAD, thread + 1, 0) !== thread + 1) Atomics.add(this.#words, CLASHES, 1);
   }
 
-  /** Only one writer at a time for each thread's record. What ended after the stop was waited for, but not done in time. */
+  /** A thread's record has one writer at a time. An operation that ended after the stop counts as a wait, but not as done. */
   record(thread: number, wait: number, overtakenBy: number): void {
     const record = this.#records + thread * RECORD;
     const phase = Atomics.load(this.#words, PHASE);

@@ -10,12 +10,12 @@ export const RIVALS = ['mutex', 'messages', 'piscina'] as const;
 export type Rival = (typeof RIVALS)[number];
 export type Contestant = 'cenote' | Rival;
 
-/** One point of the sweep: so many threads want so few slots, and keep one for so long. */
+/** One point of the sweep: how many threads want how many slots, and how long each keeps one. */
 export interface Setting {
   readonly mode: Mode;
   readonly threads: number;
   readonly slots: number;
-  /** Microseconds; the mean, if exponential. */
+  /** Microseconds. If the distribution is exponential, the mean. */
   readonly hold: number;
   readonly distribution: Distribution;
 }
@@ -26,7 +26,7 @@ export interface Effort {
   readonly rounds: number;
 }
 
-/** Milliseconds of the next hold. */
+/** The length of the next hold, in milliseconds. */
 export function drawHold({ hold, distribution }: Setting): number {
   const mean = hold / 1000;
   return distribution === 'fixed' ? mean : -Math.log(1 - Math.random()) * mean;

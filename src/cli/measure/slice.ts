@@ -1,27 +1,27 @@
-/** One contestant for a moment. */
+/** Measures one contestant for a moment. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Arena } from '../contestants/contestant.ts';
 import type { Entries } from './scoreboard.ts';
 
 export interface Slice extends Entries {
   readonly seconds: number;
-  /** CPU time of the whole process meanwhile, in seconds: waiting by spinning, and whoever serves, count too. */
+  /** CPU time of the whole process meanwhile, in seconds. The spinning of waiters and the work of a lending thread count, too. */
   readonly cpu: number;
 }
 
-/** Measuring begins when everybody has had a turn; or after so long, where there is no line and somebody starves. Milliseconds. */
+/** Measuring begins when every thread has had a turn, or after this many ms: without a line, some thread may starve. */
 const FIRST_TURNS = 100;
 
 /**
- * Lets everybody work for so many milliseconds, or until the signal, and says what they did: undefined when it was cut short.
- * Rejects if somebody is not served within `patience` milliseconds after the end.
+ * Lets all threads work for so many milliseconds, or until the signal, and gives what they did; undefined if it was cut short.
+ * Rejects if a thread is not served within `patience` milliseconds after the end.
  */
 export async function runSlice(arena: Arena, ms: number, patience: number, signal: AbortSignal): Promise<Slice | undefined> {
   const { ledger } = arena;
   ledger.reset();
   const timers = new AbortController();
   const stopped = arena.work();
-  // Whoever fails does so for the rest as well: nobody else is to be waited for.
+  // A thread that fails does so for the rest as well: the others are not waited for.
   const failed = stopped.then(
     () => new Promise<never>(() => {}),
     (error) => Promise.reject(error),

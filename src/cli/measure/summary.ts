@@ -1,4 +1,4 @@
-/** From slices to one line for each contestant: medians over the rounds, and ratios within them. */
+/** From slices to one result for each contestant: medians over the rounds, and ratios within them. */
 import { BUCKETS, quantile } from './histogram.ts';
 import type { Contestant, Setting } from './setting.ts';
 import type { Slice } from './slice.ts';
@@ -9,19 +9,22 @@ export interface Result extends Setting {
   /** Over all rounds. */
   readonly operations: number;
   readonly operationsPerSecond: number;
-  /** Operations per second of this one over cenote's, in the same round; null where cenote did none. */
+  /** Operations per second of this contestant over cenote's, in the same round; null where cenote did none. */
   readonly timesCenote: number | null;
-  /** Microseconds between asking and having. The percentiles and the maximum are over all rounds; only the histogram's are rounded, by 2.2 %. */
+  /**
+   * The time between asking and having, in microseconds. The percentiles and the maximum are over all rounds. Only the percentiles, which
+   * come from the histogram, are rounded, by 2.2 %.
+   */
   readonly wait: { readonly p50: number; readonly p99: number; readonly max: number };
-  /** Part of the operations that each thread had, the luckiest first; they add up to 1. Empty when there were none. */
+  /** Each thread's part of the operations, the luckiest thread first. They add up to 1. Empty if there were no operations. */
   readonly shares: readonly number[];
-  /** The first of them over the last; null where the last had nothing. */
+  /** The first share over the last; null where the last thread had nothing. */
   readonly mostOverLeast: number | null;
-  /** Microseconds of CPU time of the whole process for one operation, its hold included; null when there were none. */
+  /** CPU time of the whole process for one operation, its hold included, in microseconds; null if there were no operations. */
   readonly cpuPerOperation: number | null;
   /** Operations that certainly were overtaken, as a part of all; and by how many others at most. */
   readonly overtaken: { readonly share: number; readonly worst: number };
-  /** Times that two borrowers had the same slot. */
+  /** How often two borrowers had the same slot. */
   readonly clashes: number;
 }
 

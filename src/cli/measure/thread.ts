@@ -1,4 +1,4 @@
-/** A thread of the benchmark: joins a contestant, borrows and gives back for as long as a slice takes, leaves. Started by crew.ts. */
+/** A thread of the benchmark. It joins a contestant, borrows and gives back during a slice, and leaves. worker-group.ts starts it. */
 import { parentPort } from 'node:worker_threads';
 import { joinCenote } from '../contestants/cenote.ts';
 import type { Borrowing } from '../contestants/contestant.ts';
@@ -8,7 +8,7 @@ import { now, spin } from './clock.ts';
 import { Ledger, type LedgerHandle } from './scoreboard.ts';
 import { type Contestant, drawHold, type Setting } from './setting.ts';
 
-/** Who lends to threads that ask for it. (Piscina is not asked: it is sent the work.) */
+/** The contestants that lend to threads which ask for it. (Piscina is not asked: it is sent the work.) */
 export type ThreadContestant = Exclude<Contestant, 'piscina'>;
 
 export type Job =
@@ -18,7 +18,7 @@ export type Job =
       readonly setting: Setting;
       readonly data: unknown;
       readonly ledger: LedgerHandle;
-      /** Which of the threads this one is, from 0. */
+      /** The number of this thread, from 0. */
       readonly me: number;
     }
   | { readonly kind: 'work' | 'leave'; readonly contestant: ThreadContestant };
@@ -55,7 +55,7 @@ async function perform(job: Job): Promise<void> {
   else await workAsync(place);
 }
 
-// The two differ by one word, which is what is to be compared.
+// The two loops differ by one `await`, which is what is to be compared.
 
 function workSync({ borrowing, ledger, setting, me }: Place): void {
   while (!ledger.stopped()) {

@@ -1,4 +1,4 @@
-/** The threads of the benchmark, as the main thread has them; and contestants that lend to them. */
+/** The threads of the benchmark as the main thread has them, and the contestants that lend to them. */
 import { type TransferListItem, Worker } from 'node:worker_threads';
 import { openCenote } from '../contestants/cenote.ts';
 import type { Arena, Lender } from '../contestants/contestant.ts';
@@ -26,7 +26,7 @@ class CrewThread {
     this.#failed.catch(() => {});
   }
 
-  /** One at a time. */
+  /** Has the thread do one job. A thread gets one job at a time. */
   async perform(job: Job, transfer: readonly TransferListItem[] = []): Promise<void> {
     const done = new Promise<Done>((resolve) => this.#worker.once('message', resolve));
     this.#worker.postMessage(job, transfer);

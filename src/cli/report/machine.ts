@@ -1,4 +1,4 @@
-/** What was measured on: figures without it mean nothing. */
+/** The machine that was measured: figures without it mean nothing. */
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg } from 'node:os';
 
@@ -8,7 +8,7 @@ export interface Machine {
   readonly platform: string;
   readonly node: string;
   readonly v8: string;
-  /** Average of the last minute when the run began; null where the system does not say. Well above 0: somebody else was busy. */
+  /** The load average of the minute before the run; null where the system has none. Well above 0, the machine had other work. */
   readonly load: number | null;
 }
 

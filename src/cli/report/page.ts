@@ -1,6 +1,6 @@
 /**
- * The page that --html writes: one file without scripts, which loads nothing. The plots are SVG made here rather than by a library that draws on a canvas: they follow the reader's
- * light or dark, can be read aloud, printed and magnified, and their lines carry labels.
+ * The page that --html writes: one file without scripts, which loads nothing. The plots are SVG made here, and not by a library that draws
+ * on a canvas: so they follow the reader's light or dark, can be read aloud, printed and magnified, and their lines carry labels.
  */
 
 import type { Contestant, Setting } from '../measure/setting.ts';
@@ -73,11 +73,11 @@ ${rows(report.results)}
 interface Panel {
   readonly setting: Setting;
   readonly caption: string;
-  /** By threads, ascending. */
+  /** By number of threads, ascending. */
   readonly results: readonly Result[];
 }
 
-/** One for each mode, number of slots, and hold. */
+/** A panel for each mode, number of slots, and hold. */
 function panelsOf(results: readonly Result[]): Panel[] {
   const panels = new Map<string, Result[]>();
   for (const result of results.toSorted(
@@ -146,7 +146,7 @@ function throughput(panels: readonly Panel[], all: readonly Result[]): string {
     .join('');
 }
 
-/** Microseconds that a logarithmic scale begins with: less than this is no wait. */
+/** Where the logarithmic scale begins, in microseconds: a shorter time is no wait. */
 const NO_WAIT = 0.05;
 
 function waits(panels: readonly Panel[], all: readonly Result[]): string {
@@ -183,7 +183,7 @@ function waits(panels: readonly Panel[], all: readonly Result[]): string {
 }
 
 function shares(panels: readonly Panel[], report: Report): string {
-  // At the most threads of each panel.
+  // Shares are shown for the setting of each panel with the most threads.
   const crowded = panels.flatMap((panel) => {
     const most = Math.max(...panel.results.map(({ threads }) => threads));
     const results = panel.results.filter(({ threads, shares }) => threads === most && shares.length > 0);

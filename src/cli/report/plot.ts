@@ -1,17 +1,20 @@
-/** Plots as SVG, for people with and without colours, eyes or JavaScript: every series has a mark and a label of its own, every point a tooltip. */
+/**
+ * Plots as SVG. They can be read without colours, without sight and without JavaScript: every series has a mark and a label of its own,
+ * every point a tooltip.
+ */
 import type { Contestant } from '../measure/setting.ts';
 import type { Scale } from './scale.ts';
 
 export interface Point {
   readonly x: number;
   readonly y: number;
-  /** What a tooltip says. */
+  /** The text of the tooltip. */
   readonly says: string;
 }
 
 export interface Series {
   readonly contestant: Contestant;
-  /** At the end of the line. */
+  /** Stands at the end of the line. */
   readonly label: string;
   readonly dashed?: boolean;
   readonly points: readonly Point[];
@@ -24,7 +27,7 @@ export interface Axis {
 
 export interface Strip {
   readonly contestant: Contestant;
-  /** Beside the strip. */
+  /** Stands beside the strip. */
   readonly says: string;
   readonly points: readonly Point[];
 }
@@ -36,7 +39,7 @@ const TOP = 12;
 const BOTTOM = 46;
 export const PLOT = { left: LEFT, right: WIDTH - RIGHT, top: TOP, bottom: 256 } as const;
 const HEIGHT = PLOT.bottom + BOTTOM;
-/** Between labels that would cover one another. */
+/** The least distance, in pixels, between labels that would cover one another. */
 const LINE = 15;
 
 export const escaped = (text: string): string => text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
@@ -95,7 +98,7 @@ export function linePlot(title: string, series: readonly Series[], x: Scale, y: 
   return svg(HEIGHT, describe, grid.join('') + axisBelow(x, xAxis, PLOT.bottom) + up + lines.join('') + labels.join(''));
 }
 
-/** A row for each contestant, a mark for each thread. `reference` is where all marks would be in an ideal world. */
+/** A row for each contestant, with a mark for each thread. All marks would be at `reference` if every thread got the same. */
 export function stripPlot(title: string, strips: readonly Strip[], x: Scale, xAxis: Axis, reference: number): string {
   const row = 38;
   const bottom = TOP + strips.length * row;
@@ -112,7 +115,7 @@ export function stripPlot(title: string, strips: readonly Strip[], x: Scale, xAx
   return svg(bottom + BOTTOM, describe, grid.join('') + axisBelow(x, xAxis, bottom) + rows.join(''));
 }
 
-/** Heights for labels that want to be at these, in this order, without one covering another. */
+/** The heights of labels: as near to the wanted ones as may be, in their order, without one label covering another. */
 function spread(wanted: readonly number[], top: number, bottom: number): number[] {
   const order = wanted.map((_, index) => index).sort((a, b) => wanted[a] - wanted[b]);
   const places = [...wanted];

@@ -7,14 +7,17 @@ export interface Scale {
 
 const log = Math.log10;
 
-/** 1, 2 and 5 of every decade. */
+/** The ticks of every decade. */
 const STEPS = [1, 2, 5];
 const floorStep = (value: number): number => {
   const power = 10 ** Math.floor(log(value) + 1e-9);
   return power * STEPS.findLast((step) => step * power <= value * 1.000001)!;
 };
 
-/** Logarithmic from a round number below `least` to one above `most`, with ticks at 1, 2 and 5; or from decade to decade, where those would be too many. */
+/**
+ * A logarithmic scale from a round number below `least` to one above `most`. It has ticks at 1, 2 and 5, or at decades only, where those
+ * would be too many.
+ */
 export function logarithmic(least: number, most: number, from: number, to: number): Scale {
   let low = floorStep(least);
   let high = Math.max(1 / floorStep(1 / most), low * 2);
@@ -32,7 +35,7 @@ export function logarithmic(least: number, most: number, from: number, to: numbe
   return Object.assign(at, { ticks: ticks.filter((tick) => tick >= low * 0.999 && tick <= high * 1.001) });
 }
 
-/** Linear from 0 to a round number above `most`. */
+/** A linear scale from 0 to a round number above `most`. */
 export function linear(most: number, from: number, to: number): Scale {
   const power = 10 ** Math.floor(log(most / 4));
   const step = [1, 2, 2.5, 5, 10].map((each) => each * power).find((each) => most / each <= 5)!;
@@ -41,7 +44,7 @@ export function linear(most: number, from: number, to: number): Scale {
   return Object.assign((value: number): number => from + ((to - from) * value) / (count * step), { ticks });
 }
 
-/** Distances are ratios: twice as many threads are one step further, from whatever. Ticks at the values themselves. */
+/** A scale on which distances are ratios: twice as many threads are one step further, wherever one begins. Ticks are at the values. */
 export function doublings(values: readonly number[], from: number, to: number): Scale {
   const ticks = [...new Set(values)].sort((a, b) => a - b);
   const span = Math.log2(ticks.at(-1)! / ticks[0]);

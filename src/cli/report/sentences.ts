@@ -12,7 +12,7 @@ export const held = ({ hold, distribution }: Setting): string =>
 const sameSetting = (a: Setting, b: Setting): boolean =>
   a.mode === b.mode && a.threads === b.threads && a.slots === b.slots && a.hold === b.hold;
 
-/** Most threads for each slot; of those the longest hold. */
+/** The result with most threads for each slot, and among those with the longest hold. */
 function hardest(results: readonly Result[]): Result {
   const pressure = ({ threads, slots }: Setting): number => threads / slots;
   return results.toSorted((a, b) => pressure(b) - pressure(a) || b.threads - a.threads || b.hold - a.hold)[0];
@@ -21,7 +21,7 @@ function hardest(results: readonly Result[]): Result {
 const rivalsIn = (results: readonly Result[]): Contestant[] =>
   [...new Set(results.map(({ contestant }) => contestant))].filter((name) => name !== 'cenote');
 
-/** cenote over the rival, as words: the reader asks about cenote. */
+/** The ratio of cenote to the rival, in words. The reader asks about cenote. */
 function advantage(ratio: number): string {
   if (ratio >= 0.95 && ratio <= 1.05) return 'about as many as';
   return `${short(ratio)} times as many as`;

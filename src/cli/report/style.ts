@@ -1,4 +1,7 @@
-/** Colours by Okabe and Ito, which the colour-blind can tell apart; somewhat darker on white and lighter on black, so that text in them can be read. */
+/**
+ * The colours are those of Okabe and Ito, which colour-blind readers can tell apart. They are somewhat darker on white and lighter on
+ * black, so that text in them can be read.
+ */
 export const STYLE = `
 :root { color-scheme: light dark; --page: #fff; --ink: #1b1f24; --soft: #57606a; --grid: #dfe3e8; --reference: #8a929b; --raised: #f6f8fa;
   --cenote: #0067a5; --mutex: #b84a00; --messages: #00735a; --piscina: #9c3587; }

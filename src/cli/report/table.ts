@@ -8,7 +8,7 @@ import { counted, duration, exactDuration, percent, short, times } from './units
 export interface Column {
   readonly head: string;
   readonly cell: (result: Result) => string;
-  /** Says which setting it is, and so is not repeated. */
+  /** The column describes the setting, and so is not repeated within one. */
   readonly ofSetting?: boolean;
   readonly left?: boolean;
 }
