@@ -8,7 +8,8 @@ import { COUNTER_FACTORY_FAILURES, FEATURE_SHARE, FEATURE_TRACE } from '../share
 import { clearTimeout, setTimeout } from '../shared/node.ts';
 import { checkCall, checkDuration, limitOf } from '../shared/options/acquire-options.ts';
 import { checkFew } from '../shared/options/option-names.ts';
-import { PoolBase, reasonToDestroy } from '../shared/pool/pool-base.ts';
+import { PoolBase } from '../shared/pool/pool-base.ts';
+import { reasonToDestroy } from '../shared/pool/refusals.ts';
 import type { AcquireOptions, Arguments, MethodName, PoolHandle, Result } from '../shared/types.ts';
 import { ControlBlock } from '../shared/words/control-block.ts';
 import { NONE, REASON_CLOSED, REASON_UNAVAILABLE } from '../shared/words/line.ts';

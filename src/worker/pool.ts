@@ -3,16 +3,15 @@ import type { MessagePort } from 'node:worker_threads';
 import { now } from '../shared/clock.ts';
 import { CallTimeoutError, fromWire, RemoteCallError, show, toWire } from '../shared/errors.ts';
 import { COUNTER_TIMED_OUT } from '../shared/layout.ts';
-import { isServed } from '../shared/lending/lending.ts';
 import { checkAcquireOptions, checkBlockingResult, checkBody, checkCall } from '../shared/options/acquire-options.ts';
+import type { BlockingThread } from '../shared/pool/acquiring.ts';
 import { PoolBase } from '../shared/pool/pool-base.ts';
 import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
 import { throwIfAborted } from '../shared/waiting/abort-signals.ts';
-import { type Sleeper, sleepInLine, TIMED_OUT } from '../shared/waiting/blocking.ts';
 import { asBuffers, withOwnBytes } from '../shared/wire/parcel.ts';
 import { DESTROY, DETACH, DETACHED, FACTORY_FAILURE, RELEASE, type Response, SPARED, TRACE, WHERE } from '../shared/wire/protocol.ts';
 import type { ControlBlock } from '../shared/words/control-block.ts';
-import { MARK_SYNC, NONE } from '../shared/words/line.ts';
+import { NONE } from '../shared/words/line.ts';
 import { CLOSED } from '../shared/words/state.ts';
 import { Calls } from './calls.ts';
 import { type Caller, callerOf, currentSlot, RemoteHandle, remoteSerial, remoteSlot } from './remote.ts';
@@ -25,7 +24,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   protected readonly calls: Calls;
   readonly #caller: Caller;
   readonly #syncCaller: Caller;
-  readonly #sleeper: Sleeper;
+  readonly #blocking: BlockingThread;
   readonly #left: Promise<void>;
   #hasLeft: () => void = () => {};
   readonly #onLeave: () => void;
@@ -69,9 +68,10 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
       label: `SyncRemote of pool ${show(name)}`,
       call: (slot, serial, method, args) => this.#callSync(slot, serial, method, args),
     };
-    this.#sleeper = {
+    this.#blocking = {
+      // What the owner should do before we can be served may still lie here.
+      beforeSleep: () => this.calls.flush(),
       assertOwnerAlive: () => this.#assertOwnerAlive(),
-      instead: (cell) => (this.waiters.size > 0 ? this.waiters.exchange(cell) : NONE),
     };
   }
 
@@ -86,21 +86,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
       const slot = this.lending.tryBorrow();
       if (slot !== NONE) return this.handOutSync(slot);
     }
-    return this.handOutSync(this.#borrowSync(options));
-  }
-
-  #borrowSync(options: Pick<AcquireOptions, 'timeout'> | undefined): number {
-    const { timeout = this.block.constants.acquireTimeout } = checkAcquireOptions(options);
-    this.assertOpen();
-    const slot = this.lending.tryBorrow();
-    if (slot !== NONE) return slot;
-    const cell = this.enqueue(MARK_SYNC);
-    const ticket = this.block.line.ticket(cell);
-    const outcome = this.#sleep(cell, timeout);
-    if (isServed(outcome)) return outcome;
-    if (outcome !== TIMED_OUT) throw this.rejected(outcome, cell, ticket);
-    this.countOne(COUNTER_TIMED_OUT);
-    throw this.timedOut(timeout);
+    return this.handOutSync(this.acquiring.acquireSync(options, this.#blocking));
   }
 
   tryAcquireSync(): SyncRemote<T> | null {
@@ -109,31 +95,14 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   }
 
   #tryInLine(): SyncRemote<T> | null {
-    const cell = this.tryEnqueue();
-    if (cell === NONE) return null;
-    const ticket = this.block.line.ticket(cell);
-    const outcome = this.#sleep(cell, 0);
-    return isServed(outcome) ? this.handOutSync(outcome) : this.nothing(outcome, cell, ticket);
-  }
-
-  #sleep(cell: number, timeout: number): number {
-    // What the owner should do before we can be served may still lie here.
-    this.calls.flush();
-    const since = now();
-    try {
-      return sleepInLine(this.lending, cell, timeout, this.#sleeper);
-    } catch (error) {
-      this.waiters.withdraw(cell);
-      throw error;
-    } finally {
-      this.block.waitTimes.record(now() - since);
-    }
+    const slot = this.acquiring.tryAcquireSync(this.#blocking);
+    return slot === NONE ? null : this.handOutSync(slot);
   }
 
   useSync<V>(body: (resource: SyncRemote<T>) => V, options?: Pick<AcquireOptions, 'timeout'>): V {
     checkBody(body);
     const deadline = this.#deadline(options);
-    const slot = this.#borrowSync(options);
+    const slot = this.acquiring.acquireSync(options, this.#blocking);
     const serial = this.lending.serials[slot];
     let overdue: Error | undefined;
     const caller =
@@ -247,7 +216,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   #callSync(slot: number, serial: number, method: string, args: readonly unknown[], deadline?: number): unknown {
     const refusal = this.#refuseCall(slot, serial, method);
     if (refusal !== undefined) throw refusal;
-    return this.calls.callSync(slot, method, args, this.#sleeper.assertOwnerAlive, deadline);
+    return this.calls.callSync(slot, method, args, this.#blocking.assertOwnerAlive, deadline);
   }
 
   override async call<K extends MethodName<Remote<T>>>(
@@ -258,10 +227,10 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     checkCall(method, args);
     const { timeout = this.block.constants.acquireTimeout, signal } = checkAcquireOptions(options);
     throwIfAborted(signal);
-    this.assertOpen();
+    this.acquiring.assertOpen();
     const late = (): Error => {
       this.countOne(COUNTER_TIMED_OUT);
-      return this.timedOut(timeout);
+      return this.refusals.timedOut(timeout);
     };
     const at = this.traces === undefined ? undefined : new Error('called here');
     return this.calls.callOnce(method, args, { timeout, signal, late }, at) as Promise<Result<Remote<T>, K>>;
@@ -272,7 +241,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   }
 
   #refuseCall(slot: number, serial: number, method: string): Error | undefined {
-    if (this.#out !== 'no') return this.detachedError();
+    if (this.#out !== 'no') return this.refusals.detached();
     if (this.lending.serials[slot] === serial) return undefined;
     return new RemoteCallError(`pool ${show(this.name)}: ${method}() on a resource that has been given back`, this.name);
   }
@@ -313,14 +282,14 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     }
   }
 
-  protected override factoryError(cell: number, ticket: number): unknown {
+  override factoryError(cell: number, ticket: number): unknown {
     this.calls.drain();
     return super.factoryError(cell, ticket);
   }
 
   // ── the end
 
-  protected override detachReason(): string | undefined {
+  override detachReason(): string | undefined {
     switch (this.#out) {
       case 'no':
         return undefined;
@@ -334,14 +303,14 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   }
 
   /** Once this thread has left a pool that goes on, its counters may be another thread's. */
-  protected override countOne(counter: number): void {
+  override countOne(counter: number): void {
     if (this.#out !== 'detached') super.countOne(counter);
   }
 
   /** The port has closed. */
   disconnected(): void {
     if (this.#out === 'no') this.#ownerGone();
-    this.calls.abandon(() => this.detachedError());
+    this.calls.abandon(() => this.refusals.detached());
     this.#hasLeft();
     this.keepAlive.end();
   }
@@ -350,7 +319,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     // Nobody will make, check or reclaim anything any more: say so to every thread.
     this.block.state.set(CLOSED);
     this.#goOut('owner-gone');
-    this.calls.abandon(() => this.detachedError());
+    this.calls.abandon(() => this.refusals.detached());
   }
 
   protected override lookUp(): void {
@@ -363,7 +332,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
 
   #assertOwnerAlive(): void {
     this.lookUp();
-    if (this.#out !== 'no') throw this.detachedError();
+    if (this.#out !== 'no') throw this.refusals.detached();
   }
 
   #goOut(out: Out): void {
@@ -372,7 +341,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     this.lending.detach();
     this.bellListener.end();
     this.#onLeave();
-    this.waiters.abandon(() => this.detachedError());
+    this.waiters.abandon(() => this.refusals.detached());
     for (const [slot, serial] of this.lending.serials.entries()) if (serial !== 0) this.giveBack(slot);
   }
 

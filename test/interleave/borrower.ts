@@ -1,5 +1,5 @@
 // The shipped PoolBase on a thread of a scenario: what acquireSync, tryAcquireSync and acquire of a worker do with it.
-import { adopt, instant, joined, numberOf, type PoolContext, served, use } from './actor.ts';
+import { adopt, instant, joined, type Lending, numberOf, type PoolContext, served, use } from './actor.ts';
 
 /** Sent away: no slot. */
 export const REFUSED = -100;
@@ -23,14 +23,35 @@ export interface TestBorrower {
   end(): void;
 }
 
+/** No owner dies here, and nothing is put off. */
+const thread = { beforeSleep() {}, assertOwnerAlive() {} };
+
+/** Notes when each waiter joins, and when it takes what it was granted: no other thread runs between these and what they note. */
+function watch(context: PoolContext, lending: Lending): void {
+  const join = lending.join.bind(lending);
+  lending.join = (mark) => {
+    const began = instant(context);
+    const cell = join(mark);
+    joined(context, cell, began);
+    return cell;
+  };
+  const collect = lending.collect.bind(lending);
+  lending.collect = (cell) => {
+    const outcome = collect(cell);
+    if (outcome >= 0) served(context, cell);
+    return outcome;
+  };
+}
+
 export function borrowerOf(context: PoolContext): TestBorrower {
   const { code, shared } = context;
-  const { NONE, REASON_NOTHING, MARK_SYNC } = code.cells;
+  const { NONE } = code.cells;
 
   class Probe extends code.PoolBase<number> implements TestBorrower {
     constructor() {
       super('pool', code.ControlBlock.attach(shared.buffer), numberOf(context));
       adopt(context, this.lending);
+      watch(context, this.lending);
     }
 
     override call(): Promise<never> {
@@ -39,13 +60,7 @@ export function borrowerOf(context: PoolContext): TestBorrower {
 
     acquireSync(): number {
       try {
-        this.assertOpen();
-        const slot = this.lending.tryBorrow();
-        if (slot !== NONE) return slot;
-        const began = instant(context);
-        const cell = this.enqueue(MARK_SYNC);
-        joined(context, cell, began);
-        return this.#sleep(cell);
+        return this.acquiring.acquireSync(undefined, thread);
       } catch (error) {
         const { code: why } = error as { code?: string };
         if (why === 'ERR_POOL_UNAVAILABLE' || why === 'ERR_POOL_CLOSED') return REFUSED;
@@ -55,34 +70,7 @@ export function borrowerOf(context: PoolContext): TestBorrower {
 
     tryAcquireSync(): number {
       const slot = this.lending.tryBorrow();
-      if (slot !== NONE) return slot;
-      const began = instant(context);
-      const cell = this.tryEnqueue();
-      joined(context, cell, began);
-      return cell === NONE ? NONE : this.#sleep(cell);
-    }
-
-    #sleep(cell: number): number {
-      let exchanged = false;
-      const outcome = code.sleepInLine(this.lending, cell, 0, {
-        assertOwnerAlive() {},
-        instead: (at) => {
-          const slot = this.waiters.size > 0 ? this.waiters.exchange(at) : NONE;
-          exchanged = slot !== NONE;
-          return slot;
-        },
-      });
-      if (outcome < 0) return code.reasonOf(outcome) === REASON_NOTHING ? NONE : this.#expected(outcome);
-      // What it got instead was another's turn.
-      if (!exchanged) served(context, cell);
-      return outcome;
-    }
-
-    #expected(outcome: number): number {
-      const { REASON_CLOSED, REASON_UNAVAILABLE } = code.cells;
-      const reason = code.reasonOf(outcome);
-      context.assert(reason === REASON_CLOSED || reason === REASON_UNAVAILABLE, `an outcome of ${outcome}`);
-      return REFUSED;
+      return slot === NONE ? this.acquiring.tryAcquireSync(thread) : slot;
     }
 
     async acquireAsync(): Promise<number> {
@@ -121,7 +109,7 @@ export function borrowerOf(context: PoolContext): TestBorrower {
       this.lending.giveBack(slot);
     }
     protected giveUp(): void {}
-    protected override factoryError(): unknown {
+    override factoryError(): unknown {
       return undefined;
     }
   }

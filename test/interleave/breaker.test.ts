@@ -66,8 +66,8 @@ describe('the breaker', () => {
     // As it was once: the breaker closes in between, and the joiner waits in a cell that it has left.
     mutant(
       'a joiner that leaves, and then reads the state again',
-      'PoolBase.enqueue',
-      'if ($IS_REFUSING($STATE) && $LENDING.$LEAVE($CELL)) { this.$TALLY($TALLY_REJECTED); throw this.$REFUSED($STATE); }',
+      'Acquiring.enqueue',
+      'if ($IS_REFUSING($STATE) && $LENDING.$LEAVE($CELL)) throw this.$REJECTED($REFUSED);',
       'if ($IS_REFUSING(block.$STATE.load()) && $LENDING.$LEAVE($CELL)) this.assertOpen(); void $STATE;',
     ),
   );
@@ -76,8 +76,8 @@ describe('the breaker', () => {
     exhaustive(),
     mutant(
       'a joiner that does not read the state again',
-      'PoolBase.enqueue',
-      'if ($IS_REFUSING($STATE) && $LENDING.$LEAVE($CELL)) { this.$TALLY($TALLY_REJECTED); throw this.$REFUSED($STATE); }',
+      'Acquiring.enqueue',
+      'if ($IS_REFUSING($STATE) && $LENDING.$LEAVE($CELL)) throw this.$REJECTED($REFUSED);',
       'void $STATE;',
     ),
     mutant(

@@ -59,7 +59,7 @@ describe('close', () => {
     exhaustive(),
     mutant(
       'a joiner that does not read the state again',
-      'PoolBase.enqueue',
+      'Acquiring.enqueue',
       '$IS_REFUSING($STATE) && $LENDING.$LEAVE($CELL)',
       '$IS_REFUSING($STATE) && $LENDING.$LEAVE($CELL) && $CELL < 0',
     ),

@@ -135,10 +135,10 @@ describe('tryAcquire', () => {
   caught(
     contended,
     random({ schedules: 30_000, style: 'uniform' }),
-    mutant('a try that does not ask the owner', 'PoolBase.tryEnqueue', '$LENDING.callOwner();', ''),
+    mutant('a try that does not ask the owner', 'Acquiring.tryEnqueue', '$LENDING.callOwner();', ''),
     mutant(
       'a try like any other waiter',
-      'PoolBase.tryEnqueue',
+      'Acquiring.tryEnqueue',
       'const $CELL = $LENDING.$JOIN($MARK_TRIES);',
       'const $CELL = $LENDING.$JOIN(0);',
     ),

@@ -340,7 +340,7 @@ export const mutants: readonly Listed[] = [
   listed(
     mutant(
       'whoever joins beside a close stays',
-      'PoolBase.enqueue',
+      'Acquiring.enqueue',
       '$IS_REFUSING($STATE) && $LENDING.$LEAVE($CELL)',
       '$STATE < 0 && $LENDING.$LEAVE($CELL)',
     ),
@@ -355,7 +355,7 @@ export const mutants: readonly Listed[] = [
     ),
     'main/use-and-lease',
   ),
-  listed(mutant('a try does not ask the owner', 'PoolBase.tryEnqueue', '$LENDING.callOwner();', ''), 'interleave/try-acquire'),
+  listed(mutant('a try does not ask the owner', 'Acquiring.tryEnqueue', '$LENDING.callOwner();', ''), 'interleave/try-acquire'),
   listed(
     mutant('recovery flags nothing', 'PoolBase.recover', 'this.$LENDING.flagAll();', ''),
     'interleave/recovering',

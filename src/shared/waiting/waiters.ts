@@ -9,7 +9,7 @@ import { abortReason, SharedAbortListeners } from './abort-signals.ts';
 import type { KeepAlive } from './keep-alive.ts';
 
 /** What to say to a waiter that gets nothing. */
-export interface Refusals {
+export interface WaiterErrors {
   /** For a REASON_ of line.ts. The cell and its ticket tell which waiter it is. */
   refusal(reason: number, cell: number, ticket: number): unknown;
   /** `thread`: who has waited, or on whose behalf this thread has. */
@@ -37,7 +37,7 @@ interface Waiter {
 export class Waiters {
   readonly #lending: Lending;
   readonly #keepAlive: KeepAlive;
-  readonly #refusals: Refusals;
+  readonly #errors: WaiterErrors;
   readonly #signals = new SharedAbortListeners((signal) => this.#abort(signal));
   /** By ticket, as the line serves them: a list, since they go from anywhere. */
   #oldest: Waiter | undefined;
@@ -47,10 +47,10 @@ export class Waiters {
   #trying = 0;
   #pollQueued = false;
 
-  constructor(lending: Lending, keepAlive: KeepAlive, refusals: Refusals) {
+  constructor(lending: Lending, keepAlive: KeepAlive, errors: WaiterErrors) {
     this.#lending = lending;
     this.#keepAlive = keepAlive;
-    this.#refusals = refusals;
+    this.#errors = errors;
   }
 
   get size(): number {
@@ -209,7 +209,7 @@ export class Waiters {
   withdraw(cell: number): void {
     const ticket = this.#lending.block.line.ticket(cell);
     const outcome = this.#lending.withdraw(cell);
-    if (outcome !== PENDING && reasonOf(outcome) === REASON_FACTORY) this.#refusals.refusal(REASON_FACTORY, cell, ticket);
+    if (outcome !== PENDING && reasonOf(outcome) === REASON_FACTORY) this.#errors.refusal(REASON_FACTORY, cell, ticket);
   }
 
   #timeOut(waiter: Waiter, timeout: number): void {
@@ -217,7 +217,7 @@ export class Waiters {
     // Served first: then it has a resource, or its error.
     if (!this.#lending.leave(waiter.cell)) return this.#conclude(waiter, this.#lending.collect(waiter.cell));
     this.#countOne(COUNTER_TIMED_OUT);
-    waiter.reject(this.#refusals.timedOut(timeout, waiter.thread));
+    waiter.reject(this.#errors.timedOut(timeout, waiter.thread));
   }
 
   // ── the end of a wait
@@ -233,7 +233,7 @@ export class Waiters {
     const reason = reasonOf(outcome);
     if (waiter.tries && reason !== REASON_FACTORY) return waiter.resolve(null);
     this.#countOne(COUNTER_REJECTED);
-    waiter.reject(this.#refusals.refusal(reason, waiter.cell, waiter.ticket));
+    waiter.reject(this.#errors.refusal(reason, waiter.cell, waiter.ticket));
   }
 
   #finish(waiter: Waiter): Waiter {

@@ -1,0 +1,210 @@
+/**
+ * Borrowing, from the options to the slot, on every thread and in both ways of waiting. Two beginnings, which differ in what they ask for, and
+ * two ways to wait, which differ in nothing else:
+ *
+ *   acquire:  check the options, refuse, `tryBorrow`;  or else `enqueue`  ─┐              ┌─ with a promise: `waitFor`
+ *                                                                          ├─ `collect`, ─┤
+ *   try:      (its caller has asked `tryBorrow`)            `tryEnqueue`  ─┘              └─ asleep: `sleep`
+ *
+ * The fast path is not here: `acquire` and its brothers ask `Lending.tryBorrow` themselves before they come here (see `Lending` for why).
+ */
+import { now } from '../clock.ts';
+import { COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layout.ts';
+import { isServed, type Lending, PENDING, reasonOf } from '../lending/lending.ts';
+import { checkAcquireOptions } from '../options/acquire-options.ts';
+import type { AcquireOptions } from '../types.ts';
+import { throwIfAborted } from '../waiting/abort-signals.ts';
+import type { BellListener } from '../waiting/bell-listener.ts';
+import { sleepInLine, TIMED_OUT } from '../waiting/blocking.ts';
+import type { Waiters } from '../waiting/waiters.ts';
+import { MARK_SYNC, MARK_TRIES, NONE, REASON_FACTORY } from '../words/line.ts';
+import { breakerOf, isRefusing, RECOVERING } from '../words/state.ts';
+import type { RefusalSource, Refusals } from './refusals.ts';
+
+/** What only the side of this thread knows: the owner's or a worker's. */
+export interface Side extends RefusalSource {
+  /** Adds one to a counter of this thread, unless it has none any more. */
+  countOne(counter: number): void;
+}
+
+/** A thread that may sleep in line. */
+export interface BlockingThread {
+  /** Called before it sleeps, for what it has put off and others may wait for. */
+  beforeSleep(): void;
+  /** Called when it has slept for a while and nothing rang. Throws to give up. */
+  assertOwnerAlive(): void;
+}
+
+/** A place in line that is WAITING, and the limits of the wait there. */
+interface Place {
+  readonly cell: number;
+  /** As it was while the cell was certainly this waiter's. */
+  readonly ticket: number;
+  /** In ms; 0: no limit. */
+  readonly timeout: number;
+  readonly signal: AbortSignal | undefined;
+  /** It only tries: where there is nothing to be had, that is no error. */
+  readonly tries: boolean;
+}
+
+export class Acquiring {
+  readonly #lending: Lending;
+  readonly #waiters: Waiters;
+  readonly #bellListener: BellListener;
+  readonly #refusals: Refusals;
+  readonly #side: Side;
+
+  constructor(lending: Lending, waiters: Waiters, bellListener: BellListener, refusals: Refusals, side: Side) {
+    this.#lending = lending;
+    this.#waiters = waiters;
+    this.#bellListener = bellListener;
+    this.#refusals = refusals;
+    this.#side = side;
+  }
+
+  // ── the four ways to borrow
+
+  /**
+   * What `deliver` makes of a slot, in the moment in which it is this thread's; waiting for one, if need be. One promise, as thousands may wait.
+   * `thread`: on whose behalf, for what a timeout says. Rejects as `ResourcePool.acquire` does.
+   */
+  acquire<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V, thread = this.#lending.me): Promise<V> {
+    try {
+      const got = this.#acquire(options, 0);
+      if (typeof got === 'number') return Promise.resolve(deliver(got));
+      // It does not only try, so it is never told that there is nothing.
+      return this.#waitFor(got, deliver, thread) as Promise<V>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** What `deliver` makes of a slot, or null: there is nothing to be had. For an async function to give: throws the factory's error, or rejects with it. */
+  tryAcquire<V>(deliver: (slot: number) => V): V | null | Promise<V | null> {
+    const got = this.#tryAcquire();
+    if (typeof got !== 'number') return this.#waitFor(got, deliver, this.#lending.me);
+    return got === NONE ? null : deliver(got);
+  }
+
+  /** A slot. Blocks the thread. Throws what `acquire` rejects with, or what `thread.assertOwnerAlive` throws. */
+  acquireSync(options: AcquireOptions | undefined, thread: BlockingThread): number {
+    const got = this.#acquire(options, MARK_SYNC);
+    return typeof got === 'number' ? got : this.#sleep(got, thread);
+  }
+
+  /** A slot, or NONE. Blocks the thread while the owner looks. */
+  tryAcquireSync(thread: BlockingThread): number {
+    const got = this.#tryAcquire();
+    return typeof got === 'number' ? got : this.#sleep(got, thread);
+  }
+
+  /** Throws if the pool lets nobody in. */
+  assertOpen(): void {
+    if (this.#isDetached()) throw this.#rejected(this.#refusals.detached());
+    const state = this.#lending.block.state.load();
+    if (isRefusing(state)) throw this.#rejected(this.#refusals.refused(state));
+  }
+
+  // ── the two beginnings: a slot, or a place in line to wait in
+
+  #acquire(options: AcquireOptions | undefined, mark: number): number | Place {
+    const { timeout = this.#lending.block.constants.acquireTimeout, signal } = checkAcquireOptions(options);
+    throwIfAborted(signal);
+    this.assertOpen();
+    const slot = this.#lending.tryBorrow();
+    return slot === NONE ? this.#inLine(this.#enqueue(mark), timeout, signal, false) : slot;
+  }
+
+  #tryAcquire(): number | Place {
+    const cell = this.#tryEnqueue();
+    return cell === NONE ? NONE : this.#inLine(cell, 0, undefined, true);
+  }
+
+  #inLine(cell: number, timeout: number, signal: AbortSignal | undefined, tries: boolean): number | Place {
+    const place = { cell, ticket: this.#lending.block.line.ticket(cell), timeout, signal, tries };
+    const outcome = this.#lending.collect(cell);
+    return outcome === PENDING ? place : this.#conclude(place, outcome);
+  }
+
+  /** Joins the line. Throws if there is no room, or if the pool lets nobody in. */
+  #enqueue(mark: number): number {
+    const { block } = this.#lending;
+    const { line, constants } = block;
+    // Places serve as many as there are, unless only so many probes are let out.
+    const isRoom =
+      line.isShorterThan(constants.maxWaiting) || (breakerOf(block.state.load()) !== RECOVERING && !block.snapshot.isSupplyExhausted(true));
+    const cell = isRoom ? this.#lending.join(mark) : NONE;
+    if (cell === NONE) throw this.#rejected(this.#refusals.queueFull());
+    // Read after the cell waits. Whoever closes or deactivates moves the state and then sends everyone in line away: one of the two sees the other.
+    const state = block.state.load();
+    if (isRefusing(state) && this.#lending.leave(cell)) throw this.#rejected(this.#refusals.refused(state));
+    this.#lending.match();
+    return cell;
+  }
+
+  /** Joins the line with the mark that asks to be told if there is nothing; NONE: that much is clear at once. */
+  #tryEnqueue(): number {
+    const { block } = this.#lending;
+    if (this.#isDetached() || isRefusing(block.state.load())) return NONE;
+    // Somebody else who tries may be sent away, so it does not stand before us.
+    if (block.snapshot.isSupplyExhausted(false)) return NONE;
+    const cell = this.#lending.join(MARK_TRIES);
+    if (cell === NONE) return NONE;
+    if (isRefusing(block.state.load()) && this.#lending.leave(cell)) return NONE;
+    this.#lending.match();
+    // The owner says no where there is nothing.
+    this.#lending.callOwner();
+    return cell;
+  }
+
+  // ── the two ways to wait
+
+  #waitFor<V>({ cell, timeout, signal, tries }: Place, deliver: (slot: number) => V, thread: number): Promise<V | null> {
+    const served = this.#waiters.wait(cell, timeout, signal, deliver, thread, tries);
+    // Listen, then look again: it may have been served before anybody listened.
+    this.#bellListener.listen();
+    this.#waiters.pollSoon();
+    return served;
+  }
+
+  #sleep(place: Place, thread: BlockingThread): number {
+    thread.beforeSleep();
+    const since = now();
+    let outcome: number;
+    try {
+      outcome = sleepInLine(this.#lending, place.cell, place.timeout, {
+        assertOwnerAlive: () => thread.assertOwnerAlive(),
+        instead: (cell) => (this.#waiters.size > 0 ? this.#waiters.exchange(cell) : NONE),
+      });
+    } catch (error) {
+      this.#waiters.withdraw(place.cell);
+      throw error;
+    } finally {
+      this.#lending.block.waitTimes.record(now() - since);
+    }
+    return this.#conclude(place, outcome);
+  }
+
+  // ── the end
+
+  /** The slot, or NONE for a try that has found nothing. Throws for every other end. */
+  #conclude({ cell, ticket, timeout, tries }: Place, outcome: number): number {
+    if (isServed(outcome)) return outcome;
+    if (outcome === TIMED_OUT) {
+      this.#side.countOne(COUNTER_TIMED_OUT);
+      throw this.#refusals.timedOut(timeout);
+    }
+    const reason = reasonOf(outcome);
+    if (tries && reason !== REASON_FACTORY) return NONE;
+    throw this.#rejected(this.#refusals.refusal(reason, cell, ticket));
+  }
+
+  #isDetached(): boolean {
+    return this.#side.detachReason() !== undefined;
+  }
+
+  #rejected(error: unknown): unknown {
+    this.#side.countOne(COUNTER_REJECTED);
+    return error;
+  }
+}
