@@ -379,7 +379,7 @@ export class Calls {
     this.#keepAlive.unref();
     if (call.signal !== undefined) this.#signals.remove(call.signal);
     if (call.timer !== undefined) clearTimeout(call.timer);
-    if (call.slot !== NONE && this.#lending.serials[call.slot] === call.serial) this.underWay[call.slot]--;
+    if (call.slot !== NONE && this.#lending.isCurrent(call.slot, call.serial)) this.underWay[call.slot]--;
   }
 
   /** Nobody will answer any more. */

@@ -117,7 +117,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
       checkBlockingResult(value);
       return value;
     } finally {
-      if (this.lending.serials[slot] === serial) {
+      if (this.lending.isCurrent(slot, serial)) {
         // A method still runs there, in a state that nobody knows.
         if (overdue !== undefined) this.giveUp(slot, overdue);
         else this.giveBack(slot);
@@ -242,7 +242,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
 
   #refuseCall(slot: number, serial: number, method: string): Error | undefined {
     if (this.#out !== 'no') return this.refusals.detached();
-    if (this.lending.serials[slot] === serial) return undefined;
+    if (this.lending.isCurrent(slot, serial)) return undefined;
     return new RemoteCallError(`pool ${show(this.name)}: ${method}() on a resource that has been given back`, this.name);
   }
 

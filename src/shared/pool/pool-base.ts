@@ -169,7 +169,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
 
   /** After an await: this thread may have left the pool meanwhile; or somebody on it gave the resource back for the second time, just when it had become ours. */
   #stillOurs({ slot, serial }: Borrowed): number {
-    if (this.lending.serials[slot] === serial) return slot;
+    if (this.lending.isCurrent(slot, serial)) return slot;
     this.acquiring.assertOpen();
     throw this.refusals.givenBackTwice();
   }
@@ -182,7 +182,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
       return await body(this.handOut(slot));
     } finally {
       // The body may have given it back; and somebody on this thread may have borrowed the same slot since.
-      if (this.lending.serials[slot] === serial) this.giveBack(slot);
+      if (this.lending.isCurrent(slot, serial)) this.giveBack(slot);
     }
   }
 
@@ -191,7 +191,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
     const { lending } = this;
     const serial = lending.serials[slot];
     const resource = this.handOut(slot);
-    const over = (): boolean => lending.serials[slot] !== serial;
+    const over = (): boolean => !lending.isCurrent(slot, serial);
     const dispose = (): void => {
       if (!over()) this.giveBack(slot);
     };
