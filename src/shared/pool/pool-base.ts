@@ -1,11 +1,12 @@
 /** What every thread can do with a pool; the owner and the workers differ only in what they hand out. */
 import { inspect } from 'node:util';
 import { now } from '../clock.ts';
-import { type PoolError, show } from '../errors.ts';
+import type { PoolError } from '../errors.ts';
 import { FEATURE_TRACE } from '../layout.ts';
 import { Lending } from '../lending/lending.ts';
 import { Traces } from '../lending/traces.ts';
 import { checkAcquireOptions, checkBody } from '../options/acquire-options.ts';
+import { show } from '../show.ts';
 import {
   type AcquireOptions,
   type Arguments,
