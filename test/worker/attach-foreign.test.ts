@@ -95,7 +95,7 @@ test('a Node that has no postMessageToThread is told so by name, on either side'
     require('node:module').syncBuiltinESMExports();
     const { createPool } = await import('cenote');
     const { attachPool } = await import('cenote/worker');
-    const { ControlBlock } = await import('./dist/shared/control-block.js');
+    const { ControlBlock } = await import('./dist/shared/words/control-block.js');
     const { buffer } = ControlBlock.create({ poolId: 1, min: 0, max: 1, maxThreads: 1, maxWaiting: 1, acquireTimeout: 0, maxUses: 0, features: 0 });
     for (const failing of [createPool({ name: 'p', factory: () => 1 }), attachPool({ name: 'p', owner: 99, buffer })])
       console.log(JSON.stringify(await failing.catch(({ name, code, pool, message }) => [name, code, pool, message])));
