@@ -1,7 +1,7 @@
 /** The pool's events. A listener that throws fails for itself: it is reported as uncaught, and the pool goes on. */
 import { EventEmitter } from 'node:events';
-import { show } from '../shared/errors.ts';
 import { process, setImmediate } from '../shared/node.ts';
+import { show } from '../shared/show.ts';
 import type { PoolEvents } from './types.ts';
 
 export class Events<T> {

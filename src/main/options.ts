@@ -1,10 +1,10 @@
 /** What createPool accepts: checked once, with every default filled in. */
 
-import { show } from '../shared/errors.ts';
 import { MAX_CELLS, MAX_SLOTS, MAX_THREADS } from '../shared/layout.ts';
 import { checkDuration, limitOf } from '../shared/options/acquire-options.ts';
 import { foreignOptions, LATER } from '../shared/options/foreign-options.ts';
 import { checkNames, type OptionNames } from '../shared/options/option-names.ts';
+import { show } from '../shared/show.ts';
 import type { CircuitBreakerStrategy, PoolOptions } from './types.ts';
 import { limit, whole } from './whole.ts';
 

@@ -3,13 +3,14 @@
  * whenever something may have changed, and right however often it runs. The files beside this one each know one thing; this one knows the order.
  */
 import { threadId } from 'node:worker_threads';
-import { asError, PoolClosedError, PoolError, RemoteCallError, show } from '../shared/errors.ts';
+import { PoolClosedError, PoolError, RemoteCallError } from '../shared/errors.ts';
 import { COUNTER_FACTORY_FAILURES, FEATURE_SHARE, FEATURE_TRACE } from '../shared/layout.ts';
 import { clearTimeout, setTimeout } from '../shared/node.ts';
 import { checkCall, checkDuration, limitOf } from '../shared/options/acquire-options.ts';
 import { checkFew } from '../shared/options/option-names.ts';
 import { PoolBase } from '../shared/pool/pool-base.ts';
 import { reasonToDestroy } from '../shared/pool/refusals.ts';
+import { asError, show } from '../shared/show.ts';
 import type { AcquireOptions, Arguments, MethodName, PoolHandle, Result } from '../shared/types.ts';
 import { ControlBlock } from '../shared/words/control-block.ts';
 import { NONE, REASON_CLOSED, REASON_UNAVAILABLE } from '../shared/words/line.ts';

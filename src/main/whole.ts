@@ -1,4 +1,4 @@
-import { show } from '../shared/errors.ts';
+import { show } from '../shared/show.ts';
 
 /** A whole number that is a limit: 0 is none, and Infinity is taken for 0. */
 export function limit(option: string, value: unknown, most: number): number {

@@ -1,7 +1,8 @@
 /** The function of Node by which a thread knocks at an owner, and what to say where Node has none. */
 import * as threads from 'node:worker_threads';
-import { PoolError, show } from './errors.ts';
+import { PoolError } from './errors.ts';
 import { process } from './node.ts';
+import { show } from './show.ts';
 
 /** A function of the module; @types/node has put it into the wrong interface. It came with Node 20.19 and 22.5, and is "active development". */
 const { postMessageToThread } = threads as unknown as Partial<Pick<threads.Worker, 'postMessageToThread'>>;

@@ -2,14 +2,16 @@
 import { types } from 'node:util';
 import { isMainThread, type MessagePort, threadId } from 'node:worker_threads';
 import { messenger } from '../shared/attaching.ts';
-import { AcquireTimeoutError, fromWire, PoolClosedError, PoolError, show } from '../shared/errors.ts';
+import { AcquireTimeoutError, PoolClosedError, PoolError } from '../shared/errors.ts';
 import { FEATURE_SHARE } from '../shared/layout.ts';
 import { clearTimeout, MessageChannel, setImmediate, setTimeout } from '../shared/node.ts';
 import { checkAcquireOptions } from '../shared/options/acquire-options.ts';
+import { show } from '../shared/show.ts';
 import type { PoolHandle } from '../shared/types.ts';
 import { throwIfAborted } from '../shared/waiting/abort-signals.ts';
 import { KeepAlive } from '../shared/waiting/keep-alive.ts';
 import { limited } from '../shared/waiting/limited.ts';
+import { fromWire } from '../shared/wire/error-wire.ts';
 import { ATTACH, ATTACHED, type AttachRequest, REJECTED, type Response } from '../shared/wire/protocol.ts';
 import { ControlBlock } from '../shared/words/control-block.ts';
 import { isClosed } from '../shared/words/state.ts';

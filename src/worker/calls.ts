@@ -1,13 +1,15 @@
 /** Remote calls as the caller sees them: a number for each, what to do with its answer, and the port they go through. */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { now } from '../shared/clock.ts';
-import { CallTimeoutError, fromWire, isCloneable, RemoteCallError, show } from '../shared/errors.ts';
+import { CallTimeoutError, RemoteCallError } from '../shared/errors.ts';
 import type { Lending } from '../shared/lending/lending.ts';
 import { written } from '../shared/lending/traces.ts';
 import { clearTimeout, MessageChannel, setTimeout } from '../shared/node.ts';
+import { show } from '../shared/show.ts';
 import { abortReason, SharedAbortListeners } from '../shared/waiting/abort-signals.ts';
 import { SLICE } from '../shared/waiting/blocking.ts';
 import type { KeepAlive } from '../shared/waiting/keep-alive.ts';
+import { fromWire, isCloneable } from '../shared/wire/error-wire.ts';
 import { asBuffers, DEEP, repack, survey, VIEWS } from '../shared/wire/parcel.ts';
 import { ALONE, ANSWER, CALL, CALL_ONCE, CALL_SYNC, CANCEL, FAILURE, LOST, type Request, type Response } from '../shared/wire/protocol.ts';
 import type { Bells } from '../shared/words/bell.ts';
@@ -379,7 +381,7 @@ export class Calls {
     this.#keepAlive.unref();
     if (call.signal !== undefined) this.#signals.remove(call.signal);
     if (call.timer !== undefined) clearTimeout(call.timer);
-    if (call.slot !== NONE && this.#lending.serials[call.slot] === call.serial) this.underWay[call.slot]--;
+    if (call.slot !== NONE && this.#lending.isCurrent(call.slot, call.serial)) this.underWay[call.slot]--;
   }
 
   /** Nobody will answer any more. */

@@ -1,13 +1,15 @@
 /** A pool seen from a worker: hand-outs through shared memory, calls through a port. */
 import type { MessagePort } from 'node:worker_threads';
 import { now } from '../shared/clock.ts';
-import { CallTimeoutError, fromWire, RemoteCallError, show, toWire } from '../shared/errors.ts';
+import { CallTimeoutError, RemoteCallError } from '../shared/errors.ts';
 import { COUNTER_TIMED_OUT } from '../shared/layout.ts';
 import { checkAcquireOptions, checkBlockingResult, checkBody, checkCall } from '../shared/options/acquire-options.ts';
 import type { BlockingThread } from '../shared/pool/acquiring.ts';
 import { PoolBase } from '../shared/pool/pool-base.ts';
+import { show } from '../shared/show.ts';
 import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
 import { throwIfAborted } from '../shared/waiting/abort-signals.ts';
+import { fromWire, toWire } from '../shared/wire/error-wire.ts';
 import { asBuffers, withOwnBytes } from '../shared/wire/parcel.ts';
 import { DESTROY, DETACH, DETACHED, FACTORY_FAILURE, RELEASE, type Response, SPARED, TRACE, WHERE } from '../shared/wire/protocol.ts';
 import type { ControlBlock } from '../shared/words/control-block.ts';
@@ -117,7 +119,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
       checkBlockingResult(value);
       return value;
     } finally {
-      if (this.lending.serials[slot] === serial) {
+      if (this.lending.isCurrent(slot, serial)) {
         // A method still runs there, in a state that nobody knows.
         if (overdue !== undefined) this.giveUp(slot, overdue);
         else this.giveBack(slot);
@@ -242,7 +244,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
 
   #refuseCall(slot: number, serial: number, method: string): Error | undefined {
     if (this.#out !== 'no') return this.refusals.detached();
-    if (this.lending.serials[slot] === serial) return undefined;
+    if (this.lending.isCurrent(slot, serial)) return undefined;
     return new RemoteCallError(`pool ${show(this.name)}: ${method}() on a resource that has been given back`, this.name);
   }
 

@@ -532,9 +532,9 @@ describe('thread record', () => {
     ));
 
   const calls: Record<string, (threads: Threads) => void> = {
-    admit: (threads) => expect(threads.attach(77)).toBe(1),
+    attach: (threads) => expect(threads.attach(77)).toBe(1),
     occupy: (threads) => threads.occupy(1, 77),
-    dismiss: (threads) => threads.detach(1),
+    detach: (threads) => threads.detach(1),
   };
 
   test.each(rows)('$functions: $from -> $to', ({ from, to, functions }) => {

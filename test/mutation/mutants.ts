@@ -350,8 +350,8 @@ export const mutants: readonly Listed[] = [
     mutant(
       'use gives back what somebody else has borrowed since',
       'PoolBase.use',
-      'this.$LENDING.$SERIALS[$SLOT] === $SERIAL',
-      'this.$LENDING.$SERIALS[$SLOT] !== 0',
+      'this.$LENDING.isCurrent($SLOT, $SERIAL)',
+      'this.$LENDING.holds($SLOT)',
     ),
     'main/use-and-lease',
   ),

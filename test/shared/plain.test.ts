@@ -1,9 +1,9 @@
 /** What needs no control block: durations, clocks, errors on the wire, and what keeps a process alive. */
 import { expect, test, vi } from 'vitest';
 import { now, since, stamp } from '../../dist/shared/clock.js';
-import { fromWire, toWire } from '../../dist/shared/errors.js';
 import { HISTOGRAM_BUCKETS } from '../../dist/shared/layout.js';
 import { KeepAlive } from '../../dist/shared/waiting/keep-alive.js';
+import { fromWire, toWire } from '../../dist/shared/wire/error-wire.js';
 import { bucketOf, Histogram, middleOf } from '../../dist/shared/words/histogram.js';
 
 test('the middle of a bucket is in it, and at most 6.25 % off', () => {

@@ -1,6 +1,7 @@
 /** The owner's side of the circuit breaker: strategy, probes, and telling everybody of changes. */
-import { asError } from '../../shared/errors.ts';
+
 import { clearInterval, setInterval } from '../../shared/node.ts';
+import { asError } from '../../shared/show.ts';
 import { type CircuitBreaker, CircuitBreakerState } from '../../shared/types.ts';
 import type { PoolState } from '../../shared/words/state.ts';
 import { breakerOf, INACTIVE, RECOVERING } from '../../shared/words/state.ts';

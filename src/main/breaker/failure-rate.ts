@@ -1,9 +1,9 @@
 /** Opens when too large a share of what was reported lately failed. */
 
 import { type Clock, now } from '../../shared/clock.ts';
-import { show } from '../../shared/errors.ts';
 import { checkDuration } from '../../shared/options/acquire-options.ts';
 import { checkFew, type OptionNames } from '../../shared/options/option-names.ts';
+import { show } from '../../shared/show.ts';
 import { type CircuitBreaker, CircuitBreakerState } from '../../shared/types.ts';
 import type { CircuitBreakerStrategy } from '../types.ts';
 import { whole } from '../whole.ts';

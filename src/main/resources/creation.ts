@@ -1,6 +1,7 @@
 /** Factory calls under way. */
-import { CreateTimeoutError, show } from '../../shared/errors.ts';
+import { CreateTimeoutError } from '../../shared/errors.ts';
 import { AbortController, clearTimeout, setTimeout } from '../../shared/node.ts';
+import { show } from '../../shared/show.ts';
 import type { Settings } from '../options.ts';
 import { isThenable } from './hooks.ts';
 

@@ -1,6 +1,7 @@
 /** Asking a hook about a resource, with a limit to its patience. */
-import { asError } from '../../shared/errors.ts';
+
 import { clearTimeout, setTimeout } from '../../shared/node.ts';
+import { asError } from '../../shared/show.ts';
 
 /** Undefined: it passed. `silent`: the hook just said no, which is nothing to report. */
 export type HookOutcome = { readonly error: Error; readonly silent: boolean } | undefined;

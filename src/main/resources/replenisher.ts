@@ -5,10 +5,10 @@
  * return does not leave anybody behind, and leaving the line costs nothing.
  */
 
-import { asError } from '../../shared/errors.ts';
 import { COUNTER_FACTORY_FAILURES } from '../../shared/layout.ts';
 import type { Lending } from '../../shared/lending/lending.ts';
 import { clearTimeout, setTimeout } from '../../shared/node.ts';
+import { asError } from '../../shared/show.ts';
 import type { ControlBlock } from '../../shared/words/control-block.ts';
 import { cellThread, REASON_FACTORY, REASON_NOTHING, type Waiting } from '../../shared/words/line.ts';
 import { EMPTY, IDLE, slotState } from '../../shared/words/slot.ts';

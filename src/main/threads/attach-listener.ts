@@ -5,8 +5,10 @@
 import { randomInt } from 'node:crypto';
 import { types } from 'node:util';
 import { MessagePort } from 'node:worker_threads';
-import { PoolClosedError, type PoolError, show, toWire } from '../../shared/errors.ts';
+import { PoolClosedError, type PoolError } from '../../shared/errors.ts';
 import { process } from '../../shared/node.ts';
+import { show } from '../../shared/show.ts';
+import { toWire } from '../../shared/wire/error-wire.ts';
 import { ATTACH, type AttachRequest, REJECTED } from '../../shared/wire/protocol.ts';
 import { ControlBlock } from '../../shared/words/control-block.ts';
 import { isClosed } from '../../shared/words/state.ts';

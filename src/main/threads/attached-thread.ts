@@ -1,7 +1,9 @@
 /** An attached thread as the owner sees it: its port, and its calls under way. */
 import type { MessagePort } from 'node:worker_threads';
-import { isCloneable, RemoteCallError, show, toWire } from '../../shared/errors.ts';
+import { RemoteCallError } from '../../shared/errors.ts';
 import { clearTimeout, queueMicrotask, setTimeout } from '../../shared/node.ts';
+import { show } from '../../shared/show.ts';
+import { isCloneable, toWire } from '../../shared/wire/error-wire.ts';
 import { DEEP, PLAIN, repack, survey, VIEWS, withOwnBytes } from '../../shared/wire/parcel.ts';
 import { ALONE, ANSWER, FACTORY_FAILURE, FAILURE, LOST, type Response, WHERE } from '../../shared/wire/protocol.ts';
 import type { Bells } from '../../shared/words/bell.ts';

@@ -1,11 +1,13 @@
 /** The attached threads: who comes, what they ask, and what is done when they go. */
 import type { MessagePort } from 'node:worker_threads';
-import { asError, fromWire, PoolClosedError, PoolError, RemoteCallError, show, toWire } from '../../shared/errors.ts';
+import { PoolClosedError, PoolError, RemoteCallError } from '../../shared/errors.ts';
 import { COUNTER_RECLAIMED } from '../../shared/layout.ts';
 import type { Lending } from '../../shared/lending/lending.ts';
 import { repair } from '../../shared/lending/repair.ts';
 import { structuredClone } from '../../shared/node.ts';
+import { asError, show } from '../../shared/show.ts';
 import type { AcquireOptions } from '../../shared/types.ts';
+import { fromWire, toWire } from '../../shared/wire/error-wire.ts';
 import { asBuffers, DEEP, survey, withOwnBytes } from '../../shared/wire/parcel.ts';
 import {
   ALONE,

@@ -3,11 +3,13 @@
  * cell and the slot are the owner's. A plain word beside the slot says for whom the owner has it, so that every thread can tell who holds what.
  */
 
-import { PoolClosedError, RemoteCallError, show, toWire } from '../../shared/errors.ts';
+import { PoolClosedError, RemoteCallError } from '../../shared/errors.ts';
 import { BEHALF_GONE } from '../../shared/layout.ts';
 import type { Lending } from '../../shared/lending/lending.ts';
 import { AbortController } from '../../shared/node.ts';
+import { show } from '../../shared/show.ts';
 import type { AcquireOptions } from '../../shared/types.ts';
+import { toWire } from '../../shared/wire/error-wire.ts';
 import { FAILURE } from '../../shared/wire/protocol.ts';
 import { Claim } from '../../shared/words/claim.ts';
 import { NONE } from '../../shared/words/line.ts';

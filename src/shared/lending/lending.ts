@@ -139,6 +139,14 @@ export class Lending {
     return this.serials[slot] !== 0;
   }
 
+  /**
+   * Is the lease with this serial still this thread's? It may be over, and the slot even be lent to this thread again, under another serial.
+   * What is handed out asks for itself (`currentSlot` in worker/remote.ts): there a call would cost as much as the answer.
+   */
+  isCurrent(slot: number, serial: number): boolean {
+    return this.serials[slot] === serial;
+  }
+
   // ── borrowing
 
   /**

@@ -1,7 +1,7 @@
 /** What acquire accepts, and attachPool. */
 
 import { LONGEST } from '../clock.ts';
-import { show } from '../errors.ts';
+import { show } from '../show.ts';
 import type { AcquireOptions } from '../types.ts';
 import { isAbortSignal } from '../waiting/abort-signals.ts';
 

@@ -1,11 +1,12 @@
 /** What every thread can do with a pool; the owner and the workers differ only in what they hand out. */
 import { inspect } from 'node:util';
 import { now } from '../clock.ts';
-import { type PoolError, show } from '../errors.ts';
+import type { PoolError } from '../errors.ts';
 import { FEATURE_TRACE } from '../layout.ts';
 import { Lending } from '../lending/lending.ts';
 import { Traces } from '../lending/traces.ts';
 import { checkAcquireOptions, checkBody } from '../options/acquire-options.ts';
+import { show } from '../show.ts';
 import {
   type AcquireOptions,
   type Arguments,
@@ -169,7 +170,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
 
   /** After an await: this thread may have left the pool meanwhile; or somebody on it gave the resource back for the second time, just when it had become ours. */
   #stillOurs({ slot, serial }: Borrowed): number {
-    if (this.lending.serials[slot] === serial) return slot;
+    if (this.lending.isCurrent(slot, serial)) return slot;
     this.acquiring.assertOpen();
     throw this.refusals.givenBackTwice();
   }
@@ -182,7 +183,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
       return await body(this.handOut(slot));
     } finally {
       // The body may have given it back; and somebody on this thread may have borrowed the same slot since.
-      if (this.lending.serials[slot] === serial) this.giveBack(slot);
+      if (this.lending.isCurrent(slot, serial)) this.giveBack(slot);
     }
   }
 
@@ -191,7 +192,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
     const { lending } = this;
     const serial = lending.serials[slot];
     const resource = this.handOut(slot);
-    const over = (): boolean => lending.serials[slot] !== serial;
+    const over = (): boolean => !lending.isCurrent(slot, serial);
     const dispose = (): void => {
       if (!over()) this.giveBack(slot);
     };

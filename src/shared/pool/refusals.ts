@@ -1,14 +1,6 @@
 /** Every error that borrowing or giving back ends in, with its text: what has happened, and what the program can do about it. */
-import {
-  AcquireTimeoutError,
-  asError,
-  NotBorrowedError,
-  PoolClosedError,
-  PoolError,
-  QueueFullError,
-  ServiceUnavailableError,
-  show,
-} from '../errors.ts';
+import { AcquireTimeoutError, NotBorrowedError, PoolClosedError, PoolError, QueueFullError, ServiceUnavailableError } from '../errors.ts';
+import { asError, show } from '../show.ts';
 import type { WaiterErrors } from '../waiting/waiters.ts';
 import type { ControlBlock } from '../words/control-block.ts';
 import { NONE, REASON_CLOSED, REASON_FACTORY, REASON_UNAVAILABLE } from '../words/line.ts';

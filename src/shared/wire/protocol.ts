@@ -1,7 +1,7 @@
 /**
  * What owner and workers say to each other. Plain tuples: cheap to clone. Only remote calls, and what is rare, go by message; hand-outs never do.
  */
-import type { WireError } from '../errors.ts';
+import type { WireError } from './error-wire.ts';
 
 // ── worker -> owner, by postMessageToThread: the one message that is not on a port of our own
 export const ATTACH = 'cenote:knock';
