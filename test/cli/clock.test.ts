@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { expect, onTestFinished, test } from 'vitest';
-import { spin } from '../../dist/cli/measure/clock.js';
+import { spin } from '../../src/cli/measure/clock.ts';
 
-const clock = new URL('../../src/cli/measure/clock.ts', import.meta.url);
+const clock = new URL('../../dist/cli/measure/clock.js', import.meta.url);
 
 test('the clock of a thread that has just begun agrees with that of the process, to 0.1 ms', async () => {
   const script = `import { parentPort } from 'node:worker_threads';

@@ -35,18 +35,19 @@ describe('acquire on a worker', () => {
   test('a timeout of Infinity is none: asynchronously, asleep, and by call', async () => {
     const pool = await open({ factory: service(), max: 1 });
     const mine = await pool.acquire();
-    const t = await thread(pool);
-    const waiting = t.run(async ({ pool }) => {
-      const timeout = Number.POSITIVE_INFINITY;
-      const called = pool.call('add', [1, 2], { timeout });
-      const acquired = pool.acquire({ timeout }).then((remote) => pool.release(remote));
-      pool.release(pool.acquireSync({ timeout }));
-      await acquired;
-      return called;
+    // Each on a thread of its own: one that has been served and sleeps in line before it gives back waits for itself.
+    const called = (await thread(pool)).run(({ pool }) => pool.call('add', [1, 2], { timeout: Number.POSITIVE_INFINITY }));
+    const acquired = (await thread(pool)).run(async ({ pool }) => {
+      pool.release(await pool.acquire({ timeout: Number.POSITIVE_INFINITY }));
+      return 'acquired';
     });
-    await until(() => pool.waitingCount() >= 2, 15_000);
+    const slept = (await thread(pool)).run(({ pool }) => {
+      pool.release(pool.acquireSync({ timeout: Number.POSITIVE_INFINITY }));
+      return 'slept';
+    });
+    await until(() => pool.waitingCount() === 3);
     pool.release(mine);
-    expect(await settled(waiting, 15_000)).toBe(3);
+    expect(await settled(Promise.all([called, acquired, slept]))).toEqual([3, 'acquired', 'slept']);
   });
 
   test('waits for a resource that the owner has', async () => {
