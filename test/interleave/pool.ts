@@ -7,7 +7,9 @@ type Modules = typeof import('../../src/shared/words/control-block.ts') &
   typeof import('../../src/shared/lending/lending.ts') &
   typeof import('../../src/shared/waiting/blocking.ts') &
   typeof import('../../src/shared/lending/repair.ts') &
-  typeof import('../../src/shared/pool/pool-base.ts');
+  typeof import('../../src/shared/pool/pool-base.ts') &
+  typeof import('../../src/main/turn.ts') &
+  typeof import('../../src/main/breaker/probes.ts');
 
 export interface PoolCode extends Modules {
   readonly slots: typeof import('../../src/shared/words/slot.ts');
@@ -29,9 +31,12 @@ export interface PoolMemory {
 }
 
 async function poolCode(load: Load): Promise<PoolCode> {
-  const parts = ['words/control-block', 'lending/lending', 'waiting/blocking', 'lending/repair', 'pool/pool-base'];
+  const shared = ['words/control-block', 'lending/lending', 'waiting/blocking', 'lending/repair', 'pool/pool-base'].map(
+    (name) => `shared/${name}`,
+  );
+  const parts = [...shared, 'main/turn', 'main/breaker/probes'];
   return {
-    ...Object.assign({}, ...(await Promise.all(parts.map((name) => load<object>(`shared/${name}.ts`))))),
+    ...Object.assign({}, ...(await Promise.all(parts.map((name) => load<object>(`${name}.ts`))))),
     slots: await load('shared/words/slot.ts'),
     cells: await load('shared/words/line.ts'),
     state: await load('shared/words/state.ts'),

@@ -1,5 +1,4 @@
-/** The owner's side of the circuit breaker: strategy, probes, and telling everybody of changes. */
-
+/** The owner's side of the circuit breaker: the strategy, or the verdict of probes where there is none, and telling listeners of changes. */
 import { clearInterval, setInterval } from '../../shared/node.ts';
 import { asError } from '../../shared/show.ts';
 import { type CircuitBreaker, CircuitBreakerState } from '../../shared/types.ts';
@@ -29,8 +28,6 @@ export class BreakerController {
   readonly #state: PoolState;
   readonly #limit: number;
   readonly #events: GuardEvents;
-  /** Slots that are out as probes. */
-  readonly #probes = new Set<number>();
   #strategy: CircuitBreakerStrategy | undefined;
   #told: CircuitBreakerState = CircuitBreakerState.ACTIVE;
   #successes = 0;
@@ -63,31 +60,8 @@ export class BreakerController {
     const previous = this.#told;
     this.#told = state;
     this.#successes = 0;
-    if (state !== CircuitBreakerState.RECOVERING) this.#probes.clear();
     this.#watch();
     this.#events.changed(state, previous);
-  }
-
-  // ── probes
-
-  /** How many more hand-outs may be under way now. */
-  allowance(underWay: number): number {
-    if (breakerOf(this.#state.load()) !== RECOVERING) return Number.POSITIVE_INFINITY;
-    return this.#limit - this.#probes.size - underWay;
-  }
-
-  handedOut(slot: number): void {
-    if (breakerOf(this.#state.load()) === RECOVERING) this.#probes.add(slot);
-  }
-
-  /** Forgets probes that are not out any more: granted to a thread that died before it picked them up. */
-  recall(isOut: (slot: number) => boolean): void {
-    for (const slot of this.#probes) if (!isOut(slot)) this.#probes.delete(slot);
-  }
-
-  /** Forgets a probe that came to no verdict. True: it was one. */
-  returned(slot: number): boolean {
-    return this.#probes.delete(slot);
   }
 
   // ── reports

@@ -1,41 +1,53 @@
 /** What the owner does on its own time: health checks, idle and old resources, borrowers that take too long. No timer of it keeps the process alive. */
+import { threadId } from 'node:worker_threads';
 import { now, since } from '../../shared/clock.ts';
+import type { Traces } from '../../shared/lending/traces.ts';
 import { clearInterval, setInterval } from '../../shared/node.ts';
 import type { ControlBlock } from '../../shared/words/control-block.ts';
 import { CHECKING, IDLE, LEASED, leaseOf, slotState, slotThread } from '../../shared/words/slot.ts';
+import { OWNER } from '../../shared/words/threads.ts';
+import type { Events } from '../events.ts';
+import type { Settings } from '../options.ts';
+import type { AttachedThreads } from '../threads/attached-threads.ts';
+import type { Turn } from '../turn.ts';
+import { runHook, thenMaybeSync } from './hooks.ts';
+import type { ResourceStore } from './store.ts';
 
 /** Shortest and longest pause between two looks at the slots, in ms. */
 const SOONEST = 5;
 const LATEST = 1000;
 
-/** In ms; 0: off. */
-export interface Periods {
-  readonly healthcheckInterval: number;
-  readonly idleTimeout: number;
-  readonly leakDetectionThreshold: number;
-  readonly min: number;
+/** Whom it works with. */
+export interface Neighbours<T> {
+  readonly block: ControlBlock;
+  readonly store: ResourceStore<T>;
+  readonly threads: AttachedThreads<T>;
+  readonly events: Events<T>;
+  readonly turn: Turn;
+  /** Where the owner itself has borrowed what, if that is remembered. */
+  readonly traces: Traces | undefined;
 }
 
-export interface Upkeep {
-  /** A slot that was idle is now CHECKING: ask whether it is alive. Calls back when it has been decided. */
-  examine(slot: number, done: () => void): void;
-  /** A slot that was idle is now CHECKING, and superfluous. */
-  expire(slot: number): void;
-  /** Has the slot a resource that is not on its way out? */
-  isAlive(slot: number): boolean;
-  leaking(slot: number, lease: number, thread: number, heldFor: number): void;
-}
-
-export class Maintenance {
+export class Maintenance<T> {
+  readonly #settings: Settings<T>;
   readonly #block: ControlBlock;
-  readonly #upkeep: Upkeep;
+  readonly #store: ResourceStore<T>;
+  readonly #threads: AttachedThreads<T>;
+  readonly #events: Events<T>;
+  readonly #turn: Turn;
+  readonly #traces: Traces | undefined;
   readonly #timers: NodeJS.Timeout[] = [];
   #examining = false;
 
-  constructor(block: ControlBlock, periods: Periods, upkeep: Upkeep) {
+  constructor(settings: Settings<T>, { block, store, threads, events, turn, traces }: Neighbours<T>) {
+    this.#settings = settings;
     this.#block = block;
-    this.#upkeep = upkeep;
-    const { healthcheckInterval, idleTimeout, leakDetectionThreshold, min } = periods;
+    this.#store = store;
+    this.#threads = threads;
+    this.#events = events;
+    this.#turn = turn;
+    this.#traces = traces;
+    const { healthcheckInterval, idleTimeout, leakDetectionThreshold, min } = settings;
     if (healthcheckInterval > 0) this.#every(healthcheckInterval, () => this.#examineIdle());
     if (idleTimeout > 0) this.#every(pauseFor(idleTimeout), this.#idleSweep(idleTimeout, min));
     if (leakDetectionThreshold > 0) this.#every(pauseFor(leakDetectionThreshold), this.#leakSweep(leakDetectionThreshold));
@@ -60,11 +72,23 @@ export class Maintenance {
       while (idle.length > 0) {
         const slot = idle.shift()!;
         // Borrowed meanwhile: alive enough.
-        if (slots.check(slot)) return this.#upkeep.examine(slot, next);
+        if (slots.check(slot)) return this.#examine(slot, next);
       }
       this.#examining = false;
     };
     next();
+  }
+
+  /** A slot in hand goes back, or goes. `done`: when that has been decided. */
+  #examine(slot: number, done: () => void): void {
+    const { healthcheck, checkTimeout } = this.#settings;
+    thenMaybeSync(runHook('healthcheck', healthcheck, this.#store.resources.get(slot), checkTimeout), (known) => {
+      if (known !== undefined && !known.silent) this.#events.emit('error', known.error);
+      if (known === undefined) this.#turn.toIdle(slot);
+      else this.#store.destroy(slot, 'unhealthy');
+      this.#turn.request();
+      done();
+    });
   }
 
   /** Idle since the last look, if it was idle then, too, and has not been handed out since. A health check in between does not count. */
@@ -74,7 +98,7 @@ export class Maintenance {
     return () => {
       const time = now();
       let count = 0;
-      for (let slot = 0; slot < slots.count; slot++) if (this.#upkeep.isAlive(slot)) count++;
+      for (let slot = 0; slot < slots.count; slot++) if (this.#store.resources.has(slot)) count++;
       for (let slot = 0; slot < slots.count; slot++) {
         const state = slotState(slots.load(slot));
         if (state === CHECKING) continue;
@@ -86,7 +110,7 @@ export class Maintenance {
           sightings[slot] = { generation, uses, at: time };
         else if (time - seen.at >= limit && count > min && slots.check(slot)) {
           count--;
-          this.#upkeep.expire(slot);
+          this.#store.destroy(slot, 'idle-timeout');
         }
       }
     };
@@ -109,9 +133,16 @@ export class Maintenance {
         const heldFor = since(this.#block.borrowedAt(slot));
         if (heldFor < threshold) continue;
         told[slot] = lease;
-        this.#upkeep.leaking(slot, lease, slotThread(word), heldFor);
+        this.#tellLeak(slot, lease, slotThread(word), heldFor);
       }
     };
+  }
+
+  #tellLeak(slot: number, lease: number, thread: number, heldFor: number): void {
+    const tell = (borrower: number, stack: string | undefined): void =>
+      this.#events.emit('leak', { threadId: borrower, heldFor, ...(stack === undefined ? {} : { stack }) });
+    if (thread === OWNER && !this.#threads.isOnErrand(slot)) tell(threadId, this.#traces?.stackOf(slot, lease));
+    else this.#threads.trace(slot, lease, thread, tell);
   }
 }
 

@@ -6,7 +6,6 @@ import type { Lending } from '../../shared/lending/lending.ts';
 import { repair } from '../../shared/lending/repair.ts';
 import { structuredClone } from '../../shared/node.ts';
 import { asError, show } from '../../shared/show.ts';
-import type { AcquireOptions } from '../../shared/types.ts';
 import { fromWire, toWire } from '../../shared/wire/error-wire.ts';
 import { asBuffers, DEEP, survey, withOwnBytes } from '../../shared/wire/parcel.ts';
 import {
@@ -31,53 +30,36 @@ import { NONE } from '../../shared/words/line.ts';
 import { LEASED, leaseOf, slotState, slotThread } from '../../shared/words/slot.ts';
 import { isClosed } from '../../shared/words/state.ts';
 import { OWNER } from '../../shared/words/threads.ts';
+import type { Events } from '../events.ts';
 import type { Settings } from '../options.ts';
 import type { Resources } from '../resources/resources.ts';
+import type { Turn } from '../turn.ts';
 import { AttachedThread } from './attached-thread.ts';
 import { findMethod, isCall, NO_CALL } from './methods.ts';
-import { OneShotCalls } from './one-shot-calls.ts';
+import { type BorrowFor, OneShotCalls } from './one-shot-calls.ts';
 
 /** How long a call may still run before its resource is destroyed under it, in ms: one given up as broken, or whose borrower has gone. */
 const PATIENCE = 1000;
 /** How often one thread may be attached: each copy of this module does so for itself, but no thread needs all the records there are. */
 const MOST_COPIES = 8;
 
-export interface MemberEvents {
-  attached(threadId: number, attachment: number): void;
-  detached(threadId: number, reclaimed: number, attachment: number): void;
-  /** The slot is in hand: given back clean, by message. */
-  returned(slot: number): void;
-  /** The slot is in hand: given up as broken. */
-  broken(slot: number, error: Error): void;
-  /** The slot is in hand: its borrower has gone, and nothing of it runs any more (or it may not be released). */
-  orphaned(slot: number, release: boolean): void;
-  /** A slot for an errand: borrowed by the owner. */
-  borrow(options: AcquireOptions, run: (slot: number) => void, thread: number): Promise<void>;
-  /** An errand has ended: by the method, or (its thread having died) before it. */
-  back(slot: number): void;
-  lost(slot: number): void;
-}
-
 export class AttachedThreads<T> {
   readonly #settings: Settings<T>;
   readonly #lending: Lending;
   readonly #resources: Resources<T>;
-  readonly #events: MemberEvents;
+  readonly #turn: Turn;
+  readonly #events: Events<T>;
   readonly #errands: OneShotCalls;
   readonly #members = new Map<number, AttachedThread>();
   readonly #shared = new Map<number, { generation: number; value: unknown; buffers: Buffers }>();
 
-  constructor(settings: Settings<T>, lending: Lending, resources: Resources<T>, events: MemberEvents) {
+  constructor(settings: Settings<T>, lending: Lending, resources: Resources<T>, turn: Turn, events: Events<T>, borrow: BorrowFor) {
     this.#settings = settings;
     this.#lending = lending;
     this.#resources = resources;
+    this.#turn = turn;
     this.#events = events;
-    this.#errands = new OneShotCalls(settings.name, lending, {
-      borrow: (options, run, thread) => events.borrow(options, run, thread),
-      find: (slot, method) => this.#methodOf(slot, method),
-      giveBack: (slot) => events.back(slot),
-      orphan: (slot) => events.lost(slot),
-    });
+    this.#errands = new OneShotCalls(settings.name, lending, turn, borrow, (slot, method) => this.#methodOf(slot, method));
   }
 
   /** Is this slot the owner's only for the sake of a thread? */
@@ -109,7 +91,7 @@ export class AttachedThreads<T> {
       [ATTACHED, thread, expose && [...expose]],
       ...[...this.#shared].map(([slot, { generation, value, buffers }]) => [SHARED, slot, generation, value, buffers] as const),
     ]);
-    this.#events.attached(threadId, thread);
+    this.#events.emit('attach', threadId, thread);
     return undefined;
   }
 
@@ -147,7 +129,7 @@ export class AttachedThreads<T> {
         const [, slot, lease] = request;
         if (!this.#holds(member, slot, lease)) return;
         return member.whenSettled(slot, lease, () => {
-          if (this.#lending.block.slots.seize(slot, lease)) this.#events.returned(slot);
+          if (this.#lending.block.slots.seize(slot, lease)) this.#turn.takeBack(slot);
         });
       }
       case DESTROY: {
@@ -155,7 +137,7 @@ export class AttachedThreads<T> {
         asBuffers(buffers);
         // Ours from here on: if its thread dies meanwhile, it must not pass for an orphan that may be kept.
         if (!this.#holds(member, slot, lease) || !this.#lending.block.slots.seize(slot, lease)) return;
-        return member.whenSettledOr(PATIENCE, slot, lease, () => this.#events.broken(slot, asError(fromWire(error))));
+        return member.whenSettledOr(PATIENCE, slot, lease, () => this.#turn.discard(slot, asError(fromWire(error))));
       }
       case TRACE: {
         const [, question, stack] = request;
@@ -288,8 +270,9 @@ export class AttachedThreads<T> {
     member.end();
     const release = this.#settings.orphans === 'release';
     for (const { slot, lease } of borrowed)
-      member.whenSettledOr(PATIENCE, slot, lease, (settled) => this.#events.orphaned(slot, release && settled));
-    this.#events.detached(member.threadId, borrowed.length, member.thread);
+      member.whenSettledOr(PATIENCE, slot, lease, (settled) => this.#turn.orphaned(slot, release && settled));
+    this.#events.emit('detach', member.threadId, borrowed.length, member.thread);
+    this.#turn.request();
   }
 
   /** The pool has ended. */

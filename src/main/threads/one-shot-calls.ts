@@ -13,22 +13,18 @@ import { toWire } from '../../shared/wire/error-wire.ts';
 import { FAILURE } from '../../shared/wire/protocol.ts';
 import { Claim } from '../../shared/words/claim.ts';
 import { NONE } from '../../shared/words/line.ts';
+import type { Turn } from '../turn.ts';
 import type { AttachedThread } from './attached-thread.ts';
 import { isCall, NO_CALL } from './methods.ts';
 
 /** Why an errand left the line: its caller has withdrawn it. */
 const ASKED_FOR = Symbol('asked for');
 
-export interface ErrandDesk {
-  /** A slot for the owner, on behalf of that thread. `run` is called in the moment of the grant. Rejects with what acquire rejects with. */
-  borrow(options: AcquireOptions, run: (slot: number) => void, thread: number): Promise<void>;
-  /** What to run on the resource in this slot. Throws RemoteCallError. */
-  find(slot: number, method: string): (args: readonly unknown[]) => unknown;
-  /** The owner's lease of a slot is over: the method has settled. */
-  giveBack(slot: number): void;
-  /** The owner's lease of a slot is over: its thread has died, and the method will not end. */
-  orphan(slot: number): void;
-}
+/** A slot for the owner, on behalf of that thread. `run` is called in the moment of the grant. Rejects with what acquire rejects with. */
+export type BorrowFor = (options: AcquireOptions, run: (slot: number) => void, thread: number) => Promise<void>;
+
+/** What to run on the resource in a slot. Throws RemoteCallError. */
+type FindMethod = (slot: number, method: string) => (args: readonly unknown[]) => unknown;
 
 interface Errand {
   readonly id: number;
@@ -50,15 +46,19 @@ export interface Running {
 export class OneShotCalls {
   readonly #pool: string;
   readonly #lending: Lending;
-  readonly #desk: ErrandDesk;
+  readonly #turn: Turn;
+  readonly #borrow: BorrowFor;
+  readonly #find: FindMethod;
   readonly #errands = new Map<AttachedThread, Map<number, Errand>>();
   /** By slot, what is out on an errand, and for whom: nobody else on the owner's thread has it to give back. Not read from the shared word, which may be damaged. */
   readonly #running: (Running | undefined)[];
 
-  constructor(pool: string, lending: Lending, desk: ErrandDesk) {
+  constructor(pool: string, lending: Lending, turn: Turn, borrow: BorrowFor, find: FindMethod) {
     this.#pool = pool;
     this.#lending = lending;
-    this.#desk = desk;
+    this.#turn = turn;
+    this.#borrow = borrow;
+    this.#find = find;
     this.#running = new Array(lending.leases.length).fill(undefined);
   }
 
@@ -84,7 +84,7 @@ export class OneShotCalls {
     if (slot !== NONE) return this.#run(member, errand, slot, method, args);
     const run = (granted: number): void => this.#run(member, errand, granted, method, args);
     // Its caller keeps the limits.
-    this.#desk.borrow({ timeout: 0, signal: errand.waiting!.signal }, run, member.thread).catch((error: unknown) => {
+    this.#borrow({ timeout: 0, signal: errand.waiting!.signal }, run, member.thread).catch((error: unknown) => {
       this.#remove(member, errand);
       if (error !== ASKED_FOR) member.answer([FAILURE, id, toWire(error)], false, `${method}()`);
     });
@@ -95,25 +95,32 @@ export class OneShotCalls {
     const hasGone = errand.waiting?.signal.aborted && !this.#errands.has(member);
     if (hasGone || errand.claim?.begin() === false) {
       this.#remove(member, errand);
-      return this.#desk.giveBack(slot);
+      return this.#lending.giveBack(slot);
     }
     errand.slot = slot;
     errand.lease = this.#lending.leases[slot];
     this.#running[slot] = { member, id: errand.id };
     this.#lending.block.slots.actFor(slot, member.thread);
-    member.run(errand.id, slot, errand.lease, `${method}()`, false, () => this.#desk.find(slot, method)(args));
-    member.whenSettled(slot, errand.lease, () => this.#end(member, errand));
+    member.run(errand.id, slot, errand.lease, `${method}()`, false, () => this.#find(slot, method)(args));
+    member.whenSettled(slot, errand.lease, () => {
+      if (this.#end(member, errand)) this.#lending.giveBack(slot);
+    });
   }
 
-  /** False: it had ended before. */
-  #end(member: AttachedThread, errand: Errand, end = this.#desk.giveBack): void {
-    if (errand.slot === NONE) return;
-    const { slot } = errand;
+  /** False: it had ended before. Otherwise the caller ends the owner's lease of the slot. */
+  #end(member: AttachedThread, errand: Errand): boolean {
+    if (errand.slot === NONE) return false;
+    this.#running[errand.slot] = undefined;
+    this.#lending.block.slots.actFor(errand.slot, 0);
     errand.slot = NONE;
-    this.#running[slot] = undefined;
-    this.#lending.block.slots.actFor(slot, 0);
     this.#remove(member, errand);
-    end(slot);
+    return true;
+  }
+
+  /** Its thread has died, and the method has not ended in time. */
+  #orphan(member: AttachedThread, errand: Errand): void {
+    const { slot } = errand;
+    if (this.#end(member, errand) && this.#lending.block.slots.seize(slot, this.#lending.forget(slot))) this.#turn.orphaned(slot, false);
   }
 
   #of(member: AttachedThread): Map<number, Errand> {
@@ -157,7 +164,7 @@ export class OneShotCalls {
       if (errand.slot === NONE) continue;
       this.#lending.block.slots.actFor(errand.slot, BEHALF_GONE);
       member.whenSettledOr(patience, errand.slot, errand.lease, (settled) => {
-        if (!settled) this.#end(member, errand, this.#desk.orphan);
+        if (!settled) this.#orphan(member, errand);
       });
     }
   }

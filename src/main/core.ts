@@ -1,0 +1,189 @@
+/** What the owner is made of, each part knowing the others by name; and what it does outside of the control block for its turn. */
+
+import { PoolClosedError } from '../shared/errors.ts';
+import type { Lending } from '../shared/lending/lending.ts';
+import type { Traces } from '../shared/lending/traces.ts';
+import { setTimeout } from '../shared/node.ts';
+import { show } from '../shared/show.ts';
+import type { CircuitBreaker } from '../shared/types.ts';
+import type { FactoryErrors } from '../shared/waiting/factory-errors.ts';
+import type { KeepAlive } from '../shared/waiting/keep-alive.ts';
+import type { Waiters } from '../shared/waiting/waiters.ts';
+import { HAND_OUTS_GUARDED, RETURNS_GUARDED } from '../shared/words/state.ts';
+import { OWNER } from '../shared/words/threads.ts';
+import { BreakerController } from './breaker/controller.ts';
+import { Probes } from './breaker/probes.ts';
+import { Events } from './events.ts';
+import type { Settings } from './options.ts';
+import { type HookOutcome, runHook, thenMaybeSync } from './resources/hooks.ts';
+import { Maintenance } from './resources/maintenance.ts';
+import { Replenisher } from './resources/replenisher.ts';
+import { Resources } from './resources/resources.ts';
+import { ResourceStore } from './resources/store.ts';
+import { removeAttachListener } from './threads/attach-listener.ts';
+import { AttachedThreads } from './threads/attached-threads.ts';
+import type { BorrowFor } from './threads/one-shot-calls.ts';
+import { Turn, type TurnEffects, type Verdict } from './turn.ts';
+import type { CircuitBreakerStrategy, DestroyReason } from './types.ts';
+
+/** The owner's thread as a borrower of its own pool. */
+export interface OwnBorrower {
+  readonly lending: Lending;
+  readonly waiters: Waiters;
+  readonly keepAlive: KeepAlive;
+  readonly factoryErrors: FactoryErrors;
+  readonly traces: Traces | undefined;
+  readonly breaker: CircuitBreaker;
+  readonly borrow: BorrowFor;
+  /** An error that says that the block is damaged. */
+  readonly damaged: (why: string) => Error;
+}
+
+export class OwnerCore<T> implements TurnEffects {
+  readonly events = new Events<T>();
+  readonly turn: Turn;
+  readonly probes: Probes;
+  readonly resources: Resources<T>;
+  readonly store: ResourceStore<T>;
+  readonly threads: AttachedThreads<T>;
+  readonly breaker: BreakerController;
+  readonly replenisher: Replenisher<T>;
+  readonly imposed: number;
+  readonly #settings: Settings<T>;
+  readonly #own: OwnBorrower;
+  readonly #maintenance: Maintenance<T>;
+  #nextLook: NodeJS.Timeout | undefined;
+
+  constructor(settings: Settings<T>, own: OwnBorrower) {
+    const { lending, keepAlive, factoryErrors, traces } = own;
+    const { block } = lending;
+    const { events } = this;
+    this.#settings = settings;
+    this.#own = own;
+    this.imposed = settings.beforeAcquire === undefined ? 0 : HAND_OUTS_GUARDED;
+    this.probes = new Probes(block, settings.recoveryProbes);
+    this.turn = new Turn(lending, this.probes, this);
+    this.resources = new Resources(settings.max);
+    this.breaker = new BreakerController(own.breaker, block.state, settings.recoveryProbes, {
+      changed: (next, previous) => events.emit('state', next, previous),
+      failed: (error) => events.emit('error', error),
+    });
+    this.threads = new AttachedThreads(settings, lending, this.resources, this.turn, events, own.borrow);
+    this.store = new ResourceStore(settings, block, keepAlive, events, this.resources, this.threads, this.turn);
+    this.replenisher = new Replenisher(settings, { ...this.#parts(), lending, factoryErrors });
+    this.#maintenance = new Maintenance(settings, { ...this.#parts(), block, traces });
+    block.state.set(this.imposed);
+    this.setStrategy(settings.circuitBreaker);
+  }
+
+  #parts(): Pick<OwnerCore<T>, 'store' | 'breaker' | 'threads' | 'events' | 'turn'> {
+    const { store, breaker, threads, events, turn } = this;
+    return { store, breaker, threads, events, turn };
+  }
+
+  // ── effects: the breaker
+
+  setStrategy(strategy: CircuitBreakerStrategy | undefined): void {
+    this.breaker.strategy = strategy;
+    const { lending } = this.#own;
+    // Returns pass by us if a hook or a strategy wants to know of them.
+    if (this.#settings.beforeRelease === undefined && strategy === undefined) return void lending.block.state.clear(RETURNS_GUARDED);
+    lending.block.state.set(RETURNS_GUARDED);
+    lending.flagAll();
+  }
+
+  announceBreaker(): void {
+    this.breaker.announce();
+  }
+
+  succeeded(wasProbe: boolean): void {
+    this.breaker.success(wasProbe);
+  }
+
+  failed(error: Error, wasProbe: boolean): void {
+    this.breaker.failure(error, wasProbe);
+  }
+
+  // ── effects: resources
+
+  get creating(): number {
+    return this.store.making;
+  }
+
+  get isCreatingEnough(): boolean {
+    return this.store.isMakingEnough;
+  }
+
+  has(slot: number): boolean {
+    return this.resources.has(slot);
+  }
+
+  isEvicted(slot: number): boolean {
+    return this.store.isEvicted(slot);
+  }
+
+  beforeAcquire(slot: number, then: (verdict: Verdict) => void): void {
+    const { beforeAcquire, checkTimeout } = this.#settings;
+    this.#report(runHook('beforeAcquire', beforeAcquire, this.resources.get(slot), checkTimeout), then);
+  }
+
+  beforeRelease(slot: number, then: (verdict: Verdict) => void): void {
+    const { beforeRelease, checkTimeout } = this.#settings;
+    this.#report(runHook('beforeRelease', beforeRelease, this.resources.get(slot), checkTimeout), then);
+  }
+
+  #report(outcome: HookOutcome | Promise<HookOutcome>, then: (verdict: Verdict) => void): void {
+    thenMaybeSync(outcome, (known) => {
+      if (known !== undefined && !known.silent) this.events.emit('error', known.error);
+      then(known?.error);
+    });
+  }
+
+  create(slot: number): void {
+    this.replenisher.make(slot);
+  }
+
+  destroy(slot: number, reason: DestroyReason): void {
+    this.store.destroy(slot, reason);
+  }
+
+  refill(): void {
+    this.replenisher.refill();
+  }
+
+  abandonCreations(): void {
+    const { name } = this.#settings;
+    this.store.abandonCreations(new PoolClosedError(`pool ${show(name)} is closed`, name));
+  }
+
+  damaged(slot: number): void {
+    this.events.emit('error', this.#own.damaged(`the word of slot ${slot} cannot be what it says`));
+  }
+
+  // ── effects: time, and the end
+
+  lookAgain(): void {
+    this.#nextLook ??= setTimeout(() => {
+      this.#nextLook = undefined;
+      this.turn.request();
+    }, 1);
+  }
+
+  leftOpen(closed: Promise<void>): void {
+    void this.#own.keepAlive.during(closed);
+  }
+
+  ended(): void {
+    const { block } = this.#own.lending;
+    this.replenisher.end();
+    this.#maintenance.end();
+    this.breaker.end();
+    removeAttachListener(block.constants.poolId);
+    this.threads.detachAll();
+    this.#own.waiters.poll();
+    this.#own.keepAlive.end();
+    // The owner does not listen to its bell any more; ring it once, so that the standing wait ends.
+    block.bells.ring(OWNER);
+    this.events.emit('close');
+  }
+}

@@ -1,0 +1,372 @@
+/**
+ * The owner's turn: one pass over everything there is, run whenever something may have changed, and right however often it runs. All that the owner
+ * does to slots and to the line off the fast path happens here, in one order.
+ *
+ * It knows the control block, the probes and the life of the pool. Whatever is outside of these (resources, hooks, timers, events) is an effect. There are two who
+ * supply them: the owner (core.ts), and the explorer of interleavings, which runs this file as it is shipped (test/interleave/owner.ts).
+ *
+ * Nothing belongs to a particular waiter. What is made, or has passed its hook, goes to whoever is first by then, so that a waiter that is served by an
+ * early return does not leave another behind, and leaving the line costs nothing.
+ */
+import type { Lending } from '../shared/lending/lending.ts';
+import type { ControlBlock } from '../shared/words/control-block.ts';
+import { cellThread, REASON_CLOSED, REASON_NOTHING, REASON_UNAVAILABLE, type Waiting } from '../shared/words/line.ts';
+import { EMPTY, FOUND_IDLE, IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/words/slot.ts';
+import { breakerOf, guardsHandOuts, INACTIVE, isClosed, isDraining, isEvicting } from '../shared/words/state.ts';
+import type { Probes } from './breaker/probes.ts';
+import { Life } from './life.ts';
+import type { DestroyReason } from './types.ts';
+
+/** What a hook says of a resource: undefined, it is fine; else what is wrong with it, which has been reported. */
+export type Verdict = Error | undefined;
+
+/** "In hand": the slot is CREATING or CHECKING, so that only the owner moves it. */
+export interface TurnEffects {
+  /** Bits of the state word that hold for the whole life of the pool. */
+  readonly imposed: number;
+  /** Factory calls under way, each of which will bring a resource, or fail. */
+  readonly creating: number;
+  /** Are as many under way as may be? */
+  readonly isCreatingEnough: boolean;
+
+  /** Tells of a breaker that has moved since. */
+  announceBreaker(): void;
+  /** A hand-out has ended well, or badly. May move the breaker. */
+  succeeded(wasProbe: boolean): void;
+  failed(error: Error, wasProbe: boolean): void;
+
+  /** Is there a resource in this slot? */
+  has(slot: number): boolean;
+  /** Is it known to be broken, and has been reported? */
+  isEvicted(slot: number): boolean;
+  /** Asks about a resource in hand. `then` is called once: at once, or later and outside of any turn. */
+  beforeAcquire(slot: number, then: (verdict: Verdict) => void): void;
+  beforeRelease(slot: number, then: (verdict: Verdict) => void): void;
+  /** A slot that is CREATING gets a resource, and `arrived` is called; or becomes EMPTY again, and then a turn is asked for. */
+  create(slot: number): void;
+  /** In hand -> EMPTY, by way of the destructor; then a turn is asked for. */
+  destroy(slot: number, reason: DestroyReason): void;
+  /** Keeps up the least number of resources. */
+  refill(): void;
+  /** Every factory call under way fails now. */
+  abandonCreations(): void;
+
+  /** The word of this slot could not be true: its resource has been destroyed, if there was one. */
+  damaged(slot: number): void;
+  /** Asks for a turn in a millisecond or so. */
+  lookAgain(): void;
+  /** The pool is not open any more; `closed` settles when it is closed. */
+  leftOpen(closed: Promise<void>): void;
+  /** Nothing is left, and nothing will come back: no turn follows. */
+  ended(): void;
+}
+
+export class Turn {
+  readonly life = new Life();
+  readonly #lending: Lending;
+  readonly #block: ControlBlock;
+  readonly #probes: Probes;
+  readonly #effects: TurnEffects;
+  /** Slots whose beforeAcquire is running. */
+  readonly #preparing = new Set<number>();
+  #isRunning = false;
+  #again = false;
+
+  constructor(lending: Lending, probes: Probes, effects: TurnEffects) {
+    this.#lending = lending;
+    this.#block = lending.block;
+    this.#probes = probes;
+    this.#effects = effects;
+  }
+
+  /** Something may have changed. At once, unless a turn is under way already: then that goes round once more. */
+  request(): void {
+    this.#again = true;
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    try {
+      while (this.#again) {
+        this.#again = false;
+        this.#run();
+      }
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  #run(): void {
+    if (this.life.state === 'ended') return;
+    this.#impose();
+    this.#probes.recall();
+    this.#effects.announceBreaker();
+    this.#acceptSlots();
+    const state = this.#block.state.load();
+    if (isClosed(state)) {
+      // Perhaps not by us: a thread has taken us for dead, or something else has written into the block.
+      if (!this.life.isClosing) void this.close();
+      this.#lending.rejectWaiters(REASON_CLOSED);
+      return this.#sweep();
+    }
+    if (breakerOf(state) === INACTIVE) this.#lending.rejectWaiters(REASON_UNAVAILABLE);
+    else this.#meetDemand();
+    this.#effects.refill();
+    if (isDraining(state) && this.#isAllBack() && this.life.state === 'draining') void this.close();
+  }
+
+  /** Some bits are never cleared again: each turn sees to that, whatever else may write there. */
+  #impose(): void {
+    this.#block.state.set(this.#effects.imposed | this.life.imposed);
+  }
+
+  /** What has come back, what has been idle for too long, and what cannot be as its word says. */
+  #acceptSlots(): void {
+    const { slots } = this.#block;
+    for (let slot = 0; slot < slots.count; slot++) {
+      this.#repairDamaged(slot);
+      const state = slotState(slots.load(slot));
+      if (state === RETURNED && slots.acceptReturn(slot)) this.takeBack(slot);
+      else if (state === IDLE && this.#block.isRetired(slot) && slots.check(slot)) this.toIdle(slot);
+    }
+  }
+
+  /**
+   * A slot whose word cannot be true, because something else has written into the block: it ends, and may begin anew. Its resource, if there is one, is
+   * destroyed, as it cannot be told who has it.
+   */
+  #repairDamaged(slot: number): void {
+    const { slots } = this.#block;
+    const state = slotState(slots.load(slot));
+    const has = this.#effects.has(slot);
+    const taken =
+      (state === EMPTY && has && slots.reserve(slot)) || (state === IDLE && !has && slots.check(slot)) || slots.reclaimDamaged(slot);
+    if (!taken) return;
+    this.#probes.returned(slot);
+    this.#effects.destroy(slot, 'unhealthy');
+    this.#effects.damaged(slot);
+  }
+
+  // ── slots in hand
+
+  /** A slot in hand that came back clean, as far as its borrower knows. */
+  takeBack(slot: number): void {
+    const wasProbe = this.#probes.returned(slot);
+    // Only where the block was damaged: there is nothing to ask a hook about.
+    if (!this.#effects.has(slot)) return this.#effects.destroy(slot, 'unhealthy');
+    if (isClosed(this.#block.state.load())) return this.#effects.destroy(slot, 'closed');
+    // Its failure has been reported.
+    if (this.#effects.isEvicted(slot)) return this.toIdle(slot);
+    this.#effects.beforeRelease(slot, (verdict) => {
+      // Evicted meanwhile: reported, too.
+      if (this.#effects.isEvicted(slot)) this.toIdle(slot);
+      else if (verdict === undefined) {
+        // Reported while the slot is still in hand: if that moves the breaker, no borrower gets it by the old rule.
+        this.#effects.succeeded(wasProbe);
+        if (this.#isUsedUp(slot)) this.#effects.destroy(slot, 'max-uses');
+        else this.toIdle(slot);
+      } else {
+        this.#effects.failed(verdict, wasProbe);
+        this.#effects.destroy(slot, 'rejected-on-release');
+      }
+      this.request();
+    });
+  }
+
+  #isUsedUp(slot: number): boolean {
+    const { maxUses } = this.#block.constants;
+    return maxUses !== 0 && this.#block.uses(slot) >= maxUses;
+  }
+
+  /** A slot in hand whose borrower calls it broken. */
+  discard(slot: number, error: Error): void {
+    const wasProbe = this.#probes.returned(slot);
+    if (!this.#effects.isEvicted(slot)) this.#effects.failed(error, wasProbe);
+    this.#effects.destroy(slot, 'destroyed');
+    this.request();
+  }
+
+  /** A slot in hand whose borrower died. `release`: it may be used again. */
+  orphaned(slot: number, release: boolean): void {
+    if (release) return this.takeBack(slot);
+    this.#probes.returned(slot);
+    this.#effects.destroy(slot, 'orphaned');
+    this.request();
+  }
+
+  /** A slot in hand whose resource has just been made. */
+  arrived(slot: number): void {
+    this.#offer(slot);
+    this.request();
+  }
+
+  /** In hand -> IDLE, unless its time has come meanwhile. The caller asks for a turn. */
+  toIdle(slot: number): void {
+    const reason = this.#reasonToDestroy(slot);
+    if (reason === undefined) this.#block.slots.toIdle(slot);
+    else this.#effects.destroy(slot, reason);
+  }
+
+  /** Why a slot in hand must not be borrowed any more, if so. */
+  #reasonToDestroy(slot: number): DestroyReason | undefined {
+    if (isClosed(this.#block.state.load())) return 'closed';
+    return this.#block.isRetired(slot) ? 'max-lifetime' : undefined;
+  }
+
+  /** The resource in this slot is not to be borrowed again: it goes now if it is idle, else as soon as it is back. */
+  retire(slot: number): void {
+    const { slots } = this.#block;
+    this.#block.setRetired(slot, true);
+    for (;;) {
+      if (slots.check(slot)) return this.toIdle(slot);
+      if (slots.flag(slot) !== FOUND_IDLE) return;
+    }
+  }
+
+  /** A slot in hand goes to whoever is first, or becomes idle. */
+  #offer(slot: number): void {
+    const { slots, state } = this.#block;
+    if (this.#reasonToDestroy(slot) !== undefined) this.toIdle(slot);
+    else if (breakerOf(state.load()) === INACTIVE || this.#probes.allowance(0) <= 0) slots.toIdle(slot);
+    else if (slots.toTakenByOwner(slot) && this.#lending.grant(slot)) this.#probes.handedOut(slot);
+  }
+
+  // ── demand: what the owner does for the waiters, beyond what a match can do
+
+  /** For all who are in line, as far as the state allows hand-outs at all. */
+  #meetDemand(): void {
+    const tries = this.#tries();
+    if (!guardsHandOuts(this.#block.state.load())) this.#lending.serve();
+    else {
+      // As a match does: it does not end before everything that is out is flagged. A borrower may have borrowed by the old rule just now.
+      do this.#prepare();
+      while (this.#lending.hasWaiters() && this.#lending.flagAll() && this.#wantsMore());
+    }
+    this.#grow();
+    this.#refuse(tries);
+  }
+
+  /** Hand-outs under way that will each serve one waiter. */
+  #underWay(): number {
+    return this.#preparing.size + this.#effects.creating;
+  }
+
+  /** Guarded: is there a waiter whom nothing being prepared will serve, and may it be served? */
+  #wantsMore(): boolean {
+    // Moved meanwhile, by a hook or by another thread: then all waiters are sent away, and none is served.
+    if (isEvicting(this.#block.state.load())) return false;
+    return !this.#block.line.isShorterThan(this.#preparing.size + 1) && this.#probes.allowance(this.#underWay()) > 0;
+  }
+
+  /** Guarded: asks beforeAcquire about as many idle slots as there are waiters for. Each goes to whoever is first when it has passed. */
+  #prepare(): void {
+    const { slots } = this.#block;
+    for (let slot = 0; slot < slots.count && this.#lending.hasWaiters(); slot++) {
+      if (slotState(slots.load(slot)) !== IDLE) continue;
+      if (!this.#wantsMore()) return;
+      if (!slots.check(slot)) continue;
+      this.#preparing.add(slot);
+      this.#effects.beforeAcquire(slot, (verdict) => {
+        this.#preparing.delete(slot);
+        if (verdict === undefined) this.#offer(slot);
+        else this.#effects.destroy(slot, 'rejected-on-acquire');
+        this.request();
+      });
+    }
+  }
+
+  /** As many at once as there are waiters that nothing under way will serve, and as `maxCreating` allows. */
+  #grow(): void {
+    const { slots, line, state } = this.#block;
+    for (let slot = 0; slot < slots.count; slot++) {
+      if (slotState(slots.load(slot)) !== EMPTY) continue;
+      if (this.#effects.isCreatingEnough) return;
+      if (line.isShorterThan(this.#underWay() + 1) || this.#probes.allowance(this.#underWay()) <= 0) return;
+      if (isClosed(state.load()) || breakerOf(state.load()) === INACTIVE) return;
+      if (slots.reserve(slot)) this.#effects.create(slot);
+    }
+  }
+
+  /** Those in line who only try. */
+  #tries(): Waiting[] {
+    return this.#lending.hasWaiters() ? this.#block.line.trying() : [];
+  }
+
+  /**
+   * Whoever only tries, and will not be served by what is under way, is told so. Only those who were there before we looked for something for them:
+   * what has become idle since may be for a waiter that has joined since, and that one calls us again. And none while a match on some thread is about to grant
+   * something: it may be for them.
+   */
+  #refuse(tries: readonly Waiting[]): void {
+    if (tries.length === 0) return;
+    // Soon is enough. A match takes microseconds, unless its thread is made to wait for a processor; if that dies, its repair calls us.
+    if (this.#block.snapshot.isGrantInFlight()) return this.#effects.lookAgain();
+    const { line } = this.#block;
+    const underWay = this.#underWay();
+    for (const { cell, word } of tries)
+      if (!line.isAmongFirst(cell, underWay) && line.fail(cell, word, REASON_NOTHING)) this.#lending.wake(cellThread(word));
+    this.#lending.hasWaiters();
+  }
+
+  // ── the end
+
+  /** Nobody new may come; the pool closes when everything is back. The promise is that of `close`. */
+  drain(): Promise<void> {
+    const wasOpen = this.life.state === 'open';
+    const closed = this.life.drain();
+    if (wasOpen) {
+      this.#effects.leftOpen(closed);
+      this.#impose();
+      this.request();
+    }
+    return closed;
+  }
+
+  /** Sends all waiters away and destroys what is idle, then whatever comes back. The promise settles when nothing is in hand any more. */
+  close(): Promise<void> {
+    if (this.life.isClosing) return this.life.close();
+    const wasOpen = this.life.state === 'open';
+    // Known before anything else happens: what follows calls out, and may be asked to close again.
+    const closed = this.life.close();
+    if (wasOpen) this.#effects.leftOpen(closed);
+    this.#impose();
+    // LINE may be damaged, and no waiter is to be left behind.
+    this.#block.line.reopen();
+    this.#lending.rejectWaiters(REASON_CLOSED);
+    this.#effects.abandonCreations();
+    this.request();
+    return closed;
+  }
+
+  /** Draining: nobody waits any more, so what is idle can go; and nothing is out. */
+  #isAllBack(): boolean {
+    if (this.#lending.hasWaiters()) return false;
+    this.#effects.abandonCreations();
+    const { out, inHand } = this.#clear();
+    return out + inHand === 0;
+  }
+
+  /** Closed: destroys what is idle; ends when nothing is left. */
+  #sweep(): void {
+    const { out, inHand } = this.#clear();
+    if (inHand > 0) return;
+    this.life.swept();
+    if (out === 0 && this.life.end()) this.#effects.ended();
+  }
+
+  /**
+   * Destroys what is idle, and counts the rest. Leaves no slot IDLE, and none out without its flag: a borrower that read the state before it
+   * refused all of them may still borrow an idle slot, but then we see it out and flag it, and its return is seen.
+   */
+  #clear(): { out: number; inHand: number } {
+    const { slots } = this.#block;
+    let out = 0;
+    let inHand = 0;
+    for (let slot = 0; slot < slots.count; slot++) {
+      while (slots.flag(slot) === FOUND_IDLE) if (slots.check(slot)) this.#effects.destroy(slot, 'closed');
+      const state = slotState(slots.load(slot));
+      // Granted counts as out, picked up or not: a thread that is blocked may take its time.
+      if (state === LEASED || (state === TAKEN && this.#block.snapshot.isGranted(slot))) out++;
+      else if (state !== EMPTY) inHand++;
+    }
+    return { out, inHand };
+  }
+}
