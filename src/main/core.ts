@@ -4,6 +4,7 @@ import { PoolClosedError } from '../shared/errors.ts';
 import type { Lending } from '../shared/lending/lending.ts';
 import type { Traces } from '../shared/lending/traces.ts';
 import { setTimeout } from '../shared/node.ts';
+import { states } from '../shared/observing/channels.ts';
 import { show } from '../shared/show.ts';
 import type { CircuitBreaker } from '../shared/types.ts';
 import type { FactoryErrors } from '../shared/waiting/factory-errors.ts';
@@ -37,6 +38,8 @@ export interface OwnBorrower {
   readonly borrow: BorrowFor;
   /** An error that says that the block is damaged. */
   readonly damaged: (why: string) => Error;
+  /** The pool has ended. */
+  readonly ended: () => void;
 }
 
 export class OwnerCore<T> implements TurnEffects {
@@ -65,7 +68,10 @@ export class OwnerCore<T> implements TurnEffects {
     this.turn = new Turn(lending, this.probes, this);
     this.resources = new Resources(settings.max);
     this.breaker = new BreakerController(own.breaker, block.state, settings.recoveryProbes, {
-      changed: (next, previous) => events.emit('state', next, previous),
+      changed: (next, previous) => {
+        states.publish({ pool: settings.name, next, previous });
+        events.emit('state', next, previous);
+      },
       failed: (error) => events.emit('error', error),
     });
     this.threads = new AttachedThreads(settings, lending, this.resources, this.turn, events, own.borrow);
@@ -184,6 +190,7 @@ export class OwnerCore<T> implements TurnEffects {
     this.#own.keepAlive.end();
     // The owner does not listen to its bell any more; ring it once, so that the standing wait ends.
     block.bells.ring(OWNER);
+    this.#own.ended();
     this.events.emit('close');
   }
 }

@@ -1,7 +1,7 @@
 /** The pool on its owner's thread: what a program calls. What it is made of is in core.ts; what happens to slots off the fast path, in turn.ts. */
 import { threadId } from 'node:worker_threads';
 import { PoolError, RemoteCallError } from '../shared/errors.ts';
-import { FEATURE_SHARE, FEATURE_TRACE } from '../shared/layout.ts';
+import { BEHALF_OWN, FEATURE_SHARE, FEATURE_TRACE } from '../shared/layout.ts';
 import { clearTimeout, setTimeout } from '../shared/node.ts';
 import { checkCall, checkDuration, limitOf } from '../shared/options/acquire-options.ts';
 import { checkFew } from '../shared/options/option-names.ts';
@@ -49,6 +49,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
       breaker: this,
       borrow: (options, run, thread) => this.borrow(options, run, thread),
       damaged: (why) => this.damaged(why),
+      ended: () => this.leaveWatched(),
     });
     this.#resources = this.#core.resources;
     addAttachListener(block.constants.poolId, (id, port) => this.#core.threads.attach(id, port));
@@ -178,12 +179,22 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
   override async call<K extends MethodName<T>>(method: K, args: Arguments<T, K>, options?: AcquireOptions): Promise<Result<T, K>> {
     checkCall(method, args);
     // Awaited, so that a leak's stack goes on to who has called this.
-    return await this.use((resource) => {
-      const found = findMethod(resource, method, undefined);
-      if (found === undefined)
-        throw new RemoteCallError(`pool ${show(this.name)}: ${method}() is not a method of ${show(resource)}`, this.name);
-      return Reflect.apply(found, resource, args) as Result<T, K>;
-    }, options);
+    return await this.use((resource) => this.#callOn(resource, method, args), options);
+  }
+
+  async #callOn<K extends MethodName<T>>(resource: T, method: K, args: Arguments<T, K>): Promise<Result<T, K>> {
+    const found = findMethod(resource, method, undefined);
+    if (found === undefined)
+      throw new RemoteCallError(`pool ${show(this.name)}: ${method}() is not a method of ${show(resource)}`, this.name);
+    const slot = this.slotOf(resource);
+    // It comes back by itself, so no waiter waits for this thread there.
+    this.block.slots.actFor(slot, BEHALF_OWN);
+    try {
+      return (await Reflect.apply(found, resource, args)) as Result<T, K>;
+    } finally {
+      // The method may have given it back, which is odd, and then it may be out for another call.
+      if (this.block.slots.behalf(slot) === BEHALF_OWN) this.block.slots.actFor(slot, 0);
+    }
   }
 
   // ── breaker and events

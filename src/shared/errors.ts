@@ -41,11 +41,22 @@ export class PoolClosedError extends PoolError {
 
 /**
  * `ERR_POOL_ACQUIRE_TIMEOUT`: no resource became available within `timeout`; or, attaching, the owner did not answer in time. The message
- * says how many this thread has.
+ * says how many this thread has, and which deadlock it has waited behind.
  */
 export class AcquireTimeoutError extends PoolError {
-  constructor(message: string, pool: string, options?: ErrorOptions) {
+  /**
+   * The deadlock that kept this waiter from being served, over the pools that its thread owns or has attached: Node's ids of the threads in it, and
+   * who holds and wants what. `certainty` as of a Knot of cenote/observe. Not there if there was none.
+   */
+  readonly knot?: { threads: number[]; text: string; certainty: 'certain' | 'suspected' };
+
+  constructor(
+    message: string,
+    pool: string,
+    options?: ErrorOptions & { knot?: { threads: number[]; text: string; certainty: 'certain' | 'suspected' } | undefined },
+  ) {
     super(message, pool, { ...options, code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
+    if (options?.knot !== undefined) this.knot = options.knot;
   }
 
   static {

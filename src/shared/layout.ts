@@ -63,6 +63,14 @@ export const SLOT_GENERATION = 4;
 export const SLOT_BEHALF = 5;
 /** In SLOT_BEHALF: the thread is gone, and its call still runs. Its record may be another thread's by now. */
 export const BEHALF_GONE = -1;
+/** In SLOT_BEHALF: the owner has it for a one-shot call of its own. */
+export const BEHALF_OWN = -2;
+/** When the resource was made, in whole milliseconds modulo 2^32. Written by the owner before the slot can be had. */
+export const SLOT_BORN = 6;
+/** The lease that SLOT_SINCE belongs to. Written by the borrower after it. */
+export const SLOT_TRACED = 7;
+/** The lease that its borrower has given up by message: the owner ends it when it hears of it. Written by the borrower. */
+export const SLOT_LEFT = 8;
 
 // ── a thread: two padded lines, the first for whoever rings, the second for the thread itself
 export const THREAD_STRIDE = PAD * 2;
@@ -80,7 +88,12 @@ export const COUNTER_CREATED = 4;
 export const COUNTER_DESTROYED = 5;
 export const COUNTER_FACTORY_FAILURES = 6;
 export const COUNTER_RECLAIMED = 7;
-export const COUNTERS = 8;
+/** Of the hand-outs, those that have waited in line. */
+export const COUNTER_FROM_LINE = 8;
+export const COUNTERS = 9;
+
+/** Reasons for which resources are destroyed: a word each, and some to spare. */
+export const REASON_WORDS = 16;
 
 /** Buckets of a histogram: eight to each power of two, from 1 us to 2^41 us (25 days). */
 export const HISTOGRAM_BUCKETS = 320;
@@ -103,6 +116,8 @@ export interface Layout {
   readonly joined: number;
   readonly waitTimes: number;
   readonly holdTimes: number;
+  readonly createTimes: number;
+  readonly reasons: number;
   readonly bytes: number;
 }
 
@@ -115,8 +130,25 @@ export function layoutOf(slotCount: number, threadCount: number, cellCount: numb
   const joined = marks + cellCount;
   const waitTimes = joined + cellCount;
   const holdTimes = waitTimes + HISTOGRAM_BUCKETS;
-  const words = holdTimes + HISTOGRAM_BUCKETS;
+  const createTimes = holdTimes + HISTOGRAM_BUCKETS;
+  const reasons = createTimes + HISTOGRAM_BUCKETS;
+  const words = reasons + REASON_WORDS;
   // Whole padded lines, so that the 64-bit view of the block has no remainder.
   const bytes = Math.ceil(words / PAD) * PAD * WORD_BYTES;
-  return { slotCount, threadCount, cellCount, slots, threads, cells, tickets, marks, joined, waitTimes, holdTimes, bytes };
+  return {
+    slotCount,
+    threadCount,
+    cellCount,
+    slots,
+    threads,
+    cells,
+    tickets,
+    marks,
+    joined,
+    waitTimes,
+    holdTimes,
+    createTimes,
+    reasons,
+    bytes,
+  };
 }

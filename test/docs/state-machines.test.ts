@@ -288,6 +288,7 @@ describe('cell', () => {
       'ticket',
       'mark',
       'joinedAt',
+      'high',
 
       'loadLine',
       'scanOldest',

@@ -1,6 +1,8 @@
 /** What is in the slots, and how it gets in and out: factory, destructor, lifetime. Moves slots between EMPTY and "in hand". */
 
+import { now, stamp } from '../../shared/clock.ts';
 import { COUNTER_CREATED, COUNTER_DESTROYED } from '../../shared/layout.ts';
+import { creations, destructions, publicError } from '../../shared/observing/channels.ts';
 import type { KeepAlive } from '../../shared/waiting/keep-alive.ts';
 import type { ControlBlock } from '../../shared/words/control-block.ts';
 import { OWNER } from '../../shared/words/threads.ts';
@@ -65,15 +67,37 @@ export class ResourceStore<T> {
 
   /** Makes a resource for a slot that is CREATING. It is in hand when `arrived` is called. */
   create(slot: number, outcome: Pick<CreationOutcome<T>, 'failed'> & { arrived(slot: number): void }): void {
+    if (!creations.isHeard) return this.#create(slot, outcome);
+    const { name } = this.#settings;
+    creations.callback(
+      { pool: name, slot },
+      (done) =>
+        this.#create(slot, {
+          arrived: () => {
+            done();
+            outcome.arrived(slot);
+          },
+          failed: (_, thrown) => {
+            done(thrown ?? new Error(`the factory failed with ${thrown}`));
+            outcome.failed(slot, thrown);
+          },
+        }),
+      publicError(name),
+    );
+  }
+
+  #create(slot: number, outcome: Pick<CreationOutcome<T>, 'failed'> & { arrived(slot: number): void }): void {
+    const started = now();
     this.#making.start(slot, {
       arrived: (_, resource) => {
+        this.#block.createTimes.record(now() - started);
         // Only where the word was damaged: the place is taken.
         if (this.resources.has(slot)) {
           void this.#destruct(resource);
           this.#block.slots.toEmpty(slot);
           return this.#turn.request();
         }
-        const problem = this.#threads.share(slot, this.#block.renew(slot), resource);
+        const problem = this.#threads.share(slot, this.#block.renew(slot, stamp()), resource);
         if (problem !== undefined) {
           // It exists until the destructor is through: its place is not free before.
           return thenMaybeSync(this.#destruct(resource), () => outcome.failed(slot, problem));
@@ -124,12 +148,18 @@ export class ResourceStore<T> {
     }
     const resource = this.resources.delete(slot);
     const reason = this.#condemned.delete(slot) ? 'unhealthy' : cause;
-    thenMaybeSync(this.#destruct(resource), () => {
-      this.#block.slots.toEmpty(slot);
-      this.#block.counters.add(OWNER, COUNTER_DESTROYED);
-      this.#events.emit('destroy', resource, reason);
-      this.#turn.request();
-    });
+    const destroy = (done: () => void): void =>
+      thenMaybeSync(this.#destruct(resource), () => {
+        this.#block.slots.toEmpty(slot);
+        this.#block.counters.add(OWNER, COUNTER_DESTROYED);
+        this.#block.reasons.add(reason);
+        done();
+        this.#events.emit('destroy', resource, reason);
+        this.#turn.request();
+      });
+    const { name } = this.#settings;
+    if (destructions.isHeard) destructions.callback({ pool: name, slot, reason }, destroy, publicError(name));
+    else destroy(() => {});
   }
 
   /** Synchronous if the destructor is. Never fails: that is told, and otherwise ignored. */

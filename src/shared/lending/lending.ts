@@ -9,7 +9,16 @@
  *  - Nobody passes the line: `tryBorrow` takes nothing while LINE says that it is not empty, and `match` serves the oldest ticket first.
  */
 import { now, stamp } from '../clock.ts';
-import { COUNTER_ACQUIRED, COUNTER_RELEASED, FEATURE_TRACE, LINE_WORD, SLOT_STATE, SLOT_STRIDE, STATE_WORD } from '../layout.ts';
+import {
+  COUNTER_ACQUIRED,
+  COUNTER_FROM_LINE,
+  COUNTER_RELEASED,
+  FEATURE_TRACE,
+  LINE_WORD,
+  SLOT_STATE,
+  SLOT_STRIDE,
+  STATE_WORD,
+} from '../layout.ts';
 import type { ControlBlock } from '../words/control-block.ts';
 import {
   cellReason,
@@ -49,6 +58,9 @@ const SAMPLE_EVERY = 256;
  */
 const LOOK_EVERY = 250;
 
+/** In `detour`: acquires are published, so none goes the short way. No bit of the state word. */
+const PUBLISHED = 1 << 29;
+
 export interface Listener {
   /** Now and then, between hand-outs. */
   lookUp(): void;
@@ -56,6 +68,8 @@ export interface Listener {
   served(): void;
   /** On the owner: what would have rung its bell. */
   called(): void;
+  /** A lease of this slot ends. Only while returns are published. */
+  released?(slot: number): void;
 }
 
 /**
@@ -97,8 +111,9 @@ export class Lending {
   private readonly watchesAll: boolean;
   /** How many of those under way are timed. */
   private timing = 0;
-  /** CLOSED as soon as this thread has left: for it the pool is. */
-  private detached = 0;
+  /** Not 0: nothing is borrowed the short way. CLOSED as soon as this thread has left, as for it the pool is; PUBLISHED while acquires are. */
+  private detour = 0;
+  private publishesReleases = false;
   private ownerCheckedAt = 0;
   /** How many hand-outs there had been when a timed hold last ended, and when that was: the pace. */
   private pacedBegun = 0;
@@ -154,7 +169,7 @@ export class Lending {
    * NONE means nothing: whoever must know for sure joins the line.
    */
   tryBorrow(): number {
-    if ((this.words[STATE_WORD] | this.detached | (this.words[LINE_WORD] & NOT_EMPTY)) !== 0) return this.tryBorrowGuarded();
+    if ((this.words[STATE_WORD] | this.detour | (this.words[LINE_WORD] & NOT_EMPTY)) !== 0) return this.tryBorrowGuarded();
     const slot = this.lastSlot;
     const idle = this.lastIdle;
     const lease = (idle + this.leaseDelta) | 0;
@@ -165,8 +180,27 @@ export class Lending {
 
   /** Where the owner looks at returns they are flagged from the start. Anything else that the state says keeps us from passing the line. */
   private tryBorrowGuarded(): number {
-    const state = this.words[STATE_WORD] | this.detached;
-    return state === RETURNS_GUARDED && isLineEmpty(this.words[LINE_WORD]) ? this.borrowAnother(FLAG) : NONE;
+    return (this.detour & PUBLISHED) === 0 ? this.tryBorrowUnpublished() : NONE;
+  }
+
+  /** As `tryBorrow`, for what is published by its caller, or not at all. */
+  tryBorrowUnpublished(): number {
+    const state = this.words[STATE_WORD] | (this.detour & ~PUBLISHED);
+    if ((state & ~RETURNS_GUARDED) !== 0 || !isLineEmpty(this.words[LINE_WORD])) return NONE;
+    return this.borrowAnother(state === 0 ? 0 : FLAG);
+  }
+
+  /** Are acquires published? Then `tryBorrow` gives NONE. */
+  get isPublished(): boolean {
+    return (this.detour & PUBLISHED) !== 0;
+  }
+
+  /** Which of the two are published from now on. Without any, neither path asks for it: a hand-out sees `detour`, a return sees `timing`, as ever. */
+  publish(acquires: boolean, releases: boolean): void {
+    this.detour = acquires ? this.detour | PUBLISHED : this.detour & ~PUBLISHED;
+    if (releases === this.publishesReleases) return;
+    this.publishesReleases = releases;
+    this.timing += releases ? 1 : -1;
   }
 
   /** The first that is idle, from the one that we had last on. */
@@ -188,7 +222,7 @@ export class Lending {
 
   /** This thread leaves: its record may soon be another thread's, so nothing may be borrowed under its number any more. */
   detach(): void {
-    this.detached = CLOSED;
+    this.detour |= CLOSED;
   }
 
   /** A lease of ours begins. What is not due each time is left to `watch`: this is the fast path. */
@@ -203,7 +237,7 @@ export class Lending {
   private watch(slot: number, begun: number): void {
     // The last hand-out of a resource: its return has to be seen.
     if (this.block.uses(slot) >= this.maxUses) this.slots.flag(slot);
-    if (this.traced) this.block.setBorrowedAt(slot, stamp());
+    if (this.traced) this.block.setBorrowedAt(slot, this.leases[slot], stamp());
     const isSample = begun >= this.nextSampleAt;
     if (isSample) this.nextSampleAt = begun + Math.min(begun, SAMPLE_EVERY);
     if (isSample || begun >= this.nextOwnerCheckAt) {
@@ -231,8 +265,11 @@ export class Lending {
 
   /** Our lease is over for this thread; somebody else moves the slot (the owner, by message). Gives the lease. */
   forget(slot: number): number {
+    const lease = this.leases[slot];
+    // Before this thread can wait for anything: it does not hold what is on its way back.
+    this.block.setLeft(slot, lease);
     this.endLease(slot);
-    return this.leases[slot];
+    return lease;
   }
 
   private endLease(slot: number): void {
@@ -242,6 +279,7 @@ export class Lending {
   }
 
   private endTiming(slot: number): void {
+    if (this.publishesReleases) this.listener.released?.(slot);
     const began = this.timedAt[slot];
     if (began === 0) return;
     const time = now();
@@ -310,6 +348,7 @@ export class Lending {
         const slot = cellSlot(word);
         this.lastSlot = slot;
         this.begin(slot, lease);
+        this.block.counters.add(this.me, COUNTER_FROM_LINE);
         return slot;
       }
       case FAILED:

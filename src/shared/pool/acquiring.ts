@@ -8,21 +8,26 @@
  *
  * The fast path is not here: `acquire` and its brothers ask `Lending.tryBorrow` themselves before they come here (see `Lending` for why).
  */
+import { threadId } from 'node:worker_threads';
 import { now } from '../clock.ts';
+import type { AcquireTimeoutError } from '../errors.ts';
 import { COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layout.ts';
 import { isServed, type Lending, PENDING, reasonOf } from '../lending/lending.ts';
+import { type AcquireContext, acquires, publicError } from '../observing/channels.ts';
 import { checkAcquireOptions } from '../options/acquire-options.ts';
 import type { AcquireOptions } from '../types.ts';
 import { throwIfAborted } from '../waiting/abort-signals.ts';
 import type { BellListener } from '../waiting/bell-listener.ts';
 import { sleepInLine, TIMED_OUT } from '../waiting/blocking.ts';
 import type { Waiters } from '../waiting/waiters.ts';
-import { MARK_SYNC, MARK_TRIES, NONE, REASON_FACTORY } from '../words/line.ts';
+import { MARK_SYNC, MARK_TRIES, markBehalf, NONE, REASON_FACTORY } from '../words/line.ts';
 import { breakerOf, isRefusing, RECOVERING } from '../words/state.ts';
+import { OWNER } from '../words/threads.ts';
 import type { RefusalSource, Refusals } from './refusals.ts';
 
 /** What only the side of this thread knows: the owner's or a worker's. */
 export interface Side extends RefusalSource {
+  readonly name: string;
   /** Adds one to a counter of this thread, unless it has none any more. */
   countOne(counter: number): void;
 }
@@ -69,8 +74,30 @@ export class Acquiring {
    * `thread`: on whose behalf, for what a timeout says. Rejects as `ResourcePool.acquire` does.
    */
   acquire<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V, thread = this.#lending.me): Promise<V> {
+    if (!this.#lending.isPublished || thread !== this.#lending.me) return this.#acquireFor(thread, options, deliver);
+    const context = this.#context(false);
+    const started = now();
+    let waits = false;
+    const deliverAndSay = (slot: number): V => {
+      context.slot = slot;
+      context.waited = waits ? now() - started : 0;
+      return deliver(slot);
+    };
+    const acquire = (): Promise<V> => {
+      const acquired = this.#acquireFor(thread, options, deliverAndSay);
+      waits = true;
+      return acquired;
+    };
+    const failed = publicError(this.#side.name);
+    return acquires.promise(context, acquire, (thrown) => {
+      context.waited = waits ? now() - started : 0;
+      return failed(thrown);
+    });
+  }
+
+  #acquireFor<V>(thread: number, options: AcquireOptions | undefined, deliver: (slot: number) => V): Promise<V> {
     try {
-      const got = this.#acquire(options, 0);
+      const got = this.#acquire(options, thread === this.#lending.me ? 0 : markBehalf(thread));
       if (typeof got === 'number') return Promise.resolve(deliver(got));
       // It does not only try, so it is never told that there is nothing.
       return this.#waitFor(got, deliver, thread) as Promise<V>;
@@ -88,8 +115,28 @@ export class Acquiring {
 
   /** A slot. Blocks the thread. Throws what `acquire` rejects with, or what `thread.assertOwnerAlive` throws. */
   acquireSync(options: AcquireOptions | undefined, thread: BlockingThread): number {
+    if (!this.#lending.isPublished) return this.#acquireSync(options, thread);
+    const context = this.#context(true);
+    const acquire = (): number => (context.slot = this.#acquireSync(options, thread, context));
+    return acquires.sync(context, acquire, publicError(this.#side.name));
+  }
+
+  #acquireSync(options: AcquireOptions | undefined, thread: BlockingThread, context?: AcquireContext): number {
     const got = this.#acquire(options, MARK_SYNC);
-    return typeof got === 'number' ? got : this.#sleep(got, thread);
+    if (context !== undefined) context.waited = 0;
+    if (typeof got === 'number') return got;
+    const started = now();
+    try {
+      return this.#sleep(got, thread);
+    } finally {
+      if (context !== undefined) context.waited = now() - started;
+    }
+  }
+
+  #context(sync: boolean): AcquireContext {
+    const { name } = this.#side;
+    const { threads } = this.#lending.block;
+    return { pool: name, owner: threads.threadId(OWNER), threadId, sync };
   }
 
   /** A slot, or NONE. Blocks the thread while the owner looks. */
@@ -111,11 +158,14 @@ export class Acquiring {
     const { timeout = this.#lending.block.constants.acquireTimeout, signal } = checkAcquireOptions(options);
     throwIfAborted(signal);
     this.assertOpen();
-    const slot = this.#lending.tryBorrow();
+    const slot = this.#lending.tryBorrowUnpublished();
     return slot === NONE ? this.#inLine(this.#enqueue(mark), timeout, signal, false) : slot;
   }
 
   #tryAcquire(): number | Place {
+    // Its caller has asked, but where acquires are published was told nothing.
+    const slot = this.#lending.isPublished ? this.#lending.tryBorrowUnpublished() : NONE;
+    if (slot !== NONE) return slot;
     const cell = this.#tryEnqueue();
     return cell === NONE ? NONE : this.#inLine(cell, 0, undefined, true);
   }
@@ -171,10 +221,14 @@ export class Acquiring {
     thread.beforeSleep();
     const since = now();
     let outcome: number;
+    let knot: AcquireTimeoutError['knot'];
     try {
       outcome = sleepInLine(this.#lending, place.cell, place.timeout, {
         assertOwnerAlive: () => thread.assertOwnerAlive(),
         instead: (cell) => (this.#waiters.size > 0 ? this.#waiters.exchange(cell) : NONE),
+        beforeLeaving: () => {
+          knot = this.#refusals.knot();
+        },
       });
     } catch (error) {
       this.#waiters.withdraw(place.cell);
@@ -182,17 +236,17 @@ export class Acquiring {
     } finally {
       this.#lending.block.waitTimes.record(now() - since);
     }
-    return this.#conclude(place, outcome);
+    return this.#conclude(place, outcome, knot);
   }
 
   // ── the end
 
   /** The slot, or NONE for a try that has found nothing. Throws for every other end. */
-  #conclude({ cell, ticket, timeout, tries }: Place, outcome: number): number {
+  #conclude({ cell, ticket, timeout, tries }: Place, outcome: number, knot?: AcquireTimeoutError['knot']): number {
     if (isServed(outcome)) return outcome;
     if (outcome === TIMED_OUT) {
       this.#side.countOne(COUNTER_TIMED_OUT);
-      throw this.#refusals.timedOut(timeout);
+      throw this.#refusals.timedOut(timeout, this.#lending.me, knot);
     }
     const reason = reasonOf(outcome);
     if (tries && reason !== REASON_FACTORY) return NONE;

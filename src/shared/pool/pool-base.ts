@@ -1,10 +1,15 @@
 /** What every thread can do with a pool; the owner and the workers differ only in what they hand out. */
 import { inspect } from 'node:util';
+import { threadId } from 'node:worker_threads';
 import { now } from '../clock.ts';
 import type { PoolError } from '../errors.ts';
 import { FEATURE_TRACE } from '../layout.ts';
 import { Lending } from '../lending/lending.ts';
 import { Traces } from '../lending/traces.ts';
+import { acquires, releases, watchSubscriptions } from '../observing/channels.ts';
+import { Observation } from '../observing/observation.ts';
+import { OBSERVED, type Observed } from '../observing/observed.ts';
+import { addPool, removePool } from '../observing/pools-here.ts';
 import { checkAcquireOptions, checkBody } from '../options/acquire-options.ts';
 import { show } from '../show.ts';
 import {
@@ -46,6 +51,9 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   protected readonly acquiring: Acquiring;
   /** Where this thread has borrowed what, if that is to be remembered. */
   protected readonly traces: Traces | undefined;
+  /** What cenote/observe reads. */
+  readonly [OBSERVED]: Observed;
+  readonly #ignoreSubscriptions: () => void;
 
   protected constructor(name: string, block: ControlBlock, me: number) {
     this.name = name;
@@ -55,8 +63,10 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
       served: () => this.waiters.pollSoon(),
       called: () => this.called(),
       lookUp: () => this.lookUp(),
+      released: (slot) => releases.publish({ pool: name, slot, threadId }),
     });
-    this.refusals = new Refusals(name, block, me, this);
+    this[OBSERVED] = new Observation(name, block, () => this.isOwnerGone());
+    this.refusals = new Refusals(name, block, me, this, this[OBSERVED]);
     this.waiters = new Waiters(this.lending, this.keepAlive, this.refusals);
     this.bellListener = new BellListener(
       block.bells,
@@ -65,6 +75,14 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
       () => this.rung(),
     );
     this.acquiring = new Acquiring(this.lending, this.waiters, this.bellListener, this.refusals, this);
+    this.#ignoreSubscriptions = watchSubscriptions(() => this.lending.publish(acquires.isHeard, releases.isHeard));
+    addPool(this[OBSERVED]);
+  }
+
+  /** This thread has no part in the pool any more. */
+  protected leaveWatched(): void {
+    removePool(this[OBSERVED]);
+    this.#ignoreSubscriptions();
   }
 
   get acquireTimeout(): number {
@@ -99,6 +117,10 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   /** The bell rang. */
   protected rung(): void {
     this.waiters.poll();
+  }
+  /** Has the owner's thread ended? Then nothing moves any more. */
+  protected isOwnerGone(): boolean {
+    return false;
   }
   /** On the owner: something needs it. */
   protected called(): void {}

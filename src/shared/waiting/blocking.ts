@@ -26,6 +26,8 @@ export interface Sleeper {
   assertOwnerAlive(): void;
   /** Something else that would serve this sleeper just as well (see `Waiters.exchange`), or NONE. */
   instead(cell: number): number;
+  /** Its time is over, and it is still in line. */
+  beforeLeaving(): void;
 }
 
 /** An outcome of `collect` for the waiter in `cell`, or of `instead`, or TIMED_OUT. `timeout` in ms, 0: for ever. */
@@ -41,7 +43,10 @@ export function sleepInLine(lending: Lending, cell: number, timeout: number, sle
     const instead = sleeper.instead(cell);
     if (instead !== NONE) return instead;
     const left = deadline - now();
-    if (left <= 0) return lending.leave(cell) ? TIMED_OUT : lending.collect(cell);
+    if (left <= 0) {
+      sleeper.beforeLeaving();
+      return lending.leave(cell) ? TIMED_OUT : lending.collect(cell);
+    }
     bells.sleep(lending.me, seen, Math.min(left, SLICE));
     if (bells.read(lending.me) === seen) sleeper.assertOwnerAlive();
   }

@@ -1,6 +1,7 @@
 /** The waiters of one thread that do not block it: a promise for each cell. */
 
 import { now } from '../clock.ts';
+import type { AcquireTimeoutError } from '../errors.ts';
 import { COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layout.ts';
 import { isServed, type Lending, PENDING, reasonOf } from '../lending/lending.ts';
 import { clearTimeout, queueMicrotask, setTimeout } from '../node.ts';
@@ -13,7 +14,9 @@ export interface WaiterErrors {
   /** For a REASON_ of line.ts. The cell and its ticket tell which waiter it is. */
   refusal(reason: number, cell: number, ticket: number): unknown;
   /** `thread`: who has waited, or on whose behalf this thread has. */
-  timedOut(timeout: number, thread: number): Error;
+  timedOut(timeout: number, thread: number, knot: AcquireTimeoutError['knot']): Error;
+  /** The deadlock that it stands behind, while it still does. */
+  knot(): AcquireTimeoutError['knot'];
 }
 
 interface Waiter {
@@ -214,10 +217,11 @@ export class Waiters {
 
   #timeOut(waiter: Waiter, timeout: number): void {
     this.#finish(waiter);
+    const knot = this.#errors.knot();
     // Served first: then it has a resource, or its error.
     if (!this.#lending.leave(waiter.cell)) return this.#conclude(waiter, this.#lending.collect(waiter.cell));
     this.#countOne(COUNTER_TIMED_OUT);
-    waiter.reject(this.#errors.timedOut(timeout, waiter.thread));
+    waiter.reject(this.#errors.timedOut(timeout, waiter.thread, knot));
   }
 
   // ── the end of a wait

@@ -20,10 +20,13 @@ import {
   MAX_WAITING_WORD,
   MIN_WORD,
   POOL_ID_WORD,
+  SLOT_BORN,
   SLOT_GENERATION,
+  SLOT_LEFT,
   SLOT_RETIRED,
   SLOT_SINCE,
   SLOT_STRIDE,
+  SLOT_TRACED,
   SLOT_USES,
   SLOTS_WORD,
   THREADS_WORD,
@@ -33,6 +36,7 @@ import { Bells } from './bell.ts';
 import { Counters } from './counters.ts';
 import { Histogram } from './histogram.ts';
 import { Line } from './line.ts';
+import { Reasons } from './reasons.ts';
 import { Slots } from './slot.ts';
 import { Snapshot } from './snapshot.ts';
 import { PoolState } from './state.ts';
@@ -71,6 +75,8 @@ export class ControlBlock {
   readonly counters: Counters;
   readonly waitTimes: Histogram;
   readonly holdTimes: Histogram;
+  readonly createTimes: Histogram;
+  readonly reasons: Reasons;
 
   private constructor(buffer: SharedArrayBuffer, constants: Constants, layout: Layout) {
     this.constants = constants;
@@ -86,6 +92,8 @@ export class ControlBlock {
     this.counters = new Counters(this.words, this.floats, layout.threads, layout.threadCount);
     this.waitTimes = new Histogram(this.words, layout.waitTimes);
     this.holdTimes = new Histogram(this.words, layout.holdTimes);
+    this.createTimes = new Histogram(this.words, layout.createTimes);
+    this.reasons = new Reasons(this.words, layout.reasons);
   }
 
   static create(constants: Constants): ControlBlock {
@@ -165,8 +173,9 @@ export class ControlBlock {
   }
 
   /** A new resource: never used, not retired. Gives its generation. */
-  renew(slot: number): number {
+  renew(slot: number, stamped = 0): number {
     this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_USES] = 0;
+    this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_BORN] = stamped;
     this.setRetired(slot, false);
     return ++this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_GENERATION];
   }
@@ -175,8 +184,31 @@ export class ControlBlock {
     return this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_SINCE];
   }
 
-  setBorrowedAt(slot: number, stamped: number): void {
+  setBorrowedAt(slot: number, lease: number, stamped: number): void {
     this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_SINCE] = stamped;
+    // Pairs with the load in `tracedSince`: a reader that sees the lease sees its time.
+    Atomics.store(this.words, this.layout.slots + slot * SLOT_STRIDE + SLOT_TRACED, lease);
+  }
+
+  /** When exactly this lease began, or undefined: its borrower has not said so. */
+  tracedSince(slot: number, lease: number): number | undefined {
+    const traced = this.layout.slots + slot * SLOT_STRIDE + SLOT_TRACED;
+    if (Atomics.load(this.words, traced) !== lease) return undefined;
+    const stamped = this.borrowedAt(slot);
+    return Atomics.load(this.words, traced) === lease ? stamped : undefined;
+  }
+
+  bornAt(slot: number): number {
+    return this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_BORN];
+  }
+
+  /** This lease is over for its borrower, and ends when the owner hears of it. */
+  setLeft(slot: number, lease: number): void {
+    Atomics.store(this.words, this.layout.slots + slot * SLOT_STRIDE + SLOT_LEFT, lease);
+  }
+
+  hasLeft(slot: number, lease: number): boolean {
+    return Atomics.load(this.words, this.layout.slots + slot * SLOT_STRIDE + SLOT_LEFT) === lease;
   }
 
   /** Written by the owner before it flags the slot, read by the borrower when it finds the flag. */

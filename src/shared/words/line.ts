@@ -62,6 +62,10 @@ export const REASON_DAMAGED = 5;
 export const MARK_TRIES = 1;
 /** A waiter's mark: its thread is asleep on it. */
 export const MARK_SYNC = 2;
+/** A waiter's mark, from this bit on: the record of the thread for whose one-shot call the owner waits. 0: for itself. */
+const MARK_BEHALF_SHIFT = 8;
+export const markBehalf = (thread: number): number => thread << MARK_BEHALF_SHIFT;
+export const behalfOfMark = (mark: number): number => mark >>> MARK_BEHALF_SHIFT;
 
 const STATE_MASK = 0b111;
 const THREAD_SHIFT = 3;
@@ -228,6 +232,11 @@ export class Line {
   /** Never beyond the cells, whatever LINE says. */
   #high(line: number): number {
     return Math.min(highWaterOf(line), this.count);
+  }
+
+  /** No waiter is at or above this cell. */
+  get high(): number {
+    return this.#high(this.loadLine());
   }
 
   loadLine(): number {

@@ -1,4 +1,5 @@
 /** What can be told by looking at every slot, and at every cell for who has been granted one. It moves nothing. */
+import { BEHALF_OWN } from '../layout.ts';
 import { cellSlot, cellState, GRANTED, type Line } from './line.ts';
 import { EMPTY, IDLE, LEASED, type Slots, slotState, slotThread, TAKEN } from './slot.ts';
 import { OWNER } from './threads.ts';
@@ -50,7 +51,7 @@ export class Snapshot {
       const borrower = slotThread(word);
       const behalf = borrower === OWNER ? this.#slots.behalf(slot) : 0;
       if (behalf === 0) leases += borrower === thread ? 1 : 0;
-      else if (behalf === thread) calls++;
+      else if (behalf === thread || (behalf === BEHALF_OWN && thread === OWNER)) calls++;
     }
     return { leases, calls };
   }
