@@ -13,6 +13,7 @@ const resolve = {
     { find: /^cenote$/, replacement: here('./dist/main/index.js') },
     { find: /^cenote\/worker$/, replacement: here('./dist/worker/index.js') },
     { find: /^cenote\/pg$/, replacement: here('./dist/pg/main.js') },
+    { find: /^cenote\/observe$/, replacement: here('./dist/observe/index.js') },
     { find: /^cenote\/pg\/worker$/, replacement: here('./dist/pg/worker.js') },
   ],
 };

@@ -98,6 +98,24 @@ export function findKnots(standings: readonly Standing[]): FoundKnot[] {
   return knots;
 }
 
+/** How often knots are looked for before they count as moving. */
+const LOOKS = 3;
+
+/**
+ * The knots over these pools. The words are read one by one, so what they show together may never have been so: a knot counts when a second reading finds the
+ * same, hand-out for hand-out and ticket for ticket. In between, then, all of it was so at one instant.
+ */
+export function knotsOver(pools: readonly { standing(): Standing }[]): FoundKnot[] {
+  let found = findKnots(pools.map((pool) => pool.standing()));
+  for (let looks = 1; found.length > 0 && looks < LOOKS; looks++) {
+    const before = new Set(found.map(({ signature }) => signature));
+    const next = findKnots(pools.map((pool) => pool.standing()));
+    if (next.length === before.size && next.every(({ signature }) => before.has(signature))) return next;
+    found = next;
+  }
+  return [];
+}
+
 // ── parties
 
 function partiesOf(standings: readonly Standing[]): Party[] {

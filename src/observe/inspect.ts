@@ -1,0 +1,77 @@
+/** Who holds what since when, who waits since when, on which thread, and who will wait for ever. */
+import { type FoundKnot, type Knot, knotsOver } from '../shared/observing/knots.ts';
+import type { PoolStats } from '../worker/index.ts';
+import { type AnyPool, type Watched, watch } from './pools.ts';
+
+/** One look at pools. `thread` is the number of a thread's record in that pool, `threadId` is Node's. Durations are milliseconds. */
+export interface PoolInspection {
+  /**
+   * One row for each slot that may be used now: up to `max`, and above it while something is there. `granted`: promised to the thread named, which has not picked it up. `heldFor` is never more
+   * than true: it counts from the first look at that hand-out on this thread, and is exact where holds are traced (`leakDetectionThreshold`). `uses`: hand-outs since the resource was made; `age`: since then.
+   */
+  slots: {
+    pool: string;
+    slot: number;
+    state: 'empty' | 'making' | 'idle' | 'granted' | 'leased' | 'returned' | 'checking';
+    thread?: number;
+    threadId?: number;
+    heldFor?: number;
+    uses: number;
+    age?: number;
+  }[];
+  /** The waiters of each pool, in the order in which they will be served. `sync`: its thread sleeps. The one-shot call of a thread stands under that thread. */
+  line: { pool: string; ticket: number; thread: number; threadId: number; waitedFor: number; sync: boolean }[];
+  /** The owner of each pool, and the threads that have attached. `holds`: slots, those of one-shot calls included; `waits`: places in line. */
+  threads: { pool: string; thread: number; threadId: number; holds: number[]; waits: number; alive: boolean; owner: boolean }[];
+  /** Each deadlock over all of these pools. */
+  knots: Knot[];
+  /** Node's thread ids of each certain knot. */
+  deadlocks: number[][];
+}
+
+/** A look at pools as JSON: what the dashboard shows. */
+export interface Snapshot {
+  /** Milliseconds since 1970. */
+  at: number;
+  /** The dashboard's title. */
+  title: string;
+  /** Of each pool what `stats()` gives, and how many resources are being made, and how many are there and neither idle nor being made. */
+  pools: (PoolStats & { used: number; making: number })[];
+  /** As `inspect` gives it. */
+  inspection: PoolInspection;
+}
+
+/**
+ * Looks at one pool or at several, in shared memory alone: no thread is asked, and nothing is disturbed. Over several pools: knots over all of them. Throws TypeError for
+ * what is no pool.
+ */
+export function inspect(pools: AnyPool | readonly AnyPool[]): PoolInspection {
+  return inspectWatched(watch(pools));
+}
+
+export function inspectWatched(watched: readonly Watched[]): PoolInspection {
+  const knots = knotsOver(watched.map(({ observed }) => observed)).map(told);
+  return {
+    slots: watched.flatMap(({ label, observed }) => observed.slots().map((row) => ({ pool: label, ...row }))),
+    line: watched.flatMap(({ label, observed }) => observed.line().map((row) => ({ pool: label, ...row }))),
+    threads: watched.flatMap(({ label, observed }) => observed.threads().map((row) => ({ pool: label, ...row }))),
+    knots,
+    deadlocks: knots.filter(({ certainty }) => certainty === 'certain').map(({ threads }) => threads),
+  };
+}
+
+/** What of a knot is everybody's. */
+export function told({ threads, pools, certainty, text }: FoundKnot): Knot {
+  return { threads, pools, certainty, text };
+}
+
+export function snapshotOf(watched: readonly Watched[], title: string): Snapshot {
+  return { at: Date.now(), title, pools: watched.map(figuresOf), inspection: inspectWatched(watched) };
+}
+
+/** Counted once, so that they add up: count = idle + used + making. */
+function figuresOf({ label, observed, pool }: Watched): PoolStats & { used: number; making: number } {
+  const stats = pool.stats();
+  const { idle, used, making } = observed.counts();
+  return { ...stats, name: label, count: idle + used + making, idle, active: used + making, used, making };
+}
