@@ -1,4 +1,4 @@
-/** What the owner is made of, each part knowing the others by name; and what it does outside of the control block for its turn. */
+/** The parts of the owner, each of which knows the others by name; and the effects of its turn outside of the control block. */
 
 import { PoolClosedError } from '../shared/errors.ts';
 import type { Lending } from '../shared/lending/lending.ts';
@@ -86,7 +86,7 @@ export class OwnerCore<T> implements TurnEffects {
   setStrategy(strategy: CircuitBreakerStrategy | undefined): void {
     this.breaker.strategy = strategy;
     const { lending } = this.#own;
-    // Returns pass by us if a hook or a strategy wants to know of them.
+    // Returns go by way of the owner if a hook or a strategy wants to know of them.
     if (this.#settings.beforeRelease === undefined && strategy === undefined) return void lending.block.state.clear(RETURNS_GUARDED);
     lending.block.state.set(RETURNS_GUARDED);
     lending.flagAll();

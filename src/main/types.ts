@@ -153,9 +153,9 @@ export interface PoolEvents<T> {
   /** A thread has detached or died. `reclaimed`: how many resources were taken back, if it died. `attachment`: as in 'attach'. */
   detach: [threadId: number, reclaimed: number, attachment: number];
   /**
-   * Once for each hand-out that lasts longer than `leakDetectionThreshold`. `threadId` (Node's) is the thread that borrowed the resource, or
-   * made the `pool.call` that it runs; `heldFor` is in milliseconds; `stack` says where in the program. The owner asks that thread for the
-   * stack, so the event comes when it has answered. After two seconds, or if the thread has gone, the event comes without it.
+   * Once for each hand-out that lasts longer than `leakDetectionThreshold`. `threadId` (Node's) is the thread that borrowed the resource,
+   * or made the `pool.call` that it runs; `heldFor` is in milliseconds; `stack` says where in the program. The owner asks that thread for
+   * the stack, so the event comes when it has answered. After two seconds, or if the thread has gone, the event comes without it.
    */
   leak: [
     {

@@ -1,4 +1,4 @@
-/** The owner's side of the circuit breaker: the strategy, or the verdict of probes where there is none, and telling listeners of changes. */
+/** The owner's side of the circuit breaker: asks the strategy, or judges by the probes where there is none, and announces changes. */
 import { clearInterval, setInterval } from '../../shared/node.ts';
 import { asError } from '../../shared/show.ts';
 import { type CircuitBreaker, CircuitBreakerState } from '../../shared/types.ts';
@@ -53,7 +53,7 @@ export class BreakerController {
     this.#watch();
   }
 
-  /** Tells of a change, if there has been one, whoever made it. */
+  /** Announces a change of the breaker, if there has been one, on whichever thread it was made. */
   announce(): void {
     const state = this.#breaker.getState();
     if (state === this.#told) return;
@@ -106,7 +106,7 @@ export class BreakerController {
     });
   }
 
-  /** The pool has ended: nobody is asked any more. */
+  /** The pool has ended: the strategy is not asked any more. */
   end(): void {
     this.#isOver = true;
     this.#stopAsking();
