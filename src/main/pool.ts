@@ -61,8 +61,8 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
   async start(): Promise<void> {
     const { min, maxCreating } = this.#settings;
     const slots = Array.from({ length: min }, (_, slot) => slot);
-    // All slots are reserved before the first factory call: a synchronous factory leads to a turn, which would fill the slots that are
-    // left.
+    // All slots are reserved before the first factory call:
+    // a synchronous factory leads to a turn, which would fill the slots that are left.
     for (const slot of slots) this.block.slots.reserve(slot);
     const oneByOne = async (): Promise<void> => {
       for (let slot = slots.shift(); slot !== undefined; slot = slots.shift()) await this.#core.replenisher.makeFirst(slot);
@@ -131,8 +131,8 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
   }
 
   /**
-   * A promise reads `then` of what it is resolved with. A Proxy that throws there (revoked, released by comlink) would reach no borrower,
-   * and be lost.
+   * A promise reads `then` of what it is resolved with.
+   * A Proxy that throws there (revoked, released by comlink) would reach no borrower, and be lost.
    */
   #assertAnswers(slot: number, resource: T): void {
     try {

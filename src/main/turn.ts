@@ -260,8 +260,8 @@ export class Turn {
   }
 
   /**
-   * Guarded: asks beforeAcquire about as many idle slots as there are waiters for. Each goes to the waiter that is first when it has
-   * passed.
+   * Guarded: asks beforeAcquire about as many idle slots as there are waiters for.
+   * Each goes to the waiter that is first when it has passed.
    */
   #prepare(): void {
     const { slots } = this.#block;

@@ -29,8 +29,8 @@ export class Probes {
   }
 
   /**
-   * Drops the probes that are not out any more (granted to a thread that died before it picked them up). Drops all of them unless
-   * RECOVERING.
+   * Drops the probes that are not out any more (granted to a thread that died before it
+   * picked them up). Drops all of them unless RECOVERING.
    */
   recall(): void {
     if (this.#out.size === 0) return;

@@ -1,6 +1,6 @@
 /**
- * Has resources made, and deals with a factory that fails: the first waiter gets the error, and a refill to `min` is tried again after a
- * pause.
+ * Has resources made, and deals with a factory that fails:
+ * the first waiter gets the error, and a refill to `min` is tried again after a pause.
  */
 
 import { COUNTER_FACTORY_FAILURES } from '../../shared/layout.ts';

@@ -56,8 +56,8 @@ export class Resources<T> {
   }
 
   /**
-   * The slot of this resource that `isOut` is true of, or NONE. A factory may make the same value twice (two equal numbers): any of its
-   * slots will do.
+   * The slot of this resource that `isOut` is true of, or NONE.
+   * A factory may make the same value twice (two equal numbers): any of its slots will do.
    */
   find(resource: T, isOut: (slot: number) => boolean): number {
     const slot = this.#slots.get(resource);

@@ -50,8 +50,8 @@ function heard(message: unknown, source: number): void {
 }
 
 /**
- * The block of a pool that has ended says that it is closed, so no list of ended pools is kept. Undefined: the pool may be of another copy
- * of this module.
+ * The block of a pool that has ended says that it is closed, so no list of ended pools is kept.
+ * Undefined: the pool may be of another copy of this module.
  */
 function refusalOf({ name, buffer }: AttachRequest): PoolError | undefined {
   const block = types.isSharedArrayBuffer(buffer) ? ControlBlock.open(buffer) : undefined;

@@ -10,8 +10,8 @@ import type { Bells } from '../../shared/words/bell.ts';
 import { isThenable } from '../resources/hooks.ts';
 
 /**
- * How long a thread may take to say where it has borrowed a resource, in ms. A thread that sleeps in line or in a call looks at its port
- * more often.
+ * How long a thread may take to say where it has borrowed a resource, in ms.
+ * A thread that sleeps in line or in a call looks at its port more often.
  */
 const TIME_TO_SAY = 2000;
 

@@ -39,8 +39,8 @@ import { findMethod, isCall, NO_CALL } from './methods.ts';
 import { type BorrowFor, OneShotCalls } from './one-shot-calls.ts';
 
 /**
- * How long a call may still run on a resource that is given up as broken, or whose borrower has gone, before that resource is destroyed, in
- * ms.
+ * How long a call may still run on a resource that is given up as broken, or whose borrower
+ * has gone, before that resource is destroyed, in ms.
  */
 const PATIENCE = 1000;
 /** How often one thread may be attached: each copy of this module attaches for itself, but no thread needs all the records there are. */

@@ -18,8 +18,8 @@ type Method = (...args: unknown[]) => unknown;
 export function findMethod(resource: unknown, name: string, expose: ReadonlySet<string> | undefined): Method | undefined {
   if (name === 'constructor' || name === '__proto__' || (expose !== undefined && !expose.has(name))) return undefined;
   for (let holder: object | null = Object(resource); holder !== null; holder = Object.getPrototypeOf(holder)) {
-    // A Proxy (comlink's, a membrane) may make its methods when it is asked for them. Its own list of properties and prototypes may be
-    // wrong or endless.
+    // A Proxy (comlink's, a membrane) may make its methods when it is asked for them.
+    // Its own list of properties and prototypes may be wrong or endless.
     if (types.isProxy(holder)) return withoutBuiltIn(name, methodOf(resource, name));
     if (isRoot(holder)) return undefined;
     if (Object.hasOwn(holder, name)) return methodOf(resource, name);

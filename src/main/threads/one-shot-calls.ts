@@ -52,8 +52,8 @@ export class OneShotCalls {
   readonly #find: FindMethod;
   readonly #errands = new Map<AttachedThread, Map<number, Errand>>();
   /**
-   * By slot, the one-shot call that it is out for: no other code on the owner's thread has the slot to give back. Not the shared word,
-   * which may be damaged.
+   * By slot, the one-shot call that it is out for: no other code on the owner's thread has the slot to give back.
+   * Not the shared word, which may be damaged.
    */
   readonly #running: (Running | undefined)[];
 
@@ -74,8 +74,8 @@ export class OneShotCalls {
   // ── on the way
 
   start(member: AttachedThread, id: number, claimed: unknown, method: string, args: readonly unknown[]): void {
-    // A number that is in use is not answered: the answer would be for the call that has it. That call must stay in this table, or it would
-    // never end.
+    // A number that is in use is not answered: the answer would be for the call that has it.
+    // That call must stay in this table, or it would never end.
     if (this.#errands.get(member)?.has(id)) return;
     if (!isCall(method, args)) {
       const error = new RemoteCallError(`pool ${show(this.#pool)}: ${NO_CALL}`, this.#pool);
