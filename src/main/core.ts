@@ -64,10 +64,7 @@ export class OwnerCore<T> implements TurnEffects {
     this.probes = new Probes(block, settings.recoveryProbes);
     this.turn = new Turn(lending, this.probes, this);
     this.resources = new Resources(settings.max);
-    this.breaker = new BreakerController(own.breaker, block.state, settings.recoveryProbes, {
-      changed: (next, previous) => events.emit('state', next, previous),
-      failed: (error) => events.emit('error', error),
-    });
+    this.breaker = new BreakerController(own.breaker, block.state, settings.recoveryProbes, events);
     this.threads = new AttachedThreads(settings, lending, this.resources, this.turn, events, own.borrow);
     this.store = new ResourceStore(settings, block, keepAlive, events, this.resources, this.threads, this.turn);
     this.replenisher = new Replenisher(settings, { ...this.#parts(), lending, factoryErrors });

@@ -199,7 +199,7 @@ export interface CircuitBreakerStrategy {
   reportFailure(source: CircuitBreaker, error: Error): void;
   /**
    * Asked about once a second while INACTIVE. true moves the pool to RECOVERING. Without it, the pool stays INACTIVE until a program moves
-   * it.
+   * it. It answers at once: a promise, like any other value that is no boolean, counts as false and is an 'error' event.
    */
   shouldRecover?(): boolean;
 }
