@@ -11,7 +11,7 @@ import { expect, test } from 'vitest';
 
 const src = fileURLToPath(new URL('../src/', import.meta.url));
 const CORE = ['shared', 'main', 'worker'];
-const ENTRIES = ['main/index.ts', 'worker/index.ts'];
+const ENTRIES = ['main/index.ts', 'worker/index.ts', 'observe/index.ts'];
 /** Pure functions and data that every folder may use: they import each other and Node at most. */
 const LEAVES = [
   'shared/options/option-names.ts',

@@ -1,6 +1,8 @@
 /** cenote/observe: seeing pools from outside, on the owner and on attached threads alike, from shared memory alone. */
 export type { Knot } from '../shared/observing/knots.ts';
-export { inspect, type PoolInspection, type Snapshot } from './inspect.ts';
+export type { JobProgress, Jobs, RunnerLike } from './dashboard/jobs.ts';
+export { type Dashboard, type DashboardOptions, serveDashboard } from './dashboard/server.ts';
+export { inspect, type PoolFigures, type PoolInspection, type Snapshot } from './inspect.ts';
 export { openTelemetry } from './open-telemetry.ts';
 export type { AnyPool } from './pools.ts';
 export { openTelemetryProducer } from './producer.ts';

@@ -1,6 +1,8 @@
 /** Who holds what since when, who waits since when, on which thread, and who will wait for ever. */
 import { type FoundKnot, type Knot, knotsOver } from '../shared/observing/knots.ts';
+import type { Buckets } from '../shared/observing/observed.ts';
 import type { PoolStats } from '../worker/index.ts';
+import type { Jobs } from './dashboard/jobs.ts';
 import { type AnyPool, type Watched, watch } from './pools.ts';
 
 /** One look at pools. `thread` is the number of a thread's record in that pool, `threadId` is Node's. Durations are milliseconds. */
@@ -29,16 +31,31 @@ export interface PoolInspection {
   deadlocks: number[][];
 }
 
+/** The figures of one pool in a snapshot. */
+export interface PoolFigures extends PoolStats {
+  /** Resources that are there, and neither idle nor being made. */
+  used: number;
+  /** Resources that are being made. */
+  making: number;
+  /**
+   * How many waits, holds and creations took how long: pairs of a bucket and its count, since the pool began, of those buckets that have any. From two snapshots come the percentiles of the
+   * time between them. Eight buckets to each power of two, in microseconds: bucket b begins at b below 8, and at (8 + b % 8) * 2^(floor(b / 8) - 1) from there.
+   */
+  buckets: { wait: [number, number][]; hold: [number, number][]; create: [number, number][] };
+}
+
 /** A look at pools as JSON: what the dashboard shows. */
 export interface Snapshot {
   /** Milliseconds since 1970. */
   at: number;
   /** The dashboard's title. */
   title: string;
-  /** Of each pool what `stats()` gives, and how many resources are being made, and how many are there and neither idle nor being made. */
-  pools: (PoolStats & { used: number; making: number })[];
+  /** Of each pool what `stats()` gives, and more. */
+  pools: PoolFigures[];
   /** As `inspect` gives it. */
   inspection: PoolInspection;
+  /** Of the runner that the dashboard was given: its numbers, and the jobs heard of last. */
+  jobs?: Jobs;
 }
 
 /**
@@ -70,8 +87,19 @@ export function snapshotOf(watched: readonly Watched[], title: string): Snapshot
 }
 
 /** Counted once, so that they add up: count = idle + used + making. */
-function figuresOf({ label, observed, pool }: Watched): PoolStats & { used: number; making: number } {
+function figuresOf({ label, observed, pool }: Watched): PoolFigures {
   const stats = pool.stats();
   const { idle, used, making } = observed.counts();
-  return { ...stats, name: label, count: idle + used + making, idle, active: used + making, used, making };
+  const buckets = {
+    wait: sparse(observed.buckets('wait')),
+    hold: sparse(observed.buckets('hold')),
+    create: sparse(observed.buckets('create')),
+  };
+  return { ...stats, name: label, count: idle + used + making, idle, active: used + making, used, making, buckets };
+}
+
+function sparse(buckets: Buckets): [number, number][] {
+  const pairs: [number, number][] = [];
+  for (const [bucket, count] of buckets.entries()) if (count > 0) pairs.push([bucket, count]);
+  return pairs;
 }

@@ -30,7 +30,8 @@ function threadsOf({ threads }: PoolInspection, pool: string): string[] {
     .filter((thread) => thread.pool === pool && (thread.holds.length > 0 || thread.waits > 0 || !thread.alive))
     .map(({ threadId, holds, waits, alive, owner }) => {
       const held = holds.length === 0 ? 'holds nothing' : `holds ${holds.map((slot) => `${pool}[${slot}]`).join(', ')}`;
-      return `  thread ${threadId}${owner ? ' (owner)' : ''}${alive ? '' : ', gone'}: ${held}, waits ${waits} times`;
+      const waiting = waits === 0 ? '' : waits === 1 ? ', waits' : `, waits ${waits} times`;
+      return `  thread ${threadId}${owner ? ' (owner)' : ''}${alive ? '' : ', gone'}: ${held}${waiting}`;
     });
 }
 
