@@ -80,6 +80,11 @@ export class Hold {
     this.#pid = pid;
   }
 
+  /** The pool that it is borrowed from. */
+  get sessions(): Sessions {
+    return this.#sessions;
+  }
+
   get pid(): number {
     return this.#pid;
   }

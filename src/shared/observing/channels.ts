@@ -1,6 +1,6 @@
 /** The diagnostics channels of the core. What is published holds numbers and names only: never a resource, a result, or a parameter. `owner` and `threadId` are Node's. */
 import { PoolError } from '../errors.ts';
-import { Point, Tracing } from './tracing.ts';
+import { labelOf, Point, Tracing } from './tracing.ts';
 
 export interface AcquireContext {
   readonly pool: string;
@@ -57,25 +57,7 @@ export function watchSubscriptions(changed: () => void): () => void {
   return () => void listeners.delete(changed);
 }
 
-/**
- * What a context may hold of an error: one of cenote's own as it is; of any other its name and code, as its message may hold anything (a factory's a connection
- * string, say).
- */
+/** What a context may hold of an error: one of cenote's own as it is; of any other its name and code. */
 export function publicError(pool: string): (thrown: unknown) => unknown {
-  return (thrown) => {
-    if (thrown instanceof PoolError && thrown.cause === undefined) return thrown;
-    const { name, code } = labelsOf(thrown);
-    return new PoolError(`pool ${JSON.stringify(pool)}: failed with ${name}${code === undefined ? '' : ` (${code})`}`, pool, {
-      ...(code === undefined ? {} : { code }),
-    });
-  };
-}
-
-function labelsOf(thrown: unknown): { name: string; code: string | undefined } {
-  try {
-    const { name, code } = thrown as { name?: unknown; code?: unknown };
-    return { name: typeof name === 'string' ? name : typeof thrown, code: typeof code === 'string' ? code : undefined };
-  } catch {
-    return { name: typeof thrown, code: undefined };
-  }
+  return (thrown) => (thrown instanceof PoolError && thrown.cause === undefined ? thrown : labelOf(thrown, `pool ${JSON.stringify(pool)}`));
 }

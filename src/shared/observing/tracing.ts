@@ -143,6 +143,20 @@ export class Tracing<C extends object> {
   }
 }
 
+/** An Error with the name and code of what was thrown, and nothing else of it: its message may hold anything (a connection string, a value of a row). */
+export function labelOf(thrown: unknown, where: string): Error {
+  let name: unknown;
+  let code: unknown;
+  try {
+    ({ name, code } = thrown as { name?: unknown; code?: unknown });
+  } catch {
+    // undefined, null, or what does not answer.
+  }
+  const label = typeof name === 'string' ? name : typeof thrown;
+  const error = new Error(`${where}: failed with ${label}${typeof code === 'string' ? ` (${code})` : ''}`);
+  return Object.assign(error, { name: label }, typeof code === 'string' ? { code } : {});
+}
+
 /** Everything that brings a subscriber to a channel, or takes one away, goes through one of these. */
 const METHODS = ['subscribe', 'unsubscribe', 'bindStore', 'unbindStore'] as const;
 
