@@ -53,7 +53,7 @@ export class AcquireTimeoutError extends PoolError {
    * The deadlock that kept this waiter from being served, over the pools that its thread owns or has attached: Node's ids of the threads in it, and
    * who holds and wants what. `certainty` as of a Knot of cenote/observe. Not there if there was none.
    */
-  readonly knot?: { threads: number[]; text: string; certainty: 'certain' | 'suspected' };
+  declare readonly knot?: { threads: number[]; text: string; certainty: 'certain' | 'suspected' };
 
   constructor(
     message: string,

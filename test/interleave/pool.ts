@@ -8,6 +8,8 @@ type Modules = typeof import('../../src/shared/words/control-block.ts') &
   typeof import('../../src/shared/waiting/blocking.ts') &
   typeof import('../../src/shared/lending/repair.ts') &
   typeof import('../../src/shared/pool/pool-base.ts') &
+  typeof import('../../src/shared/observing/observation.ts') &
+  typeof import('../../src/shared/observing/knots.ts') &
   typeof import('../../src/main/turn.ts') &
   typeof import('../../src/main/breaker/probes.ts') &
   typeof import('../../src/main/threads/one-shot-calls.ts');
@@ -32,9 +34,15 @@ export interface PoolMemory {
 }
 
 async function poolCode(load: Load): Promise<PoolCode> {
-  const shared = ['words/control-block', 'lending/lending', 'waiting/blocking', 'lending/repair', 'pool/pool-base'].map(
-    (name) => `shared/${name}`,
-  );
+  const shared = [
+    'words/control-block',
+    'lending/lending',
+    'waiting/blocking',
+    'lending/repair',
+    'pool/pool-base',
+    'observing/observation',
+    'observing/knots',
+  ].map((name) => `shared/${name}`);
   const parts = [...shared, 'main/turn', 'main/breaker/probes', 'main/threads/one-shot-calls'];
   return {
     ...Object.assign({}, ...(await Promise.all(parts.map((name) => load<object>(`${name}.ts`))))),
