@@ -1,6 +1,6 @@
 /**
- * What has become of a waiter. A borrow that need not wait has no outcome: the fast path gives a slot or NONE, as it must not make an object.
- * Here one is made for each wait, which takes microseconds at least.
+ * What has become of a waiter. A borrow that need not wait has no outcome: the fast path gives a slot or NONE, as it must not make an
+ * object. Here one is made for each wait, which takes microseconds at least.
  */
 import { REASON_DAMAGED } from '../words/line.ts';
 
