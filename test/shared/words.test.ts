@@ -184,7 +184,7 @@ describe('lending', () => {
     const lending = lendingOf(block, A);
     const cell = lending.join(0);
     lending.match();
-    expect(lending.collect(cell)).toBe(0);
+    expect(lending.collect(cell)).toEqual({ kind: 'served', slot: 0 });
     expect(slots.isFlagged(block.slots.load(0))).toBe(true);
   });
 });

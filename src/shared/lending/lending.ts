@@ -34,12 +34,7 @@ import { EMPTY, FLAG, FOUND_IDLE, IDLE, leaseDelta, leasedTo, leaseOf, releaseDe
 import { CLOSED, guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, RETURNS_GUARDED } from '../words/state.ts';
 import { OWNER } from '../words/threads.ts';
 import { FifoCursor } from './fifo-cursor.ts';
-
-/** What has become of a waiter: a slot (0 or more), PENDING, or a reason as a negative number. */
-export const PENDING = -1;
-export const isServed = (outcome: number): boolean => outcome >= 0;
-export const reasonOf = (outcome: number): number => -1 - outcome;
-const sentAway = (reason: number): number => -1 - reason;
+import { type Outcome, PENDING, type Refused, refused, served } from './outcome.ts';
 
 /**
  * In the long run one hold in this many is timed, as the clock costs more than a hand-out.
@@ -309,29 +304,29 @@ export class Lending {
    * Takes what a waiter of ours was given.
    * REASON_DAMAGED: the cell is not ours any more, or says what cannot be. Then there is nothing behind it that this thread may use.
    */
-  collect(cell: number): number {
+  collect(cell: number): Outcome {
     const { line } = this.block;
     const word = line.load(cell);
-    if (cellThread(word) !== this.me) return sentAway(REASON_DAMAGED);
+    if (cellThread(word) !== this.me) return refused(REASON_DAMAGED);
     switch (cellState(word)) {
       case WAITING:
         return PENDING;
       case GRANTED: {
         const lease = this.pickUp(cell, word);
-        if (lease === 0) return sentAway(REASON_DAMAGED);
+        if (lease === 0) return refused(REASON_DAMAGED);
         const slot = cellSlot(word);
         this.lastSlot = slot;
         this.begin(slot, lease);
-        return slot;
+        return served(slot);
       }
       case FAILED:
         line.free(cell, word);
-        return sentAway(cellReason(word));
+        return refused(cellReason(word));
       case FREE:
-        return sentAway(REASON_DAMAGED);
+        return refused(REASON_DAMAGED);
       default:
         line.free(cell, word);
-        return sentAway(REASON_DAMAGED);
+        return refused(REASON_DAMAGED);
     }
   }
 
@@ -354,19 +349,21 @@ export class Lending {
 
   /**
    * Takes a waiter out of the line in any case: if it was granted a slot meanwhile, that is passed on. No borrower has had that slot, so it
-   * is not counted as borrowed, and neither beforeRelease nor a strategy hears of a return. Gives PENDING, or the reason for which it was
-   * sent away first.
+   * is not counted as borrowed, and neither beforeRelease nor a strategy hears of a return. Gives the refusal, if it was refused first.
    */
-  withdraw(cell: number): number {
-    if (this.leave(cell)) return PENDING;
+  withdraw(cell: number): Refused | undefined {
+    if (this.leave(cell)) return undefined;
     const word = this.block.line.load(cell);
-    if (cellThread(word) !== this.me || cellState(word) !== GRANTED) return this.collect(cell);
+    if (cellThread(word) !== this.me || cellState(word) !== GRANTED) {
+      const outcome = this.collect(cell);
+      return outcome.kind === 'refused' ? outcome : undefined;
+    }
     const lease = this.pickUp(cell, word);
-    if (lease === 0) return PENDING;
+    if (lease === 0) return undefined;
     const slot = cellSlot(word);
     if (this.block.isRetired(slot)) this.returnToOwner(slot, lease);
     else this.passOn(slot, lease);
-    return PENDING;
+    return undefined;
   }
 
   // ── matching
