@@ -30,9 +30,9 @@ export interface Sleeper {
 
 /** An outcome of `collect` for the waiter in `cell`, or of `instead`, or TIMED_OUT. `timeout` in ms, 0: for ever. */
 export function sleepInLine(lending: Lending, cell: number, timeout: number, sleeper: Sleeper): number {
-  const { bells, line, slots } = lending.block;
+  const { bells, line, limits } = lending.block;
   const deadline = timeout === 0 ? Number.POSITIVE_INFINITY : now() + timeout;
-  if (line.waiting() === 1) spin(lending, cell, spinFor(slots.count, CORES));
+  if (line.waiting() === 1) spin(lending, cell, spinFor(limits.max, CORES));
   for (;;) {
     // Read before looking: a ring after this keeps the sleep from beginning.
     const seen = bells.read(lending.me);
