@@ -1,4 +1,5 @@
-// `npm run picture [-- folder] [--all]`: the page over a scene, as docs/dashboard-light.png and -dark.png; with --all in four sizes and themes.
+// `npm run picture [-- folder] [--all]`: the page over a scene, as docs/dashboard-light.png and -dark.png; with --all in four sizes and
+// themes.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { launch } from './browser.js';

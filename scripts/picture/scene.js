@@ -1,4 +1,5 @@
-// What the picture of the page shows: three pools under load, and two threads that wait for each other. Gives the dashboard, and what ends it all.
+// What the picture of the page shows: three pools under load, and two threads that wait for each other. Gives the dashboard, and what
+// ends it all.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { createPool } from 'cenote';

@@ -1,4 +1,4 @@
-/** Who holds what since when, who waits since when, on which thread, and who will wait for ever. */
+/** Which thread holds what since when, which waits since when, and which will wait for ever. */
 import { type FoundKnot, type Knot, knotsOver } from '../shared/observing/knots.ts';
 import type { Buckets } from '../shared/observing/observed.ts';
 import type { PoolStats } from '../worker/index.ts';
@@ -8,8 +8,9 @@ import { type AnyPool, type Watched, watch } from './pools.ts';
 /** One look at pools. `thread` is the number of a thread's record in that pool, `threadId` is Node's. Durations are milliseconds. */
 export interface PoolInspection {
   /**
-   * One row for each slot that may be used now: up to `max`, and above it while something is there. `granted`: promised to the thread named, which has not picked it up. `heldFor` is never more
-   * than true: it counts from the first look at that hand-out on this thread, and is exact where holds are traced (`leakDetectionThreshold`). `uses`: hand-outs since the resource was made; `age`: since then.
+   * One row for each slot that may be used now: up to `max`, and above it while something is there. `granted`: promised to the thread
+   * named, which has not picked it up. `heldFor` is never more than true: it counts from the first look at that hand-out on this thread,
+   * and is exact where holds are traced (`leakDetectionThreshold`). `uses`: hand-outs since the resource was made; `age`: since then.
    */
   slots: {
     pool: string;
@@ -21,9 +22,15 @@ export interface PoolInspection {
     uses: number;
     age?: number;
   }[];
-  /** The waiters of each pool, in the order in which they will be served. `sync`: its thread sleeps. The one-shot call of a thread stands under that thread. */
+  /**
+   * The waiters of each pool, in the order in which they will be served. `sync`: its thread sleeps. The one-shot call of a thread stands
+   * under that thread.
+   */
   line: { pool: string; ticket: number; thread: number; threadId: number; waitedFor: number; sync: boolean }[];
-  /** The owner of each pool, and the threads that have attached. `holds`: slots, those of one-shot calls included; `waits`: places in line. */
+  /**
+   * The owner of each pool, and the threads that have attached. `holds`: slots, those of one-shot calls included; `waits`: places in
+   * line.
+   */
   threads: { pool: string; thread: number; threadId: number; holds: number[]; waits: number; alive: boolean; owner: boolean }[];
   /** Each deadlock over all of these pools. */
   knots: Knot[];
@@ -38,8 +45,9 @@ export interface PoolFigures extends PoolStats {
   /** Resources that are being made. */
   making: number;
   /**
-   * How many waits, holds and creations took how long: pairs of a bucket and its count, since the pool began, of those buckets that have any. From two snapshots come the percentiles of the
-   * time between them. Eight buckets to each power of two, in microseconds: bucket b begins at b below 8, and at (8 + b % 8) * 2^(floor(b / 8) - 1) from there.
+   * How many waits, holds and creations took how long: pairs of a bucket and its count, since the pool began, of those buckets that have
+   * any. From two snapshots come the percentiles of the time between them. Eight buckets to each power of two, in microseconds: bucket b
+   * begins at b below 8, and at (8 + b % 8) * 2^(floor(b / 8) - 1) from there.
    */
   buckets: { wait: [number, number][]; hold: [number, number][]; create: [number, number][] };
 }
@@ -59,8 +67,8 @@ export interface Snapshot {
 }
 
 /**
- * Looks at one pool or at several, in shared memory alone: no thread is asked, and nothing is disturbed. Over several pools: knots over all of them. Throws TypeError for
- * what is no pool.
+ * Looks at one pool or at several, in shared memory alone: no thread is asked, and nothing is disturbed. Over several pools: knots over
+ * all of them. Throws TypeError for what is no pool.
  */
 export function inspect(pools: AnyPool | readonly AnyPool[]): PoolInspection {
   return inspectWatched(watch(pools));
@@ -77,7 +85,7 @@ export function inspectWatched(watched: readonly Watched[]): PoolInspection {
   };
 }
 
-/** What of a knot is everybody's. */
+/** What of a knot is public. */
 export function told({ threads, pools, certainty, text }: FoundKnot): Knot {
   return { threads, pools, certainty, text };
 }

@@ -1,4 +1,7 @@
-/** The metrics by name: what each counts, and how it is read. The exporter for Prometheus, the board for Grafana and the guide go by this list. */
+/**
+ * The metrics by name: what each counts, and how it is read. The exporter for Prometheus, the board for Grafana and the guide go by this
+ * list.
+ */
 import { type Distribution, powers } from './buckets.ts';
 import type { Counter, Reading } from './meter.ts';
 

@@ -59,9 +59,10 @@ const INSTRUMENTS: readonly Instrument[] = [
 ];
 
 /**
- * Adds the connection metrics of OpenTelemetry's semantic conventions to a meter, as observable instruments: db.client.connection.count, idle.max, idle.min, max,
- * pending_requests and timeouts. Each pool is told by the attribute db.client.connection.pool.name. What is being made counts as used. Once a pool is
- * closed, nothing is observed of it; disposed, nothing at all. For create_time, wait_time and use_time see `openTelemetryProducer`. Throws TypeError for what is no pool.
+ * Adds the connection metrics of OpenTelemetry's semantic conventions to a meter, as observable instruments: db.client.connection.count,
+ * idle.max, idle.min, max, pending_requests and timeouts. Each pool is told by the attribute db.client.connection.pool.name. What is
+ * being made counts as used. Once a pool is closed, nothing is observed of it; disposed, nothing at all. For create_time, wait_time and
+ * use_time see `openTelemetryProducer`. Throws TypeError for what is no pool.
  */
 export function openTelemetry(pools: readonly AnyPool[], meter: Meter): Disposable {
   if (typeof (meter as Meter | undefined)?.addBatchObservableCallback !== 'function')

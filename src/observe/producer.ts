@@ -1,4 +1,7 @@
-/** The three histograms of the semantic conventions. There is no observable histogram, so a reader collects them from a producer of its own. */
+/**
+ * The three histograms of the semantic conventions. There is no observable histogram, so a reader collects them from a producer of its
+ * own.
+ */
 import type { HrTime } from '@opentelemetry/api';
 import type { HistogramMetricData, MetricProducer } from '@opentelemetry/sdk-metrics';
 import { type Distribution, powers } from './buckets.ts';
@@ -35,9 +38,10 @@ const KINDS: readonly Kind[] = [
 ];
 
 /**
- * A producer of what observable instruments cannot say: db.client.connection.create_time, wait_time and use_time, as cumulative histograms in seconds. For a reader's `metricProducers`:
- * `new PeriodicExportingMetricReader({ exporter, metricProducers: [openTelemetryProducer([pool])] })`. Throws an Error that names the package if @opentelemetry/sdk-metrics is not
- * installed, and TypeError for what is no pool.
+ * A producer of what observable instruments cannot say: db.client.connection.create_time, wait_time and use_time, as cumulative
+ * histograms in seconds. For a reader's `metricProducers`: `new PeriodicExportingMetricReader({ exporter, metricProducers:
+ * [openTelemetryProducer([pool])] })`. Throws an Error that names the package if @opentelemetry/sdk-metrics is not installed, and
+ * TypeError for what is no pool.
  */
 export function openTelemetryProducer(pools: readonly AnyPool[]): MetricProducer {
   const { AggregationTemporality, DataPointType } = peer<typeof import('@opentelemetry/sdk-metrics')>(

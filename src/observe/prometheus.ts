@@ -15,9 +15,9 @@ export interface PrometheusOptions {
 }
 
 /**
- * Registers the pools' metrics with a prom-client registry, and gives that registry. Values are read at scrape time, from shared memory. Once a pool is closed
- * its series are gone. Throws an Error that names the package if prom-client is not installed, or the metric if the registry has it already; TypeError
- * for what is no pool, and for a prefix that no metric can begin with.
+ * Registers the pools' metrics with a prom-client registry, and gives that registry. Values are read at scrape time, from shared memory.
+ * Once a pool is closed its series are gone. Throws an Error that names the package if prom-client is not installed, or the metric if the
+ * registry has it already; TypeError for what is no pool, and for a prefix that no metric can begin with.
  */
 export function prometheus(pools: readonly AnyPool[], options: PrometheusOptions = {}): Registry {
   checkFew(options, { of: 'prometheus', options: ['registry', 'prefix'] });

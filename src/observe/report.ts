@@ -5,7 +5,10 @@ import { type AnyPool, watch } from './pools.ts';
 /** Waiters beyond these are only counted. */
 const MOST_WAITERS = 50;
 
-/** What `inspect` gives, as text: the deadlocks first, then pool by pool its figures, threads, slots that are out, and the line. Throws TypeError for what is no pool. */
+/**
+ * What `inspect` gives, as text: the deadlocks first, then pool by pool its figures, threads, slots that are out, and the line. Throws
+ * TypeError for what is no pool.
+ */
 export function report(pools: AnyPool | readonly AnyPool[]): string {
   const watched = watch(pools);
   const { pools: figures } = snapshotOf(watched, '');

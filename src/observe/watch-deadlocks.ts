@@ -18,13 +18,14 @@ export interface WatchOptions {
   onDeadlock: (knot: Knot) => void;
   /** Milliseconds between two looks. Default 1000. */
   interval?: number;
-  /** Whom to tell of: 'suspected' are told with the certain ones. Default 'certain' only. */
+  /** Of which knots to tell: 'suspected' are told with the certain ones. Default 'certain' only. */
   certainty?: 'certain' | 'suspected';
 }
 
 /**
- * Looks every `interval` and tells of each knot once, and again if it dissolved and came back: by `onDeadlock`, and on the diagnostics channel cenote:deadlock. A knot has been seen twice by then,
- * at least 50 ms apart, with nothing moved in between. Keeps no process alive. Ends when disposed. Throws TypeError or RangeError for bad options, naming the option and the value.
+ * Looks every `interval` and tells of each knot once, and again if it dissolved and came back: by `onDeadlock`, and on the diagnostics
+ * channel cenote:deadlock. A knot has been seen twice by then, at least 50 ms apart, with nothing moved in between. Keeps no process
+ * alive. Ends when disposed. Throws TypeError or RangeError for bad options, naming the option and the value.
  */
 export function watchDeadlocks(pools: readonly AnyPool[], options: WatchOptions): Disposable {
   checkFew(options, { of: 'watchDeadlocks', options: ['onDeadlock', 'interval', 'certainty'] });

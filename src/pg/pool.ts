@@ -140,8 +140,8 @@ export abstract class PgPool extends EventEmitter implements Type {
   }
 
   /**
-   * The scope's connection, kept until this client is released. In a transaction it is of use as long as the transaction goes on. Listeners
-   * were asked about it when the scope borrowed it.
+   * The scope's connection, kept until this client is released. In a transaction it is of use as long as the transaction goes on.
+   * Listeners were asked about it when the scope borrowed it.
    */
   async #connectIn(place: Place, options: AcquireOptions | undefined): Promise<PgClient> {
     const { scope } = place;

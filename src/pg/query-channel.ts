@@ -1,4 +1,7 @@
-/** The tracing channel of queries, on the thread that asked: tracing:cenote:query. What is published holds no parameter, no row, and no message of the server. */
+/**
+ * The tracing channel of queries, on the thread that asked: tracing:cenote:query. What is published holds no parameter, no row, and no
+ * message of the server.
+ */
 import { threadId } from 'node:worker_threads';
 import type { QueryResult } from 'pg';
 import { OBSERVED, type Observed } from '../shared/observing/observed.ts';

@@ -1,5 +1,6 @@
 /**
- * The classes of errors, with one stable code each. How they cross between threads: wire/error-wire.ts. Their texts: where they are thrown.
+ * The classes of errors, with one stable code each. How they cross between threads: wire/error-wire.ts. Their texts: where they are
+ * thrown.
  */
 
 /**
@@ -12,9 +13,9 @@ function named(type: { readonly prototype: Error }, name: string): void {
 }
 
 /**
- * Every error of a pool is one. Itself it is thrown by attaching: `maxThreads` are attached, another memory layout, the owner's own thread,
- * a listener of the program in the way (`ERR_POOL`), or a Node.js without postMessageToThread (`ERR_POOL_NODE_VERSION`). And by a hand-out
- * of a Proxy that fails to answer. Between threads an error keeps its class.
+ * Every error of a pool is one. Itself it is thrown by attaching: `maxThreads` are attached, another memory layout, the owner's own
+ * thread, a listener of the program in the way (`ERR_POOL`), or a Node.js without postMessageToThread (`ERR_POOL_NODE_VERSION`). And by a
+ * hand-out of a Proxy that fails to answer. Between threads an error keeps its class.
  */
 export class PoolError extends Error {
   /** Stable, one for each class: `ERR_POOL_...`. */
@@ -50,8 +51,8 @@ export class PoolClosedError extends PoolError {
  */
 export class AcquireTimeoutError extends PoolError {
   /**
-   * The deadlock that kept this waiter from being served, over the pools that its thread owns or has attached: Node's ids of the threads in it, and
-   * who holds and wants what. `certainty` as of a Knot of cenote/observe. Not there if there was none.
+   * The deadlock that kept this waiter from being served, over the pools that its thread owns or has attached: Node's ids of the threads
+   * in it, and which holds and wants what. `certainty` as of a Knot of cenote/observe. Not there if there was none.
    */
   declare readonly knot?: { threads: number[]; text: string; certainty: 'certain' | 'suspected' };
 
@@ -125,8 +126,8 @@ export class RemoteCallError extends PoolError {
 }
 
 /**
- * `ERR_POOL_CALL_TIMEOUT`: a call that blocks its thread had no answer within `timeout`. Whether the method has run, or still runs, is not
- * known.
+ * `ERR_POOL_CALL_TIMEOUT`: a call that blocks its thread had no answer within `timeout`. Whether the method has run, or still runs, is
+ * not known.
  */
 export class CallTimeoutError extends PoolError {
   constructor(message: string, pool: string, options?: ErrorOptions) {

@@ -51,13 +51,13 @@ describe('memory-layout.md', () => {
       'tickets',
       'marks',
       'joined',
+      'tags',
       'waitTimes',
       'holdTimes',
       'createTimes',
-      'reasons',
     ] as const)
       starts[part] = of[part];
-    starts.padding = of.reasons + layout.REASON_WORDS;
+    starts.padding = of.createTimes + layout.HISTOGRAM_BUCKETS;
     starts.end = end;
     const parts = Object.keys(starts);
     expect(tableOf(doc, 'Worked example')).toEqual(

@@ -1,4 +1,5 @@
-// A thread looks for deadlocks while others give back and stand in line again. There never is one, so it must never see one, whatever falls between its readings.
+// A thread looks for deadlocks while others give back and stand in line again. There never is one, so it must never see one, whatever
+// falls between its readings.
 import { Actor, type PoolContext, release, wait } from './actor.ts';
 import { caught, describe, everyAccess, exhaustive, expect, holds, mutant, random, test } from './explorer/testing.ts';
 import { poolRace } from './pool.ts';

@@ -120,7 +120,9 @@ const poolOf =
 
 type Race = Partial<Scenario<PoolCode, PoolMemory>> & Pick<Scenario<PoolCode, PoolMemory>, 'threads'>;
 
-/** A scenario with a pool. Unless it says otherwise, nobody's sleep ends without a ring: what is owed to a timeout shows as a deadlock. */
+/**
+ * A scenario with a pool. Unless it says otherwise, nobody's sleep ends without a ring: what is owed to a timeout shows as a deadlock.
+ */
 export function poolRace(file: string, name: string, size: PoolSize, race: Race): NamedScenario<PoolCode, PoolMemory> {
   const threads = size.threads ?? Object.keys(race.threads).filter((thread) => thread !== 'owner').length;
   return scenario(file, name, {
@@ -133,7 +135,9 @@ export function poolRace(file: string, name: string, size: PoolSize, race: Race)
   });
 }
 
-/** Everyone has gone: every slot is idle (or was never made), every cell free, the line empty and served in order, nobody uses anything. */
+/**
+ * Everyone has gone: every slot is idle (or was never made), every cell free, the line empty and served in order, nobody uses anything.
+ */
 export function atRest({ assert, code, shared }: Outcome<PoolCode, PoolMemory>): void {
   const block = code.ControlBlock.attach(shared.buffer);
   const { EMPTY, IDLE, SLOT_STATES, slotState } = code.slots;
@@ -152,7 +156,10 @@ export function atRest({ assert, code, shared }: Outcome<PoolCode, PoolMemory>):
   if (block.slots.count === 1) inOrder(shared.served, assert);
 }
 
-/** Whoever had joined before another began to was served first. Who joined at the same time may be served in either order, whatever the tickets. */
+/**
+ * Whoever had joined before another began to was served first. Who joined at the same time may be served in either order, whatever the
+ * tickets.
+ */
 function inOrder(served: Int32Array, assert: (ok: boolean, why: string) => void): void {
   for (let late = 1; late < served[1]; late++)
     for (let early = 0; early < late; early++)

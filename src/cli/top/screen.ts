@@ -27,7 +27,7 @@ export function screen({ at, title, pools, inspection }: Snapshot, room: Room): 
   lines.push(
     cut(`${'POOL'.padEnd(width)}  ${'STATE'.padEnd(10)} ${''.padEnd(BAR)}     USED  WAIT  THREADS   ACQUIRED  TIMEOUTS  WAIT P99`),
   );
-  // Those that somebody waits for first.
+  // Those with waiters first.
   for (const figures of [...pools].sort((a, b) => b.waiting - a.waiting)) {
     const row = cut(rowOf(figures, width));
     lines.push(figures.waiting > 0 ? paint(33, row) : row, ...detailsOf(figures.name, inspection).map((line) => paint(2, cut(line))));

@@ -1,16 +1,16 @@
 /** What is in the slots, and how it gets in and out: factory, destructor, lifetime. Moves slots between EMPTY and "in hand". */
 
-import { now, stamp } from '../../shared/clock.ts';
+import { now } from '../../shared/clock.ts';
 import { COUNTER_CREATED, COUNTER_DESTROYED } from '../../shared/layout.ts';
 import { creations, destructions, publicError } from '../../shared/observing/channels.ts';
 import type { KeepAlive } from '../../shared/waiting/keep-alive.ts';
 import type { ControlBlock } from '../../shared/words/control-block.ts';
+import type { DestroyReason } from '../../shared/words/counters.ts';
 import { OWNER } from '../../shared/words/threads.ts';
 import type { Events } from '../events.ts';
 import type { Settings } from '../options.ts';
 import type { AttachedThreads } from '../threads/attached-threads.ts';
 import type { Turn } from '../turn.ts';
-import type { DestroyReason } from '../types.ts';
 import { type CreationOutcome, PendingCreations } from './creation.ts';
 import { isThenable, runHook, thenMaybeSync } from './hooks.ts';
 import type { Resources } from './resources.ts';
@@ -87,17 +87,16 @@ export class ResourceStore<T> {
   }
 
   #create(slot: number, outcome: Pick<CreationOutcome<T>, 'failed'> & { arrived(slot: number): void }): void {
-    const started = now();
+    const since = now();
     this.#making.start(slot, {
       arrived: (_, resource) => {
-        this.#block.createTimes.record(now() - started);
         // Only where the word was damaged: there is a resource in this slot already.
         if (this.resources.has(slot)) {
           void this.#destruct(resource);
           this.#block.slots.toEmpty(slot);
           return this.#turn.request();
         }
-        const problem = this.#threads.share(slot, this.#block.renew(slot, stamp()), resource);
+        const problem = this.#threads.share(slot, this.#block.renew(slot), resource);
         if (problem !== undefined) {
           // The resource exists until its destructor has ended: its slot is not free before.
           return thenMaybeSync(this.#destruct(resource), () => outcome.failed(slot, problem));
@@ -105,6 +104,7 @@ export class ResourceStore<T> {
         this.resources.put(slot, resource);
         this.#retireInTime(slot);
         this.#block.counters.add(OWNER, COUNTER_CREATED);
+        this.#block.createTimes.record(now() - since);
         this.#events.emit('create', resource);
         outcome.arrived(slot);
       },
@@ -152,7 +152,7 @@ export class ResourceStore<T> {
       thenMaybeSync(this.#destruct(resource), () => {
         this.#block.slots.toEmpty(slot);
         this.#block.counters.add(OWNER, COUNTER_DESTROYED);
-        this.#block.reasons.add(reason);
+        this.#block.counters.addDestroyed(reason);
         done();
         this.#events.emit('destroy', resource, reason);
         this.#turn.request();

@@ -1,4 +1,4 @@
-/** Who may read the dashboard: by the address that was asked for, and by the token. */
+/** Which requests may read the dashboard: by the address that was asked for, and by the token. */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP, isIPv6 } from 'node:net';
@@ -20,8 +20,9 @@ function hostIn(header: string): string {
 }
 
 /**
- * Was the request meant for this server? A page of another site may have its name point to this address (DNS rebinding), and then reads what it likes; but the
- * browser tells that name. Good: loopback, the host that was given, and the very address that the request came in at.
+ * Was the request meant for this server? A page of another site may have its name point to this address (DNS rebinding), and then reads
+ * what it likes; but the browser tells that name. Good: loopback, the host that was given, and the very address that the request came in
+ * at.
  */
 export function isMeantFor(host: string, request: IncomingMessage): boolean {
   const asked = hostIn(request.headers.host ?? '');

@@ -1,4 +1,4 @@
-/** Those who listen to /events: each gets every message; one that does not read is dropped. */
+/** The listeners to /events: each gets every message; one that does not read is dropped. */
 import type { ServerResponse } from 'node:http';
 import { clearInterval, setInterval } from 'node:timers';
 

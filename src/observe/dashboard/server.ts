@@ -35,12 +35,13 @@ export interface Dashboard extends AsyncDisposable {
 }
 
 /**
- * Serves a live page (/), a snapshot as JSON (/snapshot), server-sent events (/events: a snapshot each second), and Prometheus text (/metrics; 501 without prom-client). It only reads:
- * other methods get 405, other routes 404. A reader shows the token as `Authorization: Bearer`, or once as `?token=` and then by a cookie; else 401. A Host header that is neither loopback
- * nor `host` gets 421. At most 32 listen to /events, further ones get 503; slow ones are dropped. Neither it nor its readers keep the process alive.
+ * Serves a live page (/), a snapshot as JSON (/snapshot), server-sent events (/events: a snapshot each second), and Prometheus text
+ * (/metrics; 501 without prom-client). It only reads: other methods get 405, other routes 404. A reader shows the token as
+ * `Authorization: Bearer`, or once as `?token=` and then by a cookie; else 401. A Host header that is neither loopback nor `host` gets
+ * 421. At most 32 listen to /events, further ones get 503; slow ones are dropped. Neither it nor its readers keep the process alive.
  *
- * Rejects before it listens with TypeError for what is no pool, for a host that others can reach without a token, and for an empty token; with RangeError for a port that there
- * is not; and with the error of the system where it cannot listen (EADDRINUSE).
+ * Rejects before it listens with TypeError for what is no pool, for a host that others can reach without a token, and for an empty token;
+ * with RangeError for a port that there is not; and with the error of the system where it cannot listen (EADDRINUSE).
  */
 export async function serveDashboard(pools: readonly AnyPool[], options: DashboardOptions = {}): Promise<Dashboard> {
   const { port, host, token, title, runner } = checked(options);

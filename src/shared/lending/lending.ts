@@ -1,25 +1,16 @@
 /**
  * Borrowing, giving back, and matching, as one thread does them: the only file that moves slot, line and bell together.
  *
- * Two promises, and what keeps them
- *  - A slot that is idle and a waiter that waits never both persist. A joiner stores WAITING and then looks at every slot (`match`: it
+ * Two promises, and what keeps them - A slot that is idle and a waiter that waits never both persist. A joiner stores WAITING and then
+ * looks at every slot (`match`: it
  *    takes what is idle, and flags what is out). A release makes the slot IDLE and, if it finds the flag, then looks at the line. Both are
  *    sequentially consistent, so at least one side sees the other. A match that finds nothing idle has, before it ends, flagged every slot
  *    that is out; every other slot is the owner's, which matches whenever it makes one IDLE.
- *  - No borrower passes the line: `tryBorrow` takes nothing while LINE says that it is not empty, and `match` serves the oldest ticket
+ * - No borrower passes the line: `tryBorrow` takes nothing while LINE says that it is not empty, and `match` serves the oldest ticket
  *    first.
  */
 import { now, stamp } from '../clock.ts';
-import {
-  COUNTER_ACQUIRED,
-  COUNTER_FROM_LINE,
-  COUNTER_RELEASED,
-  FEATURE_TRACE,
-  LINE_WORD,
-  SLOT_STATE,
-  SLOT_STRIDE,
-  STATE_WORD,
-} from '../layout.ts';
+import { COUNTER_ACQUIRED, COUNTER_RELEASED, FEATURE_TRACE, LINE_WORD, SLOT_STATE, SLOT_STRIDE, STATE_WORD } from '../layout.ts';
 import type { ControlBlock } from '../words/control-block.ts';
 import {
   cellReason,
@@ -39,16 +30,11 @@ import {
   WAITING,
   type Waiting,
 } from '../words/line.ts';
-import { EMPTY, FLAG, FOUND_IDLE, IDLE, leaseDelta, leasedTo, leaseOf, releaseDelta, type Slots, slotState } from '../words/slot.ts';
+import { FLAG, FOUND_IDLE, IDLE, leaseDelta, leasedTo, leaseOf, releaseDelta, type Slots, slotState } from '../words/slot.ts';
 import { CLOSED, guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, RETURNS_GUARDED } from '../words/state.ts';
 import { OWNER } from '../words/threads.ts';
 import { FifoCursor } from './fifo-cursor.ts';
-
-/** What has become of a waiter: a slot (0 or more), PENDING, or a reason as a negative number. */
-export const PENDING = -1;
-export const isServed = (outcome: number): boolean => outcome >= 0;
-export const reasonOf = (outcome: number): number => -1 - outcome;
-const sentAway = (reason: number): number => -1 - reason;
+import { type Outcome, PENDING, type Refused, refused, served } from './outcome.ts';
 
 /**
  * In the long run one hold in this many is timed, as the clock costs more than a hand-out.
@@ -57,9 +43,9 @@ const sentAway = (reason: number): number => -1 - reason;
 const SAMPLE_EVERY = 256;
 
 /**
- * How often a thread that only ever borrows and gives back looks up from it, in ms: it may never get to its event loop. Estimated from the
- * recent pace of borrowing, as the clock is not read in between; so a thread that suddenly holds for longer may be late by SAMPLE_EVERY
- * holds.
+ * How often a thread that only ever borrows and gives back looks up from it, in ms: it may never get to its event loop. Estimated from
+ * the recent pace of borrowing, as the clock is not read in between; so a thread that suddenly holds for longer may be late by
+ * SAMPLE_EVERY holds.
  */
 const LOOK_EVERY = 250;
 
@@ -78,9 +64,9 @@ export interface Listener {
 }
 
 /**
- * Its members are private by TypeScript's word only, like those of `Slots`. What a thread does for each borrow should fit into the function
- * that borrows: V8 puts no more than 920 bytes of bytecode into one, everything included, and a call to what is left out takes as long as
- * half a compare-exchange. A `#` costs a byte or three each time.
+ * Its members are private by TypeScript's word only, like those of `Slots`. What a thread does for each borrow should fit into the
+ * function that borrows: V8 puts no more than 920 bytes of bytecode into one, everything included, and a call to what is left out takes
+ * as long as half a compare-exchange. A `#` costs a byte or three each time.
  */
 export class Lending {
   readonly me: number;
@@ -109,6 +95,10 @@ export class Lending {
   private readonly maxUses: number;
   private readonly traced: boolean;
   private readonly listener: Listener;
+  /** What tells the tag of what runs now, if anything does: see `tagWith`. */
+  private tagOf: (() => number) | undefined;
+  /** The tags of the leases that this thread has, by slot. */
+  private readonly tags: Int32Array;
   /** When each of the holds began that are timed; 0: it is not. Negative: not for the histogram, only to look up. */
   private readonly timedAt: Float64Array;
   /** Hand-outs so far: the number of a lease, and our counter of hand-outs. */
@@ -117,10 +107,13 @@ export class Lending {
   private nextSampleAt = 1;
   private nextOwnerCheckAt = 1;
   private nextDueAt = 1;
-  private readonly watchesAll: boolean;
-  /** How many of those under way are timed. */
+  private watchesAll: boolean;
+  /** How many of those under way are timed, and how many have a tag: something is to be done at their end. */
   private timing = 0;
-  /** Not 0: nothing is borrowed the short way. CLOSED as soon as this thread has left, as for it the pool is; PUBLISHED while acquires are. */
+  /**
+   * Not 0: nothing is borrowed the short way. CLOSED as soon as this thread has left, as for it the pool is; PUBLISHED while acquires
+   * are.
+   */
   private detour = 0;
   private publishesReleases = false;
   private ownerCheckedAt = 0;
@@ -154,6 +147,7 @@ export class Lending {
     this.watchesAll = this.traced || block.constants.maxUses !== 0;
     this.listener = listener;
     this.timedAt = new Float64Array(block.slots.count);
+    this.tags = new Int32Array(block.slots.count);
   }
 
   /** The slot that this thread has last given back or, if that was later, found by a search or been granted. */
@@ -174,6 +168,34 @@ export class Lending {
     return this.serials[slot] === serial;
   }
 
+  // ── tags: what the present lease of a slot is for, and what a waiter waits for
+
+  /**
+   * From now on this thread says of each lease, and of each place in line, what it is for: what `tag` gives at that moment, a whole
+   * number other than 0, such as the number of a job; 0 for nothing in particular. It is asked when a borrow begins: a lease that was
+   * waited for has the tag of the wait, whatever runs when it is granted. It must not throw. undefined: this thread says nothing any
+   * more, and borrowing costs what it did. Every thread reads it by `tagged`, or from the cell of a waiter by `Line.tag`.
+   */
+  tagWith(tag: (() => number) | undefined): void {
+    this.tagOf = tag;
+    this.watchesAll = this.traced || tag !== undefined || this.block.constants.maxUses !== 0;
+    this.plan();
+  }
+
+  /** What runs now. */
+  get tag(): number {
+    return this.tagOf === undefined ? 0 : this.tagOf() | 0;
+  }
+
+  /** Our lease of this slot is for that. Undone where the lease ends. */
+  setTag(slot: number, tag: number): void {
+    if (tag === this.tags[slot]) return;
+    if (this.tags[slot] === 0) this.timing++;
+    else if (tag === 0) this.timing--;
+    this.tags[slot] = tag;
+    this.slots.setTag(slot, tag);
+  }
+
   // ── borrowing
 
   /**
@@ -190,7 +212,9 @@ export class Lending {
     return slot;
   }
 
-  /** Where the owner looks at returns they are flagged from the start. Anything else that the state says keeps us from passing the line. */
+  /**
+   * Where the owner looks at returns they are flagged from the start. Anything else that the state says keeps us from passing the line.
+   */
   private tryBorrowGuarded(): number {
     return (this.detour & PUBLISHED) === 0 ? this.tryBorrowUnpublished() : NONE;
   }
@@ -207,7 +231,10 @@ export class Lending {
     return (this.detour & PUBLISHED) !== 0;
   }
 
-  /** Which of the two are published from now on. Without any, neither path asks for it: a hand-out sees `detour`, a return sees `timing`, as ever. */
+  /**
+   * Which of the two are published from now on. Without any, neither path asks for it: a hand-out sees `detour`, a return sees `timing`,
+   * as ever.
+   */
   publish(acquires: boolean, releases: boolean): void {
     this.detour = acquires ? this.detour | PUBLISHED : this.detour & ~PUBLISHED;
     if (releases === this.publishesReleases) return;
@@ -219,15 +246,17 @@ export class Lending {
   private borrowAnother(flag: number): number {
     const slots = this.slots;
     const as = leasedTo(this.me) | flag;
+    const extent = slots.extentHint;
     let slot = this.lastSlot;
-    for (let left = slots.count; left > 0; left--) {
+    for (let left = extent; left > 0; left--) {
+      if (slot >= extent) slot = 0;
       const lease = leaseOf(slots.borrow(slot, as));
       if (lease !== 0) {
         this.lastSlot = slot;
         this.begin(slot, lease);
         return slot;
       }
-      if (++slot === slots.count) slot = 0;
+      slot++;
     }
     return NONE;
   }
@@ -250,6 +279,7 @@ export class Lending {
     // The last hand-out of a resource: its return has to be seen.
     if (this.block.uses(slot) >= this.maxUses) this.slots.flag(slot);
     if (this.traced) this.block.setBorrowedAt(slot, this.leases[slot], stamp());
+    if (this.tagOf !== undefined) this.setTag(slot, this.tag);
     const isSample = begun >= this.nextSampleAt;
     if (isSample) this.nextSampleAt = begun + Math.min(begun, SAMPLE_EVERY);
     if (isSample || begun >= this.nextOwnerCheckAt) {
@@ -291,6 +321,7 @@ export class Lending {
   }
 
   private endTiming(slot: number): void {
+    this.setTag(slot, 0);
     if (this.publishesReleases) this.listener.released?.(slot);
     const began = this.timedAt[slot];
     if (began === 0) return;
@@ -339,7 +370,7 @@ export class Lending {
   /** Stands in line: a cell that is WAITING, or NONE when there is no cell. Follow with `match`. */
   join(mark: number): number {
     const cell = this.block.line.claim(this.me);
-    if (cell !== NONE) this.block.line.enter(cell, mark, stamp());
+    if (cell !== NONE) this.block.line.enter(cell, mark, stamp(), this.tag);
     return cell;
   }
 
@@ -347,30 +378,32 @@ export class Lending {
    * Takes what a waiter of ours was given.
    * REASON_DAMAGED: the cell is not ours any more, or says what cannot be. Then there is nothing behind it that this thread may use.
    */
-  collect(cell: number): number {
+  collect(cell: number): Outcome {
     const { line } = this.block;
     const word = line.load(cell);
-    if (cellThread(word) !== this.me) return sentAway(REASON_DAMAGED);
+    if (cellThread(word) !== this.me) return refused(REASON_DAMAGED);
     switch (cellState(word)) {
       case WAITING:
         return PENDING;
       case GRANTED: {
+        const tag = line.tag(cell);
         const lease = this.pickUp(cell, word);
-        if (lease === 0) return sentAway(REASON_DAMAGED);
+        if (lease === 0) return refused(REASON_DAMAGED);
         const slot = cellSlot(word);
         this.lastSlot = slot;
         this.begin(slot, lease);
-        this.block.counters.add(this.me, COUNTER_FROM_LINE);
-        return slot;
+        // The tag of the waiter, not of what runs now.
+        if (this.tagOf !== undefined) this.setTag(slot, tag);
+        return served(slot);
       }
       case FAILED:
         line.free(cell, word);
-        return sentAway(cellReason(word));
+        return refused(cellReason(word));
       case FREE:
-        return sentAway(REASON_DAMAGED);
+        return refused(REASON_DAMAGED);
       default:
         line.free(cell, word);
-        return sentAway(REASON_DAMAGED);
+        return refused(REASON_DAMAGED);
     }
   }
 
@@ -392,31 +425,34 @@ export class Lending {
   }
 
   /**
-   * Takes a waiter out of the line in any case: if it was granted a slot meanwhile, that is passed on. No borrower has had that slot, so it
-   * is not counted as borrowed, and neither beforeRelease nor a strategy hears of a return. Gives PENDING, or the reason for which it was
-   * sent away first.
+   * Takes a waiter out of the line in any case: if it was granted a slot meanwhile, that is passed on. No borrower has had that slot, so
+   * it is not counted as borrowed, and neither beforeRelease nor a strategy hears of a return. Gives the refusal, if it was refused
+   * first.
    */
-  withdraw(cell: number): number {
-    if (this.leave(cell)) return PENDING;
+  withdraw(cell: number): Refused | undefined {
+    if (this.leave(cell)) return undefined;
     const word = this.block.line.load(cell);
-    if (cellThread(word) !== this.me || cellState(word) !== GRANTED) return this.collect(cell);
+    if (cellThread(word) !== this.me || cellState(word) !== GRANTED) {
+      const outcome = this.collect(cell);
+      return outcome.kind === 'refused' ? outcome : undefined;
+    }
     const lease = this.pickUp(cell, word);
-    if (lease === 0) return PENDING;
+    if (lease === 0) return undefined;
     const slot = cellSlot(word);
     if (this.block.isRetired(slot)) this.returnToOwner(slot, lease);
     else this.passOn(slot, lease);
-    return PENDING;
+    return undefined;
   }
 
   // ── matching
 
   /**
-   * Serves the line, and calls the owner where only it can go on.
-   * By any thread, after anything that may have brought a slot and a waiter together.
+   * Serves the line, and calls the owner where only it can go on. By any thread, after anything that may have brought a slot and a waiter
+   * together.
    *
    * Where the pool is being closed or drained the owner is called in any case, and the state is read last: it waits for slots to come to
-   * rest and for waiters to go, and may have looked while we had a slot TAKEN, or were on our way out. It sets the state and then looks; we
-   * move and then read it.
+   * rest and for waiters to go, and may have looked while we had a slot TAKEN, or were on our way out. It sets the state and then looks;
+   * we move and then read it.
    */
   match(): void {
     const needed = this.serve();
@@ -467,11 +503,13 @@ export class Lending {
   /** IDLE -> TAKEN(me), or NONE. */
   private takeIdle(): number {
     const { slots } = this.block;
+    const extent = slots.extentHint;
     let slot = this.lastSlot;
-    for (let left = slots.count; left > 0; left--) {
+    for (let left = extent; left > 0; left--) {
+      if (slot >= extent) slot = 0;
       const word = this.words[this.slotWords + slot * SLOT_STRIDE + SLOT_STATE];
       if (slotState(word) === IDLE && slots.take(slot, word, this.me)) return slot;
-      if (++slot === slots.count) slot = 0;
+      slot++;
     }
     return NONE;
   }
@@ -500,14 +538,12 @@ export class Lending {
   flagAll(): boolean {
     const { slots } = this.block;
     let idle = false;
-    for (let slot = 0; slot < slots.count; slot++) if (slots.flag(slot) === FOUND_IDLE) idle = true;
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) if (slots.flag(slot) === FOUND_IDLE) idle = true;
     return idle;
   }
 
   private mayGrow(): boolean {
-    const { slots } = this.block;
-    for (let slot = 0; slot < slots.count; slot++) if (slotState(slots.load(slot)) === EMPTY) return true;
-    return false;
+    return this.block.snapshot.hasRoom();
   }
 
   /** Sends all waiters away. For a state that lets no borrower in: a joiner reads the state after it has entered. */

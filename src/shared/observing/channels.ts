@@ -1,4 +1,7 @@
-/** The diagnostics channels of the core. What is published holds numbers and names only: never a resource, a result, or a parameter. `owner` and `threadId` are Node's. */
+/**
+ * The diagnostics channels of the core. What is published holds numbers and names only: never a resource, a result, or a parameter.
+ * `owner` and `threadId` are Node's.
+ */
 import { PoolError } from '../errors.ts';
 import { labelOf, Point, Tracing } from './tracing.ts';
 
@@ -50,7 +53,9 @@ const tellAll = (): void => {
 acquires.onSubscription(tellAll);
 releases.onSubscription(tellAll);
 
-/** Calls `changed` now, and whenever subscribers to acquires or releases have come or gone, until the function that this gives is called. */
+/**
+ * Calls `changed` now, and whenever subscribers to acquires or releases have come or gone, until the function that this gives is called.
+ */
 export function watchSubscriptions(changed: () => void): () => void {
   listeners.add(changed);
   changed();

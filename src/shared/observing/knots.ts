@@ -1,11 +1,13 @@
 /**
- * Deadlocks, from who holds what and who waits for what. Pure, over plain data: imports nothing.
+ * Deadlocks, from which thread holds what and waits for what. Pure, over plain data: imports nothing.
  *
- * To wait for a pool is to wait for any one of its slots, so a cycle proves nothing: what counts is a knot. The fix-point: at first every party that waits may be stuck. A party
- * is not, if anything that it waits for may be had without a return, or from a party that is not stuck. What stays when nothing changes any more is stuck for ever.
+ * To wait for a pool is to wait for any one of its slots, so a cycle proves nothing: what counts is a knot. The fix-point: at first every
+ * party that waits may be stuck. A party is not, if anything that it waits for may be had without a return, or from a party that is not
+ * stuck. What stays when nothing changes any more is stuck for ever.
  *
- * Who is a party? A thread that sleeps in line, with all it holds: it can do nothing else. A job or a scope (a tag), with what is held and waited for under its number. And a
- * thread that waits with promises, with what it holds under no number: another function of it may give something back, so it is only suspected.
+ * A party is a thread that sleeps in line, with all it holds: it can do nothing else. Or a job or a scope (a tag), with what is held
+ * and waited for under its number. And a thread that waits with promises, with what it holds under no number: another function of it may
+ * give something back, so it is only suspected.
  */
 
 /** A slot that is lent, and comes back only when its borrower gives it back. */
@@ -15,7 +17,7 @@ export interface Hold {
   readonly lease: number;
   /** Node's id of the borrower's thread. */
   readonly thread: number;
-  /** The job or scope that holds it; 0: none. */
+  /** The job or scope of that thread that holds it; 0: none. */
   readonly tag: number;
 }
 
@@ -39,18 +41,18 @@ export interface Standing {
   readonly waits: readonly Wait[];
 }
 
-/** Nobody in it can go on unless somebody in it gives something back. */
+/** No party in it can go on unless another in it gives something back. */
 export interface Knot {
   /** Node's ids of the threads in it. */
   threads: number[];
   /** Names of the pools that they wait for. */
   pools: string[];
   /**
-   * 'certain': all of them sleep in a blocking acquire (which may have a timeout), or holder and waiter are one job or one scope. 'suspected': a thread in
-   * it waits with a promise, so that another function of it might give back.
+   * 'certain': all of them sleep in a blocking acquire (which may have a timeout), or holder and waiter are one job or one scope.
+   * 'suspected': a thread in it waits with a promise, so that another function of it might give back.
    */
   certainty: 'certain' | 'suspected';
-  /** Who holds what and waits for what, in words. */
+  /** Which thread holds what and waits for what, in words. */
   text: string;
 }
 
@@ -102,8 +104,8 @@ export function findKnots(standings: readonly Standing[]): FoundKnot[] {
 const LOOKS = 3;
 
 /**
- * The knots over these pools. The words are read one by one, so what they show together may never have been so: a knot counts when a second reading finds the
- * same, hand-out for hand-out and ticket for ticket. In between, then, all of it was so at one instant.
+ * The knots over these pools. The words are read one by one, so what they show together may never have been so: a knot counts when a
+ * second reading finds the same, hand-out for hand-out and ticket for ticket. In between, then, all of it was so at one instant.
  */
 export function knotsOver(pools: readonly { standing(): Standing }[]): FoundKnot[] {
   let found = findKnots(pools.map((pool) => pool.standing()));
@@ -124,10 +126,10 @@ function partiesOf(standings: readonly Standing[]): Party[] {
   const parties = new Map<number | string, Party>();
   const partyOf = ({ thread, tag }: Hold | Wait): Party => {
     const sleeps = asleep.has(thread);
-    const key = sleeps || tag === 0 ? thread : `tag ${tag}`;
+    const key = sleeps || tag === 0 ? thread : `${thread}.${tag}`;
     let party = parties.get(key);
     if (party === undefined) {
-      const label = typeof key === 'number' ? `thread ${thread}` : `job ${tag} of thread ${thread}`;
+      const label = typeof key === 'number' ? `thread ${thread}` : `job or scope ${tag} of thread ${thread}`;
       party = { label, isCertain: sleeps || tag !== 0, threads: new Set(), holds: [], waits: [] };
       parties.set(key, party);
     }
@@ -147,7 +149,7 @@ function partiesOf(standings: readonly Standing[]): Party[] {
 function stuckOf(standings: readonly Standing[], candidates: readonly Party[]): Set<Party> {
   const stuck = new Set(candidates);
   for (;;) {
-    // By pool: how many of its slots are held by those who are stuck.
+    // By pool: how many of its slots are held by stuck parties.
     const held = standings.map(() => 0);
     for (const { holds } of stuck) for (const { pool } of holds) held[pool]++;
     const isBlocked = standings.map(({ hasSupply, holds }, pool) => !hasSupply && holds.length > 0 && held[pool] === holds.length);
@@ -157,7 +159,7 @@ function stuckOf(standings: readonly Standing[], candidates: readonly Party[]): 
   }
 }
 
-/** Those of them who hold something that one of them wants, by who has to do with whom. */
+/** Those of them that hold something that one of them wants, in groups that have to do with each other. */
 function groups(stuck: ReadonlySet<Party>): Party[][] {
   const left = new Set(stuck);
   for (;;) {
@@ -215,7 +217,7 @@ function describe(standings: readonly Standing[], group: readonly Party[], certa
   const text = `${who} ${what}${certainty === 'certain' ? ' for ever' : ', it seems'}: ${parts.join('; ')}`;
   const signature = group
     .flatMap(({ holds, waits }) => [
-      ...holds.filter(({ pool }) => wanted.includes(pool)).map(({ pool, hold }) => `h${pool}.${hold.slot}.${hold.lease}`),
+      ...holds.filter(({ pool }) => wanted.includes(pool)).map(({ pool, hold }) => `h${pool}.${hold.slot}.${hold.lease}.${hold.tag}`),
       ...waits.map(({ pool, wait }) => `w${pool}.${wait.ticket}`),
     ])
     .sort()

@@ -1,9 +1,9 @@
-/** A pool as those who watch it see it: looks at every word, moves none. */
+/** A pool as its watchers see it: looks at every word, moves none. */
 import { now, since, stamp } from '../clock.ts';
 import { BEHALF_GONE, COUNTER_ACQUIRED, COUNTER_FROM_LINE, TICKET_WORD } from '../layout.ts';
 import type { ControlBlock } from '../words/control-block.ts';
+import { DESTROY_REASONS } from '../words/counters.ts';
 import { behalfOfMark, cellSlot, cellState, cellThread, GRANTED, MARK_SYNC, MARK_TRIES, WAITING } from '../words/line.ts';
-import { DESTROY_REASONS } from '../words/reasons.ts';
 import { CHECKING, CREATING, EMPTY, IDLE, LEASED, leaseOf, RETURNED, slotState, slotThread, TAKEN } from '../words/slot.ts';
 import { isEvicting } from '../words/state.ts';
 import { OWNER } from '../words/threads.ts';
@@ -21,8 +21,8 @@ const LOOKS: Readonly<Record<number, SlotLook>> = {
   [CHECKING]: 'checking',
 };
 
-/** A borrower of a slot, by the number of its record; NOBODY: it comes back by itself. */
-const NOBODY = -1;
+/** A borrower of a slot, by the number of its record; NO_BORROWER: it comes back by itself. */
+const NO_BORROWER = -1;
 
 export class Observation implements Observed {
   readonly name: string;
@@ -48,7 +48,7 @@ export class Observation implements Observed {
 
   /** How many there may be now. */
   get #max(): number {
-    return this.#block.constants.max;
+    return this.#block.limits.max;
   }
 
   // ── figures
@@ -56,7 +56,7 @@ export class Observation implements Observed {
   counts(): Counts {
     const { slots } = this.#block;
     const counts = { idle: 0, making: 0, used: 0 };
-    for (let slot = 0; slot < slots.count; slot++) {
+    for (let slot = 0; slot < slots.extent; slot++) {
       const state = slotState(slots.load(slot));
       if (state === IDLE) counts.idle++;
       else if (state === CREATING) counts.making++;
@@ -66,9 +66,9 @@ export class Observation implements Observed {
   }
 
   totals(): Totals {
-    const { counters, reasons } = this.#block;
+    const { counters } = this.#block;
     const sums = counters.sums();
-    const destroyed = Object.fromEntries(DESTROY_REASONS.map((reason) => [reason, reasons.read(reason)]));
+    const destroyed = Object.fromEntries(DESTROY_REASONS.map((reason) => [reason, counters.destroyedBy(reason)]));
     return { acquired: sums[COUNTER_ACQUIRED], fromLine: sums[COUNTER_FROM_LINE], destroyed };
   }
 
@@ -83,7 +83,7 @@ export class Observation implements Observed {
     const { slots, threads } = this.#block;
     const rows: SlotRow[] = [];
     let granted: Map<number, number> | undefined;
-    for (let slot = 0; slot < slots.count; slot++) {
+    for (let slot = 0; slot < slots.extent; slot++) {
       const word = slots.load(slot);
       const state = slotState(word);
       if (state === EMPTY && slot >= this.#max) continue;
@@ -93,7 +93,7 @@ export class Observation implements Observed {
         const thread = granted.get(slot);
         if (thread !== undefined) Object.assign(row, { state: 'granted', thread, threadId: threads.threadId(thread) });
       } else if (state === LEASED) this.#describeLease(row, slot, word);
-      if (state !== EMPTY && state !== CREATING) row.age = since(this.#block.bornAt(slot));
+      if (state !== EMPTY && state !== CREATING) row.age = since(this.#block.madeAt(slot));
       rows.push(row);
     }
     return rows;
@@ -102,7 +102,7 @@ export class Observation implements Observed {
   #describeLease(row: SlotRow, slot: number, word: number): void {
     const lease = leaseOf(word);
     const thread = this.#borrower(slot, word);
-    if (thread !== NOBODY) {
+    if (thread !== NO_BORROWER) {
       row.thread = thread;
       row.threadId = this.#block.threads.threadId(thread);
     }
@@ -125,7 +125,7 @@ export class Observation implements Observed {
   #borrower(slot: number, word: number): number {
     const thread = slotThread(word);
     const behalf = thread === OWNER ? this.#block.slots.behalf(slot) : 0;
-    if (behalf === BEHALF_GONE) return NOBODY;
+    if (behalf === BEHALF_GONE) return NO_BORROWER;
     return behalf > 0 ? behalf : thread;
   }
 
@@ -164,7 +164,7 @@ export class Observation implements Observed {
     return rows.sort((a, b) => ((counter - b.ticket) | 0) - ((counter - a.ticket) | 0));
   }
 
-  /** Who waits in this cell, or for whose one-shot call the owner does. The cell must not be FREE or JOINING. */
+  /** The thread that waits in this cell, or for whose one-shot call the owner does. The cell must not be FREE or JOINING. */
   #waiterOf(cell: number, word: number): number {
     return behalfOfMark(this.#block.line.mark(cell)) || cellThread(word);
   }
@@ -180,7 +180,7 @@ export class Observation implements Observed {
       const alive = !owner || !this.#isOwnerGone();
       rows.set(thread, { thread, threadId: threads.threadId(thread), holds: [], waits: 0, alive, owner });
     }
-    for (let slot = 0; slot < slots.count; slot++) {
+    for (let slot = 0; slot < slots.extent; slot++) {
       const word = slots.load(slot);
       if (slotState(word) === LEASED) rows.get(this.#borrower(slot, word))?.holds.push(slot);
     }
@@ -196,23 +196,23 @@ export class Observation implements Observed {
     const { slots, threads } = this.#block;
     const held = new Map<number, number>([[OWNER, 0]]);
     for (let thread = 1; thread < threads.count; thread++) if (threads.isAttached(thread)) held.set(thread, 0);
-    for (let slot = 0; slot < slots.count; slot++) {
+    for (let slot = 0; slot < slots.extent; slot++) {
       const word = slots.load(slot);
-      const thread = slotState(word) === LEASED ? this.#borrower(slot, word) : NOBODY;
+      const thread = slotState(word) === LEASED ? this.#borrower(slot, word) : NO_BORROWER;
       if (held.has(thread)) held.set(thread, held.get(thread)! + 1);
     }
     return held;
   }
 
-  // ── who waits for whom
+  // ── deadlocks
 
   standing(): Standing {
     const { slots, state } = this.#block;
     const holds: Hold[] = [];
-    // Whoever is to be sent away need not be served.
+    // A waiter that is to be sent away need not be served.
     let hasSupply = isEvicting(state.load());
     let count = 0;
-    for (let slot = 0; slot < slots.count; slot++) {
+    for (let slot = 0; slot < slots.extent; slot++) {
       const word = slots.load(slot);
       if (slotState(word) === EMPTY) continue;
       count++;
@@ -226,13 +226,16 @@ export class Observation implements Observed {
   isHeldByWaiters(pools: Iterable<Observed>): boolean {
     const { slots } = this.#block;
     const borrowers = new Set<number>();
-    for (let slot = 0; slot < slots.count; slot++) {
+    let count = 0;
+    for (let slot = 0; slot < slots.extent; slot++) {
       const word = slots.load(slot);
+      if (slotState(word) === EMPTY) continue;
+      count++;
       const hold = this.#holdOf(slot, word);
-      if (hold !== undefined) borrowers.add(hold.thread);
-      // What is empty beyond `max` is nothing to wait for.
-      else if (slotState(word) !== EMPTY || slot < this.#max) return false;
+      if (hold === undefined) return false;
+      borrowers.add(hold.thread);
     }
+    if (count < this.#max) return false;
     for (const pool of pools) if (borrowers.size > 0) pool.withoutWaiters(borrowers);
     return borrowers.size === 0;
   }
@@ -252,7 +255,7 @@ export class Observation implements Observed {
     const thread = slotThread(word);
     if (slotState(word) !== LEASED || this.#block.hasLeft(slot, lease)) return undefined;
     if (thread === OWNER ? slots.behalf(slot) !== 0 : !threads.isAttached(thread)) return undefined;
-    return { slot, lease, thread: threads.threadId(thread), tag: 0 };
+    return { slot, lease, thread: threads.threadId(thread), tag: slots.tag(slot) };
   }
 
   #waits(): Wait[] {
@@ -265,7 +268,7 @@ export class Observation implements Observed {
       waits.push({
         ticket: line.ticket(cell),
         thread: threads.threadId(this.#waiterOf(cell, word)),
-        tag: 0,
+        tag: line.tag(cell),
         asleep: (mark & MARK_SYNC) !== 0,
         tries: (mark & MARK_TRIES) !== 0,
       });

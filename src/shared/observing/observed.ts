@@ -1,6 +1,6 @@
 /**
- * What a pool shows of itself to those who watch it, on every thread, read from shared memory. Imports nothing of ours: cenote/observe finds it on a pool by its symbol,
- * whichever copy of cenote the pool is from.
+ * What a pool shows of itself to its watchers, on every thread, read from shared memory. Imports nothing of ours: cenote/observe
+ * finds it on a pool by its symbol, whichever copy of cenote the pool is from.
  */
 import type { Standing } from './knots.ts';
 

@@ -1,8 +1,8 @@
 /**
  * Diagnostics channels of Node, as all of cenote publishes on them. Imports nothing of ours, so that every folder may use it.
  *
- * A channel cannot say that a subscriber has come, and asking it costs as much as a tenth of a borrow. So the channels that the fast path would have to ask
- * say it themselves: see `onSubscription`.
+ * A channel cannot say that a subscriber has come, and asking it costs as much as a tenth of a borrow. So the channels that the fast path
+ * would have to ask say it themselves: see `onSubscription`.
  */
 import { type Channel, channel } from 'node:diagnostics_channel';
 
@@ -35,8 +35,8 @@ interface Failed {
 }
 
 /**
- * The five channels that `diagnostics_channel.tracingChannel(name)` has, in the order in which its `traceSync` and `tracePromise` publish. Those two put the result into the
- * context, where it must not be: a resource, say.
+ * The five channels that `diagnostics_channel.tracingChannel(name)` has, in the order in which its `traceSync` and `tracePromise`
+ * publish. Those two put the result into the context, where it must not be: a resource, say.
  */
 export class Tracing<C extends object> {
   readonly #start: Channel;
@@ -88,7 +88,9 @@ export class Tracing<C extends object> {
     });
   }
 
-  /** start, end; and when the promise has settled: error if it is rejected, asyncStart, asyncEnd. All in the async context of the caller. */
+  /**
+   * start, end; and when the promise has settled: error if it is rejected, asyncStart, asyncEnd. All in the async context of the caller.
+   */
   promise<V>(context: C & Failed, body: () => Promise<V>, errorOf: (thrown: unknown) => unknown): Promise<V> {
     return this.#start.runStores(context, () => {
       let settled: Promise<V>;
@@ -143,7 +145,10 @@ export class Tracing<C extends object> {
   }
 }
 
-/** An Error with the name and code of what was thrown, and nothing else of it: its message may hold anything (a connection string, a value of a row). */
+/**
+ * An Error with the name and code of what was thrown, and nothing else of it: its message may hold anything (a connection string, a value
+ * of a row).
+ */
 export function labelOf(thrown: unknown, where: string): Error {
   let name: unknown;
   let code: unknown;

@@ -1,6 +1,6 @@
 /**
- * Borrowing, from the options to the slot, on every thread and in both ways of waiting. Two beginnings, which differ in what they ask for,
- * and two ways to wait, which differ in nothing else:
+ * Borrowing, from the options to the slot, on every thread and in both ways of waiting. Two beginnings, which differ in what they ask
+ * for, and two ways to wait, which differ in nothing else:
  *
  *   acquire:  check the options, refuse, `tryBorrow`;  or else `enqueue`  ─┐              ┌─ with a promise: `waitFor`
  *                                                                          ├─ `collect`, ─┤
@@ -11,14 +11,15 @@
 import { threadId } from 'node:worker_threads';
 import { now } from '../clock.ts';
 import type { AcquireTimeoutError } from '../errors.ts';
-import { COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layout.ts';
-import { isServed, type Lending, PENDING, reasonOf } from '../lending/lending.ts';
+import { COUNTER_FROM_LINE, COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layout.ts';
+import type { Lending } from '../lending/lending.ts';
+import type { Ended, TIMED_OUT } from '../lending/outcome.ts';
 import { type AcquireContext, acquires, publicError } from '../observing/channels.ts';
 import { checkAcquireOptions } from '../options/acquire-options.ts';
 import type { AcquireOptions } from '../types.ts';
 import { throwIfAborted } from '../waiting/abort-signals.ts';
 import type { BellListener } from '../waiting/bell-listener.ts';
-import { sleepInLine, TIMED_OUT } from '../waiting/blocking.ts';
+import { sleepInLine } from '../waiting/blocking.ts';
 import type { Waiters } from '../waiting/waiters.ts';
 import { MARK_SYNC, MARK_TRIES, markBehalf, NONE, REASON_FACTORY } from '../words/line.ts';
 import { breakerOf, isRefusing, RECOVERING } from '../words/state.ts';
@@ -70,8 +71,8 @@ export class Acquiring {
   // ── the four ways to borrow
 
   /**
-   * What `deliver` makes of a slot, in the moment in which it is this thread's; waiting for one, if need be. One promise, as thousands may
-   * wait. `thread`: the thread on whose behalf, for the message of a timeout. Rejects as `ResourcePool.acquire` does.
+   * What `deliver` makes of a slot, in the moment in which it is this thread's; waiting for one, if need be. One promise, as thousands
+   * may wait. `thread`: the thread on whose behalf, for the message of a timeout. Rejects as `ResourcePool.acquire` does.
    */
   acquire<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V, thread = this.#lending.me): Promise<V> {
     if (!this.#lending.isPublished || thread !== this.#lending.me) return this.#acquireFor(thread, options, deliver);
@@ -176,7 +177,7 @@ export class Acquiring {
   #inLine(cell: number, timeout: number, signal: AbortSignal | undefined, tries: boolean): number | Place {
     const place = { cell, ticket: this.#lending.block.line.ticket(cell), timeout, signal, tries };
     const outcome = this.#lending.collect(cell);
-    return outcome === PENDING ? place : this.#conclude(place, outcome);
+    return outcome.kind === 'pending' ? place : this.#conclude(place, outcome);
   }
 
   /** Joins the line. Throws if there is no room, or if the pool lets no borrower in. */
@@ -224,7 +225,7 @@ export class Acquiring {
   #sleep(place: Place, thread: BlockingThread): number {
     thread.beforeSleep();
     const since = now();
-    let outcome: number;
+    let outcome: Ended | typeof TIMED_OUT;
     let knot: AcquireTimeoutError['knot'];
     try {
       outcome = sleepInLine(this.#lending, place.cell, place.timeout, {
@@ -240,21 +241,24 @@ export class Acquiring {
     } finally {
       this.#lending.block.waitTimes.record(now() - since);
     }
+    if (outcome.kind === 'served') this.#lending.block.counters.add(this.#lending.me, COUNTER_FROM_LINE);
     return this.#conclude(place, outcome, knot);
   }
 
   // ── the end
 
   /** The slot, or NONE for a try that has found nothing. Throws for every other end. */
-  #conclude({ cell, ticket, timeout, tries }: Place, outcome: number, knot?: AcquireTimeoutError['knot']): number {
-    if (isServed(outcome)) return outcome;
-    if (outcome === TIMED_OUT) {
-      this.#side.countOne(COUNTER_TIMED_OUT);
-      throw this.#refusals.timedOut(timeout, this.#lending.me, knot);
+  #conclude({ cell, ticket, timeout, tries }: Place, outcome: Ended | typeof TIMED_OUT, knot?: AcquireTimeoutError['knot']): number {
+    switch (outcome.kind) {
+      case 'served':
+        return outcome.slot;
+      case 'timed-out':
+        this.#side.countOne(COUNTER_TIMED_OUT);
+        throw this.#refusals.timedOut(timeout, this.#lending.me, knot);
+      case 'refused':
+        if (tries && outcome.reason !== REASON_FACTORY) return NONE;
+        throw this.#rejected(this.#refusals.refusal(outcome.reason, cell, ticket));
     }
-    const reason = reasonOf(outcome);
-    if (tries && reason !== REASON_FACTORY) return NONE;
-    throw this.#rejected(this.#refusals.refusal(reason, cell, ticket));
   }
 
   #isDetached(): boolean {

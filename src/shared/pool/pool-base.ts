@@ -164,10 +164,10 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   }
 
   /**
-   * `acquire` for code that borrows on top of this, together with the first use of the resource. `taken` gets it in the moment in which it
-   * is this thread's: a promise is settled only when the thread comes back to its microtasks, and it may block before that. `timeout` and
-   * `signal` hold for what `taken` gives as well, as the owner may be busy: then this rejects, and the code that has taken the resource
-   * gives it back. `taken` must not throw.
+   * `acquire` for code that borrows on top of this, together with the first use of the resource. `taken` gets it in the moment in which
+   * it is this thread's: a promise is settled only when the thread comes back to its microtasks, and it may block before that. `timeout`
+   * and `signal` hold for what `taken` gives as well, as the owner may be busy: then this rejects, and the code that has taken the
+   * resource gives it back. `taken` must not throw.
    */
   async take<V>(options: AcquireOptions, taken: (resource: R) => V | PromiseLike<V>): Promise<V> {
     const started = now();

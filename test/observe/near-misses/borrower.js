@@ -1,4 +1,5 @@
-// A thread that borrows in an order in which no deadlock can be: from pools of higher numbers only while it holds those of lower ones. Otherwise it does what comes to its mind.
+// A thread that borrows in an order in which no deadlock can be: from pools of higher numbers only while it holds those of lower ones.
+// Otherwise it does what comes to its mind.
 import { parentPort, workerData } from 'node:worker_threads';
 import { attachPool } from 'cenote/worker';
 
