@@ -27,6 +27,7 @@ export {
   QueueFullError,
   RemoteCallError,
   ServiceUnavailableError,
+  type WaitedBehind,
 } from '../shared/errors.ts';
 export type { AcquireOptions, CircuitBreaker, Lease, Percentiles, PoolHandle, PoolStats, ResourcePool } from '../shared/types.ts';
 export { CircuitBreakerState } from '../shared/types.ts';

@@ -2,9 +2,17 @@
 export type { Knot } from '../shared/observing/knots.ts';
 export type { JobProgress, Jobs, RunnerLike } from './dashboard/jobs.ts';
 export { type Dashboard, type DashboardOptions, serveDashboard } from './dashboard/server.ts';
-export { inspect, type PoolFigures, type PoolInspection, type Snapshot } from './inspect.ts';
+export {
+  type InspectedSlot,
+  type InspectedThread,
+  type InspectedWaiter,
+  inspect,
+  type PoolFigures,
+  type PoolInspection,
+  type Snapshot,
+} from './inspect.ts';
 export { openTelemetry } from './open-telemetry.ts';
-export type { AnyPool } from './pools.ts';
+export type { AnyPool, HasPool } from './pools.ts';
 export { openTelemetryProducer } from './producer.ts';
 export { type PrometheusOptions, prometheus } from './prometheus.ts';
 export { report } from './report.ts';

@@ -5,33 +5,68 @@ import type { PoolStats } from '../worker/index.ts';
 import type { Jobs } from './dashboard/jobs.ts';
 import { type AnyPool, type Watched, watch } from './pools.ts';
 
-/** One look at pools. `thread` is the number of a thread's record in that pool, `threadId` is Node's. Durations are milliseconds. */
+/** A slot that may be used now, or that something is in. Durations are milliseconds. */
+export interface InspectedSlot {
+  /** The pool's name here. */
+  pool: string;
+  /** The slot's number. */
+  slot: number;
+  /** `granted`: promised to the thread named, which has not picked it up. `returned`: on its way back to the owner. */
+  state: 'empty' | 'making' | 'idle' | 'granted' | 'leased' | 'returned' | 'checking';
+  /** The number of the record, in that pool, of the thread that has it, be it by a one-shot call. */
+  thread?: number;
+  /** Node's id of that thread. */
+  threadId?: number;
+  /** Never more than true: counted from the first look at that hand-out on this thread, and exact with `leakDetectionThreshold`. */
+  heldFor?: number;
+  /** Hand-outs since the resource was made. */
+  uses: number;
+  /** Since the resource was made. */
+  age?: number;
+}
+
+/** A waiter in line. Durations are milliseconds. */
+export interface InspectedWaiter {
+  /** The pool's name here. */
+  pool: string;
+  /** The lowest is served first. */
+  ticket: number;
+  /** The number of the record of the thread that waits, be it for a one-shot call. */
+  thread: number;
+  /** Node's id of that thread. */
+  threadId: number;
+  /** So far. */
+  waitedFor: number;
+  /** Its thread sleeps. */
+  sync: boolean;
+}
+
+/** The owner of a pool, or a thread that has attached it. */
+export interface InspectedThread {
+  /** The pool's name here. */
+  pool: string;
+  /** The number of its record in that pool. The owner is 0. */
+  thread: number;
+  /** Node's id of it. */
+  threadId: number;
+  /** Slots that it has out, those of its one-shot calls included. */
+  holds: number[];
+  /** How often it stands in line. */
+  waits: number;
+  /** False for an owner whose thread has ended. */
+  alive: boolean;
+  /** It owns the pool. */
+  owner: boolean;
+}
+
+/** One look at pools. */
 export interface PoolInspection {
-  /**
-   * One row for each slot that may be used now: up to `max`, and above it while something is there. `granted`: promised to the thread
-   * named, which has not picked it up. `heldFor` is never more than true: it counts from the first look at that hand-out on this thread,
-   * and is exact where holds are traced (`leakDetectionThreshold`). `uses`: hand-outs since the resource was made; `age`: since then.
-   */
-  slots: {
-    pool: string;
-    slot: number;
-    state: 'empty' | 'making' | 'idle' | 'granted' | 'leased' | 'returned' | 'checking';
-    thread?: number;
-    threadId?: number;
-    heldFor?: number;
-    uses: number;
-    age?: number;
-  }[];
-  /**
-   * The waiters of each pool, in the order in which they will be served. `sync`: its thread sleeps. The one-shot call of a thread stands
-   * under that thread.
-   */
-  line: { pool: string; ticket: number; thread: number; threadId: number; waitedFor: number; sync: boolean }[];
-  /**
-   * The owner of each pool, and the threads that have attached. `holds`: slots, those of one-shot calls included; `waits`: places in
-   * line.
-   */
-  threads: { pool: string; thread: number; threadId: number; holds: number[]; waits: number; alive: boolean; owner: boolean }[];
+  /** One row for each slot that may be used now: up to `max`, and above it while something is there. */
+  slots: InspectedSlot[];
+  /** The waiters of each pool, in the order in which they will be served. */
+  line: InspectedWaiter[];
+  /** The owner of each pool, and the threads that have attached. */
+  threads: InspectedThread[];
   /** Each deadlock over all of these pools. */
   knots: Knot[];
   /** Node's thread ids of each certain knot. */
@@ -49,7 +84,7 @@ export interface PoolFigures extends PoolStats {
    * any. From two snapshots come the percentiles of the time between them. Eight buckets to each power of two, in microseconds: bucket b
    * begins at b below 8, and at (8 + b % 8) * 2^(floor(b / 8) - 1) from there.
    */
-  buckets: { wait: [number, number][]; hold: [number, number][]; create: [number, number][] };
+  buckets: Record<'wait' | 'hold' | 'create', [number, number][]>;
 }
 
 /** A look at pools as JSON: what the dashboard shows. */

@@ -4,12 +4,19 @@ import { labelsOf } from '../shared/observing/knots.ts';
 import { OBSERVED, type Observed } from '../shared/observing/observed.ts';
 import type { AttachedPool, PoolStats } from '../worker/index.ts';
 
+/** What createPgPool and attachPgPool give. */
+export interface HasPool {
+  /** The pool of its connections. */
+  // biome-ignore lint/suspicious/noExplicitAny: a pool of anything.
+  readonly pool: Pool<any> | AttachedPool<any>;
+}
+
 /**
  * A pool, a pool that a thread has attached, or what createPgPool and attachPgPool give (both have `pool`). Given twice it is one. Two
  * pools of one name: the second is `name#2` everywhere here, by position, with one warning; numbers stay when one closes.
  */
 // biome-ignore lint/suspicious/noExplicitAny: a pool of anything.
-export type AnyPool = Pool<any> | AttachedPool<any> | { readonly pool: Pool<any> | AttachedPool<any> };
+export type AnyPool = Pool<any> | AttachedPool<any> | HasPool;
 
 /** What of a pool is used here. */
 interface Shown {

@@ -45,22 +45,28 @@ export class PoolClosedError extends PoolError {
   }
 }
 
+/** The deadlock that a waiter stood behind when its time was over. */
+export interface WaitedBehind {
+  /** Node's ids of the threads in it. */
+  threads: number[];
+  /** Which thread holds what and waits for what. */
+  text: string;
+  /** 'suspected': a thread in it waits with a promise, so that another function of it might give back. */
+  certainty: 'certain' | 'suspected';
+}
+
 /**
  * `ERR_POOL_ACQUIRE_TIMEOUT`: no resource became available within `timeout`; or, attaching, the owner did not answer in time. The message
  * says how many this thread has, and which deadlock it has waited behind.
  */
 export class AcquireTimeoutError extends PoolError {
   /**
-   * The deadlock that kept this waiter from being served, over the pools that its thread owns or has attached: Node's ids of the threads
-   * in it, and which holds and wants what. `certainty` as of a Knot of cenote/observe. Not there if there was none.
+   * The deadlock that kept this waiter from being served, over the pools that its thread owns or has attached. Not there if there was
+   * none.
    */
-  declare readonly knot?: { threads: number[]; text: string; certainty: 'certain' | 'suspected' };
+  declare readonly knot?: WaitedBehind;
 
-  constructor(
-    message: string,
-    pool: string,
-    options?: ErrorOptions & { knot?: { threads: number[]; text: string; certainty: 'certain' | 'suspected' } | undefined },
-  ) {
+  constructor(message: string, pool: string, options?: ErrorOptions & { knot?: WaitedBehind | undefined }) {
     super(message, pool, { ...options, code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
     if (options?.knot !== undefined) this.knot = options.knot;
   }

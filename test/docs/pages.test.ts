@@ -122,7 +122,12 @@ describe('the documentation', () => {
   });
 
   test('mentions everything that is exported', async () => {
-    const others = [await import('cenote/worker'), await import('cenote/pg'), await import('cenote/pg/worker')];
+    const others = [
+      await import('cenote/worker'),
+      await import('cenote/pg'),
+      await import('cenote/pg/worker'),
+      await import('cenote/observe'),
+    ];
     const names = [cenote, ...others].flatMap((module) => Object.keys(module));
     expect(names.filter((name) => !mentions(name))).toEqual([]);
   });
