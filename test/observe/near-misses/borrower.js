@@ -62,8 +62,13 @@ let stop = false;
 parentPort.once('message', () => {
   stop = true;
 });
+/** Told now and then: a thread that is ended says nothing any more. */
+function tell() {
+  parentPort.postMessage({ tally: { ...tally } });
+  for (const name of Object.keys(tally)) tally[name] = 0;
+}
 while (!stop) {
-  tally.rounds++;
+  if (++tally.rounds >= 20) tell();
   if (random(2) === 0) for (let i = 0; i < 5; i++) asleep();
   else
     await Promise.all([
@@ -74,4 +79,4 @@ while (!stop) {
   else await new Promise((resolve) => setImmediate(resolve));
 }
 await Promise.all(pools.map((pool) => pool.detach()));
-parentPort.postMessage({ tally });
+tell();

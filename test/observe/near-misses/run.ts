@@ -17,6 +17,8 @@ export interface Outcome {
 
 const THREADS = 4;
 const SIZES = [1, 1, 2, 1];
+/** Milliseconds: a thread takes a while to begin. */
+const BETWEEN_DEATHS = 3000;
 
 class Borrowers {
   readonly verdicts: string[] = [];
@@ -78,7 +80,7 @@ export async function nearMisses(duration: number, seed: number): Promise<Outcom
   let looks = 0;
   let suspected = 0;
   const end = performance.now() + duration;
-  let nextDeath = performance.now() + 1000;
+  let nextDeath = performance.now() + BETWEEN_DEATHS;
   while (performance.now() < end) {
     for (let i = 0; i < 20; i++) {
       looks++;
@@ -87,10 +89,10 @@ export async function nearMisses(duration: number, seed: number): Promise<Outcom
         else suspected++;
     }
     if (performance.now() > nextDeath) {
-      nextDeath = performance.now() + 1000;
+      nextDeath = performance.now() + BETWEEN_DEATHS;
       await borrowers.replaceOne();
     }
-    await sleep(1);
+    await sleep(5);
   }
   await borrowers.stop();
   watching[Symbol.dispose]();
