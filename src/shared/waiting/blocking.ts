@@ -28,9 +28,9 @@ export interface Sleeper {
 
 /** What the waiter in `cell` comes to, be it that `instead` has served it. `timeout` in ms, 0: for ever. */
 export function sleepInLine(lending: Lending, cell: number, timeout: number, sleeper: Sleeper): Ended | typeof TIMED_OUT {
-  const { bells, line, slots } = lending.block;
+  const { bells, line, limits } = lending.block;
   const deadline = timeout === 0 ? Number.POSITIVE_INFINITY : now() + timeout;
-  if (line.waiting() === 1) spin(lending, cell, spinFor(slots.count, CORES));
+  if (line.waiting() === 1) spin(lending, cell, spinFor(limits.max, CORES));
   for (;;) {
     // Read before looking: a ring after this keeps the sleep from beginning.
     const seen = bells.read(lending.me);
