@@ -3,14 +3,19 @@ export {
   AcquireTimeoutError,
   CallTimeoutError,
   CreateTimeoutError,
+  LeaseRevokedError,
   NotBorrowedError,
   PoolClosedError,
   PoolError,
+  PoolSuspendedError,
   QueueFullError,
+  RecycleTimeoutError,
   RemoteCallError,
+  ResizeTimeoutError,
   ServiceUnavailableError,
+  SuspendTimeoutError,
 } from '../shared/errors.ts';
-export type { AcquireOptions, CircuitBreaker, Lease, PoolHandle, PoolStats, ResourcePool } from '../shared/types.ts';
+export type { AcquireOptions, CircuitBreaker, HoldLimits, Lease, PoolHandle, PoolStats, ResourcePool } from '../shared/types.ts';
 export { CircuitBreakerState } from '../shared/types.ts';
 export type { Percentiles } from '../shared/words/histogram.ts';
 export { attachPool } from './attach.ts';
