@@ -33,10 +33,18 @@ export {
   ServiceUnavailableError,
   SuspendTimeoutError,
 } from '../shared/errors.ts';
-export type { AcquireOptions, CircuitBreaker, HoldLimits, Lease, PoolHandle, PoolStats, ResourcePool } from '../shared/types.ts';
+export type {
+  AcquireOptions,
+  CircuitBreaker,
+  HoldLimits,
+  Lease,
+  Percentiles,
+  PoolHandle,
+  PoolStats,
+  ResourcePool,
+} from '../shared/types.ts';
 export { CircuitBreakerState } from '../shared/types.ts';
 export type { DestroyReason } from '../shared/words/counters.ts';
-export type { Percentiles } from '../shared/words/histogram.ts';
 export { consecutiveFailures } from './breaker/consecutive-failures.ts';
 export { failureRate } from './breaker/failure-rate.ts';
 export type { CircuitBreakerStrategy, Pool, PoolEvents, PoolOptions, SuspendOptions, Suspension } from './types.ts';

@@ -7,8 +7,9 @@
  */
 
 /**
- * The version of this layout, as major.minor. The major goes up when a word moves or changes its meaning, the minor when a word is added that
- * a thread which does not know it may leave alone. Stored last by the creator; a thread that attaches checks it first (see `words/abi.ts`).
+ * The version of this layout, as major.minor. The major goes up when a word moves or changes its meaning, the minor when a word is added
+ * that a thread which does not know it may leave alone. Stored last by the creator; a thread that attaches checks it first (see
+ * `words/abi.ts`).
  */
 export const ABI_MAJOR = 2;
 export const ABI_MINOR = 0;
@@ -20,7 +21,7 @@ export const WORD_BYTES = 4;
 /** Words to a padded line. */
 export const PAD = 32;
 
-// ── header: constants of the pool, written once before anyone attaches
+// ── header: constants of the pool, written once before any thread attaches
 export const MAGIC_WORD = 0;
 export const ABI_WORD = 1;
 export const LENGTH_WORD = 2;
@@ -45,7 +46,7 @@ export const FEATURE_SHARE = 2;
 /** What a thread must know to take part. It attaches to no pool that has others. */
 export const KNOWN_FEATURES = FEATURE_TRACE | FEATURE_SHARE;
 
-// ── words that everybody contends for, a line each
+// ── words that all threads contend for, a line each
 export const STATE_WORD = PAD * 1;
 export const LINE_WORD = PAD * 2;
 export const TICKET_WORD = PAD * 3;
@@ -61,14 +62,16 @@ export const EXTENT_WORD = PAD * 4 + 2;
 /** Odd while the owner moves a leaver's counters over: read again. */
 export const FOLD_WORD = PAD * 5;
 export const TALLY = PAD * 5 + 2;
-/** Resources destroyed, one 64-bit float for each reason, in the order of DESTROY_REASONS (words/counters.ts). Written by the owner only. */
+/**
+ * Resources destroyed, one 64-bit float for each reason, in the order of DESTROY_REASONS (words/counters.ts). Written by the owner only.
+ */
 export const DESTROYED_WORD = PAD * 6;
 export const HEADER_WORDS = PAD * 7;
 
 // ── a slot: one padded line
 export const SLOT_STRIDE = PAD;
 export const SLOT_STATE = 0;
-/** Hand-outs since the resource was made. Written by the borrower, or by the owner while it is nobody's. */
+/** Hand-outs since the resource was made. Written by the borrower, or by the owner while no borrower has it. */
 export const SLOT_USES = 1;
 /** Not zero: to be handed in to the owner, and to go to no other borrower before. The owner knows why. Written by the owner. */
 export const SLOT_RETIRED = 2;
@@ -78,22 +81,23 @@ export const SLOT_SINCE = 3;
 /** Which resource it is: goes up with each one made. Written by the owner before the slot can be had. */
 export const SLOT_GENERATION = 4;
 /**
- * For whom the owner has it LEASED: the record of the thread whose one-shot call it runs. 0: for itself, or a thread has it.
+ * The thread that the owner has it LEASED for: the record of the one whose one-shot call it runs. 0: for itself, or a thread has it.
  * Written by the owner, and cleared before the slot leaves that lease.
  */
 export const SLOT_BEHALF = 5;
 /** In SLOT_BEHALF: the thread is gone, and its call still runs. Its record may be another thread's by now. */
 export const BEHALF_GONE = -1;
 /**
- * What the borrower has it for: the number of a job or a scope, 0: nothing in particular. It is about the present lease only. Written by the
- * borrower when its lease begins, if it has a number to say, and cleared by it before the lease ends; by the owner for a thread that is gone.
+ * What the borrower has it for: the number of a job or a scope, 0: nothing in particular. It is about the present lease only. Written by
+ * the borrower when its lease begins, if it has a number to say, and cleared by it before the lease ends; by the owner for a thread that
+ * is gone.
  */
 export const SLOT_TAG = 6;
 /** When its resource was made, in whole milliseconds modulo 2^32. Written by the owner before the slot can be had. */
 export const SLOT_MADE = 7;
 // Words from here on are free: 48 bytes of a shared value are to fit into them.
 
-// ── a thread: two padded lines, the first for whoever rings, the second for the thread itself
+// ── a thread: two padded lines, the first for the threads that ring, the second for the thread itself
 export const THREAD_STRIDE = PAD * 2;
 export const THREAD_BELL = 0;
 export const THREAD_STATUS = PAD;

@@ -51,7 +51,9 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   #suspendedBy: readonly string[];
   #out: Out = 'no';
 
-  /** `exposed`: what the pool's `expose` lists. `onLeave` is called once, when this attachment is not to be given to anybody any more. */
+  /**
+   * `exposed`: what the pool's `expose` lists. `onLeave` is called once, when this attachment is not to be given to any caller any more.
+   */
   constructor(
     name: string,
     block: ControlBlock,
@@ -425,7 +427,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   }
 
   #ownerGone(): void {
-    // Nobody will make, check or reclaim anything any more: say so to every thread.
+    // No owner will make, check or reclaim anything any more: say so to every thread.
     this.block.state.set(CLOSED);
     this.#goOut('owner-gone');
     this.calls.abandon(() => this.refusals.detached());

@@ -255,8 +255,8 @@ export const mutants: readonly Listed[] = [
     mutant(
       'the error of the factory is kept for a waiter that has gone',
       'Waiters',
-      '$OUTCOME !== $PENDING && $REASON_OF($OUTCOME) === $REASON_FACTORY',
-      '$OUTCOME === $PENDING && $REASON_OF($OUTCOME) === $REASON_FACTORY',
+      'this.$LENDING.withdraw($CELL)?.reason === $REASON_FACTORY',
+      'this.$LENDING.withdraw($CELL)?.reason === undefined',
     ),
     'shared/waiters',
   ),
@@ -293,7 +293,7 @@ export const mutants: readonly Listed[] = [
     mutant(
       'a sleeper served at the last moment times out',
       'sleepInLine',
-      '$LENDING.$LEAVE($CELL) ? $TIMED_OUT : $LENDING.$COLLECT($CELL)',
+      '$LENDING.$LEAVE($CELL) ? $TIMED_OUT : $ENDED($LENDING.$COLLECT($CELL))',
       '$LENDING.$LEAVE($CELL) ? $TIMED_OUT : $TIMED_OUT',
     ),
     'interleave/leave-grant',

@@ -196,7 +196,7 @@ describe('lending', () => {
     const lending = lendingOf(block, A);
     const cell = lending.join(0);
     lending.match();
-    expect(lending.collect(cell)).toBe(0);
+    expect(lending.collect(cell)).toEqual({ kind: 'served', slot: 0 });
     expect(slots.isFlagged(block.slots.load(0))).toBe(true);
   });
 });
@@ -463,7 +463,8 @@ describe('tags', () => {
     expect(block.line.tag(cell)).toBe(7);
     job = 8;
     holder.giveBack(0);
-    expect([lending.collect(cell), block.slots.tag(0)]).toEqual([0, 7]);
+    expect(lending.collect(cell)).toMatchObject({ kind: 'served', slot: 0 });
+    expect(block.slots.tag(0)).toBe(7);
     // The next in this cell has none.
     lending.tagWith(undefined);
     const next = lending.join(0);

@@ -1,4 +1,4 @@
-/** One SharedArrayBuffer seen as what is in it. Made by the owner, attached to by everybody else. */
+/** Views of one SharedArrayBuffer. The owner makes it, all other threads attach to it. */
 
 import { stamp } from '../clock.ts';
 import {
@@ -125,8 +125,8 @@ export class ControlBlock {
   }
 
   /**
-   * On a buffer from anywhere; or what speaks against it. Every constant is read once, and then judged: the block may be damaged at any time, and then what
-   * was judged must be what is used.
+   * The views of a buffer that comes from outside, or what is wrong with it. Every constant is read once, and then judged: the block may be
+   * damaged at any time, and then what was judged must be what is used.
    */
   static open(buffer: SharedArrayBuffer): ControlBlock | Rejection {
     const foreign = (why: string): Rejection => ({ foreign: true, why });
@@ -164,7 +164,7 @@ export class ControlBlock {
     return this.words.buffer as SharedArrayBuffer;
   }
 
-  // ── plain words of a slot: only whoever has the slot writes them (see layout.ts)
+  // ── plain words of a slot: only the thread that has the slot writes them (see layout.ts)
 
   uses(slot: number): number {
     return this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_USES];

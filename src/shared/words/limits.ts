@@ -1,9 +1,10 @@
 /**
- * How many resources there may be, and must be: words that the owner moves while the pool runs, and that everybody reads. Nothing that borrows or gives back
- * without a wait looks at them; whoever makes one, or finds none, does.
+ * How many resources there may be, and must be: words that the owner moves while the pool runs, and that all threads read. Nothing that
+ * borrows or gives back without a wait looks at them; a thread that makes one, or finds none, does.
  *
- * EXTENT bounds each search: slots from there on are EMPTY. The owner raises it before it makes something there, and lowers it only past slots
- * that are EMPTY, which it alone moves. So a search up to an EXTENT read before that misses nothing that was idle when the search began.
+ * EXTENT bounds each search: slots from there on are EMPTY. The owner raises it before it makes something there, and lowers it only past
+ * slots that are EMPTY, which it alone moves. So a search up to an EXTENT read before that misses nothing that was idle when the search
+ * began.
  */
 import { EXTENT_WORD, LIMIT_WORD, MIN_WORD } from '../layout.ts';
 import { EMPTY, type Slots, slotState } from './slot.ts';
@@ -46,7 +47,7 @@ export class Limits {
     this.#store(MIN_WORD, own.min);
   }
 
-  /** A line that nobody writes stays in every thread's cache. */
+  /** A line that no thread writes stays in every thread's cache. */
   #store(word: number, value: number): void {
     if (this.#words[word] !== value) Atomics.store(this.#words, word, value);
   }

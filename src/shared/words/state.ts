@@ -11,8 +11,9 @@
  *  H every hand-out passes the owner (beforeAcquire)    R every return does (beforeRelease, a strategy)
  *  S suspended: nothing is handed out    X and a new acquire is refused instead of waiting (never without S)
  *
- * Anyone may move the breaker. C and D are set by the owner, C also by whoever finds that the owner is dead; neither is ever cleared.
- * H is set before anyone attaches; R, S and X are the owner's. Whoever sets a bit must afterwards flag every slot that is out (or the return would not look).
+ * Any thread may move the breaker. C and D are set by the owner, C also by a thread that finds the owner dead; neither is ever cleared.
+ * H is set before any thread attaches; R, S and X are the owner's. A thread that sets a bit must afterwards flag every slot that is out
+ * (or the return would not look).
  */
 import { STATE_WORD } from '../layout.ts';
 
@@ -34,10 +35,10 @@ export const isClosed = (state: number): boolean => (state & CLOSED) !== 0;
 export const isDraining = (state: number): boolean => (state & DRAINING) !== 0;
 /** Is nothing handed out for now? Waiters stay in line. */
 export const isSuspended = (state: number): boolean => (state & SUSPENDED) !== 0;
-/** May somebody new come? */
+/** May a new borrower come in? */
 export const isRefusing = (state: number): boolean =>
   (state & (CLOSED | DRAINING | SUSPENDED_REFUSING)) !== 0 || breakerOf(state) === INACTIVE;
-/** Is whoever waits to be sent away? */
+/** Are all waiters to be sent away? */
 export const isEvicting = (state: number): boolean => isClosed(state) || breakerOf(state) === INACTIVE;
 /** Does each hand-out pass the owner? */
 export const guardsHandOuts = (state: number): boolean => (state & HAND_OUTS_GUARDED) !== 0 || breakerOf(state) === RECOVERING;
