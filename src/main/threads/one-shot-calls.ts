@@ -50,7 +50,7 @@ export interface Running {
   readonly errand: Errand;
 }
 
-/** Who looks after leases that have limits of their own. */
+/** The part of the owner that looks after leases that have limits of their own. */
 export interface HoldKeeper {
   limit(slot: number, lease: number, hold: Hold): void;
   renew(slot: number, lease: number): void;
