@@ -222,7 +222,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
     this.#core.holds.renew(slot, this.lending.leases[slot]);
   }
 
-  /** The object stays with its borrower, who may still give it back: by that it is found then. */
+  /** The object stays with its borrower, which may still give it back: it is found by that object then. */
   #takenBack(slot: number, error: LeaseRevokedError): void {
     this.revocations.add(this.#resources.get(slot), error);
     this.revoked(slot, error);
