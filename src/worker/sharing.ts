@@ -59,11 +59,8 @@ export class SharingPool<T> extends WorkerPool<T> {
     return value;
   }
 
-  protected override revoked(slot: number, error: LeaseRevokedError): number {
-    // Found by the value that its borrower has: it does not say its serial.
-    const shared = this.#values.get(slot);
-    if (shared !== undefined) this.revocations.add(shared.value, error);
-    return super.revoked(slot, error);
+  protected override revoked(slot: number, error: LeaseRevokedError): void {
+    super.revoked(slot, error, this.#values.get(slot)?.value);
   }
 
   protected override slotOf(value: unknown): number {
