@@ -12,7 +12,7 @@ export type Counter = (typeof COUNTERS)[number];
 /** One pool at one scrape. */
 export interface Reading {
   readonly label: string;
-  readonly stats: PoolStats & { suspended?: boolean };
+  readonly stats: PoolStats;
   readonly counts: Counts;
   readonly counters: Readonly<Record<Counter, number>>;
   /** By reason; those that there have been. */
@@ -47,7 +47,7 @@ class Meter {
     this.#create.grow(observed.buckets('create'));
     const immediate = this.#grown('immediate', totals.acquired - totals.fromLine);
     const counters = {} as Record<Counter, number>;
-    for (const name of COUNTERS) counters[name] = this.#grown(name, (stats as unknown as Record<string, number | undefined>)[name] ?? 0);
+    for (const name of COUNTERS) counters[name] = this.#grown(name, stats[name]);
     const destroyed = new Map<string, number>();
     for (const [reason, count] of Object.entries(totals.destroyed)) if (count > 0) destroyed.set(reason, this.#grown(reason, count));
     return {

@@ -73,7 +73,7 @@ export const METRICS: readonly Metric[] = [
     labels: ['state'],
     read: ({ stats }) => STATES.map((state) => ({ labels: { state }, value: stats.state === state ? 1 : 0 })),
   },
-  gauge('pool_suspended', '1 while the pool is suspended, else 0.', ({ stats }) => (stats.suspended === true ? 1 : 0)),
+  gauge('pool_suspended', '1 while the pool is suspended, else 0.', ({ stats }) => (stats.suspended ? 1 : 0)),
 
   counter('pool_acquired_total', 'Hand-outs.', 'acquired'),
   counter('pool_released_total', 'Returns, those of broken resources and of dead threads included.', 'released'),

@@ -41,7 +41,7 @@ function rowOf(figures: PoolFigures, width: number): string {
   const bar = `${part(used, '█')}${part(making, '▒')}${part(idle, '░')}`.slice(0, BAR).padEnd(BAR);
   const cells = [`${used}/${max}`.padStart(9), String(waiting).padStart(5), String(threads).padStart(8), String(acquired).padStart(10)];
   const name = printable(figures.name).slice(0, width).padEnd(width);
-  return `${name}  ${(closed ? 'closed' : state).padEnd(10)} ${bar}${cells.join(' ')} ${String(timedOut).padStart(9)}  ${waitTime.p99.toFixed(1)} ms`;
+  return `${name}  ${(closed ? 'closed' : figures.suspended ? 'suspended' : state).padEnd(10)} ${bar}${cells.join(' ')} ${String(timedOut).padStart(9)}  ${waitTime.p99.toFixed(1)} ms`;
 }
 
 function detailsOf(pool: string, { slots, line }: PoolInspection): string[] {

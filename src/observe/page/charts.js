@@ -120,6 +120,7 @@ class Chart {
           { ...axis, size: 56, values: (_plot, values) => values.map((value) => this.#spec.show(value)) },
         ],
         scales: { y: { range: (_plot, _least, most) => [0, most > 0 ? most * 1.1 : 1] } },
+        legend: { markers: { width: 2, dash: (plot, series) => (plot.series[series].dash === undefined ? 'solid' : 'dashed') } },
         cursor: { sync: { key: 'cenote' }, drag: { x: false, y: false } },
       },
       data,

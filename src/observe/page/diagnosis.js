@@ -11,7 +11,8 @@ export function diagnose(figures, rows, history, minutes) {
   if (state === 'inactive') return { level: 2, text: 'the circuit breaker is open: every acquire is refused' };
   const oldest = rows.line.reduce((most, { waitedFor }) => Math.max(most, waitedFor), 0);
   const wait = `${number(waiting)} ${waiting === 1 ? 'waits' : 'wait'}, the oldest for ${duration(oldest)}`;
-  if (figures.suspended === true) return { level: 1, text: `suspended${waiting > 0 ? `: ${wait}` : ''}` };
+  if (figures.suspended === true)
+    return { level: 1, text: `suspended by ${figures.suspendedBy.join(', ') || 'its owner'}${waiting > 0 ? `: ${wait}` : ''}` };
   if (waiting > 0 && used >= max) return { level: oldest >= LONG_WAIT ? 2 : 1, text: busy(figures, rows, wait) };
   if (state === 'recovering') return { level: 1, text: `the circuit breaker lets probes through${waiting > 0 ? `: ${wait}` : ''}` };
   if (waiting > 0 && making > 0) return { level: 1, text: `growing: ${number(making)} being made; ${wait}` };

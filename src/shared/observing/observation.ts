@@ -29,8 +29,9 @@ export class Observation implements Observed {
   readonly key: string;
   readonly #block: ControlBlock;
   readonly #isOwnerGone: () => boolean;
-  /** By slot: the lease that was seen last, and when it was first seen. */
+  /** By slot: the lease that was seen last, with the uses of its resource, and when it was first seen. */
   readonly #leases: Int32Array;
+  readonly #uses: Int32Array;
   readonly #seenAt: Float64Array;
 
   constructor(name: string, block: ControlBlock, isOwnerGone: () => boolean) {
@@ -39,6 +40,7 @@ export class Observation implements Observed {
     this.#isOwnerGone = isOwnerGone;
     this.key = `${this.owner}:${block.constants.poolId}`;
     this.#leases = new Int32Array(block.slots.count);
+    this.#uses = new Int32Array(block.slots.count);
     this.#seenAt = new Float64Array(block.slots.count);
   }
 
@@ -114,8 +116,11 @@ export class Observation implements Observed {
   #heldFor(slot: number, lease: number): number {
     const traced = this.#block.tracedSince(slot, lease);
     if (traced !== undefined) return since(traced);
-    if (this.#leases[slot] !== lease) {
+    const uses = this.#block.uses(slot);
+    // The version in a lease comes round after milliseconds of a tight loop; the uses do not at the same time.
+    if (this.#leases[slot] !== lease || this.#uses[slot] !== uses) {
       this.#leases[slot] = lease;
+      this.#uses[slot] = uses;
       this.#seenAt[slot] = now();
     }
     return Math.floor(now() - this.#seenAt[slot]);
