@@ -62,7 +62,11 @@ export class Actor {
   }
 
   wait(cell: number, timeout = 0): number {
-    const outcome = this.context.code.sleepInLine(this.lending, cell, timeout, { assertOwnerAlive() {}, instead: () => -1 });
+    const outcome = this.context.code.sleepInLine(this.lending, cell, timeout, {
+      assertOwnerAlive() {},
+      assertGoesOn() {},
+      instead: () => -1,
+    });
     if (outcome >= 0) served(this.context, cell);
     return outcome;
   }

@@ -24,6 +24,8 @@ export const spinFor = (slots: number, cores: number): number => (slots < cores 
 export interface Sleeper {
   /** Called when it has slept for a while and nobody rang; may throw to give up (the caller leaves the line). */
   assertOwnerAlive(): void;
+  /** Called before each sleep, after the bell was read: throws if the part of the program that sleeps has been cancelled (the caller leaves the line). */
+  assertGoesOn(): void;
   /** Something else that would serve this sleeper just as well (see `Waiters.exchange`), or NONE. */
   instead(cell: number): number;
 }
@@ -42,6 +44,7 @@ export function sleepInLine(lending: Lending, cell: number, timeout: number, sle
     if (instead !== NONE) return instead;
     const left = deadline - now();
     if (left <= 0) return lending.leave(cell) ? TIMED_OUT : lending.collect(cell);
+    sleeper.assertGoesOn();
     bells.sleep(lending.me, seen, Math.min(left, SLICE));
     if (bells.read(lending.me) === seen) sleeper.assertOwnerAlive();
   }

@@ -32,6 +32,8 @@ export const TRACE = 5;
 export const DETACH = 6;
 export const CALL_ONCE = 7;
 export const CANCEL = 8;
+export const ABANDON = 9;
+export const LEFT = 10;
 
 export type Request =
   /** Run a method of what this lease has borrowed, once for each list of arguments. Answered by id: this one for the first, and so on. What is cloned is what costs, so a run of calls is one. */
@@ -57,6 +59,18 @@ export type Request =
     ]
   /** That errand has been withdrawn by its claim: if it waits in line, it need not any more. Not answered. */
   | readonly [type: typeof CANCEL, id: number]
+  /** No caller waits for that errand any more, which has begun. What it runs on is destroyed unless it settles soon. Not answered. */
+  | readonly [type: typeof ABANDON, id: number]
+  /** A part of the program has ended without giving this back: tell of it as a leak, then take it back, or destroy it as calls of it still run there. */
+  | readonly [
+      type: typeof LEFT,
+      slot: number,
+      lease: number,
+      job: string | number,
+      heldFor: number,
+      stack: string | undefined,
+      broken: boolean,
+    ]
   /** Before a call whose arguments may be too much for the owner's stack. */
   | readonly [type: typeof ALONE, id: number, name: string];
 
