@@ -35,7 +35,9 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   /** By slot: the part of the program that has borrowed it last, if that part can be cancelled. */
   readonly #holders: (Cancellation | undefined)[] = [];
 
-  /** `exposed`: what the pool's `expose` lists. `onLeave` is called once, when this attachment is not to be given to anybody any more. */
+  /**
+   * `exposed`: what the pool's `expose` lists. `onLeave` is called once, when this attachment is not to be given to any caller any more.
+   */
   constructor(
     name: string,
     block: ControlBlock,
@@ -132,7 +134,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
       return value;
     } finally {
       if (this.lending.isCurrent(slot, serial)) {
-        // A method still runs there, in a state that nobody knows.
+        // A method still runs there, in a state that is not known.
         if (overdue !== undefined) this.giveUp(slot, overdue);
         else this.giveBack(slot);
       }
@@ -363,7 +365,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   }
 
   #ownerGone(): void {
-    // Nobody will make, check or reclaim anything any more: say so to every thread.
+    // No owner will make, check or reclaim anything any more: say so to every thread.
     this.block.state.set(CLOSED);
     this.#goOut('owner-gone');
     this.calls.abandon(() => this.refusals.detached());
