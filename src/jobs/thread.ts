@@ -52,6 +52,8 @@ class JobThread implements Host, Canceller {
   readonly #words: Int32Array;
   readonly #seats: readonly Seat[];
   readonly #parts: (Part | undefined)[];
+  /** By seat, a cancel that came when its job did not run (yet): the job comes by another port. */
+  readonly #early: ({ readonly job: number; readonly reason: unknown } | undefined)[] = [];
   readonly #storage = new AsyncLocalStorage<Part | undefined>();
   readonly #attached = new Set<CancellablePool>();
   readonly #notesHeap: boolean;
@@ -87,7 +89,11 @@ class JobThread implements Host, Canceller {
     this.#parts[index] = part;
     let value: unknown;
     let outcome: number = RETURNED;
+    const early = this.#early[index];
+    if (early?.job === job) part.cancel(early.reason, true);
     try {
+      // Cancelled before it has begun: then it does not begin.
+      part.check();
       value = this.#storage.run(part, this.#job!, payload, new Context(part));
       // Also whatever else can be awaited.
       if (typeof value === 'object' && value !== null) value = await value;
@@ -156,6 +162,7 @@ class JobThread implements Host, Canceller {
     asBuffers(buffers);
     const part = this.#parts[seat];
     if (part?.job === job) part.cancel(received(reason), isAtOnce);
+    else this.#early[seat] = { job, reason: received(reason) };
   }
 
   // ── what jobs leave behind
