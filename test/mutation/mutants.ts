@@ -299,6 +299,11 @@ export const mutants: readonly Listed[] = [
     'interleave/leave-grant',
   ),
   listed(
+    mutant('a sleeper that is cancelled stays in line', 'Acquiring.sleep', 'this.#waiters.withdraw($PLACE.cell);', ''),
+    'interleave/cancelled',
+  ),
+  listed(mutant('a sleeper is never told that it is cancelled', 'sleepInLine', '$SLEEPER.assertGoesOn();', ''), 'interleave/cancelled'),
+  listed(
     mutant(
       'a sleeper never asks after its owner',
       'sleepInLine',
