@@ -50,6 +50,10 @@ export class Part implements Cancellation {
     this.name = name;
   }
 
+  get tag(): number {
+    return this.job;
+  }
+
   get pools(): Readonly<Record<string, unknown>> {
     return this.#host.pools;
   }

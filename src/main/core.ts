@@ -9,6 +9,7 @@ import type { CircuitBreaker } from '../shared/types.ts';
 import type { FactoryErrors } from '../shared/waiting/factory-errors.ts';
 import type { KeepAlive } from '../shared/waiting/keep-alive.ts';
 import type { Waiters } from '../shared/waiting/waiters.ts';
+import type { DestroyReason } from '../shared/words/counters.ts';
 import { HAND_OUTS_GUARDED, RETURNS_GUARDED } from '../shared/words/state.ts';
 import { OWNER } from '../shared/words/threads.ts';
 import { BreakerController } from './breaker/controller.ts';
@@ -24,7 +25,7 @@ import { removeAttachListener } from './threads/attach-listener.ts';
 import { AttachedThreads } from './threads/attached-threads.ts';
 import type { BorrowFor } from './threads/one-shot-calls.ts';
 import { Turn, type TurnEffects, type Verdict } from './turn.ts';
-import type { CircuitBreakerStrategy, DestroyReason } from './types.ts';
+import type { CircuitBreakerStrategy } from './types.ts';
 
 /** The owner's thread as a borrower of its own pool. */
 export interface OwnBorrower {
@@ -67,7 +68,7 @@ export class OwnerCore<T> implements TurnEffects {
     this.breaker = new BreakerController(own.breaker, block.state, settings.recoveryProbes, events);
     this.threads = new AttachedThreads(settings, lending, this.resources, this.turn, events, own.borrow);
     this.store = new ResourceStore(settings, block, keepAlive, events, this.resources, this.threads, this.turn);
-    this.replenisher = new Replenisher(settings, { ...this.#parts(), lending, factoryErrors });
+    this.replenisher = new Replenisher({ ...this.#parts(), lending, factoryErrors });
     this.#maintenance = new Maintenance(settings, { ...this.#parts(), block, traces });
     block.state.set(this.imposed);
     this.setStrategy(settings.circuitBreaker);

@@ -9,14 +9,15 @@
  * No resource is made for a particular waiter. One that is made, or has passed its hook, goes to the waiter that is first by then. So a
  * waiter that is served by an early return leaves no other waiter behind, and leaving the line costs nothing.
  */
+
 import type { Lending } from '../shared/lending/lending.ts';
 import type { ControlBlock } from '../shared/words/control-block.ts';
+import type { DestroyReason } from '../shared/words/counters.ts';
 import { cellThread, REASON_CLOSED, REASON_NOTHING, REASON_UNAVAILABLE, type Waiting } from '../shared/words/line.ts';
 import { EMPTY, FOUND_IDLE, IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/words/slot.ts';
 import { breakerOf, guardsHandOuts, INACTIVE, isClosed, isDraining, isEvicting } from '../shared/words/state.ts';
 import type { Probes } from './breaker/probes.ts';
 import { Life } from './life.ts';
-import type { DestroyReason } from './types.ts';
 
 /** What a hook says of a resource. Undefined: the resource is fine. Otherwise what is wrong with it, which has been reported already. */
 export type Verdict = Error | undefined;
@@ -118,13 +119,14 @@ export class Turn {
 
   /** Some bits are never cleared again: each turn sees to that, whatever else may write there. */
   #impose(): void {
+    this.#block.limits.impose();
     this.#block.state.set(this.#effects.imposed | this.life.imposed);
   }
 
   /** What has come back, what has been idle for too long, and what cannot be as its word says. */
   #acceptSlots(): void {
     const { slots } = this.#block;
-    for (let slot = 0; slot < slots.count; slot++) {
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
       this.#repairDamaged(slot);
       const state = slotState(slots.load(slot));
       if (state === RETURNED && slots.acceptReturn(slot)) this.takeBack(slot);
@@ -265,7 +267,7 @@ export class Turn {
    */
   #prepare(): void {
     const { slots } = this.#block;
-    for (let slot = 0; slot < slots.count && this.#lending.hasWaiters(); slot++) {
+    for (let slot = 0, extent = slots.extent; slot < extent && this.#lending.hasWaiters(); slot++) {
       if (slotState(slots.load(slot)) !== IDLE) continue;
       if (!this.#wantsMore()) return;
       if (!slots.check(slot)) continue;
@@ -281,13 +283,16 @@ export class Turn {
 
   /** Makes a resource for each waiter that nothing under way will serve, as many at once as `maxCreating` allows. */
   #grow(): void {
-    const { slots, line, state } = this.#block;
-    for (let slot = 0; slot < slots.count; slot++) {
+    const { slots, line, state, snapshot, limits } = this.#block;
+    let room = limits.max - snapshot.count().count;
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
       if (slotState(slots.load(slot)) !== EMPTY) continue;
-      if (this.#effects.isCreatingEnough) return;
+      if (this.#effects.isCreatingEnough || room <= 0) return;
       if (line.isShorterThan(this.#underWay() + 1) || this.#probes.allowance(this.#underWay()) <= 0) return;
       if (isClosed(state.load()) || breakerOf(state.load()) === INACTIVE) return;
-      if (slots.reserve(slot)) this.#effects.create(slot);
+      if (!slots.reserve(slot)) continue;
+      room--;
+      this.#effects.create(slot);
     }
   }
 
@@ -366,7 +371,7 @@ export class Turn {
     const { slots } = this.#block;
     let out = 0;
     let inHand = 0;
-    for (let slot = 0; slot < slots.count; slot++) {
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
       while (slots.flag(slot) === FOUND_IDLE) if (slots.check(slot)) this.#effects.destroy(slot, 'closed');
       const state = slotState(slots.load(slot));
       // A granted slot counts as out, picked up or not: a thread that is blocked may take its time.

@@ -1,5 +1,6 @@
 /** The public types of the owner's side. */
 import type { CircuitBreaker, CircuitBreakerState, PoolHandle, ResourcePool } from '../shared/types.ts';
+import type { DestroyReason } from '../shared/words/counters.ts';
 
 /**
  * Options of createPool. Durations are milliseconds, at most 2,147,483,647. 0 and Infinity mean no limit, or off, for `maxUses` and
@@ -181,18 +182,6 @@ export interface PoolEvents<T> {
   /** Once, when the pool is closed and the last resource is destroyed. */
   close: [];
 }
-
-/** Why a resource was destroyed. */
-export type DestroyReason =
-  | 'closed'
-  | 'unhealthy'
-  | 'rejected-on-acquire'
-  | 'rejected-on-release'
-  | 'destroyed'
-  | 'idle-timeout'
-  | 'max-lifetime'
-  | 'max-uses'
-  | 'orphaned';
 
 /**
  * Decides when the circuit breaker opens and closes. It runs on the owner, and every return then passes through the owner. What it throws

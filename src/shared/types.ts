@@ -1,5 +1,4 @@
 /** The public types that both sides share. */
-import type { Percentiles } from './words/histogram.ts';
 
 /** The states of a circuit breaker, by name. */
 export const CircuitBreakerState = {
@@ -65,6 +64,20 @@ export interface Lease<R> extends Disposable, AsyncDisposable {
   release(): void;
   /** As `pool.destroy(resource, error)`. Throws NotBorrowedError if the lease was given back. */
   destroy(error?: Error): void;
+}
+
+/** How durations are spread, in milliseconds, at most 12.5 % off. All 0 while there is none. */
+export interface Percentiles {
+  /** How many durations were recorded. */
+  count: number;
+  /** Half of them were at most this long. */
+  p50: number;
+  /** 90 of 100 were at most this long. */
+  p90: number;
+  /** 99 of 100 were at most this long. */
+  p99: number;
+  /** The longest. */
+  max: number;
 }
 
 /** One snapshot of a pool. The counters, from `acquired` to `reclaimed`, count from the start of the pool, over all threads. */

@@ -139,7 +139,9 @@ export class Calls {
       const timer = timeout > 0 ? setTimeout(() => this.#cancel(id, late), timeout) : undefined;
       this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal, partSignal, at, claim, timer });
       this.#keepAlive.ref();
-      const request: CallRequest = [CALL_ONCE, id, claim?.buffer, method, own];
+      const { tag } = this.#lending;
+      const terms = claim === undefined && tag === 0 ? undefined : { claim: claim?.buffer, tag };
+      const request: CallRequest = [CALL_ONCE, id, terms, method, own];
       if (secure(own)) this.send(request);
       else this.#sendNow(request, own, method);
     });

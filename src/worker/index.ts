@@ -10,8 +10,7 @@ export {
   RemoteCallError,
   ServiceUnavailableError,
 } from '../shared/errors.ts';
-export type { AcquireOptions, CircuitBreaker, Lease, PoolHandle, PoolStats, ResourcePool } from '../shared/types.ts';
+export type { AcquireOptions, CircuitBreaker, Lease, Percentiles, PoolHandle, PoolStats, ResourcePool } from '../shared/types.ts';
 export { CircuitBreakerState } from '../shared/types.ts';
-export type { Percentiles } from '../shared/words/histogram.ts';
 export { attachPool } from './attach.ts';
 export type { AttachedPool, AttachOptions, Remote, SyncRemote } from './types.ts';

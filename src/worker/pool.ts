@@ -88,7 +88,9 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
       beforeSleep: () => this.calls.flush(),
       assertOwnerAlive: () => this.#assertOwnerAlive(),
     };
-    canceller?.attached(this);
+    if (canceller === undefined) return;
+    this.lending.tagWith(() => canceller?.present()?.tag ?? 0);
+    canceller.attached(this);
   }
 
   get attachment(): number {

@@ -38,7 +38,7 @@ function watch(context: PoolContext, lending: Lending): void {
   const collect = lending.collect.bind(lending);
   lending.collect = (cell) => {
     const outcome = collect(cell);
-    if (outcome >= 0) served(context, cell);
+    if (outcome.kind === 'served') served(context, cell);
     return outcome;
   };
 }

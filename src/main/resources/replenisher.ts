@@ -15,7 +15,6 @@ import { ACTIVE, breakerOf, isClosed, isDraining } from '../../shared/words/stat
 import { OWNER } from '../../shared/words/threads.ts';
 import type { BreakerController } from '../breaker/controller.ts';
 import type { Events } from '../events.ts';
-import type { Settings } from '../options.ts';
 import type { AttachedThreads } from '../threads/attached-threads.ts';
 import type { Turn } from '../turn.ts';
 import type { ResourceStore } from './store.ts';
@@ -37,7 +36,6 @@ export interface Neighbours<T> {
 }
 
 export class Replenisher<T> {
-  readonly #settings: Settings<T>;
   readonly #block: ControlBlock;
   readonly #lending: Lending;
   readonly #store: ResourceStore<T>;
@@ -49,8 +47,7 @@ export class Replenisher<T> {
   #refillTimer: NodeJS.Timeout | undefined;
   #refillsFailed = 0;
 
-  constructor(settings: Settings<T>, { lending, store, breaker, threads, factoryErrors, events, turn }: Neighbours<T>) {
-    this.#settings = settings;
+  constructor({ lending, store, breaker, threads, factoryErrors, events, turn }: Neighbours<T>) {
     this.#block = lending.block;
     this.#lending = lending;
     this.#store = store;
@@ -69,8 +66,8 @@ export class Replenisher<T> {
   refill(): void {
     const { slots, state } = this.#block;
     if (this.#refillTimer !== undefined || isDraining(state.load())) return;
-    let missing = this.#settings.min - this.#block.snapshot.count().count;
-    for (let slot = 0; slot < slots.count && missing > 0 && !this.#store.isMakingEnough; slot++) {
+    let missing = this.#block.limits.min - this.#block.snapshot.count().count;
+    for (let slot = 0, extent = slots.extent; slot < extent && missing > 0 && !this.#store.isMakingEnough; slot++) {
       if (breakerOf(state.load()) !== ACTIVE || isClosed(state.load()) || this.#refillTimer !== undefined) return;
       if (slotState(slots.load(slot)) !== EMPTY || !slots.reserve(slot)) continue;
       missing--;

@@ -1,14 +1,15 @@
 /** What is in the slots, and how it gets in and out: factory, destructor, lifetime. Moves slots between EMPTY and "in hand". */
 
+import { now } from '../../shared/clock.ts';
 import { COUNTER_CREATED, COUNTER_DESTROYED } from '../../shared/layout.ts';
 import type { KeepAlive } from '../../shared/waiting/keep-alive.ts';
 import type { ControlBlock } from '../../shared/words/control-block.ts';
+import type { DestroyReason } from '../../shared/words/counters.ts';
 import { OWNER } from '../../shared/words/threads.ts';
 import type { Events } from '../events.ts';
 import type { Settings } from '../options.ts';
 import type { AttachedThreads } from '../threads/attached-threads.ts';
 import type { Turn } from '../turn.ts';
-import type { DestroyReason } from '../types.ts';
 import { type CreationOutcome, PendingCreations } from './creation.ts';
 import { isThenable, runHook, thenMaybeSync } from './hooks.ts';
 import type { Resources } from './resources.ts';
@@ -65,6 +66,7 @@ export class ResourceStore<T> {
 
   /** Makes a resource for a slot that is CREATING. It is in hand when `arrived` is called. */
   create(slot: number, outcome: Pick<CreationOutcome<T>, 'failed'> & { arrived(slot: number): void }): void {
+    const since = now();
     this.#making.start(slot, {
       arrived: (_, resource) => {
         // Only where the word was damaged: there is a resource in this slot already.
@@ -81,6 +83,7 @@ export class ResourceStore<T> {
         this.resources.put(slot, resource);
         this.#retireInTime(slot);
         this.#block.counters.add(OWNER, COUNTER_CREATED);
+        this.#block.createTimes.record(now() - since);
         this.#events.emit('create', resource);
         outcome.arrived(slot);
       },
@@ -127,6 +130,7 @@ export class ResourceStore<T> {
     thenMaybeSync(this.#destruct(resource), () => {
       this.#block.slots.toEmpty(slot);
       this.#block.counters.add(OWNER, COUNTER_DESTROYED);
+      this.#block.counters.addDestroyed(reason);
       this.#events.emit('destroy', resource, reason);
       this.#turn.request();
     });

@@ -152,9 +152,9 @@ export class AttachedThreads<T> {
       case DETACH:
         return this.#detach(member);
       case CALL_ONCE: {
-        const [, id, claim, method, args, buffers] = request;
+        const [, id, terms, method, args, buffers] = request;
         asBuffers(buffers);
-        if (isId(id)) this.#errands.start(member, id, claim, method, args);
+        if (isId(id)) this.#errands.start(member, id, terms, method, args);
         return;
       }
       case CANCEL:
@@ -265,7 +265,7 @@ export class AttachedThreads<T> {
   #detach(member: AttachedThread): void {
     const { slots } = this.#lending.block;
     const open = this.#errands.cancelAll(member);
-    for (let slot = 0; slot < slots.count; slot++) {
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
       const word = slots.load(slot);
       if (slotState(word) === LEASED && slotThread(word) === member.thread) open.push({ slot, lease: leaseOf(word) });
     }

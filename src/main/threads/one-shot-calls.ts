@@ -32,6 +32,8 @@ interface Errand {
   /** Where it runs; NONE while it waits. */
   slot: number;
   lease: number;
+  /** What it is for: see SLOT_TAG. */
+  readonly tag: number;
   /** Undefined: its caller waits for ever. */
   readonly claim: Claim | undefined;
   /** Takes the call out of the line, if it had to join. */
@@ -42,6 +44,12 @@ interface Errand {
 export interface Running {
   readonly member: AttachedThread;
   readonly id: number;
+}
+
+/** What came with a call, as far as it can be that. */
+function termsOf(terms: unknown): { claim: unknown; tag: number } {
+  const { claim, tag } = (typeof terms === 'object' && terms !== null ? terms : {}) as { claim?: unknown; tag?: unknown };
+  return { claim, tag: typeof tag === 'number' ? tag | 0 : 0 };
 }
 
 export class OneShotCalls {
@@ -73,7 +81,7 @@ export class OneShotCalls {
 
   // ── on the way
 
-  start(member: AttachedThread, id: number, claimed: unknown, method: string, args: readonly unknown[]): void {
+  start(member: AttachedThread, id: number, terms: unknown, method: string, args: readonly unknown[]): void {
     // A number that is in use is not answered: the answer would be for the call that has it.
     // That call must stay in this table, or it would never end.
     if (this.#errands.get(member)?.has(id)) return;
@@ -81,10 +89,11 @@ export class OneShotCalls {
       const error = new RemoteCallError(`pool ${show(this.#pool)}: ${NO_CALL}`, this.#pool);
       return member.answer([FAILURE, id, toWire(error)], false, show(method));
     }
+    const { claim: claimed, tag } = termsOf(terms);
     const claim = Claim.open(claimed);
     if (claim?.isWithdrawn) return;
     const slot = this.#lending.tryBorrow();
-    const errand: Errand = { id, slot: NONE, lease: 0, claim, waiting: slot === NONE ? new AbortController() : undefined };
+    const errand: Errand = { id, slot: NONE, lease: 0, tag, claim, waiting: slot === NONE ? new AbortController() : undefined };
     this.#of(member).set(id, errand);
     if (slot !== NONE) return this.#run(member, errand, slot, method, args);
     const run = (granted: number): void => this.#run(member, errand, granted, method, args);
@@ -106,6 +115,7 @@ export class OneShotCalls {
     errand.lease = this.#lending.leases[slot];
     this.#running[slot] = { member, id: errand.id };
     this.#lending.block.slots.actFor(slot, member.thread);
+    if (errand.tag !== 0) this.#lending.setTag(slot, errand.tag);
     member.run(errand.id, slot, errand.lease, `${method}()`, false, () => this.#find(slot, method)(args));
     member.whenSettled(slot, errand.lease, () => {
       if (this.#end(member, errand)) this.#lending.giveBack(slot);

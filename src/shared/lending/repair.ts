@@ -41,11 +41,14 @@ export function repair(owner: Lending, dead: number): { slot: number; lease: num
   }
 
   const borrowed: { slot: number; lease: number }[] = [];
-  for (let slot = 0; slot < slots.count; slot++) {
+  for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
     const word = slots.load(slot);
     if (slotThread(word) !== dead) continue;
     const lease = leaseOf(word);
-    if (slotState(word) === LEASED && slots.seize(slot, lease)) borrowed.push({ slot, lease });
+    if (slotState(word) === LEASED && slots.seize(slot, lease)) {
+      slots.setTag(slot, 0);
+      borrowed.push({ slot, lease });
+    }
     // The word was read before the cells: if the waiter it was granted to has picked it up since, the compare-exchange fails.
     if (slotState(word) === TAKEN && !owner.block.snapshot.isGranted(slot)) slots.untake(slot, word);
   }

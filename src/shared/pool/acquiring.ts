@@ -10,12 +10,13 @@
  */
 import { now } from '../clock.ts';
 import { COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layout.ts';
-import { isServed, type Lending, PENDING, reasonOf } from '../lending/lending.ts';
+import type { Lending } from '../lending/lending.ts';
+import type { Ended, TIMED_OUT } from '../lending/outcome.ts';
 import { checkAcquireOptions } from '../options/acquire-options.ts';
 import type { AcquireOptions } from '../types.ts';
 import { throwIfAborted } from '../waiting/abort-signals.ts';
 import type { BellListener } from '../waiting/bell-listener.ts';
-import { sleepInLine, TIMED_OUT } from '../waiting/blocking.ts';
+import { sleepInLine } from '../waiting/blocking.ts';
 import { type Cancellation, canceller, throwIfCancelled, throwReason } from '../waiting/cancellation.ts';
 import type { Waiters } from '../waiting/waiters.ts';
 import { MARK_SYNC, MARK_TRIES, NONE, REASON_FACTORY } from '../words/line.ts';
@@ -128,7 +129,7 @@ export class Acquiring {
   #inLine(cell: number, timeout: number, signal: AbortSignal | undefined, tries: boolean): number | Place {
     const place = { cell, ticket: this.#lending.block.line.ticket(cell), timeout, signal, tries };
     const outcome = this.#lending.collect(cell);
-    return outcome === PENDING ? place : this.#conclude(place, outcome);
+    return outcome.kind === 'pending' ? place : this.#conclude(place, outcome);
   }
 
   /** Joins the line. Throws if there is no room, or if the pool lets no borrower in. */
@@ -177,7 +178,7 @@ export class Acquiring {
     thread.beforeSleep();
     const part: Cancellation | undefined = canceller?.present();
     const since = now();
-    let outcome: number;
+    let outcome: Ended | typeof TIMED_OUT;
     try {
       outcome = sleepInLine(this.#lending, place.cell, place.timeout, {
         assertOwnerAlive: () => thread.assertOwnerAlive(),
@@ -196,15 +197,17 @@ export class Acquiring {
   // ── the end
 
   /** The slot, or NONE for a try that has found nothing. Throws for every other end. */
-  #conclude({ cell, ticket, timeout, tries }: Place, outcome: number): number {
-    if (isServed(outcome)) return outcome;
-    if (outcome === TIMED_OUT) {
-      this.#side.countOne(COUNTER_TIMED_OUT);
-      throw this.#refusals.timedOut(timeout);
+  #conclude({ cell, ticket, timeout, tries }: Place, outcome: Ended | typeof TIMED_OUT): number {
+    switch (outcome.kind) {
+      case 'served':
+        return outcome.slot;
+      case 'timed-out':
+        this.#side.countOne(COUNTER_TIMED_OUT);
+        throw this.#refusals.timedOut(timeout);
+      case 'refused':
+        if (tries && outcome.reason !== REASON_FACTORY) return NONE;
+        throw this.#rejected(this.#refusals.refusal(outcome.reason, cell, ticket));
     }
-    const reason = reasonOf(outcome);
-    if (tries && reason !== REASON_FACTORY) return NONE;
-    throw this.#rejected(this.#refusals.refusal(reason, cell, ticket));
   }
 
   #isDetached(): boolean {

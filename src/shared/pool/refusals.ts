@@ -63,7 +63,7 @@ export class Refusals implements WaiterErrors {
     const { count, idle } = this.#block.snapshot.count();
     const { leases, calls } = this.#block.snapshot.heldBy(thread);
     const also = calls > 0 ? ` and ${calls} in its one-shot calls` : '';
-    const out = `${count - idle} of ${this.#block.constants.max} are out or being made, ${leases} of them with this thread${also}`;
+    const out = `${count - idle} of ${this.#block.limits.max} are out or being made, ${leases} of them with this thread${also}`;
     const hint = leases > 0 && leases === count - idle ? ': it may be waiting for itself' : '';
     const why = `nothing to be had within ${timeout} ms; ${out}${hint}; ${this.#block.line.waiting()} more are waiting`;
     return new AcquireTimeoutError(this.#says(`: ${why}`), this.#pool);

@@ -7,6 +7,8 @@
  */
 
 export interface Cancellation {
+  /** What tells other threads for which part something is borrowed, or waited for: see `Lending.tagWith`. A job's number, as 32 bits. */
+  readonly tag: number;
   /** Why the part is to end, in a box, as it may be undefined; or undefined: it goes on. Asked after each wake, so it must be cheap. */
   cancelled(): { readonly reason: unknown } | undefined;
   /** The same, but only until the part has been told once: afterwards it may still use what it holds, to clean up. */

@@ -36,6 +36,14 @@ export const CANCEL = 8;
 export const ABANDON = 9;
 export const LEFT = 10;
 
+/** What goes along with a one-shot call that is not like most. */
+export interface OnceTerms {
+  /** The claim (see there) of one whose caller does not wait for ever. */
+  readonly claim?: SharedArrayBuffer | undefined;
+  /** What it is for: as SLOT_TAG. 0 or none: nothing in particular. */
+  readonly tag?: number | undefined;
+}
+
 export type Request =
   /**
    * Run a method of the resource of this lease, once for each list of arguments. Answered by id: this one for the first, and so on. Cloning
@@ -52,15 +60,8 @@ export type Request =
   | readonly [type: typeof TRACE, question: number, stack: string | undefined]
   /** Detach: the thread has given everything back. */
   | readonly [type: typeof DETACH]
-  /** Borrow something, call that method of it, give it back. The claim (see there) of one whose caller does not wait for ever. */
-  | readonly [
-      type: typeof CALL_ONCE,
-      id: number,
-      claim: SharedArrayBuffer | undefined,
-      method: string,
-      args: readonly unknown[],
-      buffers?: Buffers,
-    ]
+  /** Borrow something, call that method of it, give it back. */
+  | readonly [type: typeof CALL_ONCE, id: number, terms: OnceTerms | undefined, method: string, args: readonly unknown[], buffers?: Buffers]
   /** That errand has been withdrawn by its claim: if it waits in line, it need not any more. Not answered. */
   | readonly [type: typeof CANCEL, id: number]
   /** No caller waits for that errand any more, which has begun. What it runs on is destroyed unless it settles soon. Not answered. */

@@ -16,7 +16,8 @@
  *  1. FREE is claimed by a joiner. JOINING(t) is left by t only, GRANTED(t) and FAILED(t) too; by the owner when t is dead.
  *  2. WAITING is left by the first compare-exchange: of a match, of the waiter itself, or of the thread that fails the waiters.
  *     If the waiter loses, it has a resource (or its reason).
- *  3. ticket, mark and time of a cell are written in JOINING, before the store of WAITING; a thread that reads WAITING reads them whole.
+ *  3. ticket, mark, time and tag of a cell are written in JOINING, before the store of WAITING; a thread that reads WAITING reads them
+ *     whole.
  *  4. The version goes up at `free` and `leave`. 9 bits: a match that sleeps through exactly 512 rounds of one cell on the same thread
  *     grants a real waiter, only not the oldest.
  *
@@ -117,6 +118,7 @@ export interface Cells {
   readonly tickets: number;
   readonly marks: number;
   readonly joined: number;
+  readonly tags: number;
   readonly cellCount: number;
 }
 
@@ -152,6 +154,11 @@ export class Line {
     return this.#words[this.#at.joined + cell];
   }
 
+  /** What its waiter waits for: as SLOT_TAG of the slot that it will get. */
+  tag(cell: number): number {
+    return this.#words[this.#at.tags + cell];
+  }
+
   #swap(cell: number, from: number, to: number): boolean {
     return Atomics.compareExchange(this.#words, this.#at.cells + cell, from, to) === from;
   }
@@ -178,7 +185,9 @@ export class Line {
    * JOINING -> WAITING, with a ticket, in a line that says it is not empty. The joiner must then read the state again and match:
    * what became idle before the store of WAITING was not for it.
    */
-  enter(cell: number, mark: number, stamped: number): void {
+  enter(cell: number, mark: number, stamped: number, tag = 0): void {
+    // Most have none, and find none.
+    if (this.#words[this.#at.tags + cell] !== tag) this.#words[this.#at.tags + cell] = tag;
     this.#words[this.#at.marks + cell] = mark;
     this.#words[this.#at.joined + cell] = stamped;
     this.#words[this.#at.tickets + cell] = Atomics.add(this.#words, TICKET_WORD, 1);

@@ -18,8 +18,8 @@ export function figuresOf(block: ControlBlock): Omit<PoolStats, 'name' | 'state'
   const { count, idle } = block.snapshot.count();
   const sums = block.counters.sums();
   return {
-    min: block.constants.min,
-    max: block.constants.max,
+    min: block.limits.min,
+    max: block.limits.max,
     count,
     idle,
     active: count - idle,
