@@ -1,4 +1,4 @@
-/** The jobs of a runner, from their submission to their end: the queue, who gets which thread, and every way in which a job can be over. */
+/** The jobs of a runner, from their submission to their end: the queue, which job gets which thread, and the ways in which one can be over. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { abortReason, clearTimeout, setTimeout } from '../shared/index.ts';
 import { Counts, type Ending } from './counts.ts';

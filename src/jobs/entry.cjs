@@ -1,5 +1,6 @@
 'use strict';
-// What Piscina's threads load. A CommonJS file, since Piscina loads its file with require(): an ES module would go through require(esm), in which Node 20
+// What Piscina's threads load. A CommonJS file, since Piscina loads its file with require(): an ES module would go through require(esm), in
+// which Node 20
 // may crash as a whole when the thread is ended. The rest comes by import().
 /** @type {undefined | ((task: unknown) => unknown)} */
 let run;

@@ -1,7 +1,10 @@
 /** The errors of a runner, and how an error crosses between a job's thread and the runner: with its class, where the other side has it. */
 import { fromWire, toWire, type WireError } from '../shared/index.ts';
 
-/** The name of a class and of its errors, as text, since a minifier renames classes. Defined, as the name of a frozen Error cannot be assigned. */
+/**
+ * The name of a class and of its errors, as text, since a minifier renames classes. Defined, as the name of a frozen Error cannot be
+ * assigned.
+ */
 function named(type: { readonly prototype: Error }, name: string): void {
   Object.defineProperty(type, 'name', { value: name, configurable: true });
   Object.defineProperty(type.prototype, 'name', { value: name, configurable: true, writable: true });

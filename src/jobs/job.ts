@@ -9,7 +9,7 @@ import type { Abortable } from './signals.ts';
 /** standing: at a gate; waiting: in the queue; running: on a thread, which may have ended under it; over: its promise has settled. */
 export type JobState = 'standing' | 'waiting' | 'running' | 'over';
 
-/** Who hears of a job. */
+/** What cancels a job. */
 export interface JobKeeper {
   cancelJob(job: Job, reason: unknown): void;
 }

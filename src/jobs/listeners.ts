@@ -1,4 +1,6 @@
-/** A runner's events. A listener that throws harms only itself: the others are called all the same, and what it threw is an 'error' event. */
+/**
+ * A runner's events. A listener that throws harms only itself: the others are called all the same, and what it threw is an 'error' event.
+ */
 import { asError, process } from '../shared/index.ts';
 import type { RunnerEvents } from './types.ts';
 

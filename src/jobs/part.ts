@@ -1,4 +1,6 @@
-/** A job as its thread has it: whether it is cancelled, and what of it ends then. What the program sees of it is its context (context.ts). */
+/**
+ * A job as its thread has it: whether it is cancelled, and what of it ends then. What the program sees of it is its context (context.ts).
+ */
 import type { MessagePort } from 'node:worker_threads';
 import type { Cancellation } from '../shared/index.ts';
 import { nameOf } from './errors.ts';

@@ -18,7 +18,7 @@ export class Reclaiming {
 
   constructor(pools: Readonly<Record<string, RunnerPool>>) {
     this.#pools = [...new Set(Object.values(pools).map((pool) => ((pool as { pool?: Watched }).pool ?? pool) as Watched))];
-    // Something else with a handle is attached to all the same, and waited for by nobody.
+    // Something else with a handle is attached to all the same, and not waited for.
     this.#pools = this.#pools.filter((pool) => typeof pool.on === 'function');
     for (const pool of this.#pools) pool.on('attach', this.#onAttach).on('detach', this.#onDetach);
   }

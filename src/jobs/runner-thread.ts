@@ -6,7 +6,10 @@ import { BELL, CANCEL, NO_BELL, RESULT, SAID, type ToRunner, type ToThread } fro
 import { bytesFor, heapOf, Seat } from './seat.ts';
 import type { ThreadEnd } from './types.ts';
 
-/** loading: it has not loaded the job's file yet; ready: it may be given jobs; retiring: it finishes those that it has; ending: it is being ended; gone. */
+/**
+ * loading: it has not loaded the job's file yet; ready: it may be given jobs; retiring: it finishes those that it has; ending: it is being
+ * ended; gone.
+ */
 export type ThreadState = 'loading' | 'ready' | 'retiring' | 'ending' | 'gone';
 
 /** A job that has a seat. */

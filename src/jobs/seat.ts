@@ -8,8 +8,10 @@
  *               word 2   SAID      the value of REPORTS for which there is a message; written by the thread
  *               words 4-7          done and total, as 64-bit floats; written by the thread
  *
- * Words of the runner and words of the thread stand on lines of their own (128 bytes). A seat needs no version: the runner gives it to the next job only after
- * the last one has ended, or its thread has, and then resets it. So CANCELLED is never read by a job that it was not set for. If the thread dies, its words die with it.
+ * Words of the runner and words of the thread stand on lines of their own (128 bytes). A seat needs no version: the runner gives it to the
+ * next job only after
+ * the last one has ended, or its thread has, and then resets it. So CANCELLED is never read by a job that it was not set for. If the thread
+ * dies, its words die with it.
  */
 const LINE = 32;
 const CANCELLED = 0;
@@ -70,7 +72,10 @@ export class Seat {
     return Atomics.load(this.#words, this.#at + OUTCOME);
   }
 
-  /** The last report, if there is one after `seen`. Undefined, too, while one is being written, and for good where its thread has died in that. */
+  /**
+   * The last report, if there is one after `seen`. Undefined, too, while one is being written, and for good where its thread has died in
+   * that.
+   */
   reportAfter(seen: number): Report | undefined {
     const report = Atomics.load(this.#words, this.#at + REPORTS);
     if (report === seen || (report & 1) !== 0) return undefined;

@@ -1,5 +1,6 @@
 /**
- * The threads of a runner: Piscina makes them, carries tasks to them and brings answers back. Which thread gets which task, how many there are, and when one is ended is
+ * The threads of a runner: Piscina makes them, carries tasks to them and brings answers back. Which thread gets which task, how many there
+ * are, and when one is ended is
  * decided here, so Piscina has neither a least number of threads nor an idle time, and its balancer says what it was told.
  *
  * A thread that is loading is never ended: on Node 20 that may take the whole process along.
@@ -143,7 +144,8 @@ export class Threads {
       notesHeap: recycleHeap !== Number.POSITIVE_INFINITY,
     };
     const known = new Set(this.#piscina.threads);
-    // With a signal it stands aside in Piscina, where jobs do not stand behind it. It is used only if the thread is gone before it could be given its task.
+    // With a signal it stands aside in Piscina, where jobs do not stand behind it. It is used only if the thread is gone before it could be
+    // given its task.
     const stale = new AbortController();
     const answer = this.#piscina.run(setup, { transferList: [port2], signal: stale.signal });
     thread.worker = this.#piscina.threads.find((worker) => !known.has(worker));

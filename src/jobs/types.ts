@@ -5,11 +5,13 @@ import type { PoolHandle } from '../worker/index.ts';
 type PiscinaOptions = NonNullable<ConstructorParameters<typeof import('piscina').Piscina>[0]>;
 
 /**
- * Options of a JobRunner, and those of Piscina but for the ones of its queue. Durations are milliseconds. A wrong type is a TypeError, a wrong
+ * Options of a JobRunner, and those of Piscina but for the ones of its queue. Durations are milliseconds. A wrong type is a TypeError, a
+ * wrong
  * range a RangeError; both name the option and the value. A name that is no option is a TypeError that names the nearest one.
  *
  * Of Piscina's options `atomics` is 'async' by default, so that a thread does not freeze between jobs; `minThreads` and `maxThreads` are by
- * default half and one and a half times the processors; `idleTimeout` is 1000 by default, and a thread above `minThreads` that is idle for so long is
+ * default half and one and a half times the processors; `idleTimeout` is 1000 by default, and a thread above `minThreads` that is idle for
+ * so long is
  * ended; `recordTiming` is false, since `stats` has its own times.
  */
 export interface RunnerOptions<Pools = Record<string, { handle: unknown }>>
@@ -20,19 +22,23 @@ export interface RunnerOptions<Pools = Record<string, { handle: unknown }>>
   pools?: Pools;
   /** What the job's file sees in node:worker_threads. Default: undefined. */
   workerData?: unknown;
-  /** Most jobs that may wait, beyond those for which there is a thread. The next `run` rejects with JobQueueFullError. Default 0: no limit. */
+  /**
+   * Most jobs that may wait, beyond those for which there is a thread. The next `run` rejects with JobQueueFullError. Default 0: no limit.
+   */
   maxQueue?: number;
   /** How long a cancelled job may take to end, in ms, before its thread is ended. 0: its thread is ended at once. Default 1000. */
   grace?: number;
   /** Least time between two events of progress of one job, in ms. Default 100. */
   progressInterval?: number;
   /**
-   * How often a job is run again whose thread died through no act of its own: a neighbour on the thread had to be ended, it had no memory left, or
+   * How often a job is run again whose thread died through no act of its own: a neighbour on the thread had to be ended, it had no memory
+   * left, or
    * it died while several jobs ran there. Jobs with something in `transferList` that cannot be copied are not run again. Default 0.
    */
   retryLost?: number;
   /**
-   * Ends a thread that has done so many jobs, or has more MB of heap in use after one; another takes over first. A thread never does more than `jobs`
+   * Ends a thread that has done so many jobs, or has more MB of heap in use after one; another takes over first. A thread never does more
+   * than `jobs`
    * jobs. Default: off.
    */
   recycleAfter?: { jobs?: number; heapMB?: number };
@@ -44,7 +50,10 @@ export interface RunOptions {
   name?: string;
   /** Cancels the job. Default: none. */
   signal?: AbortSignal;
-  /** Cancels the job with JobTimeoutError when it has run for so long, in ms; waiting does not count. At most 2,147,483,647. Default 0: no limit. */
+  /**
+   * Cancels the job with JobTimeoutError when it has run for so long, in ms; waiting does not count. At most 2,147,483,647. Default 0: no
+   * limit.
+   */
   timeout?: number;
   /** What of the payload is moved rather than cloned. Default: nothing. */
   transferList?: readonly unknown[];
@@ -68,13 +77,18 @@ export interface MapOptions extends Omit<RunOptions, 'transferList'> {
 export interface ScopeOptions {
   /** For errors. Default: none. */
   name?: string;
-  /** 'fail-together': a job that fails cancels the rest. 'independent': errors are those of the single promises. Default 'fail-together'. */
+  /**
+   * 'fail-together': a job that fails cancels the rest. 'independent': errors are those of the single promises. Default 'fail-together'.
+   */
   mode?: 'fail-together' | 'independent';
   /** Cancels the scope with JobTimeoutError after so long, in ms. Default 0: no limit. */
   timeout?: number;
   /** Cancels the scope. Default: none. */
   signal?: AbortSignal;
-  /** As the runner's, for the jobs of this scope and of those in it; and how long the body may go on once the scope is cancelled and its jobs have ended. */
+  /**
+   * As the runner's, for the jobs of this scope and of those in it; and how long the body may go on once the scope is cancelled and its
+   * jobs have ended.
+   */
   grace?: number;
   /** Most jobs of this scope, and of those in it, that run or are in the runner's queue at once. Default 0: no limit. */
   concurrency?: number;
@@ -87,7 +101,8 @@ export interface JobScope {
   /** Its jobs that wait or run, and those of the scopes in it. */
   readonly active: number;
   /**
-   * As `runner.run`, in this scope. Rejects with ScopeClosedError when the scope has ended or was cancelled. In the mode 'fail-together' its rejection need not be
+   * As `runner.run`, in this scope. Rejects with ScopeClosedError when the scope has ended or was cancelled. In the mode 'fail-together'
+   * its rejection need not be
    * handled: it is the scope's.
    */
   run<In = any, Out = any>(payload: In, options?: RunOptions): Promise<Out>;
@@ -104,7 +119,8 @@ export interface JobScope {
   /** A scope in this one. When it fails, its promise rejects; this scope goes on if the body takes the error. */
   scope<V>(body: (scope: JobScope) => V | PromiseLike<V>, options?: ScopeOptions): Promise<V>;
   /**
-   * Cancels its jobs and the scopes in it; never what is around or beside it. The first reason stands. Default: an AbortError. Resolves when all its jobs
+   * Cancels its jobs and the scopes in it; never what is around or beside it. The first reason stands. Default: an AbortError. Resolves
+   * when all its jobs
    * have ended; it does not wait for the body that calls it.
    */
   cancel(reason?: unknown): Promise<void>;
@@ -144,7 +160,10 @@ export interface JobStats {
 
 /** Events of a runner, with what a listener gets. A listener that throws harms only itself: what it throws is an 'error' event. */
 export interface RunnerEvents {
-  /** What a job has said of its progress: at most once in `progressInterval`; the last one always, before the job's promise settles. Runs in the async context of the `run`. */
+  /**
+   * What a job has said of its progress: at most once in `progressInterval`; the last one always, before the job's promise settles. Runs in
+   * the async context of the `run`.
+   */
   progress: [
     {
       /** The number of the job. */
@@ -194,7 +213,8 @@ export interface JobContext {
   /** Throws the reason if the job is cancelled. Costs about as much as an atomic load. */
   check(): void;
   /**
-   * Cancelling is held back while `body` runs (a COMMIT, say): the signal does not abort, `check` does not throw, and waits in a pool go on. At most for `grace`,
+   * Cancelling is held back while `body` runs (a COMMIT, say): the signal does not abort, `check` does not throw, and waits in a pool go
+   * on. At most for `grace`,
    * counted from the cancel. Gives the body's value; the cancel is delivered right after.
    */
   protect<V>(body: () => V | PromiseLike<V>): Promise<V>;

@@ -9,4 +9,4 @@ export { type CancellablePool, type Cancellation, type Canceller, setCanceller }
 export { fromWire, isCloneable, toWire, type WireError } from './wire/error-wire.ts';
 export { asBuffers, withOwnBytes } from './wire/parcel.ts';
 export { ringAt } from './words/bell.ts';
-export { Histogram, type Percentiles } from './words/histogram.ts';
+export { Histogram } from './words/histogram.ts';

@@ -161,7 +161,10 @@ export class Calls {
     this.flush();
   }
 
-  /** The signal of this part, which is listened to until the call that it is for has settled. One that has aborted is of a part that cleans up. */
+  /**
+   * The signal of this part, which is listened to until the call that it is for has settled. One that has aborted is of a part that cleans
+   * up.
+   */
   #listenTo(part: Cancellation | undefined): AbortSignal | undefined {
     const signal = part?.signal;
     if (signal === undefined || signal.aborted) return undefined;

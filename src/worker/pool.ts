@@ -174,7 +174,10 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     return new RemoteHandle<SyncRemote<T>>(caller, slot, this.lending.serials[slot]);
   }
 
-  /** Notes for which part of the program this thread has borrowed it. Throws its reason if that part has been cancelled, and then it has not. */
+  /**
+   * Notes for which part of the program this thread has borrowed it. Throws its reason if that part has been cancelled, and then it has
+   * not.
+   */
   protected noteHolder(slot: number): void {
     const part = canceller?.present();
     this.#holders[slot] = part;

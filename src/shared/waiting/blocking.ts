@@ -22,7 +22,10 @@ export const spinFor = (slots: number, cores: number): number => (slots < cores 
 export interface Sleeper {
   /** Called when it has slept for a while without a ring; may throw to give up (the caller leaves the line). */
   assertOwnerAlive(): void;
-  /** Called before each sleep, after the bell was read: throws if the part of the program that sleeps is cancelled (the caller leaves the line). */
+  /**
+   * Called before each sleep, after the bell was read: throws if the part of the program that sleeps is cancelled (the caller leaves the
+   * line).
+   */
   assertGoesOn(): void;
   /** Another slot that has become this thread's, and serves this sleeper just as well (see `Waiters.exchange`); or NONE. */
   instead(cell: number): number;

@@ -1,9 +1,12 @@
 /**
- * What ends a thread's waits from outside: a part of the program that can be cancelled (a job) has a `Cancellation`. A thread on which such parts run has
+ * What ends a thread's waits from outside: a part of the program that can be cancelled (a job) has a `Cancellation`. A thread on which such
+ * parts run has
  * one `Canceller`, which knows the part that the present code belongs to. Without a Canceller nothing here costs more than a comparison.
  *
- * A part that is asleep hears of its end by two steps of the thread that ends it: a word of shared memory is set, and then every bell is rung on which the
- * sleeper's thread may sleep. The sleeper reads its bell, then the word, then sleeps. So either it sees the word, or the ring keeps it awake.
+ * A part that is asleep hears of its end by two steps of the thread that ends it: a word of shared memory is set, and then every bell is
+ * rung on which the
+ * sleeper's thread may sleep. The sleeper reads its bell, then the word, then sleeps. So either it sees the word, or the ring keeps it
+ * awake.
  */
 
 export interface Cancellation {
@@ -22,8 +25,8 @@ export interface CancellablePool {
   /** The word that this thread sleeps on in this pool: an index of the 32-bit words of the buffer. For `ringAt`. */
   readonly bell: { readonly buffer: SharedArrayBuffer; readonly at: number };
   /**
-   * Takes back what this part has borrowed and not given back, and tells the owner, who emits it as a leak of `job`. `heldFor` in ms. A resource
-   * on which a call of the part still runs is destroyed. Gives how many there were.
+   * Takes back what this part has borrowed and not given back, and tells the owner, which emits a leak of `job`. `heldFor` in ms. A
+   * resource on which a call of the part still runs is destroyed. Gives how many there were.
    */
   takeBackFrom(part: Cancellation, job: string | number, heldFor: number): number;
 }

@@ -66,7 +66,10 @@ export type Request =
   | readonly [type: typeof CANCEL, id: number]
   /** No caller waits for that errand any more, which has begun. What it runs on is destroyed unless it settles soon. Not answered. */
   | readonly [type: typeof ABANDON, id: number]
-  /** A part of the program has ended without giving this back: tell of it as a leak, then take it back, or destroy it as calls of it still run there. */
+  /**
+   * A part of the program has ended without giving this back: tell of it as a leak, then take it back, or destroy it as calls of it still
+   * run there.
+   */
   | readonly [
       type: typeof LEFT,
       slot: number,
