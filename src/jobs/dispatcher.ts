@@ -1,4 +1,6 @@
-/** The jobs of a runner, from their submission to their end: the queue, which job gets which thread, and the ways in which one can be over. */
+/**
+ * The jobs of a runner, from their submission to their end: the queue, which job gets which thread, and the ways in which one can be over.
+ */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { abortReason, clearTimeout, setTimeout } from '../shared/index.ts';
 import { Counts, type Ending } from './counts.ts';
@@ -97,6 +99,10 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
 
   get #hasRoom(): boolean {
     return this.#running.size < this.#most;
+  }
+
+  get running(): Iterable<Job> {
+    return this.#running;
   }
 
   get waiting(): number {

@@ -1,5 +1,6 @@
 /** cenote/jobs: parallel jobs on Piscina that borrow from the same pools, in scopes that end. */
 export type { Percentiles } from '../main/index.ts';
+export { showProgress } from './bars.ts';
 export {
   JobError,
   JobLostError,

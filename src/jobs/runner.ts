@@ -1,6 +1,7 @@
 /** JobRunner: what a program sees of all this. */
 import { clearTimeout, setTimeout } from '../shared/index.ts';
 import { Dispatcher } from './dispatcher.ts';
+import type { Job } from './job.ts';
 import { Listeners } from './listeners.ts';
 import { MapRun } from './map.ts';
 import { checkBody, checkEnding, checkMap, checkRun, checkScope, settingsOf } from './options.ts';
@@ -9,6 +10,9 @@ import { Scope } from './scope.ts';
 import type { JobScope, JobStats, MapOptions, RunnerEvents, RunnerOptions, RunOptions, ScopeOptions } from './types.ts';
 
 const NONE = {};
+
+/** The jobs of a runner that run now. */
+export let runningJobs: (runner: JobRunner<any>) => Iterable<Job>;
 
 /**
  * Runs jobs in threads, on Piscina, in scopes that end. The queue is the runner's own: Piscina is given only what can start. Piscina's
@@ -20,6 +24,10 @@ export class JobRunner<Pools extends Record<string, { handle: unknown }> = Recor
   readonly #listeners: Listeners = new Listeners(() => this.#dispatcher.wantsProgress());
   readonly #reloading: Reloading;
   #closing: Promise<void> | undefined;
+
+  static {
+    runningJobs = (runner) => runner.#dispatcher.running;
+  }
 
   constructor(options: RunnerOptions<Pools>) {
     this.#dispatcher = new Dispatcher(settingsOf(options), options.workerData, this.#listeners);

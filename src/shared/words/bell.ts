@@ -20,7 +20,9 @@ const SLEEPING = 1;
 const LISTENING = 2;
 const RING = 4;
 
-/** Any thread that knows where a bell is. If its thread has gone, or it is another's by now, that is a ring too many, which does no harm. */
+/**
+ * Any thread that knows where a bell is. If its thread has gone, or it is another's by now, that is a ring too many, which does no harm.
+ */
 export function ringAt(words: Int32Array, at: number): void {
   if ((Atomics.add(words, at, RING) & (SLEEPING | LISTENING)) !== 0) Atomics.notify(words, at);
 }
