@@ -5,11 +5,14 @@ import type { Threads } from './threads.ts';
 
 export class Reloading {
   readonly #threads: Threads;
+  readonly #assertOpen: () => void;
   #round: Promise<void> | undefined;
   #next: Promise<void> | undefined;
 
-  constructor(threads: Threads) {
+  /** `assertOpen` throws where the runner begins nothing new. */
+  constructor(threads: Threads, assertOpen: () => void) {
     this.#threads = threads;
+    this.#assertOpen = assertOpen;
   }
 
   /** One round for all that call while another is under way: so no thread is older than any of the calls. */
@@ -29,6 +32,7 @@ export class Reloading {
       for (const thread of old) {
         await thread.loaded;
         if (thread.state !== 'ready') continue;
+        this.#assertOpen();
         const failure = await this.#threads.start().loaded;
         if (failure !== undefined) throw failure.error;
         this.#threads.retire(thread, 'reloaded');

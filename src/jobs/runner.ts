@@ -31,7 +31,7 @@ export class JobRunner<Pools extends Record<string, { handle: unknown }> = Recor
 
   constructor(options: RunnerOptions<Pools>) {
     this.#dispatcher = new Dispatcher(settingsOf(options), options.workerData, this.#listeners);
-    this.#reloading = new Reloading(this.#dispatcher.threads);
+    this.#reloading = new Reloading(this.#dispatcher.threads, () => this.#dispatcher.assertOpen());
   }
 
   /**

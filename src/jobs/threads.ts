@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { MessageChannel, receiveMessageOnPort, type Worker } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
 import { asError, clearTimeout, setTimeout } from '../shared/index.ts';
-import { JobLostError, received } from './errors.ts';
+import { JobLostError, RunnerClosedError, received } from './errors.ts';
 import type { Job } from './job.ts';
 import type { Settings } from './options.ts';
 import type { JobTask, Setup } from './protocol.ts';
@@ -60,6 +60,7 @@ export class Threads {
   #notBefore = 0;
   #timer: NodeJS.Timeout | undefined;
   #lastReported: string | undefined;
+  #isClosing = false;
   killed = 0;
   recycled = 0;
 
@@ -129,6 +130,7 @@ export class Threads {
   }
 
   start(): RunnerThread {
+    if (this.#isClosing) throw new RunnerClosedError('this runner is closed', { job: 0 });
     const { file, seats, pools, progressInterval, recycleHeap } = this.#settings;
     const { port1, port2 } = new MessageChannel();
     const thread = new RunnerThread(seats, port1);
@@ -221,6 +223,7 @@ export class Threads {
   }
 
   #failed(error: unknown): void {
+    if (this.#isClosing) return;
     this.#failures++;
     this.#notBefore = performance.now() + Math.min(FIRST_PAUSE * 2 ** (this.#failures - 1), LONGEST_PAUSE);
     if (this.#count(({ state }) => state === 'ready' || state === 'retiring') === 0 && this.#owner.loadFailed(error)) return;
@@ -294,10 +297,10 @@ export class Threads {
 
   /** Ends all, whatever they do. Resolves when they are gone. */
   async close(): Promise<void> {
+    this.#isClosing = true;
     clearTimeout(this.#timer);
-    const all = [...this.#all];
     await Promise.all(
-      all.map(async (thread) => {
+      [...this.#all].map(async (thread) => {
         if (thread.state === 'loading') await within(thread.loaded, LOADING);
         if (thread.state !== 'ending' && thread.state !== 'gone') this.#terminate(thread, 'closed');
         await thread.gone;
