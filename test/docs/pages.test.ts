@@ -97,6 +97,13 @@ describe('the documentation', () => {
     ['pg/types.d.ts', 'PgPoolOptions'],
     ['pg/types.d.ts', 'PgPool'],
     ['pg/types.d.ts', 'TransactionOptions'],
+    ['jobs/types.d.ts', 'RunnerOptions'],
+    ['jobs/types.d.ts', 'RunOptions'],
+    ['jobs/types.d.ts', 'MapOptions'],
+    ['jobs/types.d.ts', 'ScopeOptions'],
+    ['jobs/types.d.ts', 'JobScope'],
+    ['jobs/types.d.ts', 'JobStats'],
+    ['jobs/types.d.ts', 'JobContext'],
   ])('mentions every member of %s, %s', (file, name) => {
     const members = membersOf(file, name);
     expect(members.length).toBeGreaterThan(1);
@@ -126,6 +133,8 @@ describe('the documentation', () => {
       await import('cenote/pg'),
       await import('cenote/pg/worker'),
       await import('cenote/observe'),
+      await import('cenote/jobs'),
+      await import('cenote/jobs/worker'),
     ];
     const names = [cenote, ...others].flatMap((module) => Object.keys(module));
     expect(names.filter((name) => !mentions(name))).toEqual([]);

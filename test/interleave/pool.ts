@@ -4,8 +4,10 @@ import { scenario } from './explorer/testing.ts';
 import { poolWords } from './words.ts';
 
 type Modules = typeof import('../../src/shared/words/control-block.ts') &
+  typeof import('../../src/shared/words/bell.ts') &
   typeof import('../../src/shared/lending/lending.ts') &
   typeof import('../../src/shared/waiting/blocking.ts') &
+  typeof import('../../src/shared/waiting/cancellation.ts') &
   typeof import('../../src/shared/lending/repair.ts') &
   typeof import('../../src/shared/pool/pool-base.ts') &
   typeof import('../../src/shared/observing/observation.ts') &
@@ -36,8 +38,10 @@ export interface PoolMemory {
 async function poolCode(load: Load): Promise<PoolCode> {
   const shared = [
     'words/control-block',
+    'words/bell',
     'lending/lending',
     'waiting/blocking',
+    'waiting/cancellation',
     'lending/repair',
     'pool/pool-base',
     'observing/observation',
