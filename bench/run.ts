@@ -13,6 +13,7 @@ import { order } from './questions/order.ts';
 import { owner } from './questions/owner.ts';
 import { remoteCalls } from './questions/remote-calls.ts';
 import { waiting } from './questions/waiting.ts';
+import { watching } from './questions/watching.ts';
 import { workerAsync } from './questions/worker-async.ts';
 import { workerSync } from './questions/worker-sync.ts';
 
@@ -28,6 +29,7 @@ const QUESTIONS: readonly Question[] = [
   remoteCalls,
   attach,
   memory,
+  watching,
   demo,
 ];
 

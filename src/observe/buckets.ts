@@ -28,13 +28,33 @@ export function powers(first: number, last: number, step: number): number[] {
   return bounds;
 }
 
+/** In how many buckets the control block counts. */
+const FINE = 320;
+/** In seconds, by bucket. */
+const MIDDLES = Float64Array.from({ length: FINE }, (_, bucket) => middleOf(bucket) / 1000);
+
+/** By bounds: into which of their buckets each fine one falls. */
+const places = new WeakMap<readonly number[], Uint8Array>();
+
+function placesIn(bounds: readonly number[]): Uint8Array {
+  let found = places.get(bounds);
+  if (found === undefined) {
+    found = Uint8Array.from({ length: FINE }, (_, bucket) => bounds.filter((bound) => startOf(bucket) >= bound * 1e6).length);
+    places.set(bounds, found);
+  }
+  return found;
+}
+
 /** A histogram that counts on where a word of 32 bits comes round. */
 export class Growing {
-  #last: Buckets | undefined;
-  readonly counts = new Float64Array(320);
+  #last: Buckets = new Uint32Array(FINE);
+  readonly counts = new Float64Array(FINE);
 
   grow(buckets: Buckets): void {
-    for (const [bucket, count] of buckets.entries()) this.counts[bucket] += (count - (this.#last?.[bucket] ?? 0)) >>> 0;
+    for (let bucket = 0; bucket < FINE; bucket++) {
+      const grown = (buckets[bucket] - this.#last[bucket]) >>> 0;
+      if (grown > 0) this.counts[bucket] += grown;
+    }
     this.#last = buckets;
   }
 
@@ -44,27 +64,14 @@ export class Growing {
     counts[0] = zeros;
     let count = zeros;
     let sum = 0;
-    let at = 0;
-    for (const [bucket, many] of this.counts.entries()) {
-      while (at < bounds.length && startOf(bucket) >= bounds[at] * 1e6) at++;
-      counts[at] += many;
+    const at = placesIn(bounds);
+    for (let bucket = 0; bucket < FINE; bucket++) {
+      const many = this.counts[bucket];
+      if (many === 0) continue;
+      counts[at[bucket]] += many;
       count += many;
-      sum += (many * middleOf(bucket)) / 1000;
+      sum += many * MIDDLES[bucket];
     }
     return { bounds, counts, sum, count };
   }
-}
-
-/** Percentiles of what has come since an earlier look, in ms; undefined: nothing has. */
-export function percentilesOf(counts: Float64Array, shares: readonly number[]): number[] | undefined {
-  const total = counts.reduce((sum, each) => sum + each, 0);
-  if (total === 0) return undefined;
-  return shares.map((share) => {
-    let left = Math.ceil(total * share);
-    for (const [bucket, count] of counts.entries()) {
-      left -= count;
-      if (left <= 0 && count > 0) return middleOf(bucket);
-    }
-    return 0;
-  });
 }

@@ -39,8 +39,11 @@ export function prometheus(pools: readonly AnyPool[], options: PrometheusOptions
 interface Value {
   readonly metricName?: string;
   readonly labels: Readonly<Record<string, string | number>>;
+  readonly sharedLabels?: Readonly<Record<string, string>>;
   readonly value: number;
 }
+
+const NONE = {};
 
 /** A metric as prom-client's registry wants it. */
 class Exported {
@@ -48,12 +51,15 @@ class Exported {
   readonly type: Metric['type'];
   readonly aggregator = 'sum';
   readonly #name: string;
+  readonly #bucket: string;
+  readonly #sharedLabels = new Map<string, { pool: string }>();
   readonly #metric: Metric;
   readonly #registry: Registry;
   readonly #meters: Meters;
 
   constructor(metric: Metric, prefix: string, registry: Registry, meters: Meters) {
     this.#name = prefix + metric.name;
+    this.#bucket = `${this.#name}_bucket`;
     this.#metric = metric;
     this.#registry = registry;
     this.#meters = meters;
@@ -74,10 +80,17 @@ class Exported {
     return isOpen && this.type === 'counter' ? this.#name.replace(/_total$/, '') : this.#name;
   }
 
-  async get(): Promise<MetricObject & { name: string; values: Value[] }> {
+  /** For text: what all lines of a pool have in common is written out once. */
+  async getForPromString(): Promise<MetricObject & { name: string; values: Value[] }> {
     const name = this.#shownName;
     const values = this.#meters.read().flatMap((reading) => this.#valuesOf(reading));
     return { name, help: this.help, type: this.type, values, aggregator: this.aggregator } as never;
+  }
+
+  async get(): Promise<MetricObject & { name: string; values: Value[] }> {
+    const metric = await this.getForPromString();
+    const values = metric.values.map(({ sharedLabels, labels, ...value }) => ({ ...value, labels: { ...sharedLabels, ...labels } }));
+    return { ...metric, values };
   }
 
   #valuesOf(reading: Reading): Value[] {
@@ -86,16 +99,27 @@ class Exported {
     if (metric.type !== 'histogram') return metric.read(reading).map(({ labels, value }) => ({ labels: { pool, ...labels }, value }));
     const { bounds, counts, sum, count } = metric.read(reading);
     let below = 0;
-    const buckets = bounds.map((le, index) => {
+    const sharedLabels = this.#shared(pool);
+    const values: Value[] = bounds.map((le, index) => {
       below += counts[index];
-      return { metricName: `${this.#name}_bucket`, labels: { pool, le }, value: below };
+      return { metricName: this.#bucket, labels: { le }, sharedLabels, value: below };
     });
-    return [
-      ...buckets,
-      { metricName: `${this.#name}_bucket`, labels: { pool, le: '+Inf' }, value: count },
-      { metricName: `${this.#name}_sum`, labels: { pool }, value: sum },
-      { metricName: `${this.#name}_count`, labels: { pool }, value: count },
-    ];
+    values.push(
+      { metricName: this.#bucket, labels: { le: '+Inf' }, sharedLabels, value: count },
+      { metricName: `${this.#name}_sum`, labels: NONE, sharedLabels, value: sum },
+      { metricName: `${this.#name}_count`, labels: NONE, sharedLabels, value: count },
+    );
+    return values;
+  }
+
+  /** The same object each time: prom-client remembers what it has written for it. */
+  #shared(pool: string): { pool: string } {
+    let shared = this.#sharedLabels.get(pool);
+    if (shared === undefined) {
+      shared = { pool };
+      this.#sharedLabels.set(pool, shared);
+    }
+    return shared;
   }
 
   /** Nothing is kept here that could be reset. */

@@ -67,6 +67,12 @@ interface Party {
   readonly label: string;
   readonly isCertain: boolean;
   readonly threads: Set<number>;
+  /** By pool: how many slots it holds there. */
+  readonly held: Map<number, number>;
+  /** Pools that it waits for. */
+  readonly wanted: Set<number>;
+  /** One of its waits is a mere try. */
+  tries: boolean;
   readonly holds: { readonly pool: number; readonly hold: Hold }[];
   readonly waits: { readonly pool: number; readonly wait: Wait }[];
 }
@@ -88,14 +94,14 @@ export function findKnots(standings: readonly Standing[]): FoundKnot[] {
     standings,
     parties.filter(({ isCertain }) => isCertain),
   );
-  const knots = groups(certain).map((group) => describe(standings, group, 'certain'));
+  const certainGroups = groups(certain);
+  const knots = certainGroups.map((group) => describe(standings, group, 'certain'));
   // Those behind a knot are stuck, too. They are a knot of their own only as far as they hold what they want of each other.
-  const inCertain = new Set(groups(certain).flat());
+  const inCertain = new Set(certainGroups.flat());
   const stuck = [...stuckOf(standings, parties)].filter((party) => !inCertain.has(party));
   for (const group of groups(new Set(stuck))) {
     if (group.every(({ isCertain }) => isCertain)) continue;
-    const knot = describe(standings, group, 'suspected');
-    if (knot.threads.length > 1 || knot.pools.length > 1) knots.push(knot);
+    if (group.length > 1 || wantedBy(group).size > 1) knots.push(describe(standings, group, 'suspected'));
   }
   return knots;
 }
@@ -130,16 +136,35 @@ function partiesOf(standings: readonly Standing[]): Party[] {
     let party = parties.get(key);
     if (party === undefined) {
       const label = typeof key === 'number' ? `thread ${thread}` : `job or scope ${tag} of thread ${thread}`;
-      party = { label, isCertain: sleeps || tag !== 0, threads: new Set(), holds: [], waits: [] };
+      party = {
+        label,
+        isCertain: sleeps || tag !== 0,
+        threads: new Set(),
+        held: new Map(),
+        wanted: new Set(),
+        tries: false,
+        holds: [],
+        waits: [],
+      };
       parties.set(key, party);
     }
     party.threads.add(thread);
     return party;
   };
   for (const [pool, { holds, waits }] of standings.entries()) {
-    for (const hold of holds) partyOf(hold).holds.push({ pool, hold });
+    for (const hold of holds) {
+      const party = partyOf(hold);
+      party.holds.push({ pool, hold });
+      party.held.set(pool, (party.held.get(pool) ?? 0) + 1);
+    }
     // A thread that sleeps goes on only where it sleeps.
-    for (const wait of waits) if (wait.asleep || !asleep.has(wait.thread)) partyOf(wait).waits.push({ pool, wait });
+    for (const wait of waits) {
+      if (!wait.asleep && asleep.has(wait.thread)) continue;
+      const party = partyOf(wait);
+      party.waits.push({ pool, wait });
+      party.wanted.add(pool);
+      if (wait.tries) party.tries = true;
+    }
   }
   return [...parties.values()];
 }
@@ -151,10 +176,10 @@ function stuckOf(standings: readonly Standing[], candidates: readonly Party[]): 
   for (;;) {
     // By pool: how many of its slots are held by stuck parties.
     const held = standings.map(() => 0);
-    for (const { holds } of stuck) for (const { pool } of holds) held[pool]++;
+    for (const party of stuck) for (const [pool, count] of party.held) held[pool] += count;
     const isBlocked = standings.map(({ hasSupply, holds }, pool) => !hasSupply && holds.length > 0 && held[pool] === holds.length);
     const before = stuck.size;
-    for (const party of stuck) if (!party.waits.every(({ pool, wait }) => isBlocked[pool] && !wait.tries)) stuck.delete(party);
+    for (const party of stuck) if (party.tries || ![...party.wanted].every((pool) => isBlocked[pool])) stuck.delete(party);
     if (stuck.size === before) return stuck;
   }
 }
@@ -165,14 +190,13 @@ function groups(stuck: ReadonlySet<Party>): Party[][] {
   for (;;) {
     const wanted = wantedBy(left);
     const before = left.size;
-    for (const party of left) if (!party.holds.some(({ pool }) => wanted.has(pool))) left.delete(party);
+    for (const party of left) if (![...party.held.keys()].some((pool) => wanted.has(pool))) left.delete(party);
     if (left.size === before) break;
   }
   const wanted = wantedBy(left);
   const byPool = new Map<number, Party[]>();
   for (const party of left) {
-    const pools = [...party.waits, ...party.holds].map(({ pool }) => pool);
-    for (const pool of new Set(pools)) if (wanted.has(pool)) byPool.set(pool, [...(byPool.get(pool) ?? []), party]);
+    for (const pool of poolsOf(party)) if (wanted.has(pool)) byPool.set(pool, [...(byPool.get(pool) ?? []), party]);
   }
   const found: Party[][] = [];
   const seen = new Set<number>();
@@ -184,7 +208,7 @@ function groups(stuck: ReadonlySet<Party>): Party[][] {
     for (let pool = pools.pop(); pool !== undefined; pool = pools.pop())
       for (const party of byPool.get(pool)!) {
         group.add(party);
-        for (const { pool: other } of [...party.waits, ...party.holds])
+        for (const other of poolsOf(party))
           if (wanted.has(other) && !seen.has(other)) {
             seen.add(other);
             pools.push(other);
@@ -197,32 +221,46 @@ function groups(stuck: ReadonlySet<Party>): Party[][] {
 
 function wantedBy(parties: Iterable<Party>): Set<number> {
   const wanted = new Set<number>();
-  for (const { waits } of parties) for (const { pool } of waits) wanted.add(pool);
+  for (const party of parties) for (const pool of party.wanted) wanted.add(pool);
   return wanted;
 }
+
+const poolsOf = ({ wanted, held }: Party): Set<number> => new Set([...wanted, ...held.keys()]);
 
 // ── in words
 
 function describe(standings: readonly Standing[], group: readonly Party[], certainty: Knot['certainty']): FoundKnot {
-  const wanted = [...wantedBy(group)].sort((a, b) => a - b);
+  const pools = [...wantedBy(group)].sort((a, b) => a - b);
   const threads = [...new Set(group.flatMap((party) => [...party.threads]))].sort((a, b) => a - b);
   const labels = labelsOf(standings.map(({ name }) => name));
-  const parts = group.map(({ label, holds, waits }) => {
-    const held = holds.filter(({ pool }) => wanted.includes(pool)).map(({ pool, hold }) => `${labels[pool]}[${hold.slot}]`);
-    const wants = [...new Set(waits.map(({ pool }) => labels[pool]))];
+  const parts = group.map(({ label, holds, wanted }) => {
+    const held = holds.filter(({ pool }) => pools.includes(pool)).map(({ pool, hold }) => `${labels[pool]}[${hold.slot}]`);
+    const wants = [...wanted].map((pool) => labels[pool]);
     return `${label} holds ${list(held)} and waits for ${list(wants)}`;
   });
   const [what, who] =
     group.length === 1 ? ['waits for itself', group[0].label] : ['wait for each other', list(group.map(({ label }) => label))];
   const text = `${who} ${what}${certainty === 'certain' ? ' for ever' : ', it seems'}: ${parts.join('; ')}`;
-  const signature = group
-    .flatMap(({ holds, waits }) => [
-      ...holds.filter(({ pool }) => wanted.includes(pool)).map(({ pool, hold }) => `h${pool}.${hold.slot}.${hold.lease}.${hold.tag}`),
-      ...waits.map(({ pool, wait }) => `w${pool}.${wait.ticket}`),
-    ])
-    .sort()
-    .join(' ');
-  return { threads, pools: wanted.map((pool) => labels[pool]), certainty, text, signature: `${certainty} ${signature}`, at: wanted };
+  const isWanted = new Set(pools);
+  // Sums, so that the order in which the words were read does not matter. Two, as 32 bits alone might agree by chance.
+  let [low, high] = [0, 0];
+  const add = (kind: number, pool: number, a: number, b: number, c: number): void => {
+    const mixed = mix(mix(mix(mix(kind, pool), a), b), c);
+    low = (low + mixed) | 0;
+    high = (high + Math.imul(mix(mixed, 0x5bd1e995), mixed | 1)) | 0;
+  };
+  for (const { holds, waits } of group) {
+    for (const { pool, hold } of holds) if (isWanted.has(pool)) add(1, pool, hold.slot, hold.lease, hold.tag);
+    for (const { pool, wait } of waits) add(2, pool, wait.ticket, wait.tag, 0);
+  }
+  const signature = `${low}.${high}.${threads.join('.')}`;
+  return { threads, pools: pools.map((pool) => labels[pool]), certainty, text, signature: `${certainty} ${signature}`, at: pools };
+}
+
+/** A number that is about as likely as any other. */
+function mix(hash: number, value: number): number {
+  const mixed = Math.imul(hash ^ value, 0x85ebca6b);
+  return Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35) ^ (mixed >>> 16);
 }
 
 /** Few enough to be read. */
