@@ -30,7 +30,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
   readonly #settings: Settings<T>;
   readonly #core: OwnerCore<T>;
   readonly #resources: Resources<T>;
-  /** By slot: who waits here for a method that was called by `call`. */
+  /** By slot: the caller that waits here for a method called by `call`. */
   readonly #callers = new Map<number, (error: unknown) => void>();
 
   constructor(settings: Settings<T>) {
