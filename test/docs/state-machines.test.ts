@@ -291,7 +291,7 @@ describe('cell', () => {
       'ticket',
       'mark',
       'joinedAt',
-      'high',
+      'reach',
       'tag',
 
       'loadLine',
