@@ -30,7 +30,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
   readonly #settings: Settings<T>;
   readonly #core: OwnerCore<T>;
   readonly #resources: Resources<T>;
-  /** By slot: who waits here for a method that was called by `call`. */
+  /** By slot: what rejects the caller of a method that was called by `call`. */
   readonly #callers = new Map<number, (error: unknown) => void>();
 
   constructor(settings: Settings<T>) {
@@ -225,7 +225,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
     this.#core.holds.renew(slot, this.lending.leases[slot]);
   }
 
-  /** The object stays with its borrower, who may still give it back: by that it is found then. */
+  /** The object stays with its borrower, which may still give it back: by the object it is found then. */
   #takenBack(slot: number, error: LeaseRevokedError): void {
     this.revoked(slot, error, this.#resources.get(slot));
     this.#callers.get(slot)?.(error);

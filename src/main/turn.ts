@@ -192,10 +192,10 @@ export class Turn {
   /** A slot in hand that came back clean, as far as its borrower knows. */
   takeBack(slot: number): void {
     const wasProbe = this.#probes.returned(slot);
-    this.#effects.whenCancelled(slot, () => this.#takeBack(slot, wasProbe));
+    this.#effects.whenCancelled(slot, () => this.#receive(slot, wasProbe));
   }
 
-  #takeBack(slot: number, wasProbe: boolean): void {
+  #receive(slot: number, wasProbe: boolean): void {
     // Only where the block was damaged: there is nothing to ask a hook about.
     if (!this.#effects.has(slot)) return this.#effects.destroy(slot, 'unhealthy');
     if (isClosed(this.#block.state.load())) return this.#effects.destroy(slot, 'closed');
@@ -231,7 +231,8 @@ export class Turn {
   }
 
   /**
-   * LEASED -> in hand, from a borrower that is to have it no longer: the resource ends. `tell` is called before anything else can be had there. False: that lease
+   * LEASED -> in hand, from a borrower that is to have it no longer: the resource ends. `tell` is called before anything else can be
+   * had there. False: that lease
    * is over. It is the borrower's fault, so the breaker hears nothing of it.
    */
   revoke(slot: number, lease: number, tell: () => void): boolean {
@@ -311,7 +312,10 @@ export class Turn {
     return surplus;
   }
 
-  /** What is too many goes: idle ones now, from above, so that searches become shorter; the others as they come back, for which they are flagged. */
+  /**
+   * What is too many goes: idle ones now, from above, so that searches become shorter; the others as they come back, for which they are
+   * flagged.
+   */
   #trim(): void {
     const { slots } = this.#block;
     const hasTooMany = (): boolean => this.#effects.isEmptying || this.#surplus() > 0;
@@ -329,7 +333,8 @@ export class Turn {
   // ── suspended
 
   /**
-   * Nothing is handed out: those who only try are told so; where new acquires are refused, those who sleep in line, too. All that is out is flagged, so that
+   * Nothing is handed out: waiters that only try are told so; where new acquires are refused, those that sleep in line, too. All that is
+   * out is flagged, so that
    * its return is heard.
    */
   #holdBack(state: number): void {
@@ -345,7 +350,8 @@ export class Turn {
   }
 
   /**
-   * The pool has just been suspended. Every idle slot gets a new version: a borrower that has read the state before, and the slot too, borrows nothing by what it
+   * The pool has just been suspended. Every idle slot gets a new version: a borrower that has read the state before, and the slot too,
+   * borrows nothing by what it
    * has read.
    */
   suspend(): void {
@@ -379,7 +385,7 @@ export class Turn {
     else if (slots.toTakenByOwner(slot) && this.#lending.grant(slot)) this.#probes.handedOut(slot);
   }
 
-  /** Is nothing handed out, whoever waits? */
+  /** Is nothing handed out, whatever waits? */
   #isHeldBack(state: number): boolean {
     return isEvicting(state) || isSuspended(state);
   }

@@ -170,7 +170,8 @@ export interface Pool<T> extends ResourcePool<T>, AsyncDisposable {
    */
   condemn(resource: T, error?: Error): boolean;
   /**
-   * Holds all hand-outs back: none begins after this resolves. Waiters keep their places and their timeouts, tryAcquire gives null, and what
+   * Holds all hand-outs back: none begins after this resolves. Waiters keep their places and their timeouts, tryAcquire gives null, and
+   * what
    * comes back becomes idle. There may be several suspensions at once: the pool goes on when the last one has ended. Rejects with
    * SuspendTimeoutError, `signal.reason`, PoolClosedError, or TypeError or RangeError for bad options. `close` works as ever, and `drain`
    * ends all suspensions first, as it serves the line.

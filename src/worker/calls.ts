@@ -397,7 +397,10 @@ export class Calls {
     if (call.slot !== NONE && this.#lending.isCurrent(call.slot, call.serial)) this.underWay[call.slot]--;
   }
 
-  /** What was borrowed in this slot has been taken back, and that lease is over: its calls under way have ended, one that this thread sleeps for included. */
+  /**
+   * What was borrowed in this slot has been taken back, and that lease is over: its calls under way have ended, one that this thread
+   * sleeps for included.
+   */
   revoke(slot: number, error: unknown): void {
     this.forget(slot);
     const answer: Answer = { ok: false, error };

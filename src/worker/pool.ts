@@ -155,7 +155,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
             () => deadline,
             (error) => (overdue = error),
           );
-    // A method still runs there, in a state that nobody knows.
+    // A method still runs there, in a state that is not known.
     const giveBack = (): void => (overdue === undefined ? this.giveBack(slot) : this.giveUp(slot, overdue));
     let value: V;
     try {

@@ -155,7 +155,7 @@ export class Acquiring {
   #tryEnqueue(): number {
     const { block } = this.#lending;
     if (this.#isDetached() || this.#isHopeless()) return NONE;
-    // Somebody else who tries may be sent away, so it does not stand before us.
+    // Another waiter that only tries may be sent away, so it does not stand before us.
     if (block.snapshot.isSupplyExhausted(false)) return NONE;
     const cell = this.#lending.join(MARK_TRIES);
     if (cell === NONE) return NONE;
