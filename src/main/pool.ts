@@ -225,7 +225,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
     this.#core.holds.renew(slot, this.lending.leases[slot]);
   }
 
-  /** The object stays with its borrower, which may still give it back: by the object it is found then. */
+  /** The object stays with its borrower, which may still give it back: it is found by that object then. */
   #takenBack(slot: number, error: LeaseRevokedError): void {
     this.revoked(slot, error, this.#resources.get(slot));
     this.#callers.get(slot)?.(error);

@@ -97,6 +97,10 @@ class PgPool extends BasePool implements PgOwnerPool {
       this.#outside(() => this.emit('remove', this.#clientOf(session)));
       this.#clients.delete(session);
     });
+    // A job has left it, perhaps in a transaction. The next borrower's statements come behind this.
+    pool.on('leak', ({ job }, session) => {
+      if (job !== undefined) void session?.reset(session.borrow).catch(() => {});
+    });
     pool.on('detach', (_threadId, _reclaimed, attachment) => this.#tidyUpAfter(attachment));
     pool.on('error', (error) => {
       if (!this.#outside(() => this.emit('error', error))) process.emitWarning(error);

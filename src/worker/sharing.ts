@@ -3,6 +3,7 @@
  */
 
 import type { LeaseRevokedError } from '../shared/errors.ts';
+import { canceller } from '../shared/waiting/cancellation.ts';
 import { asBuffers } from '../shared/wire/parcel.ts';
 import { type Response, SHARED } from '../shared/wire/protocol.ts';
 import { NONE } from '../shared/words/line.ts';
@@ -31,6 +32,7 @@ export class SharingPool<T> extends WorkerPool<T> {
   }
 
   #valueIn(slot: number): unknown {
+    if (canceller !== undefined) this.noteHolder(slot);
     this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     // The owner posted the value before the slot could be had, so it is here or in the port.
     if (this.#values.get(slot)?.generation !== this.block.generation(slot)) this.#readFor(slot);

@@ -1,6 +1,6 @@
 /**
- * The suspensions in force: each is an object of its own, and the pool goes on when the last has ended. What they mean for slots and
- * waiters is in turn.ts.
+ * The suspensions in force: each is an object of its own, and the pool goes on when the last has ended.
+ * What they mean for slots and waiters is in turn.ts.
  */
 import { SuspendTimeoutError } from '../../shared/errors.ts';
 import { clearTimeout, setTimeout } from '../../shared/node.ts';

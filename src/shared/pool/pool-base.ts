@@ -243,8 +243,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
 
   /**
    * A body has ended: gives the resource back. The body may have done so; and other code on this thread may have borrowed the same slot
-   * since.
-   * Or the owner has taken it back: gives the error that says so.
+   * since. Or the owner has taken it back: gives the error that says so.
    */
   protected endBody(slot: number, serial: number, giveBack = (): void => this.giveBack(slot)): LeaseRevokedError | undefined {
     if (this.lending.isCurrent(slot, serial) && this.lending.isLost(slot)) this.lost(slot);

@@ -1,7 +1,7 @@
 /**
- * Leases of this thread that were revoked, for as long as their borrowers may still ask: their calls are told so, a body is told when
- * it ends, and giving back does
- * nothing, once. Found by the serial of the lease, and by what was handed out where that does not say its serial.
+ * Leases of this thread that were revoked, for as long as their borrowers may still ask: their calls are told so, a body is told when it
+ * ends, and giving back does nothing, once. Found by the serial of the lease, and by what was handed out where that does not say its
+ * serial.
  */
 import type { LeaseRevokedError } from '../errors.ts';
 
