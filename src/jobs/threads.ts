@@ -40,9 +40,9 @@ export interface ThreadsOwner {
   pump(): void;
   /** A thread is ready, or has ended. */
   threadMoved(thread: RunnerThread, event: 'start' | 'end', reason?: ThreadEnd): void;
-  /** No thread can load the file, so whoever waits waits in vain. True: somebody was told. */
+  /** No thread can load the file, so its waiters wait in vain. True: at least one was told. */
   loadFailed(error: unknown): boolean;
-  /** Nobody was told. */
+  /** No waiter was told. */
   report(error: Error): void;
 }
 

@@ -1,6 +1,6 @@
 /** cenote/pg: PostgreSQL connections that live on this thread, for all threads. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { AcquireTimeoutError, createPool, type Pool, type PoolHandle } from '../main/index.ts';
+import { AcquireTimeoutError, createPool, LeaseRevokedError, type Pool, type PoolHandle } from '../main/index.ts';
 import { PgClient } from './client.ts';
 import { connect, loadDriver } from './connecting.ts';
 import { ConnectionSettings } from './connection-settings.ts';
@@ -58,6 +58,14 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
       sessions.delete(session);
       return session.end();
     },
+    // At `cancelAfter` of `maxHold`: what runs now, and what has been asked so far. A ROLLBACK comes after that.
+    cancel: (session) => session.cancel(session.borrow),
+    // At `revokeAfter`.
+    abort: (session) => {
+      sessions.delete(session);
+      const name = rest.name ?? 'pool';
+      return session.abort(new LeaseRevokedError(`pool ${JSON.stringify(name)}: the connection has been taken back`, name), AT_ONCE);
+    },
     healthcheck: (session) => session.isAlive(),
     expose: ['hello', 'run', 'begin', 'once', 'reset', 'fetch', 'close', 'submit', 'cancel', 'giveUp'],
   });
@@ -66,6 +74,9 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
   for (const session of sessions) if (session.broken !== undefined) owner.lost(session, session.broken);
   return owner;
 }
+
+/** How long a server may take to end a connection that was taken back from its borrower, in ms. Then the socket is cut. */
+const AT_ONCE = 500;
 
 class PgPool extends BasePool implements PgOwnerPool {
   /** Libraries look at this name (Drizzle, rate-limiter-flexible). It stays after a minifier, too. */

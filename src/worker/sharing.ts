@@ -2,6 +2,7 @@
  * A pool with `share`, seen from a worker: a hand-out is a value that the owner has made of the resource, and nothing is called through it.
  */
 
+import type { LeaseRevokedError } from '../shared/errors.ts';
 import { canceller } from '../shared/waiting/cancellation.ts';
 import { asBuffers } from '../shared/wire/parcel.ts';
 import { type Response, SHARED } from '../shared/wire/protocol.ts';
@@ -54,6 +55,14 @@ export class SharingPool<T> extends WorkerPool<T> {
       this.giveBack(slot);
       throw error;
     }
+  }
+
+  protected override revocationKey(value: unknown): unknown {
+    return value;
+  }
+
+  protected override revoked(slot: number, error: LeaseRevokedError): void {
+    super.revoked(slot, error, this.#values.get(slot)?.value);
   }
 
   protected override slotOf(value: unknown): number {

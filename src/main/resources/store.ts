@@ -1,7 +1,7 @@
 /** What is in the slots, and how it gets in and out: factory, destructor, lifetime. Moves slots between EMPTY and "in hand". */
 
 import { now } from '../../shared/clock.ts';
-import { COUNTER_CREATED, COUNTER_DESTROYED } from '../../shared/layout.ts';
+import { COUNTER_CREATED, COUNTER_DESTROYED, COUNTER_RECYCLED } from '../../shared/layout.ts';
 import type { KeepAlive } from '../../shared/waiting/keep-alive.ts';
 import type { ControlBlock } from '../../shared/words/control-block.ts';
 import type { DestroyReason } from '../../shared/words/counters.ts';
@@ -101,14 +101,14 @@ export class ResourceStore<T> {
   #retireInTime(slot: number): void {
     const { maxLifetime } = this.#settings;
     if (maxLifetime > 0)
-      this.resources.retireAfter(slot, maxLifetime * (1 - LIFETIME_JITTER * Math.random()), () => this.#turn.retire(slot));
+      this.resources.retireAfter(slot, maxLifetime * (1 - LIFETIME_JITTER * Math.random()), () => this.#turn.retire(slot, 'max-lifetime'));
   }
 
   /** The resource in this slot is broken, whether idle or borrowed. False: that was known already. */
   evict(slot: number): boolean {
     if (this.#condemned.has(slot)) return false;
     this.#condemned.add(slot);
-    this.#turn.retire(slot);
+    this.#turn.retire(slot, 'unhealthy');
     return true;
   }
 
@@ -127,25 +127,28 @@ export class ResourceStore<T> {
     }
     const resource = this.resources.delete(slot);
     const reason = this.#condemned.delete(slot) ? 'unhealthy' : cause;
-    thenMaybeSync(this.#destruct(resource), () => {
+    thenMaybeSync(this.#destruct(resource, reason === 'revoked'), () => {
       this.#block.slots.toEmpty(slot);
       this.#block.counters.add(OWNER, COUNTER_DESTROYED);
+      if (reason === 'recycled') this.#block.counters.add(OWNER, COUNTER_RECYCLED);
       this.#block.counters.addDestroyed(reason);
       this.#events.emit('destroy', resource, reason);
       this.#turn.request();
     });
   }
 
-  /** Synchronous if the destructor is. Never fails: an error of the destructor is reported, and otherwise ignored. */
-  #destruct(resource: T): void | Promise<void> {
-    const { destructor, checkTimeout } = this.#settings;
+  /** Synchronous if the destructor is. Never fails: that is told, and otherwise ignored. `isInUse`: its borrower may be using it. */
+  #destruct(resource: T, isInUse = false): void | Promise<void> {
+    const { checkTimeout, abort } = this.#settings;
+    const isAborted = isInUse && abort !== undefined;
+    const destructor = isAborted ? abort : this.#settings.destructor;
     if (destructor === undefined) return;
     // What it returns means nothing, unlike what a check does.
     const silenced = (doomed: T): void | PromiseLike<void> => {
       const done: unknown = destructor(doomed);
       return isThenable(done) ? done.then(() => undefined) : undefined;
     };
-    const verdict = runHook('destructor', silenced, resource, checkTimeout);
+    const verdict = runHook(isAborted ? 'abort' : 'destructor', silenced, resource, checkTimeout);
     if (verdict instanceof Promise)
       return this.#keepAlive.during(verdict).then((known) => {
         if (known !== undefined) this.#events.emit('error', known.error);

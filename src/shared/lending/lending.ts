@@ -31,7 +31,7 @@ import {
   type Waiting,
 } from '../words/line.ts';
 import { FLAG, FOUND_IDLE, IDLE, leaseDelta, leasedTo, leaseOf, releaseDelta, type Slots, slotState } from '../words/slot.ts';
-import { CLOSED, guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, RETURNS_GUARDED } from '../words/state.ts';
+import { CLOSED, guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, isSuspended, RETURNS_GUARDED } from '../words/state.ts';
 import { OWNER } from '../words/threads.ts';
 import { FifoCursor } from './fifo-cursor.ts';
 import { type Outcome, PENDING, type Refused, refused, served } from './outcome.ts';
@@ -56,6 +56,8 @@ export interface Listener {
   served(): void;
   /** On the owner: what would have rung its bell. */
   called(): void;
+  /** This thread borrows a slot that it still believes to have: that lease was revoked, and the word of it has yet to be heard. */
+  revoked?(slot: number): void;
 }
 
 /**
@@ -219,12 +221,23 @@ export class Lending {
       if (slot >= extent) slot = 0;
       const lease = leaseOf(slots.borrow(slot, as));
       if (lease !== 0) {
+        // Read behind the compare-exchange: a slot that became idle after the pool was suspended
+        // is not borrowed by what was read before that.
+        if (isSuspended(this.words[STATE_WORD])) return this.undo(slot, lease);
         this.lastSlot = slot;
+        if (this.serials[slot] !== 0) this.listener.revoked?.(slot);
         this.begin(slot, lease);
         return slot;
       }
       slot++;
     }
+    return NONE;
+  }
+
+  /** Nothing has been handed out yet: as if it had not been borrowed. */
+  private undo(slot: number, lease: number): number {
+    this.slots.unborrow(slot);
+    if (!this.slots.giveBack(slot, lease, (lease + this.releaseDelta) | 0)) this.giveBackFlagged(slot, lease);
     return NONE;
   }
 
@@ -278,6 +291,15 @@ export class Lending {
     return this.leases[slot];
   }
 
+  /** Our lease was taken from us: what is written beside the slot is not ours to change. */
+  lose(slot: number): void {
+    if (this.tags[slot] !== 0) {
+      this.tags[slot] = 0;
+      this.timing--;
+    }
+    this.endLease(slot);
+  }
+
   private endLease(slot: number): void {
     this.serials[slot] = 0;
     this.floats[this.released]++;
@@ -325,7 +347,13 @@ export class Lending {
 
   /** Must the owner look at this slot before another borrower gets it? */
   mustReturn(slot: number): boolean {
-    return guardsReturns(this.block.state.load()) || this.block.isRetired(slot) || this.block.uses(slot) >= this.maxUses;
+    const { block } = this;
+    return guardsReturns(block.state.load()) || block.isRetired(slot) || block.uses(slot) >= this.maxUses || block.snapshot.isOverfull();
+  }
+
+  /** Has the slot that this thread believes to have been taken from it? Asked where a body ends: a compare-exchange would only fail. */
+  isLost(slot: number): boolean {
+    return leaseOf(this.slots.load(slot)) !== this.leases[slot];
   }
 
   // ── waiting
@@ -354,6 +382,7 @@ export class Lending {
         if (lease === 0) return refused(REASON_DAMAGED);
         const slot = cellSlot(word);
         this.lastSlot = slot;
+        if (this.serials[slot] !== 0) this.listener.revoked?.(slot);
         this.begin(slot, lease);
         // The tag of the waiter, not of what runs now.
         if (this.tagOf !== undefined) this.setTag(slot, tag);
@@ -412,14 +441,14 @@ export class Lending {
    * Serves the line, and calls the owner where only it can go on.
    * By any thread, after anything that may have brought a slot and a waiter together.
    *
-   * Where the pool is being closed or drained the owner is called in any case, and the state is read last: it waits for slots to come to
-   * rest and for waiters to go, and may have looked while we had a slot TAKEN, or were on our way out. It sets the state and then looks; we
-   * move and then read it.
+   * Where the pool is being closed, drained or suspended the owner is called in any case, and the state is read last: it waits for slots to
+   * come to rest and for waiters to go, and may have looked while we had a slot TAKEN, or were on our way out. It sets the state and then
+   * looks; we move and then read it.
    */
   match(): void {
     const needed = this.serve();
     const state = this.block.state.load();
-    if (needed || isClosed(state) || isDraining(state)) this.callOwner();
+    if (needed || isClosed(state) || isDraining(state) || isSuspended(state)) this.callOwner();
   }
 
   /**
@@ -430,13 +459,30 @@ export class Lending {
    */
   serve(): boolean {
     while (this.hasWaiters()) {
-      const state = this.block.state.load();
-      if (isEvicting(state) || guardsHandOuts(state)) return true;
+      // A hint: there is no need to take anything.
+      if (this.holdsBack(this.words[STATE_WORD])) return true;
       const slot = this.takeIdle();
+      // Read while the slot is TAKEN: a thread that suspends the pool sets the state, and then
+      // waits until no match has a slot that it has not granted.
+      if (this.holdsBack(this.block.state.load())) {
+        if (slot !== NONE) this.grantNone(slot);
+        return true;
+      }
       if (slot !== NONE) this.grant(slot);
       else if (!this.flagAll()) return this.mayGrow();
     }
     return false;
+  }
+
+  /** Is nothing to be granted, or by the owner only? */
+  private holdsBack(state: number): boolean {
+    return isEvicting(state) || guardsHandOuts(state) || isSuspended(state);
+  }
+
+  /** TAKEN(me) -> IDLE. The owner is called in any case, and looks at the line. */
+  private grantNone(slot: number): void {
+    this.slots.putBack(slot, this.me);
+    if (this.block.isRetired(slot)) this.callOwner();
   }
 
   /** Is there a waiter? LINE is emptied if not. */

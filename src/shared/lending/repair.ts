@@ -45,13 +45,12 @@ export function repair(owner: Lending, dead: number): { slot: number; lease: num
     const word = slots.load(slot);
     if (slotThread(word) !== dead) continue;
     const lease = leaseOf(word);
-    if (slotState(word) === LEASED && slots.seize(slot, lease)) {
-      slots.setTag(slot, 0);
-      borrowed.push({ slot, lease });
-    }
+    if (slotState(word) === LEASED && slots.seize(slot, lease)) borrowed.push({ slot, lease });
     // The word was read before the cells: if the waiter it was granted to has picked it up since, the compare-exchange fails.
     if (slotState(word) === TAKEN && !owner.block.snapshot.isGranted(slot)) slots.untake(slot, word);
   }
+
+  for (const { slot } of borrowed) slots.setTag(slot, 0);
 
   for (let cell = 0; cell < line.count; cell++) {
     const word = line.load(cell);

@@ -20,7 +20,7 @@ import { sleepInLine } from '../waiting/blocking.ts';
 import { type Cancellation, canceller, throwIfCancelled, throwReason } from '../waiting/cancellation.ts';
 import type { Waiters } from '../waiting/waiters.ts';
 import { MARK_SYNC, MARK_TRIES, NONE, REASON_FACTORY } from '../words/line.ts';
-import { breakerOf, isRefusing, RECOVERING } from '../words/state.ts';
+import { breakerOf, isRefusing, isSuspended, RECOVERING } from '../words/state.ts';
 import type { RefusalSource, Refusals } from './refusals.ts';
 
 /** What only the side of this thread knows: the owner's or a worker's. */
@@ -136,9 +136,8 @@ export class Acquiring {
   #enqueue(mark: number): number {
     const { block } = this.#lending;
     const { line, constants } = block;
-    // Places serve as many as there are, unless only so many probes are let out.
-    const isRoom =
-      line.isShorterThan(constants.maxWaiting) || (breakerOf(block.state.load()) !== RECOVERING && !block.snapshot.isSupplyExhausted(true));
+    // Places serve as many as there are, unless only so many probes are let out, or nothing is.
+    const isRoom = line.isShorterThan(constants.maxWaiting) || (this.#isServing() && !block.snapshot.isSupplyExhausted(true));
     const cell = isRoom ? this.#lending.join(mark) : NONE;
     if (cell === NONE) throw this.#rejected(this.#refusals.queueFull());
     // Read after the cell waits. A thread that closes or deactivates moves the state, and then
@@ -149,19 +148,30 @@ export class Acquiring {
     return cell;
   }
 
+  #isServing(): boolean {
+    const state = this.#lending.block.state.load();
+    return breakerOf(state) !== RECOVERING && !isSuspended(state);
+  }
+
   /** Joins the line with the mark that asks to be told if there is nothing; NONE: that much is clear at once. */
   #tryEnqueue(): number {
     const { block } = this.#lending;
-    if (this.#isDetached() || isRefusing(block.state.load())) return NONE;
+    if (this.#isDetached() || this.#isHopeless()) return NONE;
     // Another waiter that only tries may be sent away, so it does not stand before us.
     if (block.snapshot.isSupplyExhausted(false)) return NONE;
     const cell = this.#lending.join(MARK_TRIES);
     if (cell === NONE) return NONE;
-    if (isRefusing(block.state.load()) && this.#lending.leave(cell)) return NONE;
+    if (this.#isHopeless() && this.#lending.leave(cell)) return NONE;
     this.#lending.match();
     // The owner says no where there is nothing.
     this.#lending.callOwner();
     return cell;
+  }
+
+  /** For one that only tries. */
+  #isHopeless(): boolean {
+    const state = this.#lending.block.state.load();
+    return isRefusing(state) || isSuspended(state);
   }
 
   // ── the two ways to wait

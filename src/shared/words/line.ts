@@ -56,8 +56,10 @@ export const REASON_UNAVAILABLE = 2;
 export const REASON_FACTORY = 3;
 /** It only tried, and there is nothing for it. */
 export const REASON_NOTHING = 4;
+/** The pool is suspended, and refuses: for a waiter that sleeps. */
+export const REASON_SUSPENDED = 5;
 /** Not in any cell: what the cell said cannot be, because something else has written into the block. */
-export const REASON_DAMAGED = 5;
+export const REASON_DAMAGED = 6;
 
 /** A waiter's mark: it only tries, and is to be told when there is nothing for it. */
 export const MARK_TRIES = 1;
@@ -318,20 +320,31 @@ export class Line {
   }
 
   /**
+   * The waiters that sleep in line, in no order. As `trying`: one that is missed has just come, and reads the state after it has entered.
+   */
+  sleeping(): Waiting[] {
+    return this.#marked(MARK_SYNC);
+  }
+
+  /**
    * The waiters that only try, in no order. One look at the cells by plain reads, and no object for other waiters. What the reads find is
    * confirmed: a waiter's mark is read after an atomic load of its WAITING (rule 3). A try that they miss has just come, and calls the
    * owner again when it waits.
    */
   trying(): Waiting[] {
+    return this.#marked(MARK_TRIES);
+  }
+
+  #marked(mark: number): Waiting[] {
     const { cells, marks } = this.#at;
     const high = this.#high(this.loadLine());
-    const trying: Waiting[] = [];
+    const marked: Waiting[] = [];
     for (let cell = 0; cell < high; cell++) {
-      if (cellState(this.#words[cells + cell]) !== WAITING || (this.#words[marks + cell] & MARK_TRIES) === 0) continue;
+      if (cellState(this.#words[cells + cell]) !== WAITING || (this.#words[marks + cell] & mark) === 0) continue;
       const word = this.load(cell);
-      if (cellState(word) === WAITING && (this.mark(cell) & MARK_TRIES) !== 0) trying.push({ cell, word });
+      if (cellState(word) === WAITING && (this.mark(cell) & mark) !== 0) marked.push({ cell, word });
     }
-    return trying;
+    return marked;
   }
 
   /** Have fewer than `count` waiters stood in line for longer than the one in this cell? */

@@ -161,6 +161,11 @@ export class Slots {
     return true;
   }
 
+  /** What was borrowed has not been used after all. By its borrower. */
+  unborrow(slot: number): void {
+    --this.words[this.base + slot * SLOT_STRIDE + SLOT_USES];
+  }
+
   /** IDLE -> TAKEN(me): mine to grant. Flagged from the start, as there is a line. */
   take(slot: number, idle: number, me: number): boolean {
     return this.swap(slot, idle, inState(idle, TAKEN, me) | FLAG);

@@ -90,6 +90,14 @@ export class Snapshot {
     return supply + Math.max(0, room);
   }
 
+  /**
+   * Are there more than there may be? `max` was lowered: what comes back may be one too many. Says so cheaply while nothing is left over.
+   */
+  isOverfull(): boolean {
+    const { max } = this.#limits;
+    return max < this.#slots.extent && this.count().count > max;
+  }
+
   /** May one more be made? A slot that is EMPTY does not say so: `max` may be less than there are slots. */
   hasRoom(): boolean {
     return this.count().count < this.#limits.max;
