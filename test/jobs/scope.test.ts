@@ -81,7 +81,10 @@ describe('a scope', () => {
     const why = new Error('down');
     const value = await runner.scope(async (scope) => {
       const abort = new AbortController();
-      const beside = scope.run(job(() => pause(60_000).catch(() => 'beside')), { signal: abort.signal });
+      const beside = scope.run(
+        job(() => pause(60_000).catch(() => 'beside')),
+        { signal: abort.signal },
+      );
       const inner = await scope.scope(async (middle) => {
         const jobs = [middle.run(long), outcome(middle.scope((deepest) => deepest.run(long)))];
         await until(isRunning(runner, 3));
