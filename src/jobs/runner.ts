@@ -44,9 +44,13 @@ export class JobRunner<Pools extends Record<string, { handle: unknown }> = Recor
    * DataCloneError, JobQueueFullError, RunnerClosedError, the reason of a signal that has aborted, or TypeError or RangeError for bad
    * options.
    */
-  async run<In = any, Out = any>(payload: In, options: RunOptions = NONE): Promise<Out> {
-    const { transferList, ...limits } = options === NONE ? NO_LIMITS : checkRun(options);
-    return this.#dispatcher.submit({ payload, limits, transferList }).promise as Promise<Out>;
+  run<In = any, Out = any>(payload: In, options?: RunOptions): Promise<Out> {
+    try {
+      const limits = options === undefined ? NO_LIMITS : checkRun(options);
+      return this.#dispatcher.submit({ payload, limits, transferList: limits.transferList }).promise as Promise<Out>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**

@@ -270,7 +270,8 @@ export class Threads {
     if (thread.state === 'retiring') return this.#terminate(thread, thread.reason);
     if (thread.state !== 'ready' || idleTimeout === Number.POSITIVE_INFINITY || this.working <= minThreads) return;
     thread.idleTimer = setTimeout(() => {
-      if (thread.state === 'ready' && thread.running === 0 && this.working > minThreads) this.#terminate(thread, 'idle');
+      const isIdle = thread.state === 'ready' && thread.running === 0 && !thread.isReplaced;
+      if (isIdle && this.working > minThreads) this.#terminate(thread, 'idle');
     }, idleTimeout).unref();
   }
 
