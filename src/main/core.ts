@@ -9,7 +9,8 @@ import type { CircuitBreaker } from '../shared/types.ts';
 import type { FactoryErrors } from '../shared/waiting/factory-errors.ts';
 import type { KeepAlive } from '../shared/waiting/keep-alive.ts';
 import type { Waiters } from '../shared/waiting/waiters.ts';
-import { HAND_OUTS_GUARDED, RETURNS_GUARDED } from '../shared/words/state.ts';
+import { LEASED, RETURNED, slotState, TAKEN } from '../shared/words/slot.ts';
+import { HAND_OUTS_GUARDED, isClosed, isDraining, RETURNS_GUARDED } from '../shared/words/state.ts';
 import { OWNER } from '../shared/words/threads.ts';
 import { BreakerController } from './breaker/controller.ts';
 import { Probes } from './breaker/probes.ts';
@@ -17,6 +18,7 @@ import { Events } from './events.ts';
 import type { Settings } from './options.ts';
 import { type HookOutcome, runHook, thenMaybeSync } from './resources/hooks.ts';
 import { Maintenance } from './resources/maintenance.ts';
+import { UNLIMITED } from './resources/permits.ts';
 import { Replenisher } from './resources/replenisher.ts';
 import { Resources } from './resources/resources.ts';
 import { ResourceStore } from './resources/store.ts';
@@ -24,7 +26,7 @@ import { removeAttachListener } from './threads/attach-listener.ts';
 import { AttachedThreads } from './threads/attached-threads.ts';
 import type { BorrowFor } from './threads/one-shot-calls.ts';
 import { Turn, type TurnEffects, type Verdict } from './turn.ts';
-import type { CircuitBreakerStrategy, DestroyReason } from './types.ts';
+import type { BudgetedPool, CircuitBreakerStrategy, DestroyReason, PoolPermits } from './types.ts';
 
 /** The owner's thread as a borrower of its own pool. */
 export interface OwnBorrower {
@@ -39,7 +41,7 @@ export interface OwnBorrower {
   readonly damaged: (why: string) => Error;
 }
 
-export class OwnerCore<T> implements TurnEffects {
+export class OwnerCore<T> implements TurnEffects, BudgetedPool {
   readonly events = new Events<T>();
   readonly turn: Turn;
   readonly probes: Probes;
@@ -48,6 +50,7 @@ export class OwnerCore<T> implements TurnEffects {
   readonly threads: AttachedThreads<T>;
   readonly breaker: BreakerController;
   readonly replenisher: Replenisher<T>;
+  readonly permits: PoolPermits;
   readonly imposed: number;
   readonly #settings: Settings<T>;
   readonly #own: OwnBorrower;
@@ -69,7 +72,8 @@ export class OwnerCore<T> implements TurnEffects {
       failed: (error) => events.emit('error', error),
     });
     this.threads = new AttachedThreads(settings, lending, this.resources, this.turn, events, own.borrow);
-    this.store = new ResourceStore(settings, block, keepAlive, events, this.resources, this.threads, this.turn);
+    this.permits = settings.budget?.enter(this) ?? UNLIMITED;
+    this.store = new ResourceStore(settings, block, keepAlive, events, this.resources, this.threads, this.turn, this.permits);
     this.replenisher = new Replenisher(settings, { ...this.#parts(), lending, factoryErrors });
     this.#maintenance = new Maintenance(settings, { ...this.#parts(), block, traces });
     block.state.set(this.imposed);
@@ -85,9 +89,16 @@ export class OwnerCore<T> implements TurnEffects {
 
   setStrategy(strategy: CircuitBreakerStrategy | undefined): void {
     this.breaker.strategy = strategy;
+    this.guardReturns();
+  }
+
+  /** Returns pass by us if a hook or a strategy wants to know of them, or if there is more than there are permits for. */
+  guardReturns(): void {
     const { lending } = this.#own;
-    // Returns pass by us if a hook or a strategy wants to know of them.
-    if (this.#settings.beforeRelease === undefined && strategy === undefined) return void lending.block.state.clear(RETURNS_GUARDED);
+    const isGuarded = (lending.block.state.load() & RETURNS_GUARDED) !== 0;
+    const guards = this.#settings.beforeRelease !== undefined || this.breaker.strategy !== undefined || this.excess !== undefined;
+    if (guards === isGuarded) return;
+    if (!guards) return void lending.block.state.clear(RETURNS_GUARDED);
     lending.block.state.set(RETURNS_GUARDED);
     lending.flagAll();
   }
@@ -121,6 +132,45 @@ export class OwnerCore<T> implements TurnEffects {
   isEvicted(slot: number): boolean {
     return this.store.isEvicted(slot);
   }
+
+  // ── effects: permits
+
+  get isAsking(): boolean {
+    return this.permits.isAsking;
+  }
+
+  get excess(): DestroyReason | undefined {
+    return this.permits.excess;
+  }
+
+  // ── what a budget asks
+
+  get name(): string {
+    return this.#settings.name;
+  }
+
+  wanted(): number {
+    const { slots, line, state } = this.#own.lending.block;
+    let out = 0;
+    for (let slot = 0; slot < slots.count; slot++) {
+      const now = slotState(slots.load(slot));
+      if (now === LEASED || now === TAKEN || now === RETURNED) out++;
+    }
+    const { min, max } = this.#settings;
+    const least = isClosed(state.load()) || isDraining(state.load()) ? 0 : min;
+    return Math.min(max, Math.max(least, out + Math.max(line.waiting(), this.creating)));
+  }
+
+  changed(): void {
+    this.turn.request();
+  }
+
+  lost(): void {
+    for (let slot = 0; slot < this.resources.size; slot++) if (this.has(slot)) this.store.lose(slot);
+    this.turn.request();
+  }
+
+  // ── effects: hooks
 
   beforeAcquire(slot: number, then: (verdict: Verdict) => void): void {
     const { beforeAcquire, checkTimeout } = this.#settings;
@@ -180,6 +230,7 @@ export class OwnerCore<T> implements TurnEffects {
     this.breaker.end();
     removeAttachListener(block.constants.poolId);
     this.threads.detachAll();
+    this.permits.end();
     this.#own.waiters.poll();
     this.#own.keepAlive.end();
     // The owner does not listen to its bell any more; ring it once, so that the standing wait ends.

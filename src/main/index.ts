@@ -33,4 +33,15 @@ export { CircuitBreakerState } from '../shared/types.ts';
 export type { Percentiles } from '../shared/words/histogram.ts';
 export { consecutiveFailures } from './breaker/consecutive-failures.ts';
 export { failureRate } from './breaker/failure-rate.ts';
-export type { CircuitBreakerStrategy, DestroyReason, Pool, PoolEvents, PoolOptions } from './types.ts';
+export type {
+  BudgetedPool,
+  CircuitBreakerStrategy,
+  DestroyReason,
+  FactoryContext,
+  Permit,
+  Pool,
+  PoolBudget,
+  PoolEvents,
+  PoolOptions,
+  PoolPermits,
+} from './types.ts';

@@ -5,19 +5,20 @@ import { checkDuration, limitOf } from '../shared/options/acquire-options.ts';
 import { foreignOptions, LATER } from '../shared/options/foreign-options.ts';
 import { checkNames, type OptionNames } from '../shared/options/option-names.ts';
 import { show } from '../shared/show.ts';
-import type { CircuitBreakerStrategy, PoolOptions } from './types.ts';
+import type { CircuitBreakerStrategy, FactoryContext, PoolBudget, PoolOptions } from './types.ts';
 import { limit, whole } from './whole.ts';
 
 type Hook<T, V> = (resource: T) => V | PromiseLike<V>;
 
 export interface Settings<T> {
-  readonly factory: (context: { signal: AbortSignal }) => T | PromiseLike<T>;
+  readonly factory: (context: FactoryContext) => T | PromiseLike<T>;
   readonly destructor: Hook<T, void> | undefined;
   readonly healthcheck: Hook<T, boolean | void> | undefined;
   readonly beforeAcquire: Hook<T, boolean | void> | undefined;
   readonly beforeRelease: Hook<T, boolean | void> | undefined;
   readonly min: number;
   readonly max: number;
+  readonly budget: PoolBudget | undefined;
   readonly maxCreating: number;
   readonly healthcheckInterval: number;
   readonly name: string;
@@ -40,7 +41,7 @@ export interface Settings<T> {
 const OPTIONS = [
   ...['factory', 'destructor', 'healthcheck', 'beforeAcquire', 'beforeRelease', 'min', 'max', 'maxCreating', 'healthcheckInterval', 'name'],
   ...['acquireTimeout', 'createTimeout', 'checkTimeout', 'idleTimeout', 'maxLifetime', 'maxUses', 'maxWaiting', 'maxThreads'],
-  ...['leakDetectionThreshold', 'orphans', 'recoveryProbes', 'circuitBreaker', 'expose', 'share', 'strict'],
+  ...['leakDetectionThreshold', 'orphans', 'recoveryProbes', 'circuitBreaker', 'expose', 'share', 'budget', 'strict'],
 ];
 
 const OF_THE_FACTORY = ['connection', 'connectionString', 'onConnect', 'url', 'host', 'port', 'user', 'password', 'database', 'ssl'];
@@ -88,6 +89,7 @@ export function settingsOf<T>(options: PoolOptions<T>): Settings<T> {
     beforeRelease: hook('beforeRelease', options.beforeRelease),
     min,
     max,
+    budget: budget(options.budget),
     maxCreating: limit('maxCreating', options.maxCreating, LARGEST_WORD),
     // Nothing to ask, nothing to do.
     healthcheckInterval: options.healthcheck === undefined ? 0 : interval,
@@ -107,6 +109,21 @@ export function settingsOf<T>(options: PoolOptions<T>): Settings<T> {
     expose: names(options.expose),
     share: hook('share', options.share),
   };
+}
+
+function budget(value: PoolBudget | undefined): PoolBudget | undefined {
+  if (value !== undefined && !isBudget(value))
+    throw new TypeError(`budget must be what createBudget of cenote/budget resolves with, not ${show(value)}`);
+  return value;
+}
+
+function isBudget(value: unknown): boolean {
+  try {
+    return typeof (value as Partial<PoolBudget> | null)?.enter === 'function';
+  } catch {
+    // A Proxy that does not answer.
+    return false;
+  }
 }
 
 function isStrict(strict: unknown): boolean {

@@ -8,7 +8,7 @@ import { checkFew } from '../shared/options/option-names.ts';
 import { PoolBase } from '../shared/pool/pool-base.ts';
 import { reasonToDestroy } from '../shared/pool/refusals.ts';
 import { asError, show } from '../shared/show.ts';
-import type { AcquireOptions, Arguments, MethodName, PoolHandle, Result } from '../shared/types.ts';
+import type { AcquireOptions, Arguments, MethodName, PoolHandle, PoolStats, Result } from '../shared/types.ts';
 import { ControlBlock } from '../shared/words/control-block.ts';
 import { NONE } from '../shared/words/line.ts';
 import { OWNER } from '../shared/words/threads.ts';
@@ -61,6 +61,9 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
     const slots = Array.from({ length: min }, (_, slot) => slot);
     // All of them before the first factory call: a synchronous one leads to a turn, which would find places to fill.
     for (const slot of slots) this.block.slots.reserve(slot);
+    // What a budget does not grant now is made later, by a turn.
+    const first = this.#core.permits.first(min);
+    for (const slot of slots.splice(typeof first === 'number' ? first : await this.keepAlive.during(first))) this.block.slots.toEmpty(slot);
     const oneByOne = async (): Promise<void> => {
       for (let slot = slots.shift(); slot !== undefined; slot = slots.shift()) await this.#core.replenisher.makeFirst(slot);
     };
@@ -184,6 +187,11 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
         throw new RemoteCallError(`pool ${show(this.name)}: ${method}() is not a method of ${show(resource)}`, this.name);
       return Reflect.apply(found, resource, args) as Result<T, K>;
     }, options);
+  }
+
+  override stats(): PoolStats {
+    const { granted } = this.#core.permits;
+    return granted === undefined ? super.stats() : { ...super.stats(), granted: Math.min(granted, this.#settings.max) };
   }
 
   // ── breaker and events

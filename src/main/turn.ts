@@ -26,11 +26,17 @@ export interface TurnEffects {
   readonly imposed: number;
   /** Factory calls under way, each of which will bring a resource, or fail. */
   readonly creating: number;
-  /** Are as many under way as may be? */
+  /** Are as many under way as may be, or is there no permit for another? */
   readonly isCreatingEnough: boolean;
+  /** Is an answer under way that may bring permits? */
+  readonly isAsking: boolean;
+  /** Why something has to go, if there is more than there are permits for. */
+  readonly excess: DestroyReason | undefined;
 
   /** Tells of a breaker that has moved since. */
   announceBreaker(): void;
+  /** Has returns pass by the owner, or not, as `excess` and the rest say now. */
+  guardReturns(): void;
   /** A hand-out has ended well, or badly. May move the breaker. */
   succeeded(wasProbe: boolean): void;
   failed(error: Error, wasProbe: boolean): void;
@@ -100,6 +106,7 @@ export class Turn {
     this.#probes.recall();
     this.#effects.announceBreaker();
     this.#acceptSlots();
+    this.#shed();
     const state = this.#block.state.load();
     if (isClosed(state)) {
       // Perhaps not by us: a thread has taken us for dead, or something else has written into the block.
@@ -127,6 +134,14 @@ export class Turn {
       if (state === RETURNED && slots.acceptReturn(slot)) this.takeBack(slot);
       else if (state === IDLE && this.#block.isRetired(slot) && slots.check(slot)) this.toIdle(slot);
     }
+  }
+
+  /** More than there are permits for: what is idle goes now, and what is out is seen when it comes back. */
+  #shed(): void {
+    this.#effects.guardReturns();
+    const { slots } = this.#block;
+    for (let slot = 0; slot < slots.count && this.#effects.excess !== undefined; slot++)
+      while (this.#effects.excess !== undefined && slots.flag(slot) === FOUND_IDLE) if (slots.check(slot)) this.toIdle(slot);
   }
 
   /**
@@ -208,7 +223,7 @@ export class Turn {
   /** Why a slot in hand must not be borrowed any more, if so. */
   #reasonToDestroy(slot: number): DestroyReason | undefined {
     if (isClosed(this.#block.state.load())) return 'closed';
-    return this.#block.isRetired(slot) ? 'max-lifetime' : undefined;
+    return this.#block.isRetired(slot) ? 'max-lifetime' : this.#effects.excess;
   }
 
   /** The resource in this slot is not to be borrowed again: it goes now if it is idle, else as soon as it is back. */
@@ -296,7 +311,7 @@ export class Turn {
    * something: it may be for them.
    */
   #refuse(tries: readonly Waiting[]): void {
-    if (tries.length === 0) return;
+    if (tries.length === 0 || this.#effects.isAsking) return;
     // Soon is enough. A match takes microseconds, unless its thread is made to wait for a processor; if that dies, its repair calls us.
     if (this.#block.snapshot.isGrantInFlight()) return this.#effects.lookAgain();
     const { line } = this.#block;

@@ -79,6 +79,8 @@ export interface PoolStats {
   min: number;
   /** The option `max`. */
   max: number;
+  /** With a `budget`, on the owner's thread: most resources that it lets this pool have now. */
+  granted?: number;
   /** Resources that exist, or are being made or checked: always idle + active. */
   count: number;
   /** Resources that are ready to be handed out. */

@@ -16,6 +16,8 @@ class Effects implements TurnEffects {
   readonly imposed = 0;
   readonly creating = 0;
   readonly isCreatingEnough = false;
+  readonly isAsking = false;
+  readonly excess = undefined;
   looksAgain = false;
   readonly #owner: Owner;
   readonly #context: PoolContext;
@@ -32,6 +34,8 @@ class Effects implements TurnEffects {
   }
 
   announceBreaker(): void {}
+
+  guardReturns(): void {}
 
   succeeded(wasProbe: boolean): void {
     if (wasProbe) this.#owner.lending.block.state.moveBreaker(this.#context.code.state.ACTIVE);

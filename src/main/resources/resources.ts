@@ -14,6 +14,11 @@ export class Resources<T> {
     this.#bySlot = new Array<T | undefined>(count).fill(undefined);
   }
 
+  /** Places for resources. */
+  get size(): number {
+    return this.#bySlot.length;
+  }
+
   put(slot: number, resource: T): void {
     this.#bySlot[slot] = resource;
     this.#slots.set(resource, slot);

@@ -8,7 +8,7 @@ import type { Events } from '../events.ts';
 import type { Settings } from '../options.ts';
 import type { AttachedThreads } from '../threads/attached-threads.ts';
 import type { Turn } from '../turn.ts';
-import type { DestroyReason } from '../types.ts';
+import type { DestroyReason, PoolPermits } from '../types.ts';
 import { type CreationOutcome, PendingCreations } from './creation.ts';
 import { isThenable, runHook, thenMaybeSync } from './hooks.ts';
 import type { Resources } from './resources.ts';
@@ -24,9 +24,12 @@ export class ResourceStore<T> {
   readonly #events: Events<T>;
   readonly #threads: AttachedThreads<T>;
   readonly #turn: Turn;
+  readonly #permits: PoolPermits;
   readonly #making: PendingCreations<T>;
   /** Known to be broken, by slot. */
   readonly #condemned = new Set<number>();
+  /** Borrowed when their permits were lost, by slot. */
+  readonly #lost = new Set<number>();
 
   constructor(
     settings: Settings<T>,
@@ -36,6 +39,7 @@ export class ResourceStore<T> {
     resources: Resources<T>,
     threads: AttachedThreads<T>,
     turn: Turn,
+    permits: PoolPermits,
   ) {
     this.resources = resources;
     this.#settings = settings;
@@ -44,7 +48,8 @@ export class ResourceStore<T> {
     this.#events = events;
     this.#threads = threads;
     this.#turn = turn;
-    this.#making = new PendingCreations(settings, (resource) => {
+    this.#permits = permits;
+    this.#making = new PendingCreations(settings, permits, (resource) => {
       if (resource !== undefined) void this.#destruct(resource);
       // It may have been the one too many.
       this.#turn.request();
@@ -113,6 +118,12 @@ export class ResourceStore<T> {
     return this.#condemned.has(slot);
   }
 
+  /** Its permit is lost: it is destroyed when it comes back. */
+  lose(slot: number): void {
+    this.#lost.add(slot);
+    this.#turn.retire(slot);
+  }
+
   // ── out
 
   /** In hand -> EMPTY, by way of the destructor. What is condemned goes for that reason, whatever brings it here. */
@@ -123,7 +134,8 @@ export class ResourceStore<T> {
       return this.#turn.request();
     }
     const resource = this.resources.delete(slot);
-    const reason = this.#condemned.delete(slot) ? 'unhealthy' : cause;
+    const isLost = this.#lost.delete(slot);
+    const reason = this.#condemned.delete(slot) ? 'unhealthy' : isLost ? 'lost' : cause;
     thenMaybeSync(this.#destruct(resource), () => {
       this.#block.slots.toEmpty(slot);
       this.#block.counters.add(OWNER, COUNTER_DESTROYED);
@@ -132,8 +144,15 @@ export class ResourceStore<T> {
     });
   }
 
-  /** Synchronous if the destructor is. Never fails: that is told, and otherwise ignored. */
+  /** Synchronous if the destructor is. Never fails: that is told, and otherwise ignored. Then its permit goes back. */
   #destruct(resource: T): void | Promise<void> {
+    this.#permits.leaving();
+    const done = this.#callDestructor(resource);
+    if (done instanceof Promise) return done.then(() => this.#permits.gone());
+    this.#permits.gone();
+  }
+
+  #callDestructor(resource: T): void | Promise<void> {
     const { destructor, checkTimeout } = this.#settings;
     if (destructor === undefined) return;
     // What it returns means nothing, unlike what a check does.

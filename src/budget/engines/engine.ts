@@ -1,0 +1,74 @@
+/** What a member and the engine say to each other. Each step is one atomic change on the server, worked out there; an answer that is lost harms nothing. */
+
+/** Why the row of a member is (again) not there: it is new; it was there, and the server has forgotten it; it should be there. */
+export type Joining = 'new' | 'again' | 'none';
+
+export interface Report {
+  readonly key: string;
+  /** 12 hexadecimal digits, by chance. Labels are only labels. */
+  readonly id: string;
+  /** Goes up with each report: what comes late, after a newer one, changes nothing. */
+  readonly seq: number;
+  readonly join: Joining;
+  readonly leave: boolean;
+  /** How many permits it keeps of what it had. Absolute: what is above it goes back. */
+  readonly hold: number;
+  readonly used: number;
+  readonly want: number;
+  readonly floor: number;
+  readonly weight: number;
+  readonly ttl: number;
+  readonly label: string;
+  /** The limit that it was created with. */
+  readonly said: number;
+  /** The limit as it knows it now. Counts where nobody lives. */
+  readonly limit: number;
+  /** The highest epoch that it knows. */
+  readonly epoch: number;
+  /** A new limit for all, or null. */
+  readonly resize: number | null;
+}
+
+/**
+ * unknown: the server has no such member, and has changed nothing. stale: it has executed a newer report already. mismatch: the others say
+ * another limit, which is `limit`.
+ */
+export interface Answer {
+  readonly outcome: 'ok' | 'unknown' | 'stale' | 'mismatch';
+  readonly limit: number;
+  readonly epoch: number;
+  /** Permits that this member has now. */
+  readonly granted: number;
+  /** What it may have while others are short. */
+  readonly share: number;
+  /** Others want more than they have. */
+  readonly pressed: boolean;
+  /** Members that live. */
+  readonly members: number;
+}
+
+/** A member as the server has it. */
+export interface Row {
+  readonly id: string;
+  readonly member: string;
+  readonly granted: number;
+  readonly used: number;
+  readonly wanted: number;
+  readonly seenAgo: number;
+}
+
+/** A connection to an engine, made when it is needed, and again when it was lost. All of it is used by one thread. */
+export interface Engine {
+  /** Rejects with RefusedError if there is no use in trying again, with what went wrong otherwise. */
+  step(report: Report): Promise<Answer>;
+  members(key: string): Promise<Row[]>;
+  /** Hears of what concerns the members of this key, if the engine can tell. `called`: these ids, or all. */
+  listen(key: string, called: (ids: readonly string[] | undefined) => void): void;
+  unlisten(key: string): void;
+  /** Does it tell? If not, members ask now and then. */
+  readonly tells: boolean;
+  /** Something took too long: what there is of a connection is of no use. */
+  drop(): void;
+  /** Nobody needs it any more. */
+  end(): Promise<void>;
+}
