@@ -1,4 +1,4 @@
-/** What the owner is made of, each part knowing the others by name; and what it does outside of the control block for its turn. */
+/** The parts of the owner, each of which knows the others by name; and the effects of its turn outside of the control block. */
 
 import { PoolClosedError } from '../shared/errors.ts';
 import type { Lending } from '../shared/lending/lending.ts';
@@ -67,10 +67,7 @@ export class OwnerCore<T> implements TurnEffects, BudgetedPool {
     this.probes = new Probes(block, settings.recoveryProbes);
     this.turn = new Turn(lending, this.probes, this);
     this.resources = new Resources(settings.max);
-    this.breaker = new BreakerController(own.breaker, block.state, settings.recoveryProbes, {
-      changed: (next, previous) => events.emit('state', next, previous),
-      failed: (error) => events.emit('error', error),
-    });
+    this.breaker = new BreakerController(own.breaker, block.state, settings.recoveryProbes, events);
     this.threads = new AttachedThreads(settings, lending, this.resources, this.turn, events, own.borrow);
     this.permits = settings.budget?.enter(this) ?? UNLIMITED;
     this.store = new ResourceStore(settings, block, keepAlive, events, this.resources, this.threads, this.turn, this.permits);

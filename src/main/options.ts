@@ -57,7 +57,7 @@ const NAMES: OptionNames = {
   later: LATER,
 };
 
-/** Every waiter needs a cell, and so does everybody who was granted something just now. */
+/** Every waiter needs a cell, and so does every waiter that has been granted a slot and has not picked it up yet. */
 const MOST_WAITING = MAX_CELLS - MAX_SLOTS - MAX_THREADS - 1;
 const LARGEST_WORD = 2_147_483_647;
 

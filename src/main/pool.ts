@@ -1,4 +1,6 @@
-/** The pool on its owner's thread: what a program calls. What it is made of is in core.ts; what happens to slots off the fast path, in turn.ts. */
+/**
+ * The pool on its owner's thread: what a program calls. Its parts are in core.ts; what happens to slots off the fast path is in turn.ts.
+ */
 import { threadId } from 'node:worker_threads';
 import { PoolError, RemoteCallError } from '../shared/errors.ts';
 import { FEATURE_SHARE, FEATURE_TRACE } from '../shared/layout.ts';
@@ -59,7 +61,8 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
   async start(): Promise<void> {
     const { min, maxCreating } = this.#settings;
     const slots = Array.from({ length: min }, (_, slot) => slot);
-    // All of them before the first factory call: a synchronous one leads to a turn, which would find places to fill.
+    // All slots are reserved before the first factory call:
+    // a synchronous factory leads to a turn, which would fill the slots that are left.
     for (const slot of slots) this.block.slots.reserve(slot);
     // What a budget does not grant now is made later, by a turn.
     const first = this.#core.permits.first(min);
@@ -70,7 +73,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
     try {
       await this.keepAlive.during(Promise.all(Array.from({ length: Math.min(maxCreating || min, min) }, oneByOne)));
     } catch (error) {
-      // Those whose turn has not come.
+      // The slots whose factory has not been called yet.
       for (const slot of slots.splice(0)) this.block.slots.toEmpty(slot);
       await this.close();
       throw error;
@@ -130,7 +133,10 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
     return resource;
   }
 
-  /** A promise asks what it is resolved with for its `then`. A Proxy that throws there (revoked, released by comlink) would reach no borrower, and never come back. */
+  /**
+   * A promise reads `then` of what it is resolved with.
+   * A Proxy that throws there (revoked, released by comlink) would reach no borrower, and be lost.
+   */
   #assertAnswers(slot: number, resource: T): void {
     try {
       void (resource as { then?: unknown }).then;
@@ -146,7 +152,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
     return this.damaged(`slot ${slot} has no resource`);
   }
 
-  /** Most give back what was lent last. */
+  /** Looks at the slot that was lent last first: most borrowers give that back. */
   protected override slotOf(resource: T): number {
     const { last } = this.lending;
     return this.#resources.get(last) === resource && this.#isOut(last) ? last : this.#findAmongOut(resource);
@@ -156,7 +162,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
     return this.#resources.find(resource, (slot) => this.#isOut(slot));
   }
 
-  /** Borrowed here, and not for the sake of a thread. */
+  /** Borrowed by code on this thread, and not for a one-shot call of another. */
   #isOut(slot: number): boolean {
     return this.lending.holds(slot) && !this.#core.threads.isOnErrand(slot);
   }
@@ -180,7 +186,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
 
   override async call<K extends MethodName<T>>(method: K, args: Arguments<T, K>, options?: AcquireOptions): Promise<Result<T, K>> {
     checkCall(method, args);
-    // Awaited, so that a leak's stack goes on to who has called this.
+    // Awaited, so that the stack of a leak shows the caller of this function.
     return await this.use((resource) => {
       const found = findMethod(resource, method, undefined);
       if (found === undefined)

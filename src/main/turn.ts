@@ -1,12 +1,13 @@
 /**
- * The owner's turn: one pass over everything there is, run whenever something may have changed, and right however often it runs. All that the owner
- * does to slots and to the line off the fast path happens here, in one order.
+ * The owner's turn: one pass over everything there is, run whenever something may have changed, and right however often it runs. All that
+ * the owner does to slots and to the line off the fast path happens here, in one order.
  *
- * It knows the control block, the probes and the life of the pool. Whatever is outside of these (resources, hooks, timers, events) is an effect. There are two who
- * supply them: the owner (core.ts), and the explorer of interleavings, which runs this file as it is shipped (test/interleave/owner.ts).
+ * It knows the control block, the probes and the life of the pool. What is outside of these (resources, hooks, timers, events) is an
+ * effect. Effects are supplied by the owner (core.ts), and by the explorer of interleavings, which runs this file as it is shipped
+ * (test/interleave/owner.ts).
  *
- * Nothing belongs to a particular waiter. What is made, or has passed its hook, goes to whoever is first by then, so that a waiter that is served by an
- * early return does not leave another behind, and leaving the line costs nothing.
+ * No resource is made for a particular waiter. One that is made, or has passed its hook, goes to the waiter that is first by then. So a
+ * waiter that is served by an early return leaves no other waiter behind, and leaving the line costs nothing.
  */
 import type { Lending } from '../shared/lending/lending.ts';
 import type { ControlBlock } from '../shared/words/control-block.ts';
@@ -17,23 +18,25 @@ import type { Probes } from './breaker/probes.ts';
 import { Life } from './life.ts';
 import type { DestroyReason } from './types.ts';
 
-/** What a hook says of a resource: undefined, it is fine; else what is wrong with it, which has been reported. */
+/** What a hook says of a resource. Undefined: the resource is fine. Otherwise what is wrong with it, which has been reported already. */
 export type Verdict = Error | undefined;
 
-/** "In hand": the slot is CREATING or CHECKING, so that only the owner moves it. */
+/**
+ * What the turn needs from outside of the control block. A slot is "in hand" when it is CREATING or CHECKING: then only the owner moves it.
+ */
 export interface TurnEffects {
   /** Bits of the state word that hold for the whole life of the pool. */
   readonly imposed: number;
   /** Factory calls under way, each of which will bring a resource, or fail. */
   readonly creating: number;
-  /** Are as many under way as may be, or is there no permit for another? */
+  /** Are as many factory calls under way as `maxCreating` allows, or is there no permit for another? */
   readonly isCreatingEnough: boolean;
   /** Is an answer under way that may bring permits? */
   readonly isAsking: boolean;
   /** Why something has to go, if there is more than there are permits for. */
   readonly excess: DestroyReason | undefined;
 
-  /** Tells of a breaker that has moved since. */
+  /** Emits the event of a breaker that has moved since the last call. */
   announceBreaker(): void;
   /** Has returns pass by the owner, or not, as `excess` and the rest say now. */
   guardReturns(): void;
@@ -43,16 +46,16 @@ export interface TurnEffects {
 
   /** Is there a resource in this slot? */
   has(slot: number): boolean;
-  /** Is it known to be broken, and has been reported? */
+  /** Is the resource in this slot known to be broken, and has that been reported? */
   isEvicted(slot: number): boolean;
-  /** Asks about a resource in hand. `then` is called once: at once, or later and outside of any turn. */
+  /** Asks the hook about a resource in hand. `then` is called once: at once, or later and outside of any turn. */
   beforeAcquire(slot: number, then: (verdict: Verdict) => void): void;
   beforeRelease(slot: number, then: (verdict: Verdict) => void): void;
   /** A slot that is CREATING gets a resource, and `arrived` is called; or becomes EMPTY again, and then a turn is asked for. */
   create(slot: number): void;
   /** In hand -> EMPTY, by way of the destructor; then a turn is asked for. */
   destroy(slot: number, reason: DestroyReason): void;
-  /** Keeps up the least number of resources. */
+  /** Makes resources up to `min`. */
   refill(): void;
   /** Every factory call under way fails now. */
   abandonCreations(): void;
@@ -85,7 +88,7 @@ export class Turn {
     this.#effects = effects;
   }
 
-  /** Something may have changed. At once, unless a turn is under way already: then that goes round once more. */
+  /** Something may have changed: takes a turn at once. If a turn is under way already, that one goes round once more. */
   request(): void {
     this.#again = true;
     if (this.#isRunning) return;
@@ -145,8 +148,8 @@ export class Turn {
   }
 
   /**
-   * A slot whose word cannot be true, because something else has written into the block: it ends, and may begin anew. Its resource, if there is one, is
-   * destroyed, as it cannot be told who has it.
+   * A slot whose word cannot be true, because other code has written into the block. The slot becomes EMPTY and may be used again. Its
+   * resource, if there is one, is destroyed, as its borrower is not known.
    */
   #repairDamaged(slot: number): void {
     const { slots } = this.#block;
@@ -165,13 +168,13 @@ export class Turn {
   /** A slot in hand that came back clean, as far as its borrower knows. */
   takeBack(slot: number): void {
     const wasProbe = this.#probes.returned(slot);
-    // Only where the block was damaged: there is nothing to ask a hook about.
+    // Only if the block was damaged: there is no resource to ask a hook about.
     if (!this.#effects.has(slot)) return this.#effects.destroy(slot, 'unhealthy');
     if (isClosed(this.#block.state.load())) return this.#effects.destroy(slot, 'closed');
-    // Its failure has been reported.
+    // The failure of this resource has been reported.
     if (this.#effects.isEvicted(slot)) return this.toIdle(slot);
     this.#effects.beforeRelease(slot, (verdict) => {
-      // Evicted meanwhile: reported, too.
+      // Evicted while the hook ran: that has been reported, too.
       if (this.#effects.isEvicted(slot)) this.toIdle(slot);
       else if (verdict === undefined) {
         // Reported while the slot is still in hand: if that moves the breaker, no borrower gets it by the old rule.
@@ -213,7 +216,7 @@ export class Turn {
     this.request();
   }
 
-  /** In hand -> IDLE, unless its time has come meanwhile. The caller asks for a turn. */
+  /** In hand -> IDLE, or EMPTY if the resource is not to be borrowed again. The caller asks for a turn. */
   toIdle(slot: number): void {
     const reason = this.#reasonToDestroy(slot);
     if (reason === undefined) this.#block.slots.toIdle(slot);
@@ -226,7 +229,7 @@ export class Turn {
     return this.#block.isRetired(slot) ? 'max-lifetime' : this.#effects.excess;
   }
 
-  /** The resource in this slot is not to be borrowed again: it goes now if it is idle, else as soon as it is back. */
+  /** The resource in this slot is not to be borrowed again: it is destroyed now if it is idle, otherwise as soon as it is back. */
   retire(slot: number): void {
     const { slots } = this.#block;
     this.#block.setRetired(slot, true);
@@ -236,7 +239,7 @@ export class Turn {
     }
   }
 
-  /** A slot in hand goes to whoever is first, or becomes idle. */
+  /** A slot in hand goes to the first waiter, or becomes idle. */
   #offer(slot: number): void {
     const { slots, state } = this.#block;
     if (this.#reasonToDestroy(slot) !== undefined) this.toIdle(slot);
@@ -246,12 +249,12 @@ export class Turn {
 
   // ── demand: what the owner does for the waiters, beyond what a match can do
 
-  /** For all who are in line, as far as the state allows hand-outs at all. */
+  /** Serves all waiters, as far as the state allows hand-outs at all. */
   #meetDemand(): void {
     const tries = this.#tries();
     if (!guardsHandOuts(this.#block.state.load())) this.#lending.serve();
     else {
-      // As a match does: it does not end before everything that is out is flagged. A borrower may have borrowed by the old rule just now.
+      // Like a match, this does not end before every slot that is out is flagged: a borrower may have borrowed by the old rule just now.
       do this.#prepare();
       while (this.#lending.hasWaiters() && this.#lending.flagAll() && this.#wantsMore());
     }
@@ -264,14 +267,17 @@ export class Turn {
     return this.#preparing.size + this.#effects.creating;
   }
 
-  /** Guarded: is there a waiter whom nothing being prepared will serve, and may it be served? */
+  /** Guarded: is there a waiter that nothing being prepared will serve, and may it be served? */
   #wantsMore(): boolean {
-    // Moved meanwhile, by a hook or by another thread: then all waiters are sent away, and none is served.
+    // The state has moved meanwhile, by a hook or by another thread: then all waiters are sent away, and none is served.
     if (isEvicting(this.#block.state.load())) return false;
     return !this.#block.line.isShorterThan(this.#preparing.size + 1) && this.#probes.allowance(this.#underWay()) > 0;
   }
 
-  /** Guarded: asks beforeAcquire about as many idle slots as there are waiters for. Each goes to whoever is first when it has passed. */
+  /**
+   * Guarded: asks beforeAcquire about as many idle slots as there are waiters for.
+   * Each goes to the waiter that is first when it has passed.
+   */
   #prepare(): void {
     const { slots } = this.#block;
     for (let slot = 0; slot < slots.count && this.#lending.hasWaiters(); slot++) {
@@ -288,7 +294,7 @@ export class Turn {
     }
   }
 
-  /** As many at once as there are waiters that nothing under way will serve, and as `maxCreating` allows. */
+  /** Makes a resource for each waiter that nothing under way will serve, as many at once as `maxCreating` allows. */
   #grow(): void {
     const { slots, line, state } = this.#block;
     for (let slot = 0; slot < slots.count; slot++) {
@@ -300,19 +306,19 @@ export class Turn {
     }
   }
 
-  /** Those in line who only try. */
+  /** The waiters that only try (tryAcquire). */
   #tries(): Waiting[] {
     return this.#lending.hasWaiters() ? this.#block.line.trying() : [];
   }
 
   /**
-   * Whoever only tries, and will not be served by what is under way, is told so. Only those who were there before we looked for something for them:
-   * what has become idle since may be for a waiter that has joined since, and that one calls us again. And none while a match on some thread is about to grant
-   * something: it may be for them.
+   * Refuses the waiters that only try and that nothing under way will serve. Only those that were in line before we looked for a resource
+   * for them: what has become idle since may be for a waiter that has joined since, and that waiter asks for another turn. Refuses none
+   * while a match on some thread is about to grant a slot, as it may be for one of them.
    */
   #refuse(tries: readonly Waiting[]): void {
     if (tries.length === 0 || this.#effects.isAsking) return;
-    // Soon is enough. A match takes microseconds, unless its thread is made to wait for a processor; if that dies, its repair calls us.
+    // Soon is enough. A match takes microseconds, unless its thread waits for a processor. If that thread dies, its repair asks for a turn.
     if (this.#block.snapshot.isGrantInFlight()) return this.#effects.lookAgain();
     const { line } = this.#block;
     const underWay = this.#underWay();
@@ -323,7 +329,7 @@ export class Turn {
 
   // ── the end
 
-  /** Nobody new may come; the pool closes when everything is back. The promise is that of `close`. */
+  /** No new borrower is let in; the pool closes when everything is back. The promise is that of `close`. */
   drain(): Promise<void> {
     const wasOpen = this.life.state === 'open';
     const closed = this.life.drain();
@@ -339,11 +345,11 @@ export class Turn {
   close(): Promise<void> {
     if (this.life.isClosing) return this.life.close();
     const wasOpen = this.life.state === 'open';
-    // Known before anything else happens: what follows calls out, and may be asked to close again.
+    // Set before anything else happens: what follows runs code of the program, which may call close again.
     const closed = this.life.close();
     if (wasOpen) this.#effects.leftOpen(closed);
     this.#impose();
-    // LINE may be damaged, and no waiter is to be left behind.
+    // LINE may be damaged, and no waiter may be left behind.
     this.#block.line.reopen();
     this.#lending.rejectWaiters(REASON_CLOSED);
     this.#effects.abandonCreations();
@@ -351,7 +357,7 @@ export class Turn {
     return closed;
   }
 
-  /** Draining: nobody waits any more, so what is idle can go; and nothing is out. */
+  /** Draining: true if no waiter is left and no slot is out. What is idle is destroyed, as no waiter needs it. */
   #isAllBack(): boolean {
     if (this.#lending.hasWaiters()) return false;
     this.#effects.abandonCreations();
@@ -368,8 +374,8 @@ export class Turn {
   }
 
   /**
-   * Destroys what is idle, and counts the rest. Leaves no slot IDLE, and none out without its flag: a borrower that read the state before it
-   * refused all of them may still borrow an idle slot, but then we see it out and flag it, and its return is seen.
+   * Destroys what is idle, and counts the rest. Leaves no slot IDLE, and none out without its flag: a borrower that read the state before
+   * it refused all of them may still borrow an idle slot, but then we see it out and flag it, and its return is seen.
    */
   #clear(): { out: number; inHand: number } {
     const { slots } = this.#block;
@@ -378,7 +384,7 @@ export class Turn {
     for (let slot = 0; slot < slots.count; slot++) {
       while (slots.flag(slot) === FOUND_IDLE) if (slots.check(slot)) this.#effects.destroy(slot, 'closed');
       const state = slotState(slots.load(slot));
-      // Granted counts as out, picked up or not: a thread that is blocked may take its time.
+      // A granted slot counts as out, picked up or not: a thread that is blocked may take its time.
       if (state === LEASED || (state === TAKEN && this.#block.snapshot.isGranted(slot))) out++;
       else if (state !== EMPTY) inHand++;
     }

@@ -216,9 +216,9 @@ export interface PoolEvents<T> {
   /** A thread has detached or died. `reclaimed`: how many resources were taken back, if it died. `attachment`: as in 'attach'. */
   detach: [threadId: number, reclaimed: number, attachment: number];
   /**
-   * Once for each hand-out that lasts longer than `leakDetectionThreshold`. `threadId` (Node's) is the thread that borrowed the resource, or
-   * made the `pool.call` that it runs; `heldFor` is in milliseconds; `stack` says where in the program. The owner asks that thread for the
-   * stack, so the event comes when it has answered. After two seconds, or if the thread has gone, the event comes without it.
+   * Once for each hand-out that lasts longer than `leakDetectionThreshold`. `threadId` (Node's) is the thread that borrowed the resource,
+   * or made the `pool.call` that it runs; `heldFor` is in milliseconds; `stack` says where in the program. The owner asks that thread for
+   * the stack, so the event comes when it has answered. After two seconds, or if the thread has gone, the event comes without it.
    */
   leak: [
     {
@@ -264,7 +264,7 @@ export interface CircuitBreakerStrategy {
   reportFailure(source: CircuitBreaker, error: Error): void;
   /**
    * Asked about once a second while INACTIVE. true moves the pool to RECOVERING. Without it, the pool stays INACTIVE until a program moves
-   * it.
+   * it. It answers at once: a promise, like any other value that is no boolean, counts as false and is an 'error' event.
    */
   shouldRecover?(): boolean;
 }

@@ -1,6 +1,11 @@
-/** The classes of errors, with one stable code each. How they cross between threads: wire/error-wire.ts. Their texts: where they are thrown. */
+/**
+ * The classes of errors, with one stable code each. How they cross between threads: wire/error-wire.ts. Their texts: where they are thrown.
+ */
 
-/** The name of a class and of its errors, for those who look at it: as text, since a minifier renames classes. Defined, as the name of a frozen Error cannot be assigned. */
+/**
+ * Sets the name of a class and of its errors, as text, since a minifier renames classes.
+ * Defined, as the name of a frozen Error cannot be assigned.
+ */
 function named(type: { readonly prototype: Error }, name: string): void {
   Object.defineProperty(type, 'name', { value: name, configurable: true });
   Object.defineProperty(type.prototype, 'name', { value: name, configurable: true, writable: true });

@@ -6,7 +6,7 @@
  * and one scan of packed words is cheaper than a thousand cache misses.
  */
 
-/** Stored last by the creator and checked first by whoever attaches. Changes whenever anything in this file does. */
+/** Stored last by the creator and checked first by a thread that attaches. Changes whenever anything in this file does. */
 export const ABI_VERSION = 2;
 export const MAGIC = 0x43454e4f; // "CENO"
 
@@ -14,7 +14,7 @@ export const WORD_BYTES = 4;
 /** Words to a padded line. */
 export const PAD = 32;
 
-// ── header: constants of the pool, written once before anyone attaches
+// ── header: constants of the pool, written once before any thread attaches
 export const MAGIC_WORD = 0;
 export const ABI_WORD = 1;
 export const LENGTH_WORD = 2;
@@ -33,7 +33,7 @@ export const FEATURE_TRACE = 1;
 /** Workers receive a value of each resource instead of a proxy. */
 export const FEATURE_SHARE = 2;
 
-// ── words that everybody contends for, a line each
+// ── words that all threads contend for, a line each
 export const STATE_WORD = PAD * 1;
 export const LINE_WORD = PAD * 2;
 export const TICKET_WORD = PAD * 3;
@@ -47,7 +47,7 @@ const HEADER_WORDS = PAD * 5;
 // ── a slot: one padded line
 export const SLOT_STRIDE = PAD;
 export const SLOT_STATE = 0;
-/** Hand-outs since the resource was made. Written by the borrower, or by the owner while it is nobody's. */
+/** Hand-outs since the resource was made. Written by the borrower, or by the owner while no borrower has it. */
 export const SLOT_USES = 1;
 /** Not zero: past its lifetime, not to be handed out again. Written by the owner. */
 export const SLOT_RETIRED = 2;
@@ -57,14 +57,14 @@ export const SLOT_SINCE = 3;
 /** Which resource it is: goes up with each one made. Written by the owner before the slot can be had. */
 export const SLOT_GENERATION = 4;
 /**
- * For whom the owner has it LEASED: the record of the thread whose one-shot call it runs. 0: for itself, or a thread has it.
+ * The thread that the owner has it LEASED for: the record of the one whose one-shot call it runs. 0: for itself, or a thread has it.
  * Written by the owner, and cleared before the slot leaves that lease.
  */
 export const SLOT_BEHALF = 5;
 /** In SLOT_BEHALF: the thread is gone, and its call still runs. Its record may be another thread's by now. */
 export const BEHALF_GONE = -1;
 
-// ── a thread: two padded lines, the first for whoever rings, the second for the thread itself
+// ── a thread: two padded lines, the first for the threads that ring, the second for the thread itself
 export const THREAD_STRIDE = PAD * 2;
 export const THREAD_BELL = 0;
 export const THREAD_STATUS = PAD;

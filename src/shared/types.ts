@@ -161,9 +161,9 @@ export interface ResourcePool<R> extends CircuitBreaker {
    * Borrows, calls one method of the resource with these arguments, and gives it back, all on the owner's thread. For a worker that is one
    * message there and one back. It joins the same line as every acquire, when the owner gets the message. Once it reaches the head of the
    * line it completes even if this thread is busy. Rejects as `acquire` does, with what the method throws, or with RemoteCallError (no such
-   * method, not exposed, arguments that cannot be cloned). `timeout` and `signal` limit the wait in line only, while the owner is busy, too;
-   * a call that they have ended never runs. Once the method runs, it is waited for. The waiting calls of a thread that dies or detaches are
-   * cancelled. If a method still runs one second after its thread has died, the resource is destroyed.
+   * method, not exposed, arguments that cannot be cloned). `timeout` and `signal` limit the wait in line only, while the owner is busy,
+   * too; a call that they have ended never runs. Once the method runs, it is waited for. The waiting calls of a thread that dies or
+   * detaches are cancelled. If a method still runs one second after its thread has died, the resource is destroyed.
    */
   call<K extends MethodName<R>>(method: K, args: Arguments<R, K>, options?: AcquireOptions): Promise<Result<R, K>>;
   /** acquire for `using` / `await using`: the lease releases itself at the end of the block. Rejects as `acquire` does. */

@@ -88,12 +88,12 @@ export class Calls {
     this.#receive = receive;
   }
 
-  /** That lease is over: what is still under way counts for nobody. */
+  /** That lease is over: what is still under way does not count any more. */
   forget(slot: number): void {
     this.underWay[slot] = 0;
   }
 
-  /** On what this thread has borrowed in that slot. The arguments are in a list that nobody else has. */
+  /** On what this thread has borrowed in that slot. The arguments are in a list that no other code has. */
   call(slot: number, method: string, args: unknown[]): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
@@ -229,8 +229,9 @@ export class Calls {
   }
 
   /**
-   * At once; or if that need not be, and it is not the first such one of this tick, with all of the tick in one message behind that. The first goes ahead as this thread may compute from now
-   * on; and where the owner is asleep, what takes longest is to wake it, and meanwhile the others are put together. Order is kept either way.
+   * At once; or if that need not be, and it is not the first such one of this tick, with all of the tick in one message behind that. The
+   * first goes ahead as this thread may compute from now on; and where the owner is asleep, what takes longest is to wake it, and meanwhile
+   * the others are put together. Order is kept either way.
    */
   send(request: Request, atOnce = false): void {
     this.#outbox.push(request);
@@ -278,7 +279,7 @@ export class Calls {
     const [method, args] =
       request[0] === CALL_ONCE ? [request[3], request[4]] : [request[4], request[0] === CALL ? request[5][0] : request[5]];
     const index = args.findIndex((argument) => !isCloneable(argument));
-    // All can be cloned: then it is the port that will not send, as somebody has patched it.
+    // All can be cloned: then it is the port that will not send, as other code has patched it.
     const why =
       index === -1
         ? `${method}() cannot be sent to the owner's thread: ${show((cause as Error | undefined)?.message)}`
@@ -298,7 +299,8 @@ export class Calls {
         if (got?.message === undefined) return;
         this.receive(got.message);
       } catch (error) {
-        // An announced message is gone, and those behind it come next. Any other says that this is the end of the stack: nothing more is read there.
+        // An announced message is gone, and those behind it come next.
+        // Any other says that this is the end of the stack: nothing more is read there.
         const isAnnounced = this.#alone !== undefined;
         try {
           this.unreadable();
@@ -315,7 +317,7 @@ export class Calls {
     const alone = this.#alone;
     this.#alone = undefined;
     if (alone !== undefined) return this.#settle(alone.id, { ok: false, error: this.#tooMuch(`the result of ${alone.name}`) });
-    // This thread was at the end of its stack. Whose answers they were is not known, so all hear of it.
+    // This thread was at the end of its stack. It is not known which calls were answered, so all of them are rejected.
     this.#doubt('an answer of the owner cannot be read by this thread');
   }
 
@@ -326,7 +328,9 @@ export class Calls {
     );
   }
 
-  /** Some calls will have no answer, and which is not known. They may still run: a release has to wait for them, as if they were under way. */
+  /**
+   * Some calls will have no answer, and which is not known. They may still run: a release has to wait for them, as if they were under way.
+   */
   #doubt(why: string): void {
     const underWay = this.underWay.slice();
     if (this.#awaited !== 0) underWay[this.#awaitedSlot]++;
@@ -365,7 +369,7 @@ export class Calls {
     }
   }
 
-  /** An answer that nobody waits for (any more) is dropped. */
+  /** An answer that no caller waits for (any more) is dropped. */
   #settle(id: number, answer: Answer): void {
     if (id === this.#awaited) {
       this.#answer = answer;
@@ -384,20 +388,20 @@ export class Calls {
     if (call.slot !== NONE && this.#lending.isCurrent(call.slot, call.serial)) this.underWay[call.slot]--;
   }
 
-  /** Nobody will answer any more. */
+  /** No answer will come any more. */
   abandon(error: () => unknown): void {
     if (this.#awaited !== 0) this.#settle(this.#awaited, { ok: false, error: error() });
     for (const id of [...this.#pending.keys()]) this.#settle(id, { ok: false, error: error() });
   }
 
   /**
-   * Is the other end still there? For a thread that does not get to its 'close' event. What is in the port is taken first; then we offer the port for
-   * transfer together with something that cannot be cloned. That always fails, and says "detached" if the other end has gone.
+   * Is the other end still there? For a thread that does not get to its 'close' event. What is in the port is taken first; then we offer
+   * the port for transfer together with something that cannot be cloned. That always fails, and says "detached" if the other end has gone.
    */
   isConnected(): boolean {
     this.drain();
     const { stackTraceLimit } = Error;
-    // Nobody reads the stack, which is most of what this costs. Where Error is frozen this does nothing, and an assignment would throw.
+    // The stack is never read, and is most of what this costs. Where Error is frozen this does nothing, and an assignment would throw.
     Reflect.set(Error, 'stackTraceLimit', 0);
     try {
       PROBE.port1.postMessage(() => {}, [this.#port]);
@@ -427,8 +431,8 @@ function withOwnBytes(request: CallRequest): CallRequest {
 }
 
 /**
- * Makes copies where later changes would reach what is to be sent. False if only a clone could do that: then it has to be sent before the caller goes on.
- * So has a Proxy that throws when it is looked at: sending it will say so.
+ * Makes copies where later changes would reach what is to be sent. False if only a clone could do that: then it has to be sent before the
+ * caller goes on. So has a Proxy that throws when it is looked at: sending it will say so.
  */
 function secure(args: unknown[]): boolean {
   try {

@@ -32,7 +32,9 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   readonly #onLeave: () => void;
   #out: Out = 'no';
 
-  /** `exposed`: what the pool's `expose` lists. `onLeave` is called once, when this attachment is not to be given to anybody any more. */
+  /**
+   * `exposed`: what the pool's `expose` lists. `onLeave` is called once, when this attachment is not to be given to any caller any more.
+   */
   constructor(
     name: string,
     block: ControlBlock,
@@ -120,7 +122,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
       return value;
     } finally {
       if (this.lending.isCurrent(slot, serial)) {
-        // A method still runs there, in a state that nobody knows.
+        // A method still runs there, in a state that is not known.
         if (overdue !== undefined) this.giveUp(slot, overdue);
         else this.giveBack(slot);
       }
@@ -318,7 +320,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   }
 
   #ownerGone(): void {
-    // Nobody will make, check or reclaim anything any more: say so to every thread.
+    // No owner will make, check or reclaim anything any more: say so to every thread.
     this.block.state.set(CLOSED);
     this.#goOut('owner-gone');
     this.calls.abandon(() => this.refusals.detached());

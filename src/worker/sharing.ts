@@ -1,4 +1,6 @@
-/** A pool with `share`, seen from a worker: a hand-out is a value that the owner has made of the resource, and nothing is called through it. */
+/**
+ * A pool with `share`, seen from a worker: a hand-out is a value that the owner has made of the resource, and nothing is called through it.
+ */
 
 import { asBuffers } from '../shared/wire/parcel.ts';
 import { type Response, SHARED } from '../shared/wire/protocol.ts';
@@ -46,7 +48,7 @@ export class SharingPool<T> extends WorkerPool<T> {
     try {
       this.calls.drain();
     } catch (error) {
-      // The end of the stack. Nobody has this slot yet to give it back.
+      // The end of the stack. The caller does not have this slot yet to give it back.
       this.giveBack(slot);
       throw error;
     }

@@ -9,7 +9,8 @@ type Modules = typeof import('../../src/shared/words/control-block.ts') &
   typeof import('../../src/shared/lending/repair.ts') &
   typeof import('../../src/shared/pool/pool-base.ts') &
   typeof import('../../src/main/turn.ts') &
-  typeof import('../../src/main/breaker/probes.ts');
+  typeof import('../../src/main/breaker/probes.ts') &
+  typeof import('../../src/main/threads/one-shot-calls.ts');
 
 export interface PoolCode extends Modules {
   readonly slots: typeof import('../../src/shared/words/slot.ts');
@@ -34,7 +35,7 @@ async function poolCode(load: Load): Promise<PoolCode> {
   const shared = ['words/control-block', 'lending/lending', 'waiting/blocking', 'lending/repair', 'pool/pool-base'].map(
     (name) => `shared/${name}`,
   );
-  const parts = [...shared, 'main/turn', 'main/breaker/probes'];
+  const parts = [...shared, 'main/turn', 'main/breaker/probes', 'main/threads/one-shot-calls'];
   return {
     ...Object.assign({}, ...(await Promise.all(parts.map((name) => load<object>(`${name}.ts`))))),
     slots: await load('shared/words/slot.ts'),

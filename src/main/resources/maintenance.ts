@@ -1,4 +1,4 @@
-/** What the owner does on its own time: health checks, idle and old resources, borrowers that take too long. No timer of it keeps the process alive. */
+/** The owner's timers: health checks, idle and old resources, borrowers that take too long. No timer keeps the process alive. */
 import { threadId } from 'node:worker_threads';
 import { now, since } from '../../shared/clock.ts';
 import type { Traces } from '../../shared/lending/traces.ts';
@@ -17,7 +17,7 @@ import type { ResourceStore } from './store.ts';
 const SOONEST = 5;
 const LATEST = 1000;
 
-/** Whom it works with. */
+/** The parts of the owner that it works with. */
 export interface Neighbours<T> {
   readonly block: ControlBlock;
   readonly store: ResourceStore<T>;

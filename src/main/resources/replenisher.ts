@@ -1,4 +1,7 @@
-/** Has resources made, and deals with a factory that fails: the first waiter gets its error, and keeping up `min` is tried again after a pause. */
+/**
+ * Has resources made, and deals with a factory that fails:
+ * the first waiter gets the error, and a refill to `min` is tried again after a pause.
+ */
 
 import { COUNTER_FACTORY_FAILURES } from '../../shared/layout.ts';
 import type { Lending } from '../../shared/lending/lending.ts';
@@ -21,13 +24,13 @@ import type { ResourceStore } from './store.ts';
 const FIRST_BACKOFF = 100;
 const LAST_BACKOFF = 30_000;
 
-/** Whom the replenisher works with. */
+/** The parts of the owner that the replenisher works with. */
 export interface Neighbours<T> {
   readonly lending: Lending;
   readonly store: ResourceStore<T>;
   readonly breaker: BreakerController;
   readonly threads: AttachedThreads<T>;
-  /** Those of waiters on the owner's own thread. */
+  /** The errors of waiters on the owner's own thread. */
   readonly factoryErrors: FactoryErrors;
   readonly events: Events<T>;
   readonly turn: Turn;
@@ -75,7 +78,7 @@ export class Replenisher<T> {
     }
   }
 
-  /** For a slot that is CREATING: it is offered to whoever is first, or becomes EMPTY again. */
+  /** For a slot that is CREATING: it is offered to the first waiter, or becomes EMPTY again. */
   make(slot: number): void {
     this.#store.create(slot, { arrived: () => this.#arrived(slot), failed: (_, thrown) => this.#factoryFailed(slot, thrown) });
   }

@@ -7,7 +7,7 @@ export class Resources<T> {
   readonly #bySlot: (T | undefined)[];
   readonly #slots = new Map<T, number>();
   readonly #retirement = new Map<number, NodeJS.Timeout>();
-  /** Has any of them been a Proxy? Such a resource may cease to answer altogether. */
+  /** Has any resource been a Proxy? One whose handler is revoked throws on every access. */
   hadProxies = false;
 
   constructor(count: number) {
@@ -60,7 +60,10 @@ export class Resources<T> {
     return this.#slots.get(resource) ?? NONE;
   }
 
-  /** The slot of a resource that is out in the given sense, or NONE. A factory may have made the same value twice (two equal numbers): any of its slots that is out will do. */
+  /**
+   * The slot of this resource that `isOut` is true of, or NONE.
+   * A factory may make the same value twice (two equal numbers): any of its slots will do.
+   */
   find(resource: T, isOut: (slot: number) => boolean): number {
     const slot = this.#slots.get(resource);
     if (slot === undefined || isOut(slot)) return slot ?? NONE;

@@ -51,7 +51,7 @@ export class ResourceStore<T> {
     this.#permits = permits;
     this.#making = new PendingCreations(settings, permits, (resource) => {
       if (resource !== undefined) void this.#destruct(resource);
-      // It may have been the one too many.
+      // The call that ended may have been the last that `maxCreating` allowed.
       this.#turn.request();
     });
   }
@@ -72,7 +72,7 @@ export class ResourceStore<T> {
   create(slot: number, outcome: Pick<CreationOutcome<T>, 'failed'> & { arrived(slot: number): void }): void {
     this.#making.start(slot, {
       arrived: (_, resource) => {
-        // Only where the word was damaged: the place is taken.
+        // Only where the word was damaged: there is a resource in this slot already.
         if (this.resources.has(slot)) {
           void this.#destruct(resource);
           this.#block.slots.toEmpty(slot);
@@ -80,7 +80,7 @@ export class ResourceStore<T> {
         }
         const problem = this.#threads.share(slot, this.#block.renew(slot), resource);
         if (problem !== undefined) {
-          // It exists until the destructor is through: its place is not free before.
+          // The resource exists until its destructor has ended: its slot is not free before.
           return thenMaybeSync(this.#destruct(resource), () => outcome.failed(slot, problem));
         }
         this.resources.put(slot, resource);
@@ -106,7 +106,7 @@ export class ResourceStore<T> {
       this.resources.retireAfter(slot, maxLifetime * (1 - LIFETIME_JITTER * Math.random()), () => this.#turn.retire(slot));
   }
 
-  /** It is broken, wherever it is. False: that was known. */
+  /** The resource in this slot is broken, whether idle or borrowed. False: that was known already. */
   evict(slot: number): boolean {
     if (this.#condemned.has(slot)) return false;
     this.#condemned.add(slot);

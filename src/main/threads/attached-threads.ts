@@ -1,4 +1,4 @@
-/** The attached threads: who comes, what they ask, and what is done when they go. */
+/** The attached threads: how they attach, what they ask for, and what is done when they detach or die. */
 import type { MessagePort } from 'node:worker_threads';
 import { PoolClosedError, PoolError, RemoteCallError } from '../../shared/errors.ts';
 import { COUNTER_RECLAIMED } from '../../shared/layout.ts';
@@ -38,9 +38,12 @@ import { AttachedThread } from './attached-thread.ts';
 import { findMethod, isCall, NO_CALL } from './methods.ts';
 import { type BorrowFor, OneShotCalls } from './one-shot-calls.ts';
 
-/** How long a call may still run before its resource is destroyed under it, in ms: one given up as broken, or whose borrower has gone. */
+/**
+ * How long a call may still run on a resource that is given up as broken, or whose borrower
+ * has gone, before that resource is destroyed, in ms.
+ */
 const PATIENCE = 1000;
-/** How often one thread may be attached: each copy of this module does so for itself, but no thread needs all the records there are. */
+/** How often one thread may be attached: each copy of this module attaches for itself, but no thread needs all the records there are. */
 const MOST_COPIES = 8;
 
 export class AttachedThreads<T> {
@@ -62,14 +65,14 @@ export class AttachedThreads<T> {
     this.#errands = new OneShotCalls(settings.name, lending, turn, borrow, (slot, method) => this.#methodOf(slot, method));
   }
 
-  /** Is this slot the owner's only for the sake of a thread? */
+  /** Does the owner have this slot for a one-shot call of a thread? */
   isOnErrand(slot: number): boolean {
     return this.#errands.on(slot) !== undefined;
   }
 
   // ── coming
 
-  /** Somebody knocks, with our end of a channel. Gives why it may not come in, if so. */
+  /** A thread asks to attach, with our end of a channel. Gives the reason if it may not. */
   attach(threadId: number, port: MessagePort): PoolError | undefined {
     const { name, maxThreads, expose } = this.#settings;
     const { block } = this.#lending;
@@ -98,8 +101,9 @@ export class AttachedThreads<T> {
   // ── asking
 
   /**
-   * Whatever a thread may send, it can only harm what it has borrowed itself. What does not fit the lease it names is refused or ignored; what is no request
-   * ends its message, or a list with a billion holes would keep us busy; and once the thread has left, its number may be another's.
+   * A thread can only harm what it has borrowed itself, whatever it sends. A request that does not fit the lease it names is refused or
+   * ignored. What is no request ends the message, or a list with a billion holes would keep the owner busy. Once the thread has left, its
+   * number may be another thread's.
    */
   #receive(member: AttachedThread, requests: unknown): void {
     member.expect(undefined);
@@ -222,7 +226,7 @@ export class AttachedThreads<T> {
 
   // ── leak traces
 
-  /** Which thread has this lease, by itself or by an errand, and where it asked for it, if it says so in time. */
+  /** Which thread has this lease, by itself or by a one-shot call, and where it asked for it, if it says so in time. */
   trace(slot: number, lease: number, thread: number, tell: (threadId: number, stack: string | undefined) => void): void {
     const errand = this.#errands.on(slot);
     const member = errand?.member ?? this.#members.get(thread);
@@ -257,7 +261,7 @@ export class AttachedThreads<T> {
     done();
   }
 
-  /** No script of that thread runs any more, or it has said so: takes back what it left behind. */
+  /** No script of that thread runs any more, or it has said that it leaves: takes back what it left behind. */
   #onPortClosed(member: AttachedThread): void {
     if (this.#members.get(member.thread) !== member) return;
     this.#members.delete(member.thread);

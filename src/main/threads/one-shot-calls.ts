@@ -1,6 +1,7 @@
 /**
- * Errands: calls for which the owner borrows, on behalf of a thread that need not be awake meanwhile. An errand is a message: while it waits and while it runs, the
- * cell and the slot are the owner's. A plain word beside the slot says for whom the owner has it, so that every thread can tell who holds what.
+ * One-shot calls: the owner borrows for them, on behalf of a thread that need not be awake meanwhile. A one-shot call is a message: while
+ * it waits and while it runs, the cell and the slot are the owner's. A plain word beside the slot names the thread that the owner has it
+ * for, so that every thread can tell which thread holds what.
  */
 
 import { PoolClosedError, RemoteCallError } from '../../shared/errors.ts';
@@ -17,7 +18,7 @@ import type { Turn } from '../turn.ts';
 import type { AttachedThread } from './attached-thread.ts';
 import { isCall, NO_CALL } from './methods.ts';
 
-/** Why an errand left the line: its caller has withdrawn it. */
+/** Why a one-shot call left the line: its caller has cancelled it. */
 const ASKED_FOR = Symbol('asked for');
 
 /** A slot for the owner, on behalf of that thread. `run` is called in the moment of the grant. Rejects with what acquire rejects with. */
@@ -33,11 +34,11 @@ interface Errand {
   lease: number;
   /** Undefined: its caller waits for ever. */
   readonly claim: Claim | undefined;
-  /** Takes it out of the line, if it had to join. */
+  /** Takes the call out of the line, if it had to join. */
   readonly waiting: AbortController | undefined;
 }
 
-/** What a slot is out on. */
+/** The one-shot call that a slot is out for. */
 export interface Running {
   readonly member: AttachedThread;
   readonly id: number;
@@ -50,7 +51,10 @@ export class OneShotCalls {
   readonly #borrow: BorrowFor;
   readonly #find: FindMethod;
   readonly #errands = new Map<AttachedThread, Map<number, Errand>>();
-  /** By slot, what is out on an errand, and for whom: nobody else on the owner's thread has it to give back. Not read from the shared word, which may be damaged. */
+  /**
+   * By slot, the one-shot call that it is out for: no other code on the owner's thread has the slot to give back.
+   * Not the shared word, which may be damaged.
+   */
   readonly #running: (Running | undefined)[];
 
   constructor(pool: string, lending: Lending, turn: Turn, borrow: BorrowFor, find: FindMethod) {
@@ -62,7 +66,7 @@ export class OneShotCalls {
     this.#running = new Array(lending.leases.length).fill(undefined);
   }
 
-  /** What this slot is out on, if it is out on an errand. */
+  /** The one-shot call that this slot is out for, if there is one. */
   on(slot: number): Running | undefined {
     return this.#running[slot];
   }
@@ -70,7 +74,8 @@ export class OneShotCalls {
   // ── on the way
 
   start(member: AttachedThread, id: number, claimed: unknown, method: string, args: readonly unknown[]): void {
-    // A number that is in use is not answered: it would be for the errand that has it. That one must stay in our books, or nobody would end it.
+    // A number that is in use is not answered: the answer would be for the call that has it.
+    // That call must stay in this table, or it would never end.
     if (this.#errands.get(member)?.has(id)) return;
     if (!isCall(method, args)) {
       const error = new RemoteCallError(`pool ${show(this.#pool)}: ${NO_CALL}`, this.#pool);
@@ -83,7 +88,7 @@ export class OneShotCalls {
     this.#of(member).set(id, errand);
     if (slot !== NONE) return this.#run(member, errand, slot, method, args);
     const run = (granted: number): void => this.#run(member, errand, granted, method, args);
-    // Its caller keeps the limits.
+    // The caller's thread keeps the limits.
     this.#borrow({ timeout: 0, signal: errand.waiting!.signal }, run, member.thread).catch((error: unknown) => {
       this.#remove(member, errand);
       if (error !== ASKED_FOR) member.answer([FAILURE, id, toWire(error)], false, `${method}()`);
@@ -91,7 +96,7 @@ export class OneShotCalls {
   }
 
   #run(member: AttachedThread, errand: Errand, slot: number, method: string, args: readonly unknown[]): void {
-    // Granted in the very moment in which its thread went, or its caller withdrew it.
+    // Granted in the very moment in which its thread went, or its caller cancelled it.
     const hasGone = errand.waiting?.signal.aborted && !this.#errands.has(member);
     if (hasGone || errand.claim?.begin() === false) {
       this.#remove(member, errand);
@@ -154,7 +159,7 @@ export class OneShotCalls {
     return running;
   }
 
-  /** Its thread is gone: what waits need not, and what runs gets `patience` ms to end. */
+  /** The thread is gone: its calls that wait leave the line, and those that run get `patience` ms to end. */
   abandon(member: AttachedThread, patience: number): void {
     const errands = this.#errands.get(member);
     if (errands === undefined) return;

@@ -1,12 +1,13 @@
 /**
  * Borrowing, giving back, and matching, as one thread does them: the only file that moves slot, line and bell together.
  *
- * Two promises, and who keeps them
- *  - A slot that is idle and a waiter that waits never both persist. A joiner stores WAITING and then looks at every slot (`match`: it takes
- *    what is idle, and flags what is out). A release makes the slot IDLE and, if it finds the flag, then looks at the line. Both are sequentially
- *    consistent, so at least one side sees the other. A match that finds nothing idle has, before it ends, flagged every slot that is out;
- *    every other slot is the owner's, who matches whenever it makes one IDLE.
- *  - Nobody passes the line: `tryBorrow` takes nothing while LINE says that it is not empty, and `match` serves the oldest ticket first.
+ * Two promises, and what keeps them
+ *  - A slot that is idle and a waiter that waits never both persist. A joiner stores WAITING and then looks at every slot (`match`: it
+ *    takes what is idle, and flags what is out). A release makes the slot IDLE and, if it finds the flag, then looks at the line. Both are
+ *    sequentially consistent, so at least one side sees the other. A match that finds nothing idle has, before it ends, flagged every slot
+ *    that is out; every other slot is the owner's, which matches whenever it makes one IDLE.
+ *  - No borrower passes the line: `tryBorrow` takes nothing while LINE says that it is not empty, and `match` serves the oldest ticket
+ *    first.
  */
 import { now, stamp } from '../clock.ts';
 import { COUNTER_ACQUIRED, COUNTER_RELEASED, FEATURE_TRACE, LINE_WORD, SLOT_STATE, SLOT_STRIDE, STATE_WORD } from '../layout.ts';
@@ -40,12 +41,16 @@ export const isServed = (outcome: number): boolean => outcome >= 0;
 export const reasonOf = (outcome: number): number => -1 - outcome;
 const sentAway = (reason: number): number => -1 - reason;
 
-/** Every how many hand-outs one hold is timed, in the long run: the clock costs more than the hand-out. Before that each one whose number is a power of two. */
+/**
+ * In the long run one hold in this many is timed, as the clock costs more than a hand-out.
+ * Before that, each whose number is a power of two.
+ */
 const SAMPLE_EVERY = 256;
 
 /**
- * How often a thread that only ever borrows and gives back looks up from it, in ms: it may never get to its event loop. Reckoned from the pace at which it has borrowed
- * so far, as it has no clock in between; so one that suddenly holds for longer may be late by SAMPLE_EVERY holds.
+ * How often a thread that only ever borrows and gives back looks up from it, in ms: it may never get to its event loop. Estimated from the
+ * recent pace of borrowing, as the clock is not read in between; so a thread that suddenly holds for longer may be late by SAMPLE_EVERY
+ * holds.
  */
 const LOOK_EVERY = 250;
 
@@ -59,18 +64,22 @@ export interface Listener {
 }
 
 /**
- * Its members are private by TypeScript's word only, like those of `Slots`. What a thread does for each borrow should fit into the function that borrows: V8 puts no more than 920
- * bytes of bytecode into one, everything included, and a call to what is left out takes as long as half a compare-exchange. A `#` costs a byte or three each time.
+ * Its members are private by TypeScript's word only, like those of `Slots`. What a thread does for each borrow should fit into the function
+ * that borrows: V8 puts no more than 920 bytes of bytecode into one, everything included, and a call to what is left out takes as long as
+ * half a compare-exchange. A `#` costs a byte or three each time.
  */
 export class Lending {
   readonly me: number;
   readonly block: ControlBlock;
   /**
-   * The words of slots without their flag, as this thread had them when it last borrowed each: its lease, as long as it `holds` the slot. Afterwards nobody may compare
-   * with it or send it.
+   * The words of slots without their flag, as this thread had them when it last borrowed each: its lease, as long as it `holds` the slot.
+   * Afterwards it must not be compared with, nor sent.
    */
   readonly leases: Int32Array;
-  /** The number of this thread's lease of each slot, 0: none. Unlike the version in a lease it does not come round: what is handed out remembers it. */
+  /**
+   * The number of this thread's lease of each slot, 0: none.
+   * Unlike the version in a lease it does not come round: what is handed out remembers it.
+   */
   readonly serials: number[];
   private readonly words: Int32Array;
   private readonly slots: Slots;
@@ -105,7 +114,10 @@ export class Lending {
   private pacedAt = 0;
   /** Where to look first: what one thread used last is in its caches. */
   private lastSlot = 0;
-  /** The word that it may have: the last that we left, in this slot or another. A guess: the compare-exchange decides. Always the word of something idle. */
+  /**
+   * The word that it may have: the last that we left, in this slot or another. A guess:
+   * the compare-exchange decides. Always the word of something idle.
+   */
   private lastIdle = IDLE;
 
   constructor(block: ControlBlock, me: number, listener: Listener) {
@@ -140,8 +152,8 @@ export class Lending {
   }
 
   /**
-   * Is the lease with this serial still this thread's? It may be over, and the slot even be lent to this thread again, under another serial.
-   * What is handed out asks for itself (`currentSlot` in worker/remote.ts): there a call would cost as much as the answer.
+   * Is the lease with this serial still this thread's? It may be over, and the slot even be lent to this thread again, under another
+   * serial. What is handed out asks for itself (`currentSlot` in worker/remote.ts): there a call would cost as much as the answer.
    */
   isCurrent(slot: number, serial: number): boolean {
     return this.serials[slot] === serial;
@@ -150,8 +162,8 @@ export class Lending {
   // ── borrowing
 
   /**
-   * IDLE -> LEASED(me) for one slot, or NONE. The fast path: plain reads as hints, and a guess at the slot, on which one compare-exchange decides.
-   * NONE means nothing: whoever must know for sure joins the line.
+   * IDLE -> LEASED(me) for one slot, or NONE. The fast path: plain reads as hints, and a guess at the slot, on which one compare-exchange
+   * decides. NONE proves nothing: a borrower that must know for sure joins the line.
    */
   tryBorrow(): number {
     if ((this.words[STATE_WORD] | this.detached | (this.words[LINE_WORD] & NOT_EMPTY)) !== 0) return this.tryBorrowGuarded();
@@ -229,7 +241,7 @@ export class Lending {
     this.lastIdle = idle;
   }
 
-  /** Our lease is over for this thread; somebody else moves the slot (the owner, by message). Gives the lease. */
+  /** Our lease is over for this thread; the owner moves the slot, told by a message. Gives the lease. */
   forget(slot: number): number {
     this.endLease(slot);
     return this.leases[slot];
@@ -265,7 +277,7 @@ export class Lending {
     else this.passOn(slot, lease);
   }
 
-  /** To the owner, who has to see it first. */
+  /** To the owner, which has to see it first. */
   private returnToOwner(slot: number, lease: number): void {
     const { slots } = this.block;
     if (slots.toReturned(slot, lease)) this.callOwner();
@@ -279,7 +291,7 @@ export class Lending {
     if (this.block.isRetired(slot)) this.callOwner();
   }
 
-  /** Has the owner to look at this slot before anybody else gets it? */
+  /** Must the owner look at this slot before another borrower gets it? */
   mustReturn(slot: number): boolean {
     return guardsReturns(this.block.state.load()) || this.block.isRetired(slot) || this.block.uses(slot) >= this.maxUses;
   }
@@ -335,14 +347,15 @@ export class Lending {
   /** Out of the line. False: it was served first, `collect` it. */
   leave(cell: number): boolean {
     if (!this.block.line.leave(cell, this.me)) return false;
-    // What it might have got is passed on; and somebody has to notice that the line is empty.
+    // What it might have got is passed on; and a match has to find out whether the line is empty.
     this.match();
     return true;
   }
 
   /**
-   * Out of the line, whatever it comes to: whoever cancels passes on what it won meanwhile. Nobody has had that, so it is not counted as borrowed, and neither
-   * beforeRelease nor a strategy hears of a return. Gives PENDING, or the reason for which it was sent away first.
+   * Takes a waiter out of the line in any case: if it was granted a slot meanwhile, that is passed on. No borrower has had that slot, so it
+   * is not counted as borrowed, and neither beforeRelease nor a strategy hears of a return. Gives PENDING, or the reason for which it was
+   * sent away first.
    */
   withdraw(cell: number): number {
     if (this.leave(cell)) return PENDING;
@@ -359,10 +372,12 @@ export class Lending {
   // ── matching
 
   /**
-   * Serves the line, and calls the owner where only it can go on. Anyone, after anything that may have brought a slot and a waiter together.
+   * Serves the line, and calls the owner where only it can go on.
+   * By any thread, after anything that may have brought a slot and a waiter together.
    *
-   * Where the pool is being closed or drained the owner is called in any case, and the state is read last: it waits for slots to come to rest and for waiters
-   * to go, and may have looked while we had a slot TAKEN, or were on our way out. It sets the state and then looks; we move and then read it.
+   * Where the pool is being closed or drained the owner is called in any case, and the state is read last: it waits for slots to come to
+   * rest and for waiters to go, and may have looked while we had a slot TAKEN, or were on our way out. It sets the state and then looks; we
+   * move and then read it.
    */
   match(): void {
     const needed = this.serve();
@@ -372,8 +387,9 @@ export class Lending {
 
   /**
    * Gives idle slots to the oldest waiters until one or the other runs out.
-   * Ends when nobody waits (who joins later matches), when somebody is only on the way in (it will match), or when nothing is idle and
-   * every slot that is out is flagged. True: the owner is needed, as more may be made, or it alone may match, or everybody is to be sent away.
+   * Ends when no waiter is left (a later joiner matches), when there is only a joiner on the way in (it will match), or when nothing is
+   * idle and every slot that is out is flagged. True: the owner is needed, as more may be made, or it alone may match, or all waiters are
+   * to be sent away.
    */
   serve(): boolean {
     while (this.hasWaiters()) {
@@ -386,7 +402,7 @@ export class Lending {
     return false;
   }
 
-  /** Does anybody wait? LINE is emptied if not. */
+  /** Is there a waiter? LINE is emptied if not. */
   hasWaiters(): boolean {
     const { line } = this.block;
     for (;;) {
@@ -404,7 +420,7 @@ export class Lending {
     }
   }
 
-  /** Who has waited longest, as far as plain reads can tell: its grant is what decides. Good until the next call. */
+  /** The waiter that has waited longest, as far as plain reads can tell: its grant is what decides. Good until the next call. */
   first(): Waiting | undefined {
     return this.fifo.first() ? this.fifo : undefined;
   }
@@ -422,7 +438,7 @@ export class Lending {
   }
 
   /**
-   * Gives a slot that we have TAKEN to whoever is first, or puts it back when nobody is there. False: put back; look at the line again.
+   * Gives a slot that we have TAKEN to the first waiter, or puts it back when there is none. False: put back; look at the line again.
    * If the waiter we saw has moved meanwhile, we keep the slot and look for the next.
    */
   grant(slot: number): boolean {
@@ -455,7 +471,7 @@ export class Lending {
     return false;
   }
 
-  /** Sends everybody who waits away. For a state that lets nobody in: a joiner reads the state after it has entered. */
+  /** Sends all waiters away. For a state that lets no borrower in: a joiner reads the state after it has entered. */
   rejectWaiters(reason: number): void {
     const { line } = this.block;
     while (this.hasWaiters()) {
@@ -464,7 +480,7 @@ export class Lending {
     }
   }
 
-  /** To whoever was granted or refused something. */
+  /** Wakes a waiter's thread, after a grant or a refusal. */
   wake(thread: number): void {
     if (thread === this.me) this.listener.served();
     else this.block.bells.ring(thread);

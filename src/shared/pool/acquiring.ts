@@ -1,6 +1,6 @@
 /**
- * Borrowing, from the options to the slot, on every thread and in both ways of waiting. Two beginnings, which differ in what they ask for, and
- * two ways to wait, which differ in nothing else:
+ * Borrowing, from the options to the slot, on every thread and in both ways of waiting. Two beginnings, which differ in what they ask for,
+ * and two ways to wait, which differ in nothing else:
  *
  *   acquire:  check the options, refuse, `tryBorrow`;  or else `enqueue`  ─┐              ┌─ with a promise: `waitFor`
  *                                                                          ├─ `collect`, ─┤
@@ -65,8 +65,8 @@ export class Acquiring {
   // ── the four ways to borrow
 
   /**
-   * What `deliver` makes of a slot, in the moment in which it is this thread's; waiting for one, if need be. One promise, as thousands may wait.
-   * `thread`: on whose behalf, for what a timeout says. Rejects as `ResourcePool.acquire` does.
+   * What `deliver` makes of a slot, in the moment in which it is this thread's; waiting for one, if need be. One promise, as thousands may
+   * wait. `thread`: the thread on whose behalf, for the message of a timeout. Rejects as `ResourcePool.acquire` does.
    */
   acquire<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V, thread = this.#lending.me): Promise<V> {
     try {
@@ -79,7 +79,10 @@ export class Acquiring {
     }
   }
 
-  /** What `deliver` makes of a slot, or null: there is nothing to be had. For an async function to give: throws the factory's error, or rejects with it. */
+  /**
+   * What `deliver` makes of a slot, or null: nothing is available. For an async function to return:
+   * throws the factory's error, or rejects with it.
+   */
   tryAcquire<V>(deliver: (slot: number) => V): V | null | Promise<V | null> {
     const got = this.#tryAcquire();
     if (typeof got !== 'number') return this.#waitFor(got, deliver, this.#lending.me);
@@ -98,7 +101,7 @@ export class Acquiring {
     return typeof got === 'number' ? got : this.#sleep(got, thread);
   }
 
-  /** Throws if the pool lets nobody in. */
+  /** Throws if the pool lets no borrower in. */
   assertOpen(): void {
     if (this.#isDetached()) throw this.#rejected(this.#refusals.detached());
     const state = this.#lending.block.state.load();
@@ -126,7 +129,7 @@ export class Acquiring {
     return outcome === PENDING ? place : this.#conclude(place, outcome);
   }
 
-  /** Joins the line. Throws if there is no room, or if the pool lets nobody in. */
+  /** Joins the line. Throws if there is no room, or if the pool lets no borrower in. */
   #enqueue(mark: number): number {
     const { block } = this.#lending;
     const { line, constants } = block;
@@ -135,7 +138,8 @@ export class Acquiring {
       line.isShorterThan(constants.maxWaiting) || (breakerOf(block.state.load()) !== RECOVERING && !block.snapshot.isSupplyExhausted(true));
     const cell = isRoom ? this.#lending.join(mark) : NONE;
     if (cell === NONE) throw this.#rejected(this.#refusals.queueFull());
-    // Read after the cell waits. Whoever closes or deactivates moves the state and then sends everyone in line away: one of the two sees the other.
+    // Read after the cell waits. A thread that closes or deactivates moves the state, and then
+    // sends all waiters away: one of the two sees the other.
     const state = block.state.load();
     if (isRefusing(state) && this.#lending.leave(cell)) throw this.#rejected(this.#refusals.refused(state));
     this.#lending.match();
@@ -146,7 +150,7 @@ export class Acquiring {
   #tryEnqueue(): number {
     const { block } = this.#lending;
     if (this.#isDetached() || isRefusing(block.state.load())) return NONE;
-    // Somebody else who tries may be sent away, so it does not stand before us.
+    // Another waiter that only tries may be sent away, so it does not stand before us.
     if (block.snapshot.isSupplyExhausted(false)) return NONE;
     const cell = this.#lending.join(MARK_TRIES);
     if (cell === NONE) return NONE;
@@ -161,7 +165,7 @@ export class Acquiring {
 
   #waitFor<V>({ cell, timeout, signal, tries }: Place, deliver: (slot: number) => V, thread: number): Promise<V | null> {
     const served = this.#waiters.wait(cell, timeout, signal, deliver, thread, tries);
-    // Listen, then look again: it may have been served before anybody listened.
+    // Listen, then look again: the waiter may have been served before this thread listened.
     this.#bellListener.listen();
     this.#waiters.pollSoon();
     return served;

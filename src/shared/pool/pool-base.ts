@@ -129,7 +129,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
 
   readonly #deliver = (slot: number): R => this.handOut(slot);
 
-  /** RemoteHandle out in a function that is awaited: the trace shows who has asked for it. */
+  /** Handed out in a function that is awaited, so that the trace shows the caller. */
   async #acquireTraced(options: AcquireOptions | undefined): Promise<R> {
     return this.handOut(this.#stillOurs(await this.borrow(options, this.#numbered)));
   }
@@ -142,9 +142,10 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   }
 
   /**
-   * `acquire` for what borrows on top of this, and the first thing it does with the resource. `taken` has it in the moment in which it is this thread's: a promise tells only
-   * when the thread comes back to its microtasks, and it may block before that. `timeout` and `signal` hold for what `taken` gives as well, as the owner may be busy:
-   * then this rejects, and whoever has taken the resource gives it back. `taken` must not throw.
+   * `acquire` for code that borrows on top of this, together with the first use of the resource. `taken` gets it in the moment in which it
+   * is this thread's: a promise is settled only when the thread comes back to its microtasks, and it may block before that. `timeout` and
+   * `signal` hold for what `taken` gives as well, as the owner may be busy: then this rejects, and the code that has taken the resource
+   * gives it back. `taken` must not throw.
    */
   async take<V>(options: AcquireOptions, taken: (resource: R) => V | PromiseLike<V>): Promise<V> {
     const started = now();
@@ -168,7 +169,10 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
     return this.acquiring.tryAcquire(this.#deliver);
   }
 
-  /** After an await: this thread may have left the pool meanwhile; or somebody on it gave the resource back for the second time, just when it had become ours. */
+  /**
+   * After an await: this thread may have left the pool meanwhile;
+   * or other code on it gave the resource back a second time, just when it had become ours.
+   */
   #stillOurs({ slot, serial }: Borrowed): number {
     if (this.lending.isCurrent(slot, serial)) return slot;
     this.acquiring.assertOpen();
@@ -182,7 +186,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
     try {
       return await body(this.handOut(slot));
     } finally {
-      // The body may have given it back; and somebody on this thread may have borrowed the same slot since.
+      // The body may have given it back; and other code on this thread may have borrowed the same slot since.
       if (this.lending.isCurrent(slot, serial)) this.giveBack(slot);
     }
   }

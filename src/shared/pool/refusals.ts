@@ -10,7 +10,7 @@ import { isClosed, isDraining } from '../words/state.ts';
 export interface RefusalSource {
   /** Why this thread takes no part any more (it has detached, or its owner died), and giving back means nothing. Undefined: it does. */
   detachReason(): string | undefined;
-  /** What the factory failed with for a waiter of this thread, whose cell says so. */
+  /** The factory's error for a waiter of this thread whose cell says that it was failed with one. */
   factoryError(cell: number, ticket: number): unknown;
 }
 
@@ -28,9 +28,9 @@ export class Refusals implements WaiterErrors {
     this.#source = source;
   }
 
-  // ── to who would borrow
+  // ── to a thread that would borrow
 
-  /** For a state that lets nobody in. */
+  /** For a state that lets no borrower in. */
   refused(state: number): unknown {
     return this.refusal(isClosed(state) || isDraining(state) ? REASON_CLOSED : REASON_UNAVAILABLE, NONE, 0);
   }
@@ -56,8 +56,8 @@ export class Refusals implements WaiterErrors {
   }
 
   /**
-   * Says which thread holds how many: a thread that waits for itself should be able to read it. Calls come back by themselves: a thread does not
-   * wait for itself there. `timeout` in ms; `thread`: on whose behalf this thread has waited.
+   * Says which thread holds how many: a thread that waits for itself should be able to read it. Calls come back by themselves: a thread
+   * does not wait for itself there. `timeout` in ms; `thread`: the thread on whose behalf this one has waited.
    */
   timedOut(timeout: number, thread = this.#me): AcquireTimeoutError {
     const { count, idle } = this.#block.snapshot.count();
@@ -84,7 +84,7 @@ export class Refusals implements WaiterErrors {
     return new PoolClosedError(this.#says(`: ${this.#source.detachReason()}`), this.#pool);
   }
 
-  // ── to who gives back
+  // ── to a thread that gives back
 
   notBorrowed(resource: unknown): NotBorrowedError {
     const why = `${show(resource)} is not borrowed by this thread: given back already, or from somewhere else`;
@@ -97,7 +97,7 @@ export class Refusals implements WaiterErrors {
     return new NotBorrowedError(this.#says(`: ${why}`), this.#pool);
   }
 
-  // ── to anyone
+  // ── to any thread
 
   /** Only where something else has written into the control block. */
   damaged(why: string): PoolError {

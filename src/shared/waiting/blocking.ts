@@ -8,13 +8,13 @@ import { NONE } from '../words/line.ts';
 export const TIMED_OUT = -1000;
 
 /**
- * A sleeper looks up this often whether there is still an owner, in ms: nobody rings for a thread whose owner died. A look costs some 50 us and more,
- * so that eight sleepers who look four times a second are seen in the processor's time.
+ * A sleeper looks this often whether there is still an owner, in ms: a thread whose owner died is never rung. A look costs 50 us and more,
+ * so that the looks of eight sleepers, four times a second each, show in the processor's time.
  */
 export const SLICE = 750;
-/** How long somebody who is alone in the line spins before it sleeps, in ms. Sleeping and waking cost about as much. */
+/** How long a waiter that is alone in the line spins before it sleeps, in ms. Sleeping and waking cost about as much. */
 const SPIN = 0.025;
-/** The same where whoever has what it waits for may itself be waiting for a core: long enough for holds that are over at once. */
+/** The same where the borrower of what it waits for may itself wait for a processor: long enough for holds that are over at once. */
 const SHORT_SPIN = 0.006;
 const CORES = availableParallelism();
 
@@ -22,7 +22,7 @@ const CORES = availableParallelism();
 export const spinFor = (slots: number, cores: number): number => (slots < cores ? SPIN : SHORT_SPIN);
 
 export interface Sleeper {
-  /** Called when it has slept for a while and nobody rang; may throw to give up (the caller leaves the line). */
+  /** Called when it has slept for a while without a ring; may throw to give up (the caller leaves the line). */
   assertOwnerAlive(): void;
   /** Something else that would serve this sleeper just as well (see `Waiters.exchange`), or NONE. */
   instead(cell: number): number;

@@ -12,7 +12,7 @@ import type { KeepAlive } from './keep-alive.ts';
 export interface WaiterErrors {
   /** For a REASON_ of line.ts. The cell and its ticket tell which waiter it is. */
   refusal(reason: number, cell: number, ticket: number): unknown;
-  /** `thread`: who has waited, or on whose behalf this thread has. */
+  /** `thread`: the thread that has waited, or on whose behalf this one has. */
   timedOut(timeout: number, thread: number): Error;
 }
 
@@ -20,7 +20,7 @@ interface Waiter {
   /** May change: see `exchange`. */
   cell: number;
   ticket: number;
-  /** On whose behalf. */
+  /** The thread on whose behalf it waits. */
   readonly thread: number;
   readonly tries: boolean;
   readonly since: number;
@@ -43,7 +43,7 @@ export class Waiters {
   #oldest: Waiter | undefined;
   #youngest: Waiter | undefined;
   #size = 0;
-  /** Those who only try are sent away out of order. */
+  /** Waiters that only try are sent away out of order. */
   #trying = 0;
   #pollQueued = false;
 
@@ -91,7 +91,7 @@ export class Waiters {
         // Standing in line calls out on the owner: to a factory, or a hook, that may have aborted it.
         if (waiter.isPending && signal.aborted) this.#withdraw(waiter, abortReason(signal));
       } catch (error) {
-        // One that is not Node's may throw. Nobody would collect what this waiter is granted.
+        // A signal that is not Node's may throw. Then what this waiter is granted would never be collected.
         if (waiter.isPending) this.#withdraw(waiter, error);
       }
     }) as Promise<V | null>;
@@ -128,7 +128,7 @@ export class Waiters {
 
   // ── being served
 
-  /** Settles whoever was served. The line serves the oldest first: behind one that has not been served, none has. */
+  /** Settles the waiters that were served. The line serves the oldest first: behind one that has not been served, none has. */
   poll(): void {
     let younger: Waiter | undefined;
     for (let waiter = this.#oldest; waiter !== undefined; waiter = younger) {
@@ -153,12 +153,13 @@ export class Waiters {
   }
 
   /**
-   * For a thread that is about to sleep in line, in `cell`: if one of its other waiters has been granted something, the sleeper takes that and the other
-   * gets the sleeper's place. A sleeping thread could not pick it up, and everybody (this thread, too) would wait for a slot that lies ready.
+   * For a thread that is about to sleep in line, in `cell`: if one of its other waiters has been granted something, the sleeper takes that
+   * and the other gets the sleeper's place. A sleeping thread could not pick it up, and all waiters (of this thread, too) would wait for a
+   * slot that lies ready.
    */
   exchange(cell: number): number {
     const { line } = this.#lending.block;
-    // Somebody who only tries has no place to give: whoever got it would be told that there is nothing.
+    // A waiter that only tries has no place to give: the sleeper would be told in it that there is nothing.
     if ((line.mark(cell) & MARK_TRIES) !== 0) return NONE;
     for (const waiter of this.#all()) {
       if (!waiter.isPending || this.#lending.isWaiting(waiter.cell)) continue;
@@ -168,7 +169,8 @@ export class Waiters {
         continue;
       }
       if (waiter.tries) {
-        // It would not have waited, so it does not take the sleeper's place either: the sleeper leaves it, or a later grant would lie there for ever.
+        // It would not have waited, so it does not take the sleeper's place either.
+        // The sleeper leaves that, or a later grant would never be picked up.
         this.#finish(waiter).resolve(null);
         this.withdraw(cell);
         return outcome;
@@ -184,7 +186,7 @@ export class Waiters {
 
   // ── leaving
 
-  /** Nobody is served any more: rejects everyone (those who only try get nothing), and passes on what they were granted. */
+  /** No waiter is served any more: rejects all of them (those that only try get nothing), and passes on what they were granted. */
   abandon(error: () => unknown): void {
     for (const waiter of this.#all()) {
       if (!waiter.isPending) continue;
@@ -199,7 +201,7 @@ export class Waiters {
   }
 
   #withdraw(waiter: Waiter, reason: unknown): void {
-    // First: leaving calls out on the owner, and whoever joins from there may get this very cell.
+    // First: leaving calls out on the owner, and a waiter that joins from there may get this very cell.
     this.#finish(waiter);
     this.withdraw(waiter.cell);
     waiter.reject(reason);

@@ -45,7 +45,9 @@ interface WireErrorParts {
   readonly type: string;
   readonly pool: string | undefined;
   readonly cause: WireError | undefined;
-  /** Own properties but for the four above; those that cannot be cloned, or are nested too deeply for every thread to read, are left behind. */
+  /**
+   * Own properties but for the four above; those that cannot be cloned, or are nested too deeply for every thread to read, are left behind.
+   */
   readonly own: readonly (readonly [
     key: string,
     value: unknown | WireErrorParts,
@@ -112,7 +114,7 @@ function read(error: Error, key: string): unknown {
   }
 }
 
-/** Somebody may have put anything there. */
+/** Other code may have put anything there. */
 function text(value: unknown): string {
   return typeof value === 'string' ? value : show(value);
 }
@@ -203,7 +205,8 @@ function cloned(value: unknown): { readonly value: unknown } | undefined {
 }
 
 /**
- * A clone that any thread will be able to read; undefined: there is none. What has views stays as it is: a clone would not tell a Buffer from another view.
+ * A clone that any thread will be able to read; undefined: there is none.
+ * What has views stays as it is: a clone would not tell a Buffer from another view.
  */
 function sendable(value: unknown): { readonly value: unknown } | undefined {
   const clone = cloned(value);

@@ -1,5 +1,6 @@
 /**
- * What owner and workers say to each other. Plain tuples: cheap to clone. Only remote calls, and what is rare, go by message; hand-outs never do.
+ * The messages between the owner and the workers. Plain tuples: cheap to clone.
+ * Only remote calls, and what is rare, go by message; hand-outs never do.
  */
 import type { WireError } from './error-wire.ts';
 
@@ -10,7 +11,7 @@ export interface AttachRequest {
   readonly poolId: number;
   readonly threadId: number;
   readonly name: string;
-  /** The control block: says whether the pool has ended, when nobody knows it any more. */
+  /** The control block: says whether the pool has ended, when no listener knows it any more. */
   readonly buffer: SharedArrayBuffer;
   /** The owner's end. Its 'close' says that the thread is gone, however it went. */
   readonly port: import('node:worker_threads').MessagePort;
@@ -34,7 +35,10 @@ export const CALL_ONCE = 7;
 export const CANCEL = 8;
 
 export type Request =
-  /** Run a method of what this lease has borrowed, once for each list of arguments. Answered by id: this one for the first, and so on. What is cloned is what costs, so a run of calls is one. */
+  /**
+   * Run a method of the resource of this lease, once for each list of arguments. Answered by id: this one for the first, and so on. Cloning
+   * is what costs, so a run of calls is one message.
+   */
   | readonly [type: typeof CALL, id: number, slot: number, lease: number, method: string, args: (readonly unknown[])[], buffers?: Buffers]
   /** The same, once, and the caller's bell is rung, too. */
   | readonly [type: typeof CALL_SYNC, id: number, slot: number, lease: number, method: string, args: readonly unknown[], buffers?: Buffers]
@@ -89,7 +93,7 @@ export type Response =
   | readonly [type: typeof DETACHED]
   /** Before a result that may be too much for the caller's stack. */
   | readonly [type: typeof ALONE, id: number, name: string]
-  /** A message could not be read that nobody had announced as one that may be too much: what was in it is not known. */
+  /** A message could not be read, and was not announced as one that may be too much: what was in it is not known. */
   | readonly [type: typeof LOST]
   /** Where have you borrowed this lease, or (`slot` is NONE) asked for the errand of that number? For a leak warning. */
   | readonly [type: typeof WHERE, question: number, slot: number, lease: number];

@@ -6,10 +6,11 @@
  *     |   rings   | L | S |     S: the thread sleeps in Atomics.wait    L: it listens with Atomics.waitAsync
  *     +-----------+---+---+
  *
- * S and L are set and cleared by the thread itself, `rings` by everybody else. A ring that falls between the look at the cells and the sleep
- * changes the word, and then neither wait begins: whoever sleeps must pass the word it read *before* it looked.
+ * S and L are set and cleared by the thread itself, `rings` by all other threads. A ring that falls between the look at the cells and the
+ * sleep changes the word, and then neither wait begins: the sleeper must pass the word that it read *before* it looked.
  *
- * One word for each thread, not one for all: a notification that a dying thread swallows (seen: notify in the tick of terminate() counts it) is then nobody else's.
+ * One word for each thread, not one for all: then a notification that a dying thread swallows (seen: notify in the tick of terminate()
+ * counts it) is lost to that thread only.
  * 30 bits of rings: a thread would have to be rung a multiple of 2^30 times between one read and the next instruction.
  */
 import { THREAD_BELL, THREAD_STRIDE } from '../layout.ts';
@@ -34,7 +35,7 @@ export class Bells {
     return this.#base + thread * THREAD_STRIDE + THREAD_BELL;
   }
 
-  /** Anyone. The notify costs more than the rest, so only if somebody is there to hear it. */
+  /** By any thread. The notify costs more than the rest, so only if the thread sleeps or listens. */
   ring(thread: number): void {
     // A number out of a damaged cell: what lies there is no bell.
     if (thread >= this.#count) return;
@@ -64,7 +65,7 @@ export class Bells {
     else queueMicrotask(heard);
   }
 
-  /** Nobody listens any more: rings cost no notify. */
+  /** The thread listens no more: rings cost no notify. */
   stopListening(me: number): void {
     Atomics.and(this.#words, this.#at(me), ~LISTENING);
     // A standing wait ends, or it would keep everything behind it for as long as the thread lives.

@@ -1,4 +1,4 @@
-/** One SharedArrayBuffer seen as what is in it. Made by the owner, attached to by everybody else. */
+/** Views of one SharedArrayBuffer. The owner makes it, all other threads attach to it. */
 
 import {
   ABI_VERSION,
@@ -106,14 +106,14 @@ export class ControlBlock {
     words[ACQUIRE_TIMEOUT_WORD] = constants.acquireTimeout;
     words[MAX_USES_WORD] = constants.maxUses;
     words[FEATURES_WORD] = constants.features;
-    // Pairs with the load in `attach`: whoever sees the version sees everything above.
+    // Pairs with the load in `attach`: a thread that sees the version sees everything above.
     Atomics.store(words, ABI_WORD, ABI_VERSION);
     return new ControlBlock(buffer, constants, layout);
   }
 
   /**
-   * On a buffer from anywhere; or what speaks against it. Every constant is read once, and then judged: the block may be damaged at any time, and then what
-   * was judged must be what is used.
+   * The views of a buffer that comes from outside, or what is wrong with it. Every constant is read once, and then judged: the block may be
+   * damaged at any time, and then what was judged must be what is used.
    */
   static open(buffer: SharedArrayBuffer): ControlBlock | Rejection {
     const foreign = (why: string): Rejection => ({ foreign: true, why });
@@ -125,7 +125,9 @@ export class ControlBlock {
     if (abi !== ABI_VERSION)
       return {
         foreign: false,
-        why: `its control block has version ${abi}, this copy of cenote reads version ${ABI_VERSION}: use one version of cenote in the process`,
+        why:
+          `its control block has version ${abi}, this copy of cenote reads version ${ABI_VERSION}: ` +
+          'use one version of cenote in the process',
       };
     const length = words[LENGTH_WORD];
     const cells = words[CELLS_WORD];
@@ -154,7 +156,7 @@ export class ControlBlock {
     return this.words.buffer as SharedArrayBuffer;
   }
 
-  // ── plain words of a slot: only whoever has the slot writes them (see layout.ts)
+  // ── plain words of a slot: only the thread that has the slot writes them (see layout.ts)
 
   uses(slot: number): number {
     return this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_USES];

@@ -1,6 +1,6 @@
 /**
  * Durations in shared buckets, eight to each power of two: a bucket is at most 12.5 % wide, and its middle at most 6.25 % off.
- * From 1 us to 25 days. Anyone records, with one atomic add; only what is slow anyway is recorded (waits), or samples (holds).
+ * From 1 us to 25 days. Any thread records, with one atomic add; only what is slow anyway is recorded (waits), or samples (holds).
  */
 import { HISTOGRAM_BUCKETS } from '../layout.ts';
 

@@ -1,4 +1,4 @@
-/** What can be told by looking at every slot, and at every cell for who has been granted one. It moves nothing. */
+/** What can be told by a look at every slot, and at every cell for what has been granted. It moves nothing. */
 import { cellSlot, cellState, GRANTED, type Line } from './line.ts';
 import { EMPTY, IDLE, LEASED, type Slots, slotState, slotThread, TAKEN } from './slot.ts';
 import { OWNER } from './threads.ts';
@@ -11,7 +11,7 @@ export interface Holding {
   readonly calls: number;
 }
 
-/** How often somebody who would say no looks at all slots before leaving it to the line. */
+/** How often a thread that would refuse looks at all slots before it leaves the answer to the line. */
 const LOOKS = 3;
 
 export class Snapshot {
@@ -56,10 +56,12 @@ export class Snapshot {
   }
 
   /**
-   * Is everything that might serve somebody without anybody giving back (idle, empty, in the owner's hands, or about to be granted) wanted by those in line already? `tries`: those who only try count, too.
+   * Do waiters already claim every slot that could be granted without a release (idle, empty, in the owner's hands, or about to be
+   * granted)? `tries`: the waiters that only try count, too.
    *
-   * True is final, so it has to have been so at one instant: every slot was the same before and after we looked at the line. A single look may see one slot before and another
-   * after something was handed on, and find nothing where something was idle all along. False may also mean that too much is going on to tell: whoever joins the line will be told.
+   * True is final, so it has to have been so at one instant: every slot was the same before and after we looked at the line. A single look
+   * may see one slot before and another after something was handed on, and find nothing where something was idle all along. False may also
+   * mean that too much is going on to tell: a joiner learns it from the line.
    */
   isSupplyExhausted(tries: boolean): boolean {
     for (let looks = 0; looks < LOOKS; looks++) {
@@ -80,7 +82,7 @@ export class Snapshot {
     return supply;
   }
 
-  /** Has some match a slot that it has not granted to anybody yet? It is about to, or to put it back. */
+  /** Does a match have a slot that it has not granted yet? It is about to grant it, or to put it back. */
   isGrantInFlight(): boolean {
     this.#scan();
     return this.#seen.some((word, slot) => slotState(word) === TAKEN && this.#granted[slot] === 0);

@@ -10,8 +10,9 @@
  *  C closed    D draining    B breaker: 0 ACTIVE, 1 INACTIVE, 2 RECOVERING
  *  H every hand-out passes the owner (beforeAcquire)    R every return does (beforeRelease, a strategy)
  *
- * Anyone may move the breaker. C and D are set by the owner, C also by whoever finds that the owner is dead; neither is ever cleared.
- * H is set before anyone attaches, R is the owner's. Whoever sets a bit must afterwards flag every slot that is out (or the return would not look).
+ * Any thread may move the breaker. C and D are set by the owner, C also by a thread that finds the owner dead; neither is ever cleared.
+ * H is set before any thread attaches, R is the owner's. A thread that sets a bit must afterwards flag every slot that is out (or the
+ * return would not look).
  */
 import { STATE_WORD } from '../layout.ts';
 
@@ -29,9 +30,9 @@ export type Breaker = typeof ACTIVE | typeof INACTIVE | typeof RECOVERING;
 export const breakerOf = (state: number): Breaker => (state & BREAKER_MASK) as Breaker;
 export const isClosed = (state: number): boolean => (state & CLOSED) !== 0;
 export const isDraining = (state: number): boolean => (state & DRAINING) !== 0;
-/** May somebody new come? */
+/** May a new borrower come in? */
 export const isRefusing = (state: number): boolean => (state & (CLOSED | DRAINING)) !== 0 || breakerOf(state) === INACTIVE;
-/** Is whoever waits to be sent away? */
+/** Are all waiters to be sent away? */
 export const isEvicting = (state: number): boolean => isClosed(state) || breakerOf(state) === INACTIVE;
 /** Does each hand-out pass the owner? */
 export const guardsHandOuts = (state: number): boolean => (state & HAND_OUTS_GUARDED) !== 0 || breakerOf(state) === RECOVERING;

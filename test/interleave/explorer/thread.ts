@@ -206,12 +206,18 @@ function endSchedule(scheduler: Scheduler, strategy: Strategy, context: Context<
   return NOBODY;
 }
 
+/** What fails here is thrown and reported: `scheduler.fail` would keep silent if this thread, the last to end, was unwound (a daemon always is). */
 function checkAfter(scheduler: Scheduler, context: Context<unknown, unknown>): void {
   const dead = names().filter((_, thread) => (control.words[C.dead] >> thread) & 1);
+  const fail = (message: string): never => {
+    throw new Error(message);
+  };
+  const assert = (condition: boolean, message: string): void => {
+    if (!condition) fail(message);
+  };
   try {
-    race.after?.({ ...context, dead });
+    race.after?.({ ...context, dead, fail, assert });
   } catch (error) {
-    if (error === UNWIND) return;
     const { message, stack } = error instanceof Error ? error : new Error(String(error));
     scheduler.report('invariant', message, stack);
   }
