@@ -87,7 +87,7 @@ verdict AS (
       ELSE 'ok' END AS outcome,
     coalesce(says.resize, CASE WHEN EXISTS (SELECT FROM alive) THEN head.lim ELSE says."limit" END) AS lim,
     CASE WHEN EXISTS (SELECT FROM alive) THEN head.heal
-      WHEN says."join" = 'again' THEN clock.now + ${HEAL} * says.ttl ELSE 0 END AS heal,
+      WHEN says."join" = 'again' THEN clock.now + floor(${HEAL} * says.ttl) ELSE 0 END AS heal,
     CASE WHEN mine.id IS NOT NULL AND (CASE WHEN mine.granted > 0 THEN 2 WHEN mine.want > 0 THEN 1 ELSE 0 END)
       = (CASE WHEN says.hold > 0 THEN 2 WHEN says.want > 0 THEN 1 ELSE 0 END) THEN mine.since ELSE clock.now END AS since
   FROM clock, head, says LEFT JOIN mine ON true),
@@ -134,7 +134,8 @@ noted AS (
     CASE WHEN outcome.pressed THEN outcome.share END, 0,
     CASE WHEN says.hold = 0 AND outcome.granted > 0 THEN clock.now ELSE verdict.since END
   FROM says, clock, verdict, outcome WHERE verdict.outcome = 'ok' AND NOT says.leave
-  ON CONFLICT (key, id) DO UPDATE SET seq = excluded.seq, seen = excluded.seen, granted = excluded.granted, used = excluded.used, want = excluded.want,
+  ON CONFLICT (key, id) DO UPDATE SET seq = excluded.seq, seen = excluded.seen, ttl = excluded.ttl, floor = excluded.floor,
+    weight = excluded.weight, said = CASE WHEN m.seen > excluded.seen - m.ttl THEN m.said ELSE excluded.said END, granted = excluded.granted, used = excluded.used, want = excluded.want,
     told = excluded.told, since = excluded.since),
 headed AS (
   UPDATE ${name} m SET lim = verdict.lim, heal = verdict.heal, epoch = outcome.epoch, seen = clock.now FROM verdict, outcome, clock

@@ -41,7 +41,7 @@ end
 
 local lim = resize or (isAnyAlive and head.lim) or says.limit
 local heal = head.heal
-if not isAnyAlive then heal = says.join == 'again' and math.floor(now + ${HEAL} * says.ttl) or 0 end
+if not isAnyAlive then heal = says.join == 'again' and now + math.floor(${HEAL} * says.ttl) or 0 end
 local function phase(granted, want) return granted > 0 and 2 or want > 0 and 1 or 0 end
 local since = mine and phase(mine.granted, mine.want) == phase(says.hold, says.want) and mine.since or now
 

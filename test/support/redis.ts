@@ -1,0 +1,80 @@
+/** A real Redis for the tests of a file, where redis-server (or valkey-server) is installed: in a temp folder, on a port of its own. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { afterAll, test } from 'vitest';
+import { until } from './wait.ts';
+
+export interface RedisServer {
+  readonly url: string;
+  readonly port: number;
+  /** Ends it, and keeps nothing. */
+  down(): Promise<void>;
+  up(): Promise<void>;
+}
+
+const binary = ['redis-server', 'valkey-server'].find((name) => {
+  try {
+    execFileSync(name, ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+});
+
+export const hasRedis = binary !== undefined;
+if (!hasRedis) console.log('redis-server is not installed: what needs Redis is skipped (apt-get install redis-server)');
+
+/** A test that is skipped where there is no Redis. */
+export const withRedis = test.skipIf(!hasRedis);
+
+let server: Promise<RedisServer> | undefined;
+let running: ChildProcess | undefined;
+const folder = hasRedis ? mkdtempSync(join(tmpdir(), 'cenote-redis-')) : '';
+
+afterAll(() => {
+  running?.kill('SIGKILL');
+  if (folder !== '') rmSync(folder, { recursive: true, force: true });
+});
+process.on('exit', () => running?.kill('SIGKILL'));
+
+export const redisServer = (): Promise<RedisServer> => (server ??= startRedis());
+
+async function startRedis(): Promise<RedisServer> {
+  const port = await new Promise<number>((resolve) => {
+    const probe = createServer().listen(0, '127.0.0.1', () => {
+      const { port: free } = probe.address() as { port: number };
+      probe.close(() => resolve(free));
+    });
+  });
+  const url = `redis://127.0.0.1:${port}`;
+  const self: RedisServer = {
+    url,
+    port,
+    down: () =>
+      new Promise((resolve) => {
+        running!.once('exit', () => resolve());
+        running!.kill('SIGKILL');
+      }),
+    up: async () => {
+      running = spawn(binary!, ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder], {
+        stdio: 'ignore',
+      });
+      await until(async () => {
+        const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 });
+        client.on('error', () => {});
+        try {
+          await client.connect();
+          return (await client.ping()) === 'PONG';
+        } finally {
+          client.disconnect();
+        }
+      });
+    },
+  };
+  await self.up();
+  return self;
+}
