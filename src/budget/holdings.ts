@@ -86,8 +86,9 @@ export class Holdings {
   get limit(): number {
     if (this.#isUnlimited) return Number.POSITIVE_INFINITY;
     if (this.isLost) return 0;
-    const { allowed, isPressed, share } = this.#words;
-    return isPressed ? Math.min(allowed, share) : allowed;
+    const { allowed, isPressed, isOver, share } = this.#words;
+    const most = isOver ? Math.min(allowed, this.used) : allowed;
+    return isPressed ? Math.min(most, share) : most;
   }
 
   enter(pool: BudgetedPool): PoolPermits {
@@ -156,8 +157,8 @@ export class Holdings {
     this.#words.used = used;
     this.#words.want = wanted;
     this.#askedFor = Math.min(this.#askedFor, wanted);
-    const { isPressed, share } = this.#words;
-    if (this.#words.lower(Math.max(used, isPressed ? Math.min(wanted, share) : kept))) this.#saySoon();
+    const { isPressed, isOver, share } = this.#words;
+    if (this.#words.lower(Math.max(used, isOver ? 0 : isPressed ? Math.min(wanted, share) : kept))) this.#saySoon();
   }
 
   #wanted(): number {

@@ -286,6 +286,7 @@ export class Member {
     words.limit = answer.limit;
     words.share = answer.share;
     words.isPressed = answer.pressed || answer.share < answer.granted;
+    words.isOver = answer.over;
     words.deadline = deadline;
     const { granted, epoch, share } = answer;
     // After a loss ALLOWED is 0, and what is held counts as granted anew.

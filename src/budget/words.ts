@@ -26,6 +26,8 @@ const PRESSED = 8;
 const UNREACHABLE = 9;
 /** By the thread: permits in all. */
 const LIMIT = 10;
+/** By the thread: more is held than that. */
+const OVER = 11;
 const WORDS = 12;
 /** By the thread, as floats: until when the permits hold, and the epoch of the last grant. */
 const DEADLINE = WORDS / 2;
@@ -137,6 +139,14 @@ export class Words {
 
   set isUnreachable(is: boolean) {
     Atomics.store(this.#words, UNREACHABLE, Number(is));
+  }
+
+  get isOver(): boolean {
+    return Atomics.load(this.#words, OVER) !== 0;
+  }
+
+  set isOver(is: boolean) {
+    Atomics.store(this.#words, OVER, Number(is));
   }
 
   get limit(): number {

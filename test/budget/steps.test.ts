@@ -10,8 +10,8 @@ import { redisServer, withRedis } from '../support/redis.ts';
 import { Random } from './simulation/random.ts';
 import { Server } from './simulation/server.ts';
 
-const STEPS = 400;
-const SEEDS = [1, 2, 3];
+const STEPS = 250;
+const SEEDS = [1, 2];
 const START = 1_700_000_000_000;
 
 interface Outcome {

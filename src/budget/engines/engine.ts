@@ -43,6 +43,8 @@ export interface Answer {
   readonly share: number;
   /** Others want more than they have. */
   readonly pressed: boolean;
+  /** More is held than the limit, by what members had out when they lost it, or since the limit is lower: what goes is not replaced. */
+  readonly over: boolean;
   /** Members that live. */
   readonly members: number;
 }

@@ -110,10 +110,11 @@ to_be AS (
   FROM clock, verdict, says LEFT JOIN shares ON shares.id = says.id),
 outcome AS (
   SELECT m.share, m.granted, EXISTS (SELECT FROM others WHERE others.want > others.granted) AS pressed,
+    m.granted + (SELECT coalesce(sum(granted), 0) FROM others) > verdict.lim AS over,
     (SELECT count(*) FROM claimants)::int AS members,
     CASE WHEN m.granted > says.hold OR (says."join" = 'again' AND m.granted > 0)
       THEN greatest(head.epoch + 1, says.epoch + 1, clock.now) ELSE head.epoch END AS epoch
-  FROM to_be m, says, head, clock),
+  FROM to_be m, says, head, clock, verdict),
 needy AS (
   SELECT s.*, others.told, others.woken, (SELECT count(*) FROM claimants x WHERE x.id <> s.id
     AND x.want > CASE WHEN x.id = says.id THEN outcome.granted ELSE x.granted END) AS short
@@ -143,7 +144,8 @@ headed AS (
 wakened AS (
   UPDATE ${name} m SET woken = clock.now FROM clock, called, verdict WHERE verdict.outcome = 'ok' AND m.key = ${key} AND m.id = called.id AND called.looks)
 SELECT json_build_object('outcome', verdict.outcome, 'limit', CASE WHEN verdict.outcome = 'mismatch' THEN head.lim ELSE verdict.lim END,
-    'epoch', outcome.epoch, 'granted', outcome.granted, 'share', outcome.share, 'pressed', outcome.pressed, 'members', outcome.members) AS answer,
+    'epoch', outcome.epoch, 'granted', outcome.granted, 'share', outcome.share, 'pressed', outcome.pressed,
+    'over', outcome.over, 'members', outcome.members) AS answer,
   CASE WHEN verdict.outcome = 'ok' AND (says.resize IS NOT NULL OR EXISTS (SELECT FROM called)) THEN pg_notify(${literal(channelOf(table, report.key))},
     CASE WHEN says.resize IS NOT NULL THEN '*' ELSE (SELECT string_agg(id, ' ') FROM (SELECT DISTINCT id FROM called LIMIT ${CALL_MOST}) AS few) END) END
 FROM verdict, outcome, says, head`;

@@ -36,7 +36,7 @@ if mine and mine.seq >= says.seq then outcome = 'stale'
 elseif says.join == 'new' and #others > 0 and not isSaid then outcome = 'mismatch'
 elseif says.join == 'none' and not mine then outcome = 'unknown' end
 if outcome ~= 'ok' then
-  return cjson.encode({ outcome = outcome, limit = head.lim, epoch = head.epoch, granted = 0, share = 0, pressed = false, members = #others })
+  return cjson.encode({ outcome = outcome, limit = head.lim, epoch = head.epoch, granted = 0, share = 0, pressed = false, over = false, members = #others })
 end
 
 local lim = resize or (isAnyAlive and head.lim) or says.limit
@@ -140,7 +140,8 @@ else
 end
 if resize then redis.call('PUBLISH', KEYS[1], '*')
 elseif #called > 0 then redis.call('PUBLISH', KEYS[1], table.concat(called, ' ', 1, math.min(#called, ${CALL_MOST}))) end
-return cjson.encode({ outcome = 'ok', limit = lim, epoch = epoch, granted = mineToBe, share = share, pressed = isPressed, members = #claimants })
+return cjson.encode({ outcome = 'ok', limit = lim, epoch = epoch, granted = mineToBe, share = share, pressed = isPressed,
+  over = mineToBe + granted > lim, members = #claimants })
 `;
 
 /** All members that live, as they are now, as JSON. */

@@ -60,7 +60,7 @@ export class Server {
     const others = alive.filter(({ id }) => id !== says.id);
     const head = this.#head ?? { lim: says.limit, heal: 0, epoch: 0 };
     const no = (outcome: Answer['outcome']): { answer: Answer; called: string[] } => ({
-      answer: { outcome, limit: head.lim, epoch: head.epoch, granted: 0, share: 0, pressed: false, members: others.length },
+      answer: { outcome, limit: head.lim, epoch: head.epoch, granted: 0, share: 0, pressed: false, over: false, members: others.length },
       called: [],
     });
     if (mine !== undefined && mine.seq >= says.seq) return no('stale');
@@ -119,7 +119,7 @@ export class Server {
     }
     this.#head = this.#members.size === 0 ? undefined : { lim, heal, epoch };
     return {
-      answer: { outcome: 'ok', limit: lim, epoch, granted, share, pressed, members: claimants.length },
+      answer: { outcome: 'ok', limit: lim, epoch, granted, share, pressed, over: granted + elsewhere > lim, members: claimants.length },
       called: says.resize === null ? [...called].sort() : '*',
     };
   }
