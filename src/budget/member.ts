@@ -69,6 +69,7 @@ export class Member {
   #phase: 'joining' | 'in' | 'lost' | 'left' = 'joining';
   #join: Joining = 'new';
   #isBusy = false;
+  #isLeaving = false;
   #seq = 0;
   /** The last answer, and when what it answers was sent and what that said. */
   #answer: Answer | undefined;
@@ -127,6 +128,7 @@ export class Member {
   /** Gives everything back, as well as may be, and is no member any more. */
   async leave(): Promise<void> {
     if (this.#phase === 'left') return;
+    this.#isLeaving = true;
     if (this.#phase !== 'joining' || this.#isBusy) await this.errand({ leave: true }).catch(() => {});
     this.stop();
   }
@@ -256,6 +258,7 @@ export class Member {
 
   #take(report: Report, sent: number, answer: Answer): void {
     // The lease ran out on the way, or the owner stood still: what was granted goes with the rest.
+    if (report.leave && this.#isLeaving) this.#phase = 'left';
     if (this.#phase === 'lost' || this.#phase === 'left' || report.leave) return;
     if (answer.outcome === 'mismatch') return this.#mismatched(answer.limit);
     // Also after an answer of ours was lost: the next number is higher.

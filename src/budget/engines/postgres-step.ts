@@ -127,8 +127,9 @@ called AS (
   UNION ALL
   SELECT id, true FROM needy, clock WHERE needy.granted > 0 AND short > 0 AND (told IS NULL OR told > share) AND woken <= clock.now - ${CALL_AGAIN}),
 dropped AS (
-  DELETE FROM ${name} m USING clock, says, verdict, outcome WHERE verdict.outcome = 'ok' AND m.key = ${key}
-    AND (CASE WHEN m.id = says.id THEN says.leave WHEN m.id = '' THEN outcome.members = 0 ELSE m.seen <= clock.now - m.ttl END)),
+  DELETE FROM ${name} m USING clock, says, verdict, outcome WHERE m.key = ${key} AND CASE verdict.outcome
+    WHEN 'ok' THEN CASE WHEN m.id = says.id THEN says.leave WHEN m.id = '' THEN outcome.members = 0 ELSE m.seen <= clock.now - m.ttl END
+    WHEN 'unknown' THEN NOT EXISTS (SELECT FROM ${name} WHERE key = ${key} AND id <> '') ELSE false END),
 noted AS (
   INSERT INTO ${name} AS m (key, id, seq, seen, label, said, ttl, floor, weight, granted, used, want, told, woken, since)
   SELECT ${key}, says.id, says.seq, clock.now, says.label, says.said, says.ttl, says.floor, says.weight, outcome.granted, says.used, says.want,
