@@ -83,6 +83,7 @@ export class Member {
   #stillFor = 0;
   #lookedAt: number;
   #cancel = (): void => {};
+  #unlisten = (): void => {};
 
   constructor(settings: MemberSettings, words: Words, engine: Engine, clock: Clock, hear: (news: News) => void, random = Math.random) {
     this.#settings = settings;
@@ -99,7 +100,7 @@ export class Member {
   }
 
   start(): void {
-    this.#engine.listen(this.#settings.key, (ids) => this.#called(ids));
+    this.#unlisten = this.#engine.listen(this.#settings.key, (ids) => this.#called(ids));
     this.look();
   }
 
@@ -136,7 +137,7 @@ export class Member {
   stop(): void {
     this.#phase = 'left';
     this.#cancel();
-    this.#engine.unlisten(this.#settings.key);
+    this.#unlisten();
   }
 
   // ── when

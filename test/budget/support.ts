@@ -43,7 +43,7 @@ export function listening(budget: Budget): Heard {
       const all = events.filter((one) => one.event === event);
       return all.length >= times ? all : false;
     });
-    return found[times - 1].info;
+    return (found as { info: unknown }[])[times - 1].info;
   };
   return { budget, events, heard };
 }

@@ -59,14 +59,49 @@ export interface Row {
   readonly seenAgo: number;
 }
 
+export type Called = (ids: readonly string[] | undefined) => void;
+
+/** Who listens to what: several members of one process may have one key. */
+export class Listeners {
+  readonly #byKey = new Map<string, Set<Called>>();
+
+  get keys(): string[] {
+    return [...this.#byKey.keys()];
+  }
+
+  /** True: the first of its key. */
+  add(key: string, called: Called): boolean {
+    const those = this.#byKey.get(key);
+    if (those === undefined) this.#byKey.set(key, new Set([called]));
+    else those.add(called);
+    return those === undefined;
+  }
+
+  /** True: the last of its key. */
+  delete(key: string, called: Called): boolean {
+    const those = this.#byKey.get(key);
+    those?.delete(called);
+    return those?.size === 0 && this.#byKey.delete(key);
+  }
+
+  /** As it is told: ids with spaces between, or '*'. */
+  call(key: string, message: string): void {
+    const ids = message === '*' ? undefined : message.split(' ');
+    for (const called of this.#byKey.get(key) ?? []) called(ids);
+  }
+
+  callAll(): void {
+    for (const key of this.keys) this.call(key, '*');
+  }
+}
+
 /** A connection to an engine, made when it is needed, and again when it was lost. All of it is used by one thread. */
 export interface Engine {
   /** Rejects with RefusedError if there is no use in trying again, with what went wrong otherwise. */
   step(report: Report): Promise<Answer>;
   members(key: string): Promise<Row[]>;
-  /** Hears of what concerns the members of this key, if the engine can tell. `called`: these ids, or all. */
-  listen(key: string, called: (ids: readonly string[] | undefined) => void): void;
-  unlisten(key: string): void;
+  /** Hears of what concerns the members of this key, if the engine can tell. `called`: these ids, or all. Gives what ends that. */
+  listen(key: string, called: Called): () => void;
   /** Does it tell? If not, members ask now and then. */
   readonly tells: boolean;
   /** Something took too long: what there is of a connection is of no use. */

@@ -1,11 +1,10 @@
 /** PostgreSQL as an engine: one connection for all budgets of a thread that use it. */
-import type { Client, ClientConfig } from 'pg';
+import type { Client, ClientConfig, QueryResult } from 'pg';
 import { RefusedError } from '../errors.ts';
-import type { Answer, Engine, Report, Row } from './engine.ts';
+import { type Answer, type Called, type Engine, Listeners, type Report, type Row } from './engine.ts';
 import { channelOf, membersText, schema, stepText } from './postgres-step.ts';
 
 type Driver = typeof import('pg');
-type Called = (ids: readonly string[] | undefined) => void;
 
 /** Most tries of a step that the server has undone. */
 const TRIES = 4;
@@ -21,11 +20,13 @@ const LOCK_TIMEOUT = 2000;
 export class PostgresEngine implements Engine {
   readonly #table: string;
   readonly #settings: () => Promise<string | ClientConfig>;
-  readonly #listeners = new Map<string, { readonly channel: string; readonly called: Called }>();
+  readonly #listeners = new Listeners();
   #client: Promise<Client> | undefined;
   /** The one that has connected, to be ended. */
   #connected: Client | undefined;
   #tells = false;
+  /** What was asked last. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(table: string, settings: () => Promise<string | ClientConfig>) {
     this.#table = table;
@@ -40,7 +41,9 @@ export class PostgresEngine implements Engine {
     for (let tries = 1; ; tries++) {
       const client = await this.#connection();
       try {
-        const results = (await client.query(stepText(this.#table, report, LOCK_TIMEOUT))) as unknown as { rows: { answer: Answer }[] }[];
+        const results = (await this.#query(client, stepText(this.#table, report, LOCK_TIMEOUT))) as unknown as {
+          rows: { answer: Answer }[];
+        }[];
         return results.at(-1)!.rows[0].answer;
       } catch (error) {
         const code = codeOf(error);
@@ -53,13 +56,13 @@ export class PostgresEngine implements Engine {
 
   async members(key: string): Promise<Row[]> {
     const client = await this.#connection();
-    const { rows } = await client.query<Row>(membersText(this.#table, key));
-    return rows.map((row) => ({ ...row, seenAgo: Number(row.seenAgo) }));
+    const { rows } = await this.#query(client, membersText(this.#table, key));
+    return (rows as Row[]).map((row) => ({ ...row, seenAgo: Number(row.seenAgo) }));
   }
 
   async #makeTable(client: Client): Promise<void> {
     try {
-      await client.query(schema(this.#table));
+      await this.#query(client, schema(this.#table));
     } catch (error) {
       if (!MADE.includes(codeOf(error)))
         throw this.#problem(error, `the table ${this.#table} is not there, and cannot be made (see budgetSchema)`);
@@ -71,19 +74,24 @@ export class PostgresEngine implements Engine {
     return REFUSED.test(codeOf(error)) || isBadSetting(error) ? new RefusedError(`${what}: ${(error as Error).message}`, error) : error;
   }
 
-  listen(key: string, called: Called): void {
-    const channel = channelOf(this.#table, key);
-    this.#listeners.set(key, { channel, called });
-    if (this.#tells) void this.#connected?.query(`LISTEN ${channel}`).catch(() => {});
-  }
-
-  unlisten(key: string): void {
-    const listener = this.#listeners.get(key);
-    this.#listeners.delete(key);
-    if (this.#tells && listener !== undefined) void this.#connected?.query(`UNLISTEN ${listener.channel}`).catch(() => {});
+  listen(key: string, called: Called): () => void {
+    const say = (what: string): void => {
+      if (this.#tells) void this.#query(this.#connected!, `${what} ${channelOf(this.#table, key)}`).catch(() => {});
+    };
+    if (this.#listeners.add(key, called)) say('LISTEN');
+    return () => {
+      if (this.#listeners.delete(key, called)) say('UNLISTEN');
+    };
   }
 
   // ── the connection
+
+  /** One after the other, as they come: several budgets use it. */
+  #query(client: Client, text: string): Promise<QueryResult> {
+    const result = this.#last.then(() => client.query(text));
+    this.#last = result.catch(() => {});
+    return result;
+  }
 
   #connection(): Promise<Client> {
     if (this.#client === undefined) {
@@ -120,21 +128,20 @@ export class PostgresEngine implements Engine {
    * between, and LISTEN would stay behind in another's session.
    */
   async #listenAll(client: Client): Promise<void> {
-    const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    const { rows } = await this.#query(client, 'SELECT pg_backend_pid() AS pid');
     this.#tells = rows[0].pid === (client as unknown as { processID: number }).processID;
     if (!this.#tells) return;
     client.on('notification', ({ channel, payload }) => {
-      for (const listener of this.#listeners.values())
-        if (listener.channel === channel) listener.called(payload === '*' ? undefined : (payload ?? '').split(' '));
+      for (const key of this.#listeners.keys) if (channelOf(this.#table, key) === channel) this.#listeners.call(key, payload ?? '*');
     });
-    for (const { channel } of this.#listeners.values()) await client.query(`LISTEN ${channel}`);
+    for (const key of this.#listeners.keys) await this.#query(client, `LISTEN ${channelOf(this.#table, key)}`);
   }
 
   /** It went by itself. What was told meanwhile is not known: every member asks. */
   #lost(client: Client): void {
     if (this.#connected !== client) return;
     this.drop();
-    for (const { called } of this.#listeners.values()) called(undefined);
+    this.#listeners.callAll();
   }
 
   drop(): void {
@@ -142,6 +149,7 @@ export class PostgresEngine implements Engine {
     this.#connected = undefined;
     this.#client = undefined;
     this.#tells = false;
+    this.#last = Promise.resolve();
     // Not `end`, which waits for what was asked.
     (client as unknown as { connection: { stream: { destroy(): void } } } | undefined)?.connection.stream.destroy();
   }

@@ -1,10 +1,9 @@
 /** Redis as an engine: one connection for all budgets of a thread that use it, and one that hears what is published. By ioredis or by redis, whichever there is. */
 import { createHash } from 'node:crypto';
 import { RefusedError } from '../errors.ts';
-import type { Answer, Engine, Report, Row } from './engine.ts';
+import { type Answer, type Called, type Engine, Listeners, type Report, type Row } from './engine.ts';
 import { hashOf, MEMBERS, STEP } from './redis-step.ts';
 
-type Called = (ids: readonly string[] | undefined) => void;
 type Settings = Readonly<Record<string, unknown>>;
 
 /** How to reach it: by an address, or as a client of the program does, whose settings these are. */
@@ -26,7 +25,7 @@ const SHA = new Map([STEP, MEMBERS].map((script) => [script, createHash('sha1').
 
 export class RedisEngine implements Engine {
   readonly #source: RedisSource;
-  readonly #listeners = new Map<string, Called>();
+  readonly #listeners = new Listeners();
   #link: Promise<Link> | undefined;
   #connected: Link | undefined;
 
@@ -63,18 +62,15 @@ export class RedisEngine implements Engine {
     }
   }
 
-  listen(key: string, called: Called): void {
-    this.#listeners.set(key, called);
-    void this.#connected?.subscribe(hashOf(key), (message) => this.#heard(key, message)).catch(() => {});
+  listen(key: string, called: Called): () => void {
+    if (this.#listeners.add(key, called) && this.#connected !== undefined) void this.#subscribe(this.#connected, key).catch(() => {});
+    return () => {
+      if (this.#listeners.delete(key, called)) void this.#connected?.unsubscribe(hashOf(key)).catch(() => {});
+    };
   }
 
-  unlisten(key: string): void {
-    this.#listeners.delete(key);
-    void this.#connected?.unsubscribe(hashOf(key)).catch(() => {});
-  }
-
-  #heard(key: string, message: string): void {
-    this.#listeners.get(key)?.(message === '*' ? undefined : message.split(' '));
+  #subscribe(link: Link, key: string): Promise<void> {
+    return link.subscribe(hashOf(key), (message) => this.#listeners.call(key, message));
   }
 
   // ── the connection
@@ -93,7 +89,7 @@ export class RedisEngine implements Engine {
   async #connect(): Promise<Link> {
     const link = await connect(this.#source, (which) => this.#lost(which));
     try {
-      for (const key of this.#listeners.keys()) await link.subscribe(hashOf(key), (message) => this.#heard(key, message));
+      for (const key of this.#listeners.keys) await this.#subscribe(link, key);
     } catch (error) {
       link.destroy();
       throw error;
@@ -106,7 +102,7 @@ export class RedisEngine implements Engine {
   #lost(link: Link): void {
     if (this.#connected !== link) return;
     this.drop();
-    for (const called of this.#listeners.values()) called(undefined);
+    this.#listeners.callAll();
   }
 
   drop(): void {

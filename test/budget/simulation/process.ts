@@ -234,12 +234,11 @@ export class Process implements BudgetedPool, Engine {
     return this.#terms.tells && !this.isCut;
   }
 
-  listen(_key: string, called: (ids: readonly string[] | undefined) => void): void {
+  listen(_key: string, called: (ids: readonly string[] | undefined) => void): () => void {
     this.#called = called;
-  }
-
-  unlisten(): void {
-    this.#called = undefined;
+    return () => {
+      this.#called = undefined;
+    };
   }
 
   drop(): void {}
