@@ -116,9 +116,23 @@ test('within another folder, nothing of the worker’s side meets the main side'
   );
 });
 
-test('inside shared, each word has a file of its own that knows only the layout, and Node', () => {
+/** The layers of src/shared, the lowest first: each imports those before it, and no other. A file of no folder is below all of them. */
+const LAYERS = ['.', 'words', 'lending', 'waiting', 'options', 'wire', 'pool'];
+const layerOf = (file: string): number => LAYERS.indexOf(posix.dirname(posix.relative('shared', file)));
+
+test('inside shared, every folder is a layer, and no file imports one from a layer above its own', () => {
+  const shared = files.filter((file) => folderOf(file) === 'shared');
+  expect(shared.filter((file) => layerOf(file) < 0)).toEqual([]);
+  const within = imports.filter(({ from, to }) => folderOf(from) === 'shared' && to !== undefined && folderOf(to) === 'shared');
+  expect(within.some(({ from, to }) => layerOf(from) > layerOf(to!))).toBe(true);
+  expectNone(within.filter(({ from, to }) => layerOf(from) < layerOf(to!)));
+});
+
+test('inside shared, each word has a file of its own that knows only the layout, Node, and the names of public types', () => {
   const words = ['slot', 'line', 'bell', 'state', 'counters', 'histogram'].map((name) => `shared/words/${name}.ts`);
-  expectNone(imports.filter(({ from, to }) => words.includes(from) && to !== 'shared/layout.ts' && to !== 'shared/node.ts'));
+  const mayBe = ({ to, isType }: Import): boolean =>
+    to === 'shared/layout.ts' || to === 'shared/node.ts' || (to === 'shared/types.ts' && isType);
+  expectNone(imports.filter((each) => words.includes(each.from) && !mayBe(each)));
   for (const file of ['shared/layout.ts', 'shared/node.ts'])
     expectNone(imports.filter(({ from, to }) => from === file && to !== undefined));
   expectNone(imports.filter(({ from, to }) => from === 'shared/clock.ts' && to !== 'shared/node.ts'));

@@ -4,11 +4,13 @@ import { PoolClosedError } from '../shared/errors.ts';
 import type { Lending } from '../shared/lending/lending.ts';
 import type { Traces } from '../shared/lending/traces.ts';
 import { setTimeout } from '../shared/node.ts';
+import type { Hold } from '../shared/options/hold-limits.ts';
 import { show } from '../shared/show.ts';
 import type { CircuitBreaker } from '../shared/types.ts';
 import type { FactoryErrors } from '../shared/waiting/factory-errors.ts';
 import type { KeepAlive } from '../shared/waiting/keep-alive.ts';
 import type { Waiters } from '../shared/waiting/waiters.ts';
+import type { DestroyReason } from '../shared/words/counters.ts';
 import { LEASED, RETURNED, slotState, TAKEN } from '../shared/words/slot.ts';
 import { HAND_OUTS_GUARDED, isClosed, isDraining, RETURNS_GUARDED } from '../shared/words/state.ts';
 import { OWNER } from '../shared/words/threads.ts';
@@ -22,11 +24,15 @@ import { UNLIMITED } from './resources/permits.ts';
 import { Replenisher } from './resources/replenisher.ts';
 import { Resources } from './resources/resources.ts';
 import { ResourceStore } from './resources/store.ts';
+import { Holds, type OwnLeases } from './steering/holds.ts';
+import { Recycling } from './steering/recycling.ts';
+import { Resizing } from './steering/resizing.ts';
+import { Suspensions } from './steering/suspensions.ts';
 import { removeAttachListener } from './threads/attach-listener.ts';
-import { AttachedThreads } from './threads/attached-threads.ts';
+import { AttachedThreads, type Steering } from './threads/attached-threads.ts';
 import type { BorrowFor } from './threads/one-shot-calls.ts';
 import { Turn, type TurnEffects, type Verdict } from './turn.ts';
-import type { BudgetedPool, CircuitBreakerStrategy, DestroyReason, PoolPermits } from './types.ts';
+import type { BudgetedPool, CircuitBreakerStrategy, PoolPermits } from './types.ts';
 
 /** The owner's thread as a borrower of its own pool. */
 export interface OwnBorrower {
@@ -39,9 +45,12 @@ export interface OwnBorrower {
   readonly borrow: BorrowFor;
   /** An error that says that the block is damaged. */
   readonly damaged: (why: string) => Error;
+  /** An error that says that a resource was taken back. */
+  readonly revokedError: (heldFor: number, cause: unknown) => Error;
+  readonly leases: OwnLeases;
 }
 
-export class OwnerCore<T> implements TurnEffects, BudgetedPool {
+export class OwnerCore<T> implements TurnEffects, Steering, BudgetedPool {
   readonly events = new Events<T>();
   readonly turn: Turn;
   readonly probes: Probes;
@@ -50,6 +59,10 @@ export class OwnerCore<T> implements TurnEffects, BudgetedPool {
   readonly threads: AttachedThreads<T>;
   readonly breaker: BreakerController;
   readonly replenisher: Replenisher<T>;
+  readonly suspensions: Suspensions<T>;
+  readonly resizing: Resizing<T>;
+  readonly recycling: Recycling<T>;
+  readonly holds: Holds<T>;
   readonly permits: PoolPermits;
   readonly imposed: number;
   readonly #settings: Settings<T>;
@@ -66,20 +79,60 @@ export class OwnerCore<T> implements TurnEffects, BudgetedPool {
     this.imposed = settings.beforeAcquire === undefined ? 0 : HAND_OUTS_GUARDED;
     this.probes = new Probes(block, settings.recoveryProbes);
     this.turn = new Turn(lending, this.probes, this);
-    this.resources = new Resources(settings.max);
+    this.resources = new Resources(settings.ceiling);
     this.breaker = new BreakerController(own.breaker, block.state, settings.recoveryProbes, events);
-    this.threads = new AttachedThreads(settings, lending, this.resources, this.turn, events, own.borrow);
+    this.threads = new AttachedThreads(settings, lending, this.resources, this.turn, events, this, own.borrow);
+    this.suspensions = new Suspensions(settings.name, this.turn, this.threads, events, keepAlive);
     this.permits = settings.budget?.enter(this) ?? UNLIMITED;
     this.store = new ResourceStore(settings, block, keepAlive, events, this.resources, this.threads, this.turn, this.permits);
-    this.replenisher = new Replenisher(settings, { ...this.#parts(), lending, factoryErrors });
+    this.replenisher = new Replenisher({ ...this.#parts(), lending, factoryErrors });
     this.#maintenance = new Maintenance(settings, { ...this.#parts(), block, traces });
+    this.holds = new Holds(settings, block, this.turn, this.threads, this.resources, events, traces, own.leases);
+    this.resizing = new Resizing(settings.name, block, this.turn, events, keepAlive, this.resources, this.replenisher);
+    this.recycling = new Recycling(settings, block, this.turn, this.resources, this.replenisher, this.holds, keepAlive);
     block.state.set(this.imposed);
     this.setStrategy(settings.circuitBreaker);
   }
 
-  #parts(): Pick<OwnerCore<T>, 'store' | 'breaker' | 'threads' | 'events' | 'turn'> {
-    const { store, breaker, threads, events, turn } = this;
-    return { store, breaker, threads, events, turn };
+  #parts(): Pick<OwnerCore<T>, 'store' | 'breaker' | 'threads' | 'events' | 'turn' | 'suspensions'> {
+    const { store, breaker, threads, events, turn, suspensions } = this;
+    return { store, breaker, threads, events, turn, suspensions };
+  }
+
+  // ── effects: steering
+
+  get suspended(): number {
+    return this.suspensions.bits;
+  }
+
+  get isEmptying(): boolean {
+    return this.suspensions.isEmptying;
+  }
+
+  get suspendedBy(): readonly string[] {
+    return this.suspensions.labels;
+  }
+
+  whenCancelled(slot: number, then: () => void): void {
+    this.holds.whenCancelled(slot, then);
+  }
+
+  limit(slot: number, lease: number, hold: Hold): void {
+    this.holds.limit(slot, lease, hold);
+  }
+
+  renew(slot: number, lease: number): void {
+    this.holds.renew(slot, lease);
+  }
+
+  revokedError(heldFor: number, cause: unknown): Error {
+    return this.#own.revokedError(heldFor, cause);
+  }
+
+  looked(): void {
+    this.suspensions.looked();
+    this.resizing.looked();
+    this.recycling.looked();
   }
 
   // ── effects: the breaker
@@ -147,13 +200,13 @@ export class OwnerCore<T> implements TurnEffects, BudgetedPool {
   }
 
   wanted(): number {
-    const { slots, line, state } = this.#own.lending.block;
+    const { slots, line, state, limits } = this.#own.lending.block;
     let out = 0;
-    for (let slot = 0; slot < slots.count; slot++) {
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
       const now = slotState(slots.load(slot));
       if (now === LEASED || now === TAKEN || now === RETURNED) out++;
     }
-    const { min, max } = this.#settings;
+    const { min, max } = limits;
     const least = isClosed(state.load()) || isDraining(state.load()) ? 0 : min;
     return Math.min(max, Math.max(least, out + Math.max(line.waiting(), this.creating)));
   }
@@ -162,8 +215,16 @@ export class OwnerCore<T> implements TurnEffects, BudgetedPool {
     this.turn.request();
   }
 
-  lost(): void {
-    for (let slot = 0; slot < this.resources.size; slot++) if (this.has(slot)) this.store.lose(slot);
+  lost(revoke: boolean): void {
+    const { slots } = this.#own.lending.block;
+    const { share, abort } = this.#settings;
+    // Of a value that is the borrower's own nothing can be taken back.
+    const isRevocable = share === undefined || abort !== undefined;
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
+      if (!this.has(slot)) continue;
+      this.turn.retire(slot, 'lost');
+      if (revoke && isRevocable) this.holds.revokeWhatIsOut(slot, undefined);
+    }
     this.turn.request();
   }
 
@@ -217,6 +278,9 @@ export class OwnerCore<T> implements TurnEffects, BudgetedPool {
   }
 
   leftOpen(closed: Promise<void>): void {
+    this.suspensions.endAll(!this.turn.life.isClosing);
+    this.resizing.endAll();
+    this.recycling.endAll();
     void this.#own.keepAlive.during(closed);
   }
 
@@ -224,6 +288,7 @@ export class OwnerCore<T> implements TurnEffects, BudgetedPool {
     const { block } = this.#own.lending;
     this.replenisher.end();
     this.#maintenance.end();
+    this.holds.end();
     this.breaker.end();
     removeAttachListener(block.constants.poolId);
     this.threads.detachAll();

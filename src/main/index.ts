@@ -21,22 +21,35 @@ export {
   AcquireTimeoutError,
   CallTimeoutError,
   CreateTimeoutError,
+  LeaseRevokedError,
   NotBorrowedError,
   PoolClosedError,
   PoolError,
+  PoolSuspendedError,
   QueueFullError,
+  RecycleTimeoutError,
   RemoteCallError,
+  ResizeTimeoutError,
   ServiceUnavailableError,
+  SuspendTimeoutError,
 } from '../shared/errors.ts';
-export type { AcquireOptions, CircuitBreaker, Lease, PoolHandle, PoolStats, ResourcePool } from '../shared/types.ts';
+export type {
+  AcquireOptions,
+  CircuitBreaker,
+  HoldLimits,
+  Lease,
+  Percentiles,
+  PoolHandle,
+  PoolStats,
+  ResourcePool,
+} from '../shared/types.ts';
 export { CircuitBreakerState } from '../shared/types.ts';
-export type { Percentiles } from '../shared/words/histogram.ts';
+export type { DestroyReason } from '../shared/words/counters.ts';
 export { consecutiveFailures } from './breaker/consecutive-failures.ts';
 export { failureRate } from './breaker/failure-rate.ts';
 export type {
   BudgetedPool,
   CircuitBreakerStrategy,
-  DestroyReason,
   FactoryContext,
   Permit,
   Pool,
@@ -44,4 +57,6 @@ export type {
   PoolEvents,
   PoolOptions,
   PoolPermits,
+  SuspendOptions,
+  Suspension,
 } from './types.ts';

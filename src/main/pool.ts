@@ -2,10 +2,12 @@
  * The pool on its owner's thread: what a program calls. Its parts are in core.ts; what happens to slots off the fast path is in turn.ts.
  */
 import { threadId } from 'node:worker_threads';
-import { PoolError, RemoteCallError } from '../shared/errors.ts';
+import { type LeaseRevokedError, PoolError, RemoteCallError } from '../shared/errors.ts';
 import { FEATURE_SHARE, FEATURE_TRACE } from '../shared/layout.ts';
 import { clearTimeout, setTimeout } from '../shared/node.ts';
-import { checkCall, checkDuration, limitOf } from '../shared/options/acquire-options.ts';
+import { checkCall } from '../shared/options/acquire-options.ts';
+import { checkDuration, limitOf } from '../shared/options/durations.ts';
+import { type Hold, isLimited, UNLIMITED } from '../shared/options/hold-limits.ts';
 import { checkFew } from '../shared/options/option-names.ts';
 import { PoolBase } from '../shared/pool/pool-base.ts';
 import { reasonToDestroy } from '../shared/pool/refusals.ts';
@@ -13,13 +15,14 @@ import { asError, show } from '../shared/show.ts';
 import type { AcquireOptions, Arguments, MethodName, PoolHandle, PoolStats, Result } from '../shared/types.ts';
 import { ControlBlock } from '../shared/words/control-block.ts';
 import { NONE } from '../shared/words/line.ts';
+import { LEASED, slotState } from '../shared/words/slot.ts';
 import { OWNER } from '../shared/words/threads.ts';
 import { OwnerCore } from './core.ts';
 import { checkStrategy, type Settings } from './options.ts';
 import type { Resources } from './resources/resources.ts';
 import { addAttachListener, newPoolId } from './threads/attach-listener.ts';
 import { findMethod } from './threads/methods.ts';
-import type { CircuitBreakerStrategy, Pool, PoolEvents } from './types.ts';
+import type { CircuitBreakerStrategy, Pool, PoolEvents, SuspendOptions, Suspension } from './types.ts';
 
 export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
   readonly handle: PoolHandle<T>;
@@ -32,6 +35,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
       poolId: newPoolId(),
       min: settings.min,
       max: settings.max,
+      ceiling: settings.ceiling,
       maxThreads: settings.maxThreads,
       maxWaiting: settings.maxWaiting,
       acquireTimeout: settings.acquireTimeout,
@@ -51,6 +55,11 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
       breaker: this,
       borrow: (options, run, thread) => this.borrow(options, run, thread),
       damaged: (why) => this.damaged(why),
+      revokedError: (heldFor, cause) => this.refusals.revoked(heldFor, cause),
+      leases: {
+        overdue: (slot, heldFor) => this.overdue(slot, heldFor),
+        revoked: (slot, heldFor, cause) => this.#takenBack(slot, this.refusals.revoked(heldFor, cause)),
+      },
     });
     this.#resources = this.#core.resources;
     addAttachListener(block.constants.poolId, (id, port) => this.#core.threads.attach(id, port));
@@ -173,6 +182,57 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
 
   protected override giveUp(slot: number, error: Error): void {
     if (this.block.slots.seize(slot, this.lending.forget(slot))) this.#core.turn.discard(slot, error);
+  }
+
+  // ── steering
+
+  suspend(options?: SuspendOptions): Promise<Suspension> {
+    return this.#core.suspensions.suspend(options);
+  }
+
+  override suspendedBy(): readonly string[] {
+    return this.#core.suspendedBy;
+  }
+
+  resize(limits: { min?: number | undefined; max?: number | undefined }, options?: { timeout?: number | undefined }): Promise<void> {
+    return this.#core.resizing.resize(limits, options);
+  }
+
+  recycle(options?: { timeout?: number | undefined; revokeAfter?: number | undefined }): Promise<number> {
+    return this.#core.recycling.recycle(options, (revokeAfter) => this.assertRevocable({ ...UNLIMITED, revokeAfter }));
+  }
+
+  revoke(resource: T, error?: Error): boolean {
+    this.assertRevocable({ ...UNLIMITED, revokeAfter: 1 });
+    const slot = this.#resources.find(resource, (each) => slotState(this.block.slots.load(each)) === LEASED);
+    return slot !== NONE && this.#core.holds.revokeWhatIsOut(slot, error);
+  }
+
+  protected override get maxHold(): Hold {
+    return this.#settings.maxHold;
+  }
+
+  protected override assertRevocable({ revokeAfter }: Hold): void {
+    const { share, abort } = this.#settings;
+    if (revokeAfter !== 0 && share !== undefined && abort === undefined) throw this.refusals.notRevocable();
+  }
+
+  protected override limitHold(slot: number, hold: Hold): void {
+    if (isLimited(hold)) this.#core.holds.limit(slot, this.lending.leases[slot], hold);
+  }
+
+  protected override renew(slot: number): void {
+    this.#core.holds.renew(slot, this.lending.leases[slot]);
+  }
+
+  /** The object stays with its borrower, who may still give it back: by that it is found then. */
+  #takenBack(slot: number, error: LeaseRevokedError): void {
+    this.revocations.add(this.#resources.get(slot), error);
+    this.revoked(slot, error);
+  }
+
+  protected override revocationKey(resource: T): unknown {
+    return resource;
   }
 
   condemn(resource: T, error?: Error): boolean {

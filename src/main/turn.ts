@@ -9,14 +9,26 @@
  * No resource is made for a particular waiter. One that is made, or has passed its hook, goes to the waiter that is first by then. So a
  * waiter that is served by an early return leaves no other waiter behind, and leaving the line costs nothing.
  */
+
 import type { Lending } from '../shared/lending/lending.ts';
 import type { ControlBlock } from '../shared/words/control-block.ts';
-import { cellThread, REASON_CLOSED, REASON_NOTHING, REASON_UNAVAILABLE, type Waiting } from '../shared/words/line.ts';
-import { EMPTY, FOUND_IDLE, IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/words/slot.ts';
-import { breakerOf, guardsHandOuts, INACTIVE, isClosed, isDraining, isEvicting } from '../shared/words/state.ts';
+import type { DestroyReason } from '../shared/words/counters.ts';
+import { cellThread, REASON_CLOSED, REASON_NOTHING, REASON_SUSPENDED, REASON_UNAVAILABLE, type Waiting } from '../shared/words/line.ts';
+import { CHECKING, CREATING, EMPTY, FOUND_IDLE, IDLE, LEASED, RETURNED, slotState, TAKEN } from '../shared/words/slot.ts';
+import {
+  breakerOf,
+  guardsHandOuts,
+  INACTIVE,
+  isClosed,
+  isDraining,
+  isEvicting,
+  isSuspended,
+  SUSPENDED,
+  SUSPENDED_REFUSING,
+} from '../shared/words/state.ts';
 import type { Probes } from './breaker/probes.ts';
 import { Life } from './life.ts';
-import type { DestroyReason } from './types.ts';
+import { Retirements } from './steering/retirements.ts';
 
 /** What a hook says of a resource. Undefined: the resource is fine. Otherwise what is wrong with it, which has been reported already. */
 export type Verdict = Error | undefined;
@@ -27,6 +39,10 @@ export type Verdict = Error | undefined;
 export interface TurnEffects {
   /** Bits of the state word that hold for the whole life of the pool. */
   readonly imposed: number;
+  /** SUSPENDED, that and SUSPENDED_REFUSING, or 0: while the pool is open. */
+  readonly suspended: number;
+  /** Is nothing to be there while it is suspended? */
+  readonly isEmptying: boolean;
   /** Factory calls under way, each of which will bring a resource, or fail. */
   readonly creating: number;
   /** Are as many factory calls under way as `maxCreating` allows, or is there no permit for another? */
@@ -53,10 +69,14 @@ export interface TurnEffects {
   beforeRelease(slot: number, then: (verdict: Verdict) => void): void;
   /** A slot that is CREATING gets a resource, and `arrived` is called; or becomes EMPTY again, and then a turn is asked for. */
   create(slot: number): void;
+  /** `then` is called at once, or when what was asked of the resource for its last borrower has ended: until then it is no other's. */
+  whenCancelled(slot: number, then: () => void): void;
   /** In hand -> EMPTY, by way of the destructor; then a turn is asked for. */
   destroy(slot: number, reason: DestroyReason): void;
   /** Makes resources up to `min`. */
   refill(): void;
+  /** Everything has been looked at: what was waited for may have come about. */
+  looked(): void;
   /** Every factory call under way fails now. */
   abandonCreations(): void;
 
@@ -72,6 +92,7 @@ export interface TurnEffects {
 
 export class Turn {
   readonly life = new Life();
+  readonly #retirements: Retirements;
   readonly #lending: Lending;
   readonly #block: ControlBlock;
   readonly #probes: Probes;
@@ -84,6 +105,7 @@ export class Turn {
   constructor(lending: Lending, probes: Probes, effects: TurnEffects) {
     this.#lending = lending;
     this.#block = lending.block;
+    this.#retirements = new Retirements(lending.block);
     this.#probes = probes;
     this.#effects = effects;
   }
@@ -109,7 +131,6 @@ export class Turn {
     this.#probes.recall();
     this.#effects.announceBreaker();
     this.#acceptSlots();
-    this.#shed();
     const state = this.#block.state.load();
     if (isClosed(state)) {
       // Perhaps not by us: a thread has taken us for dead, or something else has written into the block.
@@ -117,34 +138,43 @@ export class Turn {
       this.#lending.rejectWaiters(REASON_CLOSED);
       return this.#sweep();
     }
+    this.#trim();
     if (breakerOf(state) === INACTIVE) this.#lending.rejectWaiters(REASON_UNAVAILABLE);
+    else if (isSuspended(state)) this.#holdBack(state);
     else this.#meetDemand();
     this.#effects.refill();
     if (isDraining(state) && this.#isAllBack() && this.life.state === 'draining') void this.close();
+    this.#effects.looked();
   }
 
-  /** Some bits are never cleared again: each turn sees to that, whatever else may write there. */
+  /** Some bits are set and cleared by the owner alone: each turn sees to that, whatever else may write there. */
   #impose(): void {
-    this.#block.state.set(this.#effects.imposed | this.life.imposed);
+    this.#block.limits.impose();
+    const { state } = this.#block;
+    const suspended = this.life.state === 'open' ? this.#effects.suspended : 0;
+    const before = state.set(this.#effects.imposed | this.life.imposed | suspended);
+    const over = before & (SUSPENDED | SUSPENDED_REFUSING) & ~suspended;
+    if (over !== 0) state.clear(over);
   }
 
   /** What has come back, what has been idle for too long, and what cannot be as its word says. */
   #acceptSlots(): void {
     const { slots } = this.#block;
-    for (let slot = 0; slot < slots.count; slot++) {
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
       this.#repairDamaged(slot);
       const state = slotState(slots.load(slot));
       if (state === RETURNED && slots.acceptReturn(slot)) this.takeBack(slot);
-      else if (state === IDLE && this.#block.isRetired(slot) && slots.check(slot)) this.toIdle(slot);
+      else if (state === IDLE && this.#block.isRetired(slot) && slots.check(slot)) this.#settle(slot);
     }
   }
 
-  /** More than there are permits for: what is idle goes now, and what is out is seen when it comes back. */
-  #shed(): void {
-    this.#effects.guardReturns();
-    const { slots } = this.#block;
-    for (let slot = 0; slot < slots.count && this.#effects.excess !== undefined; slot++)
-      while (this.#effects.excess !== undefined && slots.flag(slot) === FOUND_IDLE) if (slots.check(slot)) this.toIdle(slot);
+  /** A slot in hand that was idle, and was to be handed in. */
+  #settle(slot: number): void {
+    this.#effects.whenCancelled(slot, () => {
+      if (this.#retirements.reasonOf(slot) === undefined) this.#block.setRetired(slot, false);
+      this.toIdle(slot);
+      this.request();
+    });
   }
 
   /**
@@ -168,7 +198,11 @@ export class Turn {
   /** A slot in hand that came back clean, as far as its borrower knows. */
   takeBack(slot: number): void {
     const wasProbe = this.#probes.returned(slot);
-    // Only if the block was damaged: there is no resource to ask a hook about.
+    this.#effects.whenCancelled(slot, () => this.#takeBack(slot, wasProbe));
+  }
+
+  #takeBack(slot: number, wasProbe: boolean): void {
+    // Only where the block was damaged: there is nothing to ask a hook about.
     if (!this.#effects.has(slot)) return this.#effects.destroy(slot, 'unhealthy');
     if (isClosed(this.#block.state.load())) return this.#effects.destroy(slot, 'closed');
     // The failure of this resource has been reported.
@@ -202,6 +236,21 @@ export class Turn {
     this.request();
   }
 
+  /**
+   * LEASED -> in hand, from a borrower that is to have it no longer: the resource ends. `tell` is called before anything else can be had there. False: that lease
+   * is over. It is the borrower's fault, so the breaker hears nothing of it.
+   */
+  revoke(slot: number, lease: number, tell: () => void): boolean {
+    const { slots } = this.#block;
+    if (!slots.seize(slot, lease)) return false;
+    slots.setTag(slot, 0);
+    this.#probes.returned(slot);
+    tell();
+    this.#effects.destroy(slot, 'revoked');
+    this.request();
+    return true;
+  }
+
   /** A slot in hand whose borrower died. `release`: it may be used again. */
   orphaned(slot: number, release: boolean): void {
     if (release) return this.takeBack(slot);
@@ -226,25 +275,120 @@ export class Turn {
   /** Why a slot in hand must not be borrowed any more, if so. */
   #reasonToDestroy(slot: number): DestroyReason | undefined {
     if (isClosed(this.#block.state.load())) return 'closed';
-    return this.#block.isRetired(slot) ? 'max-lifetime' : this.#effects.excess;
+    const retired = this.#retirements.reasonOf(slot);
+    if (retired !== undefined) return retired;
+    if (this.#effects.isEmptying) return 'suspended';
+    return this.#surplus() > 0 ? 'resized' : this.#effects.excess;
   }
 
-  /** The resource in this slot is not to be borrowed again: it is destroyed now if it is idle, otherwise as soon as it is back. */
-  retire(slot: number): void {
+  /** The resource in this slot is not to be borrowed again: it goes now if it is idle, else as soon as it is back. */
+  retire(slot: number, reason: DestroyReason): void {
+    this.#retirements.add(slot, reason);
+    this.recall(slot);
+  }
+
+  /** SLOT_RETIRED says that it is to be handed in: that is now if it is idle, else when it comes back. */
+  recall(slot: number): void {
     const { slots } = this.#block;
-    this.#block.setRetired(slot, true);
     for (;;) {
-      if (slots.check(slot)) return this.toIdle(slot);
+      if (slots.check(slot)) return this.#settle(slot);
       if (slots.flag(slot) !== FOUND_IDLE) return;
     }
+  }
+
+  /** Is the resource in this slot to go, whatever becomes of its lease? */
+  isRetired(slot: number): boolean {
+    return this.#retirements.reasonOf(slot) !== undefined;
+  }
+
+  // ── fewer: `max` was lowered, permits have become fewer, or nothing is to be left
+
+  /** How many are too many, those left out whose destructor is at work. */
+  #surplus(): number {
+    const { slots, limits } = this.#block;
+    const { extent } = slots;
+    let surplus = -limits.max;
+    // EXTENT is `max` unless something is left above it.
+    if (surplus + extent <= 0) return 0;
+    for (let slot = 0; slot < extent; slot++) {
+      const state = slotState(slots.load(slot));
+      if (state !== EMPTY && (state !== CHECKING || this.#effects.has(slot))) surplus++;
+    }
+    return surplus;
+  }
+
+  /** What is too many goes: idle ones now, from above, so that searches become shorter; the others as they come back, for which they are flagged. */
+  #trim(): void {
+    this.#effects.guardReturns();
+    const { slots } = this.#block;
+    const hasTooMany = (): boolean => this.#effects.isEmptying || this.#surplus() > 0 || this.#effects.excess !== undefined;
+    for (let isAnyIdle = true; isAnyIdle && hasTooMany(); ) {
+      isAnyIdle = false;
+      for (let slot = slots.extent - 1; slot >= 0; slot--) {
+        if (slots.flag(slot) !== FOUND_IDLE) continue;
+        isAnyIdle = true;
+        if (hasTooMany() && slots.check(slot)) this.toIdle(slot);
+      }
+      if (!hasTooMany()) return;
+    }
+  }
+
+  // ── suspended
+
+  /**
+   * Nothing is handed out: those who only try are told so; where new acquires are refused, those who sleep in line, too. All that is out is flagged, so that
+   * its return is heard.
+   */
+  #holdBack(state: number): void {
+    const { line } = this.#block;
+    this.#sendAway(line.trying(), REASON_NOTHING);
+    if ((state & SUSPENDED_REFUSING) !== 0) this.#sendAway(line.sleeping(), REASON_SUSPENDED);
+    this.#lending.flagAll();
+    this.#lending.hasWaiters();
+  }
+
+  #sendAway(waiters: readonly Waiting[], reason: number): void {
+    for (const { cell, word } of waiters) if (this.#block.line.fail(cell, word, reason)) this.#lending.wake(cellThread(word));
+  }
+
+  /**
+   * The pool has just been suspended. Every idle slot gets a new version: a borrower that has read the state before, and the slot too, borrows nothing by what it
+   * has read.
+   */
+  suspend(): void {
+    const { slots } = this.#block;
+    this.#impose();
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) if (slots.check(slot)) this.toIdle(slot);
+    this.request();
+  }
+
+  /** Suspended: has it come to that? 'now': nothing can be handed out any more. 'returned': nothing is out. 'empty': nothing is there. */
+  hasCome(until: 'now' | 'returned' | 'empty'): boolean {
+    const { slots, snapshot } = this.#block;
+    // A match that read the state before it was suspended may still grant what it has taken.
+    if (snapshot.isGrantInFlight()) {
+      this.#effects.lookAgain();
+      return false;
+    }
+    if (until === 'now') return true;
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
+      const state = slotState(slots.load(slot));
+      if (state !== EMPTY && (until === 'empty' || (state !== IDLE && state !== CREATING))) return false;
+    }
+    return true;
   }
 
   /** A slot in hand goes to the first waiter, or becomes idle. */
   #offer(slot: number): void {
     const { slots, state } = this.#block;
     if (this.#reasonToDestroy(slot) !== undefined) this.toIdle(slot);
-    else if (breakerOf(state.load()) === INACTIVE || this.#probes.allowance(0) <= 0) slots.toIdle(slot);
+    else if (this.#isHeldBack(state.load()) || this.#probes.allowance(0) <= 0) slots.toIdle(slot);
     else if (slots.toTakenByOwner(slot) && this.#lending.grant(slot)) this.#probes.handedOut(slot);
+  }
+
+  /** Is nothing handed out, whoever waits? */
+  #isHeldBack(state: number): boolean {
+    return isEvicting(state) || isSuspended(state);
   }
 
   // ── demand: what the owner does for the waiters, beyond what a match can do
@@ -269,8 +413,8 @@ export class Turn {
 
   /** Guarded: is there a waiter that nothing being prepared will serve, and may it be served? */
   #wantsMore(): boolean {
-    // The state has moved meanwhile, by a hook or by another thread: then all waiters are sent away, and none is served.
-    if (isEvicting(this.#block.state.load())) return false;
+    // Moved meanwhile, by a hook or by another thread: then all waiters are sent away, and none is served.
+    if (this.#isHeldBack(this.#block.state.load())) return false;
     return !this.#block.line.isShorterThan(this.#preparing.size + 1) && this.#probes.allowance(this.#underWay()) > 0;
   }
 
@@ -280,7 +424,7 @@ export class Turn {
    */
   #prepare(): void {
     const { slots } = this.#block;
-    for (let slot = 0; slot < slots.count && this.#lending.hasWaiters(); slot++) {
+    for (let slot = 0, extent = slots.extent; slot < extent && this.#lending.hasWaiters(); slot++) {
       if (slotState(slots.load(slot)) !== IDLE) continue;
       if (!this.#wantsMore()) return;
       if (!slots.check(slot)) continue;
@@ -296,13 +440,16 @@ export class Turn {
 
   /** Makes a resource for each waiter that nothing under way will serve, as many at once as `maxCreating` allows. */
   #grow(): void {
-    const { slots, line, state } = this.#block;
-    for (let slot = 0; slot < slots.count; slot++) {
+    const { slots, line, state, snapshot, limits } = this.#block;
+    let room = limits.max - snapshot.count().count;
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
       if (slotState(slots.load(slot)) !== EMPTY) continue;
-      if (this.#effects.isCreatingEnough) return;
+      if (this.#effects.isCreatingEnough || room <= 0) return;
       if (line.isShorterThan(this.#underWay() + 1) || this.#probes.allowance(this.#underWay()) <= 0) return;
-      if (isClosed(state.load()) || breakerOf(state.load()) === INACTIVE) return;
-      if (slots.reserve(slot)) this.#effects.create(slot);
+      if (this.#isHeldBack(state.load())) return;
+      if (!slots.reserve(slot)) continue;
+      room--;
+      this.#effects.create(slot);
     }
   }
 
@@ -381,7 +528,7 @@ export class Turn {
     const { slots } = this.#block;
     let out = 0;
     let inHand = 0;
-    for (let slot = 0; slot < slots.count; slot++) {
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
       while (slots.flag(slot) === FOUND_IDLE) if (slots.check(slot)) this.#effects.destroy(slot, 'closed');
       const state = slotState(slots.load(slot));
       // A granted slot counts as out, picked up or not: a thread that is blocked may take its time.

@@ -58,6 +58,13 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
       sessions.delete(session);
       return session.end();
     },
+    // At `cancelAfter` of `maxHold`: what runs now, and what has been asked so far. A ROLLBACK comes after that.
+    cancel: (session) => session.cancel(session.borrow),
+    // At `revokeAfter`. A backend at work does not notice that its socket has gone, and would keep its locks: so it is cancelled first.
+    abort: (session) => {
+      sessions.delete(session);
+      return session.end(AT_ONCE);
+    },
     healthcheck: (session) => session.isAlive(),
     expose: ['hello', 'run', 'begin', 'once', 'reset', 'fetch', 'close', 'submit', 'cancel', 'giveUp'],
   });
@@ -66,6 +73,9 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
   for (const session of sessions) if (session.broken !== undefined) owner.lost(session, session.broken);
   return owner;
 }
+
+/** How long a server may take to end a connection that was taken back from its borrower, in ms. Then the socket is cut. */
+const AT_ONCE = 500;
 
 class PgPool extends BasePool implements PgOwnerPool {
   /** Libraries look at this name (Drizzle, rate-limiter-flexible). It stays after a minifier, too. */

@@ -540,15 +540,15 @@ export class Session implements SessionMethods {
 
   /**
    * Ends the connection, and resolves when the server has closed it: its backend is gone by then. What still runs there is cancelled first.
-   * If the server does not react, the connection is cut.
+   * If the server does not react within `limit` ms, the connection is cut.
    */
-  async end(): Promise<void> {
+  async end(limit = GIVE_UP): Promise<void> {
     this.#isEnding = true;
     this.#submissions.abandon();
     this.#tellEnded();
     const { checkTimeout } = this.#settings;
     // This comes before the pool takes the connection for gone.
-    await endClient(this.#client, () => this.#origin.cancel(), checkTimeout > 0 ? Math.min(GIVE_UP, checkTimeout * 0.8) : GIVE_UP);
+    await endClient(this.#client, () => this.#origin.cancel(), checkTimeout > 0 ? Math.min(limit, checkTimeout * 0.8) : limit);
   }
 }
 

@@ -141,7 +141,7 @@ async function join(
           return port.close();
         }
         const Attached = (block.constants.features & FEATURE_SHARE) === 0 ? WorkerPool : SharingPool;
-        pool = new Attached(name, block, first[1], port, first[2], onLeave);
+        pool = new Attached(name, block, first[1], port, first[2], first[3], onLeave);
         port.unref();
         resolve(pool);
         pool.receive(rest);

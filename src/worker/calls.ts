@@ -5,6 +5,7 @@ import { CallTimeoutError, RemoteCallError } from '../shared/errors.ts';
 import type { Lending } from '../shared/lending/lending.ts';
 import { written } from '../shared/lending/traces.ts';
 import { clearTimeout, MessageChannel, setTimeout } from '../shared/node.ts';
+import type { Hold } from '../shared/options/hold-limits.ts';
 import { show } from '../shared/show.ts';
 import { abortReason, SharedAbortListeners } from '../shared/waiting/abort-signals.ts';
 import { SLICE } from '../shared/waiting/blocking.ts';
@@ -105,7 +106,13 @@ export class Calls {
   }
 
   /** On whatever the owner borrows for it. */
-  callOnce(method: string, args: readonly unknown[], { timeout, signal, late }: Patience, at: Error | undefined): Promise<unknown> {
+  callOnce(
+    method: string,
+    args: readonly unknown[],
+    { timeout, signal, late }: Patience,
+    hold: Hold | undefined,
+    at: Error | undefined,
+  ): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
       const own = [...args];
@@ -114,7 +121,9 @@ export class Calls {
       const timer = timeout > 0 ? setTimeout(() => this.#cancel(id, late), timeout) : undefined;
       this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal, at, claim, timer });
       this.#keepAlive.ref();
-      const request: CallRequest = [CALL_ONCE, id, claim?.buffer, method, own];
+      const { tag } = this.#lending;
+      const terms = claim === undefined && tag === 0 && hold === undefined ? undefined : { claim: claim?.buffer, tag, hold };
+      const request: CallRequest = [CALL_ONCE, id, terms, method, own];
       if (secure(own)) this.send(request);
       else this.#sendNow(request, own, method);
     });
@@ -386,6 +395,15 @@ export class Calls {
     if (call.signal !== undefined) this.#signals.remove(call.signal);
     if (call.timer !== undefined) clearTimeout(call.timer);
     if (call.slot !== NONE && this.#lending.isCurrent(call.slot, call.serial)) this.underWay[call.slot]--;
+  }
+
+  /** What was borrowed in this slot has been taken back, and that lease is over: its calls under way have ended, one that this thread sleeps for included. */
+  revoke(slot: number, error: unknown): void {
+    this.forget(slot);
+    const answer: Answer = { ok: false, error };
+    if (this.#awaited !== 0 && this.#awaitedSlot === slot) this.#settle(this.#awaited, answer);
+    for (const [id, call] of [...this.#pending])
+      if (call.slot === slot && !this.#lending.isCurrent(slot, call.serial)) this.#settle(id, answer);
   }
 
   /** No answer will come any more. */

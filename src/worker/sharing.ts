@@ -2,6 +2,7 @@
  * A pool with `share`, seen from a worker: a hand-out is a value that the owner has made of the resource, and nothing is called through it.
  */
 
+import type { LeaseRevokedError } from '../shared/errors.ts';
 import { asBuffers } from '../shared/wire/parcel.ts';
 import { type Response, SHARED } from '../shared/wire/protocol.ts';
 import { NONE } from '../shared/words/line.ts';
@@ -52,6 +53,17 @@ export class SharingPool<T> extends WorkerPool<T> {
       this.giveBack(slot);
       throw error;
     }
+  }
+
+  protected override revocationKey(value: unknown): unknown {
+    return value;
+  }
+
+  protected override revoked(slot: number, error: LeaseRevokedError): number {
+    // Found by the value that its borrower has: it does not say its serial.
+    const shared = this.#values.get(slot);
+    if (shared !== undefined) this.revocations.add(shared.value, error);
+    return super.revoked(slot, error);
   }
 
   protected override slotOf(value: unknown): number {

@@ -38,7 +38,7 @@ function watch(context: PoolContext, lending: Lending): void {
   const collect = lending.collect.bind(lending);
   lending.collect = (cell) => {
     const outcome = collect(cell);
-    if (outcome >= 0) served(context, cell);
+    if (outcome.kind === 'served') served(context, cell);
     return outcome;
   };
 }
@@ -109,6 +109,18 @@ export function borrowerOf(context: PoolContext): TestBorrower {
       this.lending.giveBack(slot);
     }
     protected giveUp(): void {}
+    protected get maxHold() {
+      return { warnAfter: 0, cancelAfter: 0, revokeAfter: 0 };
+    }
+    protected assertRevocable(): void {}
+    protected limitHold(): void {}
+    protected renew(): void {}
+    protected revocationKey(slot: number): number {
+      return slot;
+    }
+    suspendedBy(): readonly string[] {
+      return [];
+    }
     override factoryError(): unknown {
       return undefined;
     }

@@ -51,7 +51,7 @@ export class OneShot {
       owner.use(slot);
     };
     const borrow = async (_limits: object, run: (slot: number) => void): Promise<void> => run(owner.acquire());
-    this.#calls = new context.code.OneShotCalls('pool', owner.lending, owner.turn, borrow, find);
+    this.#calls = new context.code.OneShotCalls('pool', owner.lending, owner.turn, { limit() {}, renew() {} }, borrow, find);
   }
 
   /** Borrows, and calls: the call runs until the member settles it. */

@@ -14,6 +14,9 @@ type Probes = InstanceType<PoolCode['Probes']>;
 
 class Effects implements TurnEffects {
   readonly imposed = 0;
+  /** Moved by a scenario: see `Owner.suspend`. */
+  suspended = 0;
+  isEmptying = false;
   readonly creating = 0;
   readonly isCreatingEnough = false;
   readonly isAsking = false;
@@ -76,6 +79,14 @@ class Effects implements TurnEffects {
     this.#context.note(`${name} has passed slot ${slot}`);
   }
 
+  whenCancelled(_slot: number, then: () => void): void {
+    then();
+  }
+
+  looked(): void {
+    this.#owner.looked();
+  }
+
   destroy(slot: number): void {
     this.#owner.use(slot);
     this.#resources.delete(slot);
@@ -123,6 +134,9 @@ export class Owner extends Actor {
       this.#effects.looksAgain = false;
     }
   }
+
+  /** After each turn. */
+  looked(): void {}
 
   close(): void {
     this.serve(() => void this.turn.close());

@@ -255,8 +255,8 @@ export const mutants: readonly Listed[] = [
     mutant(
       'the error of the factory is kept for a waiter that has gone',
       'Waiters',
-      '$OUTCOME !== $PENDING && $REASON_OF($OUTCOME) === $REASON_FACTORY',
-      '$OUTCOME === $PENDING && $REASON_OF($OUTCOME) === $REASON_FACTORY',
+      'this.$LENDING.withdraw($CELL)?.reason === $REASON_FACTORY',
+      'this.$LENDING.withdraw($CELL)?.reason === undefined',
     ),
     'shared/waiters',
   ),
@@ -293,7 +293,7 @@ export const mutants: readonly Listed[] = [
     mutant(
       'a sleeper served at the last moment times out',
       'sleepInLine',
-      '$LENDING.$LEAVE($CELL) ? $TIMED_OUT : $LENDING.$COLLECT($CELL)',
+      '$LENDING.$LEAVE($CELL) ? $TIMED_OUT : $ENDED($LENDING.$COLLECT($CELL))',
       '$LENDING.$LEAVE($CELL) ? $TIMED_OUT : $TIMED_OUT',
     ),
     'interleave/leave-grant',
@@ -361,8 +361,22 @@ export const mutants: readonly Listed[] = [
     'interleave/recovering',
     'flagged twice: whoever joins in RECOVERING calls the owner, whose turn flags whatever is out before it leaves anybody waiting (Demand.meet); and where a hook or a strategy wants to see returns, everything is flagged from the moment it is borrowed',
   ),
-  listed(mutant('too few cells', 'ControlBlock.create', '$CONSTANTS.$MAX_WAITING + $THREADS + $CONSTANTS.$MAX', '$CONSTANTS.$MAX_WAITING')),
-  listed(mutant('any version will do', 'ControlBlock.open', '$ABI !== ABI_VERSION', '$ABI === 0')),
+  listed(mutant('too few cells', 'ControlBlock.create', '$CONSTANTS.$MAX_WAITING + $THREADS + $CEILING', '$CONSTANTS.$MAX_WAITING')),
+  listed(mutant('any major will do', 'abi.isReadable', '$MAJOR_OF($THEIRS.version) === $MAJOR_OF($OURS.version)', 'true')),
+  listed(mutant('an earlier minor will do', 'abi.isReadable', '$THEIRS.version >= $OURS.version', 'true')),
+  listed(mutant('features that nothing knows are left alone', 'abi.isReadable', '($THEIRS.features & ~$OURS.features) === 0', 'true')),
+  listed(mutant('extent falls past what is there', 'Limits.impose', '$SLOT_STATE(this.$SLOTS.load($OWN.extent - 1)) === $EMPTY', 'true')),
+  listed(mutant('a slot that is EMPTY is room', 'Snapshot.hasRoom', 'this.count().count < this.$LIMITS.max', 'true')),
+  listed(mutant('a tag outlives its lease', 'Lending.endTiming', 'this.setTag($SLOT, 0);', '')),
+  listed(
+    mutant(
+      'a lease has the tag of what runs when it is granted',
+      'Lending.collect',
+      'if (this.$TAG_OF !== undefined) this.setTag($SLOT, $TAG);',
+      '',
+    ),
+  ),
+  listed(mutant('the tag of a dead thread stays', 'repair', '$SLOTS.setTag($SLOT, 0);', '')),
   listed(
     mutant(
       'a new resource has been used',

@@ -126,7 +126,9 @@ export class BreakerController {
   }
 }
 
-/** An answer of `shouldRecover` that is none. A promise of one is not waited for: what it says may be out of date by the time it says so. */
+/**
+ * An answer of `shouldRecover` that is none. A promise of one is not waited for: what it says may be out of date by the time it says so.
+ */
 function refuse(answer: unknown): never {
   const isPromise = isThenable(answer);
   // Its rejection has been reported by the error below.

@@ -14,12 +14,15 @@ export class Resources<T> {
     this.#bySlot = new Array<T | undefined>(count).fill(undefined);
   }
 
-  /** Places for resources. */
-  get size(): number {
-    return this.#bySlot.length;
+  /** How many there are. */
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
   }
 
   put(slot: number, resource: T): void {
+    if (this.#bySlot[slot] === undefined) this.#count++;
     this.#bySlot[slot] = resource;
     this.#slots.set(resource, slot);
     this.hadProxies ||= types.isProxy(resource);
@@ -36,6 +39,7 @@ export class Resources<T> {
 
   delete(slot: number): T {
     const resource = this.get(slot);
+    if (resource !== undefined) this.#count--;
     this.#bySlot[slot] = undefined;
     if (this.#slots.get(resource) === slot) this.#moveOn(resource);
     clearTimeout(this.#retirement.get(slot));

@@ -1,14 +1,16 @@
 /** What is in the slots, and how it gets in and out: factory, destructor, lifetime. Moves slots between EMPTY and "in hand". */
 
-import { COUNTER_CREATED, COUNTER_DESTROYED } from '../../shared/layout.ts';
+import { now } from '../../shared/clock.ts';
+import { COUNTER_CREATED, COUNTER_DESTROYED, COUNTER_RECYCLED } from '../../shared/layout.ts';
 import type { KeepAlive } from '../../shared/waiting/keep-alive.ts';
 import type { ControlBlock } from '../../shared/words/control-block.ts';
+import type { DestroyReason } from '../../shared/words/counters.ts';
 import { OWNER } from '../../shared/words/threads.ts';
 import type { Events } from '../events.ts';
 import type { Settings } from '../options.ts';
 import type { AttachedThreads } from '../threads/attached-threads.ts';
 import type { Turn } from '../turn.ts';
-import type { DestroyReason, PoolPermits } from '../types.ts';
+import type { PoolPermits } from '../types.ts';
 import { type CreationOutcome, PendingCreations } from './creation.ts';
 import { isThenable, runHook, thenMaybeSync } from './hooks.ts';
 import type { Resources } from './resources.ts';
@@ -28,8 +30,6 @@ export class ResourceStore<T> {
   readonly #making: PendingCreations<T>;
   /** Known to be broken, by slot. */
   readonly #condemned = new Set<number>();
-  /** Borrowed when their permits were lost, by slot. */
-  readonly #lost = new Set<number>();
 
   constructor(
     settings: Settings<T>,
@@ -70,6 +70,7 @@ export class ResourceStore<T> {
 
   /** Makes a resource for a slot that is CREATING. It is in hand when `arrived` is called. */
   create(slot: number, outcome: Pick<CreationOutcome<T>, 'failed'> & { arrived(slot: number): void }): void {
+    const since = now();
     this.#making.start(slot, {
       arrived: (_, resource) => {
         // Only where the word was damaged: there is a resource in this slot already.
@@ -86,6 +87,7 @@ export class ResourceStore<T> {
         this.resources.put(slot, resource);
         this.#retireInTime(slot);
         this.#block.counters.add(OWNER, COUNTER_CREATED);
+        this.#block.createTimes.record(now() - since);
         this.#events.emit('create', resource);
         outcome.arrived(slot);
       },
@@ -103,25 +105,19 @@ export class ResourceStore<T> {
   #retireInTime(slot: number): void {
     const { maxLifetime } = this.#settings;
     if (maxLifetime > 0)
-      this.resources.retireAfter(slot, maxLifetime * (1 - LIFETIME_JITTER * Math.random()), () => this.#turn.retire(slot));
+      this.resources.retireAfter(slot, maxLifetime * (1 - LIFETIME_JITTER * Math.random()), () => this.#turn.retire(slot, 'max-lifetime'));
   }
 
   /** The resource in this slot is broken, whether idle or borrowed. False: that was known already. */
   evict(slot: number): boolean {
     if (this.#condemned.has(slot)) return false;
     this.#condemned.add(slot);
-    this.#turn.retire(slot);
+    this.#turn.retire(slot, 'unhealthy');
     return true;
   }
 
   isEvicted(slot: number): boolean {
     return this.#condemned.has(slot);
-  }
-
-  /** Its permit is lost: it is destroyed when it comes back. */
-  lose(slot: number): void {
-    this.#lost.add(slot);
-    this.#turn.retire(slot);
   }
 
   // ── out
@@ -134,33 +130,37 @@ export class ResourceStore<T> {
       return this.#turn.request();
     }
     const resource = this.resources.delete(slot);
-    const isLost = this.#lost.delete(slot);
-    const reason = this.#condemned.delete(slot) ? 'unhealthy' : isLost ? 'lost' : cause;
-    thenMaybeSync(this.#destruct(resource), () => {
+    const reason = this.#condemned.delete(slot) ? 'unhealthy' : cause;
+    thenMaybeSync(this.#destruct(resource, reason === 'revoked'), () => {
       this.#block.slots.toEmpty(slot);
       this.#block.counters.add(OWNER, COUNTER_DESTROYED);
+      if (reason === 'recycled') this.#block.counters.add(OWNER, COUNTER_RECYCLED);
+      this.#block.counters.addDestroyed(reason);
       this.#events.emit('destroy', resource, reason);
       this.#turn.request();
     });
   }
 
-  /** Synchronous if the destructor is. Never fails: that is told, and otherwise ignored. Then its permit goes back. */
-  #destruct(resource: T): void | Promise<void> {
+  /** Synchronous if the destructor is. Then the permit goes back. `isInUse`: its borrower may be using it. */
+  #destruct(resource: T, isInUse = false): void | Promise<void> {
     this.#permits.leaving();
-    const done = this.#callDestructor(resource);
+    const done = this.#callDestructor(resource, isInUse);
     if (done instanceof Promise) return done.then(() => this.#permits.gone());
     this.#permits.gone();
   }
 
-  #callDestructor(resource: T): void | Promise<void> {
-    const { destructor, checkTimeout } = this.#settings;
+  /** Never fails: an error of the destructor is reported, and otherwise ignored. */
+  #callDestructor(resource: T, isInUse: boolean): void | Promise<void> {
+    const { checkTimeout, abort } = this.#settings;
+    const isAborted = isInUse && abort !== undefined;
+    const destructor = isAborted ? abort : this.#settings.destructor;
     if (destructor === undefined) return;
     // What it returns means nothing, unlike what a check does.
     const silenced = (doomed: T): void | PromiseLike<void> => {
       const done: unknown = destructor(doomed);
       return isThenable(done) ? done.then(() => undefined) : undefined;
     };
-    const verdict = runHook('destructor', silenced, resource, checkTimeout);
+    const verdict = runHook(isAborted ? 'abort' : 'destructor', silenced, resource, checkTimeout);
     if (verdict instanceof Promise)
       return this.#keepAlive.during(verdict).then((known) => {
         if (known !== undefined) this.#events.emit('error', known.error);

@@ -5,6 +5,7 @@ import { COUNTER_RECLAIMED } from '../../shared/layout.ts';
 import type { Lending } from '../../shared/lending/lending.ts';
 import { repair } from '../../shared/lending/repair.ts';
 import { structuredClone } from '../../shared/node.ts';
+import { holdFrom } from '../../shared/options/hold-limits.ts';
 import { asError, show } from '../../shared/show.ts';
 import { fromWire, toWire } from '../../shared/wire/error-wire.ts';
 import { asBuffers, DEEP, survey, withOwnBytes } from '../../shared/wire/parcel.ts';
@@ -20,10 +21,15 @@ import {
   DETACH,
   DETACHED,
   FAILURE,
+  LIMIT,
+  OVERDUE,
   RELEASE,
+  RENEW,
+  REVOKED,
   type Request,
   SHARED,
   SPARED,
+  SUSPENSIONS,
   TRACE,
 } from '../../shared/wire/protocol.ts';
 import { NONE } from '../../shared/words/line.ts';
@@ -36,7 +42,7 @@ import type { Resources } from '../resources/resources.ts';
 import type { Turn } from '../turn.ts';
 import { AttachedThread } from './attached-thread.ts';
 import { findMethod, isCall, NO_CALL } from './methods.ts';
-import { type BorrowFor, OneShotCalls } from './one-shot-calls.ts';
+import { type BorrowFor, type HoldKeeper, OneShotCalls } from './one-shot-calls.ts';
 
 /**
  * How long a call may still run on a resource that is given up as broken, or whose borrower
@@ -46,23 +52,40 @@ const PATIENCE = 1000;
 /** How often one thread may be attached: each copy of this module attaches for itself, but no thread needs all the records there are. */
 const MOST_COPIES = 8;
 
+/** How the pool is steered, as far as other threads have to know or ask. */
+export interface Steering extends HoldKeeper {
+  readonly suspendedBy: readonly string[];
+  /** What the borrower of a resource is told that was taken back. */
+  revokedError(heldFor: number, cause: unknown): Error;
+}
+
 export class AttachedThreads<T> {
   readonly #settings: Settings<T>;
   readonly #lending: Lending;
   readonly #resources: Resources<T>;
   readonly #turn: Turn;
   readonly #events: Events<T>;
+  readonly #steering: Steering;
   readonly #errands: OneShotCalls;
   readonly #members = new Map<number, AttachedThread>();
   readonly #shared = new Map<number, { generation: number; value: unknown; buffers: Buffers }>();
 
-  constructor(settings: Settings<T>, lending: Lending, resources: Resources<T>, turn: Turn, events: Events<T>, borrow: BorrowFor) {
+  constructor(
+    settings: Settings<T>,
+    lending: Lending,
+    resources: Resources<T>,
+    turn: Turn,
+    events: Events<T>,
+    steering: Steering,
+    borrow: BorrowFor,
+  ) {
+    this.#steering = steering;
     this.#settings = settings;
     this.#lending = lending;
     this.#resources = resources;
     this.#turn = turn;
     this.#events = events;
-    this.#errands = new OneShotCalls(settings.name, lending, turn, borrow, (slot, method) => this.#methodOf(slot, method));
+    this.#errands = new OneShotCalls(settings.name, lending, turn, steering, borrow, (slot, method) => this.#methodOf(slot, method));
   }
 
   /** Does the owner have this slot for a one-shot call of a thread? */
@@ -90,8 +113,10 @@ export class AttachedThreads<T> {
     port.on('messageerror', () => member.unreadable());
     port.on('close', () => this.#onPortClosed(member));
     port.unref();
+    const { maxHold, share, abort } = this.#settings;
+    const terms = { maxHold, revocable: share === undefined || abort !== undefined, suspendedBy: this.#steering.suspendedBy };
     port.postMessage([
-      [ATTACHED, thread, expose && [...expose]],
+      [ATTACHED, thread, expose && [...expose], terms],
       ...[...this.#shared].map(([slot, { generation, value, buffers }]) => [SHARED, slot, generation, value, buffers] as const),
     ]);
     this.#events.emit('attach', threadId, thread);
@@ -150,9 +175,20 @@ export class AttachedThreads<T> {
       case DETACH:
         return this.#detach(member);
       case CALL_ONCE: {
-        const [, id, claim, method, args, buffers] = request;
+        const [, id, terms, method, args, buffers] = request;
         asBuffers(buffers);
-        if (isId(id)) this.#errands.start(member, id, claim, method, args);
+        if (isId(id)) this.#errands.start(member, id, terms, method, args);
+        return;
+      }
+      case LIMIT: {
+        const [, slot, lease, sent] = request;
+        const hold = holdFrom(sent);
+        if (hold !== undefined && this.#holds(member, slot, lease)) this.#steering.limit(slot, lease, hold);
+        return;
+      }
+      case RENEW: {
+        const [, slot, lease] = request;
+        if (this.#holds(member, slot, lease)) this.#steering.renew(slot, lease);
         return;
       }
       case CANCEL:
@@ -224,6 +260,33 @@ export class AttachedThreads<T> {
     return undefined;
   }
 
+  /** The labels of the suspensions in force, before the state says so. */
+  tellSuspensions(labels: readonly string[]): void {
+    for (const member of this.#members.values()) member.send([SUSPENSIONS, labels]);
+  }
+
+  /** Its thread may be asleep in a call of this very lease. */
+  tellOverdue(slot: number, lease: number, thread: number, heldFor: number): void {
+    if (this.isOnErrand(slot)) return;
+    this.#members.get(thread)?.send([OVERDUE, slot, lease, heldFor]);
+    this.#lending.block.bells.ring(thread);
+  }
+
+  /** The slot is in hand by now. */
+  tellRevoked(slot: number, lease: number, thread: number, heldFor: number, cause: unknown): void {
+    if (this.isOnErrand(slot)) return this.#errands.revoked(slot, this.#steering.revokedError(heldFor, cause));
+    const buffers: Uint8Array[] = [];
+    const wire = cause === undefined ? undefined : withOwnBytes(toWire(cause), buffers);
+    this.#members.get(thread)?.send([REVOKED, slot, lease, heldFor, wire, buffers]);
+    this.#lending.block.bells.ring(thread);
+  }
+
+  /** Node's number of the thread that has this slot, by itself or by an errand. */
+  threadIdOf(slot: number, thread: number): number {
+    const member = this.#errands.on(slot)?.member ?? this.#members.get(thread);
+    return member?.threadId ?? this.#lending.block.threads.threadId(thread);
+  }
+
   // ── leak traces
 
   /** Which thread has this lease, by itself or by a one-shot call, and where it asked for it, if it says so in time. */
@@ -243,7 +306,7 @@ export class AttachedThreads<T> {
   #detach(member: AttachedThread): void {
     const { slots } = this.#lending.block;
     const open = this.#errands.cancelAll(member);
-    for (let slot = 0; slot < slots.count; slot++) {
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
       const word = slots.load(slot);
       if (slotState(word) === LEASED && slotThread(word) === member.thread) open.push({ slot, lease: leaseOf(word) });
     }

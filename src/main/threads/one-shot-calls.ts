@@ -8,6 +8,7 @@ import { PoolClosedError, RemoteCallError } from '../../shared/errors.ts';
 import { BEHALF_GONE } from '../../shared/layout.ts';
 import type { Lending } from '../../shared/lending/lending.ts';
 import { AbortController } from '../../shared/node.ts';
+import { type Hold, holdFrom } from '../../shared/options/hold-limits.ts';
 import { show } from '../../shared/show.ts';
 import type { AcquireOptions } from '../../shared/types.ts';
 import { toWire } from '../../shared/wire/error-wire.ts';
@@ -27,11 +28,15 @@ export type BorrowFor = (options: AcquireOptions, run: (slot: number) => void, t
 /** What to run on the resource in a slot. Throws RemoteCallError. */
 type FindMethod = (slot: number, method: string) => (args: readonly unknown[]) => unknown;
 
-interface Errand {
+export interface Errand {
   readonly id: number;
   /** Where it runs; NONE while it waits. */
   slot: number;
   lease: number;
+  /** What it is for: see SLOT_TAG. */
+  readonly tag: number;
+  /** Its own limits, if it has any. */
+  readonly hold: Hold | undefined;
   /** Undefined: its caller waits for ever. */
   readonly claim: Claim | undefined;
   /** Takes the call out of the line, if it had to join. */
@@ -42,12 +47,26 @@ interface Errand {
 export interface Running {
   readonly member: AttachedThread;
   readonly id: number;
+  readonly errand: Errand;
+}
+
+/** Who looks after leases that have limits of their own. */
+export interface HoldKeeper {
+  limit(slot: number, lease: number, hold: Hold): void;
+  renew(slot: number, lease: number): void;
+}
+
+/** What came with a call, as far as it can be that. */
+function termsOf(terms: unknown): { claim: unknown; tag: number; hold: Hold | undefined } {
+  const { claim, tag, hold } = (typeof terms === 'object' && terms !== null ? terms : {}) as Record<string, unknown>;
+  return { claim, tag: typeof tag === 'number' ? tag | 0 : 0, hold: holdFrom(hold) };
 }
 
 export class OneShotCalls {
   readonly #pool: string;
   readonly #lending: Lending;
   readonly #turn: Turn;
+  readonly #holds: HoldKeeper;
   readonly #borrow: BorrowFor;
   readonly #find: FindMethod;
   readonly #errands = new Map<AttachedThread, Map<number, Errand>>();
@@ -57,7 +76,8 @@ export class OneShotCalls {
    */
   readonly #running: (Running | undefined)[];
 
-  constructor(pool: string, lending: Lending, turn: Turn, borrow: BorrowFor, find: FindMethod) {
+  constructor(pool: string, lending: Lending, turn: Turn, holds: HoldKeeper, borrow: BorrowFor, find: FindMethod) {
+    this.#holds = holds;
     this.#pool = pool;
     this.#lending = lending;
     this.#turn = turn;
@@ -73,7 +93,7 @@ export class OneShotCalls {
 
   // ── on the way
 
-  start(member: AttachedThread, id: number, claimed: unknown, method: string, args: readonly unknown[]): void {
+  start(member: AttachedThread, id: number, terms: unknown, method: string, args: readonly unknown[]): void {
     // A number that is in use is not answered: the answer would be for the call that has it.
     // That call must stay in this table, or it would never end.
     if (this.#errands.get(member)?.has(id)) return;
@@ -81,10 +101,11 @@ export class OneShotCalls {
       const error = new RemoteCallError(`pool ${show(this.#pool)}: ${NO_CALL}`, this.#pool);
       return member.answer([FAILURE, id, toWire(error)], false, show(method));
     }
+    const { claim: claimed, tag, hold } = termsOf(terms);
     const claim = Claim.open(claimed);
     if (claim?.isWithdrawn) return;
     const slot = this.#lending.tryBorrow();
-    const errand: Errand = { id, slot: NONE, lease: 0, claim, waiting: slot === NONE ? new AbortController() : undefined };
+    const errand: Errand = { id, slot: NONE, lease: 0, tag, hold, claim, waiting: slot === NONE ? new AbortController() : undefined };
     this.#of(member).set(id, errand);
     if (slot !== NONE) return this.#run(member, errand, slot, method, args);
     const run = (granted: number): void => this.#run(member, errand, granted, method, args);
@@ -104,8 +125,10 @@ export class OneShotCalls {
     }
     errand.slot = slot;
     errand.lease = this.#lending.leases[slot];
-    this.#running[slot] = { member, id: errand.id };
+    this.#running[slot] = { member, id: errand.id, errand };
     this.#lending.block.slots.actFor(slot, member.thread);
+    if (errand.tag !== 0) this.#lending.setTag(slot, errand.tag);
+    if (errand.hold !== undefined) this.#holds.limit(slot, errand.lease, errand.hold);
     member.run(errand.id, slot, errand.lease, `${method}()`, false, () => this.#find(slot, method)(args));
     member.whenSettled(slot, errand.lease, () => {
       if (this.#end(member, errand)) this.#lending.giveBack(slot);
@@ -120,6 +143,17 @@ export class OneShotCalls {
     errand.slot = NONE;
     this.#remove(member, errand);
     return true;
+  }
+
+  /** What runs there has been taken from it: its slot is in hand already, and its caller, if there still is one, is told so. */
+  revoked(slot: number, error: Error): void {
+    const running = this.#running[slot];
+    if (running === undefined) return;
+    const { member, errand } = running;
+    const isCalled = this.#errands.has(member);
+    this.#lending.forget(slot);
+    this.#end(member, errand);
+    if (isCalled) member.answer([FAILURE, errand.id, toWire(error)], false, 'a call');
   }
 
   /** Its thread has died, and the method has not ended in time. */

@@ -30,16 +30,11 @@ import {
   WAITING,
   type Waiting,
 } from '../words/line.ts';
-import { EMPTY, FLAG, FOUND_IDLE, IDLE, leaseDelta, leasedTo, leaseOf, releaseDelta, type Slots, slotState } from '../words/slot.ts';
-import { CLOSED, guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, RETURNS_GUARDED } from '../words/state.ts';
+import { FLAG, FOUND_IDLE, IDLE, leaseDelta, leasedTo, leaseOf, releaseDelta, type Slots, slotState } from '../words/slot.ts';
+import { CLOSED, guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, isSuspended, RETURNS_GUARDED } from '../words/state.ts';
 import { OWNER } from '../words/threads.ts';
 import { FifoCursor } from './fifo-cursor.ts';
-
-/** What has become of a waiter: a slot (0 or more), PENDING, or a reason as a negative number. */
-export const PENDING = -1;
-export const isServed = (outcome: number): boolean => outcome >= 0;
-export const reasonOf = (outcome: number): number => -1 - outcome;
-const sentAway = (reason: number): number => -1 - reason;
+import { type Outcome, PENDING, type Refused, refused, served } from './outcome.ts';
 
 /**
  * In the long run one hold in this many is timed, as the clock costs more than a hand-out.
@@ -61,6 +56,8 @@ export interface Listener {
   served(): void;
   /** On the owner: what would have rung its bell. */
   called(): void;
+  /** This thread borrows a slot that it still believes to have: that lease was revoked, and the word of it has yet to be heard. */
+  revoked?(slot: number): void;
 }
 
 /**
@@ -95,6 +92,10 @@ export class Lending {
   private readonly maxUses: number;
   private readonly traced: boolean;
   private readonly listener: Listener;
+  /** What tells the tag of what runs now, if anything does: see `tagWith`. */
+  private tagOf: (() => number) | undefined;
+  /** The tags of the leases that this thread has, by slot. */
+  private readonly tags: Int32Array;
   /** When each of the holds began that are timed; 0: it is not. Negative: not for the histogram, only to look up. */
   private readonly timedAt: Float64Array;
   /** Hand-outs so far: the number of a lease, and our counter of hand-outs. */
@@ -103,8 +104,8 @@ export class Lending {
   private nextSampleAt = 1;
   private nextOwnerCheckAt = 1;
   private nextDueAt = 1;
-  private readonly watchesAll: boolean;
-  /** How many of those under way are timed. */
+  private watchesAll: boolean;
+  /** How many of those under way are timed, and how many have a tag: something is to be done at their end. */
   private timing = 0;
   /** CLOSED as soon as this thread has left: for it the pool is. */
   private detached = 0;
@@ -139,6 +140,7 @@ export class Lending {
     this.watchesAll = this.traced || block.constants.maxUses !== 0;
     this.listener = listener;
     this.timedAt = new Float64Array(block.slots.count);
+    this.tags = new Int32Array(block.slots.count);
   }
 
   /** The slot that this thread has last given back or, if that was later, found by a search or been granted. */
@@ -157,6 +159,34 @@ export class Lending {
    */
   isCurrent(slot: number, serial: number): boolean {
     return this.serials[slot] === serial;
+  }
+
+  // ── tags: what the present lease of a slot is for, and what a waiter waits for
+
+  /**
+   * From now on this thread says of each lease, and of each place in line, what it is for: what `tag` gives at that moment, a whole number
+   * other than 0, such as the number of a job; 0 for nothing in particular. It is asked when a borrow begins: a lease that was waited for
+   * has the tag of the wait, whatever runs when it is granted. It must not throw. undefined: this thread says nothing any more, and
+   * borrowing costs what it did. Every thread reads it by `tagged`, or from the cell of a waiter by `Line.tag`.
+   */
+  tagWith(tag: (() => number) | undefined): void {
+    this.tagOf = tag;
+    this.watchesAll = this.traced || tag !== undefined || this.block.constants.maxUses !== 0;
+    this.plan();
+  }
+
+  /** What runs now. */
+  get tag(): number {
+    return this.tagOf === undefined ? 0 : this.tagOf() | 0;
+  }
+
+  /** Our lease of this slot is for that. Undone where the lease ends. */
+  setTag(slot: number, tag: number): void {
+    if (tag === this.tags[slot]) return;
+    if (this.tags[slot] === 0) this.timing++;
+    else if (tag === 0) this.timing--;
+    this.tags[slot] = tag;
+    this.slots.setTag(slot, tag);
   }
 
   // ── borrowing
@@ -185,16 +215,28 @@ export class Lending {
   private borrowAnother(flag: number): number {
     const slots = this.slots;
     const as = leasedTo(this.me) | flag;
+    const extent = slots.extentHint;
     let slot = this.lastSlot;
-    for (let left = slots.count; left > 0; left--) {
+    for (let left = extent; left > 0; left--) {
+      if (slot >= extent) slot = 0;
       const lease = leaseOf(slots.borrow(slot, as));
       if (lease !== 0) {
+        // Read behind the compare-exchange: a slot that became idle after the pool was suspended is not borrowed by what was read before that.
+        if (isSuspended(this.words[STATE_WORD])) return this.undo(slot, lease);
         this.lastSlot = slot;
+        if (this.serials[slot] !== 0) this.listener.revoked?.(slot);
         this.begin(slot, lease);
         return slot;
       }
-      if (++slot === slots.count) slot = 0;
+      slot++;
     }
+    return NONE;
+  }
+
+  /** Nothing has been handed out yet: as if it had not been borrowed. */
+  private undo(slot: number, lease: number): number {
+    this.slots.unborrow(slot);
+    if (!this.slots.giveBack(slot, lease, (lease + this.releaseDelta) | 0)) this.giveBackFlagged(slot, lease);
     return NONE;
   }
 
@@ -216,6 +258,7 @@ export class Lending {
     // The last hand-out of a resource: its return has to be seen.
     if (this.block.uses(slot) >= this.maxUses) this.slots.flag(slot);
     if (this.traced) this.block.setBorrowedAt(slot, stamp());
+    if (this.tagOf !== undefined) this.setTag(slot, this.tag);
     const isSample = begun >= this.nextSampleAt;
     if (isSample) this.nextSampleAt = begun + Math.min(begun, SAMPLE_EVERY);
     if (isSample || begun >= this.nextOwnerCheckAt) {
@@ -247,6 +290,15 @@ export class Lending {
     return this.leases[slot];
   }
 
+  /** Our lease was taken from us: what is written beside the slot is not ours to change. */
+  lose(slot: number): void {
+    if (this.tags[slot] !== 0) {
+      this.tags[slot] = 0;
+      this.timing--;
+    }
+    this.endLease(slot);
+  }
+
   private endLease(slot: number): void {
     this.serials[slot] = 0;
     this.floats[this.released]++;
@@ -254,6 +306,7 @@ export class Lending {
   }
 
   private endTiming(slot: number): void {
+    this.setTag(slot, 0);
     const began = this.timedAt[slot];
     if (began === 0) return;
     const time = now();
@@ -293,7 +346,13 @@ export class Lending {
 
   /** Must the owner look at this slot before another borrower gets it? */
   mustReturn(slot: number): boolean {
-    return guardsReturns(this.block.state.load()) || this.block.isRetired(slot) || this.block.uses(slot) >= this.maxUses;
+    const { block } = this;
+    return guardsReturns(block.state.load()) || block.isRetired(slot) || block.uses(slot) >= this.maxUses || block.snapshot.isOverfull();
+  }
+
+  /** Has the slot that this thread believes to have been taken from it? Asked where a body ends: a compare-exchange would only fail. */
+  isLost(slot: number): boolean {
+    return leaseOf(this.slots.load(slot)) !== this.leases[slot];
   }
 
   // ── waiting
@@ -301,7 +360,7 @@ export class Lending {
   /** Stands in line: a cell that is WAITING, or NONE when there is no cell. Follow with `match`. */
   join(mark: number): number {
     const cell = this.block.line.claim(this.me);
-    if (cell !== NONE) this.block.line.enter(cell, mark, stamp());
+    if (cell !== NONE) this.block.line.enter(cell, mark, stamp(), this.tag);
     return cell;
   }
 
@@ -309,29 +368,33 @@ export class Lending {
    * Takes what a waiter of ours was given.
    * REASON_DAMAGED: the cell is not ours any more, or says what cannot be. Then there is nothing behind it that this thread may use.
    */
-  collect(cell: number): number {
+  collect(cell: number): Outcome {
     const { line } = this.block;
     const word = line.load(cell);
-    if (cellThread(word) !== this.me) return sentAway(REASON_DAMAGED);
+    if (cellThread(word) !== this.me) return refused(REASON_DAMAGED);
     switch (cellState(word)) {
       case WAITING:
         return PENDING;
       case GRANTED: {
+        const tag = line.tag(cell);
         const lease = this.pickUp(cell, word);
-        if (lease === 0) return sentAway(REASON_DAMAGED);
+        if (lease === 0) return refused(REASON_DAMAGED);
         const slot = cellSlot(word);
         this.lastSlot = slot;
+        if (this.serials[slot] !== 0) this.listener.revoked?.(slot);
         this.begin(slot, lease);
-        return slot;
+        // The tag of the waiter, not of what runs now.
+        if (this.tagOf !== undefined) this.setTag(slot, tag);
+        return served(slot);
       }
       case FAILED:
         line.free(cell, word);
-        return sentAway(cellReason(word));
+        return refused(cellReason(word));
       case FREE:
-        return sentAway(REASON_DAMAGED);
+        return refused(REASON_DAMAGED);
       default:
         line.free(cell, word);
-        return sentAway(REASON_DAMAGED);
+        return refused(REASON_DAMAGED);
     }
   }
 
@@ -354,19 +417,21 @@ export class Lending {
 
   /**
    * Takes a waiter out of the line in any case: if it was granted a slot meanwhile, that is passed on. No borrower has had that slot, so it
-   * is not counted as borrowed, and neither beforeRelease nor a strategy hears of a return. Gives PENDING, or the reason for which it was
-   * sent away first.
+   * is not counted as borrowed, and neither beforeRelease nor a strategy hears of a return. Gives the refusal, if it was refused first.
    */
-  withdraw(cell: number): number {
-    if (this.leave(cell)) return PENDING;
+  withdraw(cell: number): Refused | undefined {
+    if (this.leave(cell)) return undefined;
     const word = this.block.line.load(cell);
-    if (cellThread(word) !== this.me || cellState(word) !== GRANTED) return this.collect(cell);
+    if (cellThread(word) !== this.me || cellState(word) !== GRANTED) {
+      const outcome = this.collect(cell);
+      return outcome.kind === 'refused' ? outcome : undefined;
+    }
     const lease = this.pickUp(cell, word);
-    if (lease === 0) return PENDING;
+    if (lease === 0) return undefined;
     const slot = cellSlot(word);
     if (this.block.isRetired(slot)) this.returnToOwner(slot, lease);
     else this.passOn(slot, lease);
-    return PENDING;
+    return undefined;
   }
 
   // ── matching
@@ -375,14 +440,13 @@ export class Lending {
    * Serves the line, and calls the owner where only it can go on.
    * By any thread, after anything that may have brought a slot and a waiter together.
    *
-   * Where the pool is being closed or drained the owner is called in any case, and the state is read last: it waits for slots to come to
-   * rest and for waiters to go, and may have looked while we had a slot TAKEN, or were on our way out. It sets the state and then looks; we
-   * move and then read it.
+   * Where the pool is being closed, drained or suspended the owner is called in any case, and the state is read last: it waits for slots to come to rest and
+   * for waiters to go, and may have looked while we had a slot TAKEN, or were on our way out. It sets the state and then looks; we move and then read it.
    */
   match(): void {
     const needed = this.serve();
     const state = this.block.state.load();
-    if (needed || isClosed(state) || isDraining(state)) this.callOwner();
+    if (needed || isClosed(state) || isDraining(state) || isSuspended(state)) this.callOwner();
   }
 
   /**
@@ -393,13 +457,29 @@ export class Lending {
    */
   serve(): boolean {
     while (this.hasWaiters()) {
-      const state = this.block.state.load();
-      if (isEvicting(state) || guardsHandOuts(state)) return true;
+      // A hint: there is no need to take anything.
+      if (this.holdsBack(this.words[STATE_WORD])) return true;
       const slot = this.takeIdle();
+      // Read while the slot is TAKEN: whoever suspends the pool sets the state, and then waits until no match has a slot that it has not granted.
+      if (this.holdsBack(this.block.state.load())) {
+        if (slot !== NONE) this.grantNone(slot);
+        return true;
+      }
       if (slot !== NONE) this.grant(slot);
       else if (!this.flagAll()) return this.mayGrow();
     }
     return false;
+  }
+
+  /** Is nothing to be granted, or by the owner only? */
+  private holdsBack(state: number): boolean {
+    return isEvicting(state) || guardsHandOuts(state) || isSuspended(state);
+  }
+
+  /** TAKEN(me) -> IDLE. The owner is called in any case, and looks at the line. */
+  private grantNone(slot: number): void {
+    this.slots.putBack(slot, this.me);
+    if (this.block.isRetired(slot)) this.callOwner();
   }
 
   /** Is there a waiter? LINE is emptied if not. */
@@ -428,11 +508,13 @@ export class Lending {
   /** IDLE -> TAKEN(me), or NONE. */
   private takeIdle(): number {
     const { slots } = this.block;
+    const extent = slots.extentHint;
     let slot = this.lastSlot;
-    for (let left = slots.count; left > 0; left--) {
+    for (let left = extent; left > 0; left--) {
+      if (slot >= extent) slot = 0;
       const word = this.words[this.slotWords + slot * SLOT_STRIDE + SLOT_STATE];
       if (slotState(word) === IDLE && slots.take(slot, word, this.me)) return slot;
-      if (++slot === slots.count) slot = 0;
+      slot++;
     }
     return NONE;
   }
@@ -461,14 +543,12 @@ export class Lending {
   flagAll(): boolean {
     const { slots } = this.block;
     let idle = false;
-    for (let slot = 0; slot < slots.count; slot++) if (slots.flag(slot) === FOUND_IDLE) idle = true;
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) if (slots.flag(slot) === FOUND_IDLE) idle = true;
     return idle;
   }
 
   private mayGrow(): boolean {
-    const { slots } = this.block;
-    for (let slot = 0; slot < slots.count; slot++) if (slotState(slots.load(slot)) === EMPTY) return true;
-    return false;
+    return this.block.snapshot.hasRoom();
   }
 
   /** Sends all waiters away. For a state that lets no borrower in: a joiner reads the state after it has entered. */

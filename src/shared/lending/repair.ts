@@ -41,7 +41,7 @@ export function repair(owner: Lending, dead: number): { slot: number; lease: num
   }
 
   const borrowed: { slot: number; lease: number }[] = [];
-  for (let slot = 0; slot < slots.count; slot++) {
+  for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
     const word = slots.load(slot);
     if (slotThread(word) !== dead) continue;
     const lease = leaseOf(word);
@@ -49,6 +49,8 @@ export function repair(owner: Lending, dead: number): { slot: number; lease: num
     // The word was read before the cells: if the waiter it was granted to has picked it up since, the compare-exchange fails.
     if (slotState(word) === TAKEN && !owner.block.snapshot.isGranted(slot)) slots.untake(slot, word);
   }
+
+  for (const { slot } of borrowed) slots.setTag(slot, 0);
 
   for (let cell = 0; cell < line.count; cell++) {
     const word = line.load(cell);

@@ -10,15 +10,16 @@
  */
 import { now } from '../clock.ts';
 import { COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layout.ts';
-import { isServed, type Lending, PENDING, reasonOf } from '../lending/lending.ts';
+import type { Lending } from '../lending/lending.ts';
+import type { Ended, TIMED_OUT } from '../lending/outcome.ts';
 import { checkAcquireOptions } from '../options/acquire-options.ts';
 import type { AcquireOptions } from '../types.ts';
 import { throwIfAborted } from '../waiting/abort-signals.ts';
 import type { BellListener } from '../waiting/bell-listener.ts';
-import { sleepInLine, TIMED_OUT } from '../waiting/blocking.ts';
+import { sleepInLine } from '../waiting/blocking.ts';
 import type { Waiters } from '../waiting/waiters.ts';
 import { MARK_SYNC, MARK_TRIES, NONE, REASON_FACTORY } from '../words/line.ts';
-import { breakerOf, isRefusing, RECOVERING } from '../words/state.ts';
+import { breakerOf, isRefusing, isSuspended, RECOVERING } from '../words/state.ts';
 import type { RefusalSource, Refusals } from './refusals.ts';
 
 /** What only the side of this thread knows: the owner's or a worker's. */
@@ -126,16 +127,15 @@ export class Acquiring {
   #inLine(cell: number, timeout: number, signal: AbortSignal | undefined, tries: boolean): number | Place {
     const place = { cell, ticket: this.#lending.block.line.ticket(cell), timeout, signal, tries };
     const outcome = this.#lending.collect(cell);
-    return outcome === PENDING ? place : this.#conclude(place, outcome);
+    return outcome.kind === 'pending' ? place : this.#conclude(place, outcome);
   }
 
   /** Joins the line. Throws if there is no room, or if the pool lets no borrower in. */
   #enqueue(mark: number): number {
     const { block } = this.#lending;
     const { line, constants } = block;
-    // Places serve as many as there are, unless only so many probes are let out.
-    const isRoom =
-      line.isShorterThan(constants.maxWaiting) || (breakerOf(block.state.load()) !== RECOVERING && !block.snapshot.isSupplyExhausted(true));
+    // Places serve as many as there are, unless only so many probes are let out, or nothing is.
+    const isRoom = line.isShorterThan(constants.maxWaiting) || (this.#isServing() && !block.snapshot.isSupplyExhausted(true));
     const cell = isRoom ? this.#lending.join(mark) : NONE;
     if (cell === NONE) throw this.#rejected(this.#refusals.queueFull());
     // Read after the cell waits. A thread that closes or deactivates moves the state, and then
@@ -146,19 +146,30 @@ export class Acquiring {
     return cell;
   }
 
+  #isServing(): boolean {
+    const state = this.#lending.block.state.load();
+    return breakerOf(state) !== RECOVERING && !isSuspended(state);
+  }
+
   /** Joins the line with the mark that asks to be told if there is nothing; NONE: that much is clear at once. */
   #tryEnqueue(): number {
     const { block } = this.#lending;
-    if (this.#isDetached() || isRefusing(block.state.load())) return NONE;
-    // Another waiter that only tries may be sent away, so it does not stand before us.
+    if (this.#isDetached() || this.#isHopeless()) return NONE;
+    // Somebody else who tries may be sent away, so it does not stand before us.
     if (block.snapshot.isSupplyExhausted(false)) return NONE;
     const cell = this.#lending.join(MARK_TRIES);
     if (cell === NONE) return NONE;
-    if (isRefusing(block.state.load()) && this.#lending.leave(cell)) return NONE;
+    if (this.#isHopeless() && this.#lending.leave(cell)) return NONE;
     this.#lending.match();
     // The owner says no where there is nothing.
     this.#lending.callOwner();
     return cell;
+  }
+
+  /** For one that only tries. */
+  #isHopeless(): boolean {
+    const state = this.#lending.block.state.load();
+    return isRefusing(state) || isSuspended(state);
   }
 
   // ── the two ways to wait
@@ -174,7 +185,7 @@ export class Acquiring {
   #sleep(place: Place, thread: BlockingThread): number {
     thread.beforeSleep();
     const since = now();
-    let outcome: number;
+    let outcome: Ended | typeof TIMED_OUT;
     try {
       outcome = sleepInLine(this.#lending, place.cell, place.timeout, {
         assertOwnerAlive: () => thread.assertOwnerAlive(),
@@ -192,15 +203,17 @@ export class Acquiring {
   // ── the end
 
   /** The slot, or NONE for a try that has found nothing. Throws for every other end. */
-  #conclude({ cell, ticket, timeout, tries }: Place, outcome: number): number {
-    if (isServed(outcome)) return outcome;
-    if (outcome === TIMED_OUT) {
-      this.#side.countOne(COUNTER_TIMED_OUT);
-      throw this.#refusals.timedOut(timeout);
+  #conclude({ cell, ticket, timeout, tries }: Place, outcome: Ended | typeof TIMED_OUT): number {
+    switch (outcome.kind) {
+      case 'served':
+        return outcome.slot;
+      case 'timed-out':
+        this.#side.countOne(COUNTER_TIMED_OUT);
+        throw this.#refusals.timedOut(timeout);
+      case 'refused':
+        if (tries && outcome.reason !== REASON_FACTORY) return NONE;
+        throw this.#rejected(this.#refusals.refusal(outcome.reason, cell, ticket));
     }
-    const reason = reasonOf(outcome);
-    if (tries && reason !== REASON_FACTORY) return NONE;
-    throw this.#rejected(this.#refusals.refusal(reason, cell, ticket));
   }
 
   #isDetached(): boolean {

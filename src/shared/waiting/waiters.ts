@@ -2,7 +2,8 @@
 
 import { now } from '../clock.ts';
 import { COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layout.ts';
-import { isServed, type Lending, PENDING, reasonOf } from '../lending/lending.ts';
+import type { Lending } from '../lending/lending.ts';
+import { type Ended, ended } from '../lending/outcome.ts';
 import { clearTimeout, queueMicrotask, setTimeout } from '../node.ts';
 import { MARK_TRIES, NONE, REASON_FACTORY } from '../words/line.ts';
 import { abortReason, SharedAbortListeners } from './abort-signals.ts';
@@ -136,7 +137,7 @@ export class Waiters {
       // Concluding one may bring up the end of all: its error comes by the port, and so does that.
       if (!waiter.isPending) continue;
       const outcome = this.#lending.collect(waiter.cell);
-      if (outcome !== PENDING) this.#conclude(this.#finish(waiter), outcome);
+      if (outcome.kind !== 'pending') this.#conclude(this.#finish(waiter), outcome);
       // Unless its ticket has been damaged: then it is not first any more.
       else if (this.#trying === 0 && this.#lending.block.line.ticket(waiter.cell) === waiter.ticket) return;
     }
@@ -164,8 +165,8 @@ export class Waiters {
     for (const waiter of this.#all()) {
       if (!waiter.isPending || this.#lending.isWaiting(waiter.cell)) continue;
       const outcome = this.#lending.collect(waiter.cell);
-      if (!isServed(outcome)) {
-        this.#conclude(this.#finish(waiter), outcome);
+      if (outcome.kind !== 'served') {
+        this.#conclude(this.#finish(waiter), ended(outcome));
         continue;
       }
       if (waiter.tries) {
@@ -173,13 +174,13 @@ export class Waiters {
         // The sleeper leaves that, or a later grant would never be picked up.
         this.#finish(waiter).resolve(null);
         this.withdraw(cell);
-        return outcome;
+        return outcome.slot;
       }
       this.#remove(waiter);
       waiter.cell = cell;
       waiter.ticket = line.ticket(cell);
       this.#enter(waiter);
-      return outcome;
+      return outcome.slot;
     }
     return NONE;
   }
@@ -210,29 +211,28 @@ export class Waiters {
   /** Out of the line, for good: what it was granted is passed on, and what the factory failed with is not kept for it. */
   withdraw(cell: number): void {
     const ticket = this.#lending.block.line.ticket(cell);
-    const outcome = this.#lending.withdraw(cell);
-    if (outcome !== PENDING && reasonOf(outcome) === REASON_FACTORY) this.#errors.refusal(REASON_FACTORY, cell, ticket);
+    if (this.#lending.withdraw(cell)?.reason === REASON_FACTORY) this.#errors.refusal(REASON_FACTORY, cell, ticket);
   }
 
   #timeOut(waiter: Waiter, timeout: number): void {
     this.#finish(waiter);
     // Served first: then it has a resource, or its error.
-    if (!this.#lending.leave(waiter.cell)) return this.#conclude(waiter, this.#lending.collect(waiter.cell));
+    if (!this.#lending.leave(waiter.cell)) return this.#conclude(waiter, ended(this.#lending.collect(waiter.cell)));
     this.#countOne(COUNTER_TIMED_OUT);
     waiter.reject(this.#errors.timedOut(timeout, waiter.thread));
   }
 
   // ── the end of a wait
 
-  #conclude(waiter: Waiter, outcome: number): void {
-    if (isServed(outcome)) {
+  #conclude(waiter: Waiter, outcome: Ended): void {
+    if (outcome.kind === 'served') {
       try {
-        return waiter.resolve(waiter.deliver(outcome));
+        return waiter.resolve(waiter.deliver(outcome.slot));
       } catch (error) {
         return waiter.reject(error);
       }
     }
-    const reason = reasonOf(outcome);
+    const { reason } = outcome;
     if (waiter.tries && reason !== REASON_FACTORY) return waiter.resolve(null);
     this.#countOne(COUNTER_REJECTED);
     waiter.reject(this.#errors.refusal(reason, waiter.cell, waiter.ticket));

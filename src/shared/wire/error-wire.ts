@@ -3,12 +3,17 @@ import {
   AcquireTimeoutError,
   CallTimeoutError,
   CreateTimeoutError,
+  LeaseRevokedError,
   NotBorrowedError,
   PoolClosedError,
   PoolError,
+  PoolSuspendedError,
   QueueFullError,
+  RecycleTimeoutError,
   RemoteCallError,
+  ResizeTimeoutError,
   ServiceUnavailableError,
+  SuspendTimeoutError,
 } from '../errors.ts';
 import { DOMException, structuredClone } from '../node.ts';
 import { isDomException, isError, show } from '../show.ts';
@@ -23,6 +28,11 @@ const POOL_ERRORS = {
   ERR_POOL_NOT_BORROWED: NotBorrowedError,
   ERR_POOL_REMOTE_CALL: RemoteCallError,
   ERR_POOL_CALL_TIMEOUT: CallTimeoutError,
+  ERR_POOL_SUSPENDED: PoolSuspendedError,
+  ERR_POOL_SUSPEND_TIMEOUT: SuspendTimeoutError,
+  ERR_POOL_RESIZE_TIMEOUT: ResizeTimeoutError,
+  ERR_POOL_RECYCLE_TIMEOUT: RecycleTimeoutError,
+  ERR_POOL_LEASE_REVOKED: LeaseRevokedError,
 } as const;
 
 const BUILT_IN: Readonly<Record<string, ErrorConstructor>> = {

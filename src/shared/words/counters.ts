@@ -2,7 +2,44 @@
  * Counters. Each thread counts in words of its own, with plain writes (1 ns; an atomic add would cost more than the hand-out it counts);
  * a reader adds them up. 64-bit floats: aligned, so no platform that Node runs on tears them.
  */
-import { COUNTER_ACQUIRED, COUNTER_RELEASED, COUNTERS, FOLD_WORD, TALLY, THREAD_STRIDE, THREAD_TALLY } from '../layout.ts';
+import { COUNTER_ACQUIRED, COUNTER_RELEASED, COUNTERS, DESTROYED_WORD, FOLD_WORD, TALLY, THREAD_STRIDE, THREAD_TALLY } from '../layout.ts';
+
+/** Why a resource was destroyed. */
+export type DestroyReason =
+  | 'closed'
+  | 'unhealthy'
+  | 'rejected-on-acquire'
+  | 'rejected-on-release'
+  | 'destroyed'
+  | 'idle-timeout'
+  | 'max-lifetime'
+  | 'max-uses'
+  | 'orphaned'
+  | 'recycled'
+  | 'revoked'
+  | 'resized'
+  | 'suspended'
+  | 'shed'
+  | 'lost';
+
+/** In the order of their counters. */
+export const DESTROY_REASONS: readonly DestroyReason[] = [
+  'closed',
+  'unhealthy',
+  'rejected-on-acquire',
+  'rejected-on-release',
+  'destroyed',
+  'idle-timeout',
+  'max-lifetime',
+  'max-uses',
+  'orphaned',
+  'recycled',
+  'revoked',
+  'resized',
+  'suspended',
+  'shed',
+  'lost',
+];
 
 /** A reader gives up on a consistent sum after so many tries: the owner may have died in the middle of a fold. */
 const TRIES = 1000;
@@ -28,6 +65,16 @@ export class Counters {
   /** By the thread itself. */
   add(thread: number, counter: number, by = 1): void {
     this.#floats[this.of(thread) + counter] += by;
+  }
+
+  /** Owner: a resource is no more. */
+  addDestroyed(reason: DestroyReason): void {
+    this.#floats[DESTROYED_WORD / 2 + DESTROY_REASONS.indexOf(reason)]++;
+  }
+
+  /** How many resources have been destroyed for this reason. */
+  destroyedBy(reason: DestroyReason): number {
+    return this.#floats[DESTROYED_WORD / 2 + DESTROY_REASONS.indexOf(reason)];
   }
 
   /**

@@ -3,20 +3,7 @@
  * From 1 us to 25 days. Any thread records, with one atomic add; only what is slow anyway is recorded (waits), or samples (holds).
  */
 import { HISTOGRAM_BUCKETS } from '../layout.ts';
-
-/** How durations are spread, in milliseconds, at most 12.5 % off. All 0 while there is none. */
-export interface Percentiles {
-  /** How many durations were recorded. */
-  count: number;
-  /** Half of them were at most this long. */
-  p50: number;
-  /** 90 of 100 were at most this long. */
-  p90: number;
-  /** 99 of 100 were at most this long. */
-  p99: number;
-  /** The longest. */
-  max: number;
-}
+import type { Percentiles } from '../types.ts';
 
 export class Histogram {
   readonly #words: Int32Array;

@@ -16,7 +16,8 @@
  *  1. FREE is claimed by a joiner. JOINING(t) is left by t only, GRANTED(t) and FAILED(t) too; by the owner when t is dead.
  *  2. WAITING is left by the first compare-exchange: of a match, of the waiter itself, or of the thread that fails the waiters.
  *     If the waiter loses, it has a resource (or its reason).
- *  3. ticket, mark and time of a cell are written in JOINING, before the store of WAITING; a thread that reads WAITING reads them whole.
+ *  3. ticket, mark, time and tag of a cell are written in JOINING, before the store of WAITING; a thread that reads WAITING reads them
+ *     whole.
  *  4. The version goes up at `free` and `leave`. 9 bits: a match that sleeps through exactly 512 rounds of one cell on the same thread
  *     grants a real waiter, only not the oldest.
  *
@@ -55,8 +56,10 @@ export const REASON_UNAVAILABLE = 2;
 export const REASON_FACTORY = 3;
 /** It only tried, and there is nothing for it. */
 export const REASON_NOTHING = 4;
+/** The pool is suspended, and refuses: for a waiter that sleeps. */
+export const REASON_SUSPENDED = 5;
 /** Not in any cell: what the cell said cannot be, because something else has written into the block. */
-export const REASON_DAMAGED = 5;
+export const REASON_DAMAGED = 6;
 
 /** A waiter's mark: it only tries, and is to be told when there is nothing for it. */
 export const MARK_TRIES = 1;
@@ -117,6 +120,7 @@ export interface Cells {
   readonly tickets: number;
   readonly marks: number;
   readonly joined: number;
+  readonly tags: number;
   readonly cellCount: number;
 }
 
@@ -152,6 +156,11 @@ export class Line {
     return this.#words[this.#at.joined + cell];
   }
 
+  /** What its waiter waits for: as SLOT_TAG of the slot that it will get. */
+  tag(cell: number): number {
+    return this.#words[this.#at.tags + cell];
+  }
+
   #swap(cell: number, from: number, to: number): boolean {
     return Atomics.compareExchange(this.#words, this.#at.cells + cell, from, to) === from;
   }
@@ -178,7 +187,9 @@ export class Line {
    * JOINING -> WAITING, with a ticket, in a line that says it is not empty. The joiner must then read the state again and match:
    * what became idle before the store of WAITING was not for it.
    */
-  enter(cell: number, mark: number, stamped: number): void {
+  enter(cell: number, mark: number, stamped: number, tag = 0): void {
+    // Most have none, and find none.
+    if (this.#words[this.#at.tags + cell] !== tag) this.#words[this.#at.tags + cell] = tag;
     this.#words[this.#at.marks + cell] = mark;
     this.#words[this.#at.joined + cell] = stamped;
     this.#words[this.#at.tickets + cell] = Atomics.add(this.#words, TICKET_WORD, 1);
@@ -308,21 +319,30 @@ export class Line {
     this.#publish(this.count - 1);
   }
 
+  /** Those who sleep in line, in no order. As `trying`: who is missed has just come, and reads the state after it has entered. */
+  sleeping(): Waiting[] {
+    return this.#marked(MARK_SYNC);
+  }
+
   /**
    * The waiters that only try, in no order. One look at the cells by plain reads, and no object for other waiters. What the reads find is
    * confirmed: a waiter's mark is read after an atomic load of its WAITING (rule 3). A try that they miss has just come, and calls the
    * owner again when it waits.
    */
   trying(): Waiting[] {
+    return this.#marked(MARK_TRIES);
+  }
+
+  #marked(mark: number): Waiting[] {
     const { cells, marks } = this.#at;
     const high = this.#high(this.loadLine());
-    const trying: Waiting[] = [];
+    const marked: Waiting[] = [];
     for (let cell = 0; cell < high; cell++) {
-      if (cellState(this.#words[cells + cell]) !== WAITING || (this.#words[marks + cell] & MARK_TRIES) === 0) continue;
+      if (cellState(this.#words[cells + cell]) !== WAITING || (this.#words[marks + cell] & mark) === 0) continue;
       const word = this.load(cell);
-      if (cellState(word) === WAITING && (this.mark(cell) & MARK_TRIES) !== 0) trying.push({ cell, word });
+      if (cellState(word) === WAITING && (this.mark(cell) & mark) !== 0) marked.push({ cell, word });
     }
-    return trying;
+    return marked;
   }
 
   /** Have fewer than `count` waiters stood in line for longer than the one in this cell? */

@@ -24,7 +24,7 @@
  *     from an earlier round fails. 18 bits: it would have to sleep for exactly a multiple of 262,144 rounds, and even then
  *     would find a word that really is in the state it expects.
  */
-import { SLOT_BEHALF, SLOT_STATE, SLOT_STRIDE, SLOT_USES } from '../layout.ts';
+import { EXTENT_WORD, SLOT_BEHALF, SLOT_STATE, SLOT_STRIDE, SLOT_TAG, SLOT_USES } from '../layout.ts';
 
 export const EMPTY = 0;
 export const CREATING = 1;
@@ -81,6 +81,7 @@ export const FOUND_IDLE = 1;
 export const OWNERS = 2;
 
 export class Slots {
+  /** How many are laid out. Those that anything may be in are fewer: see `extent`. */
   readonly count: number;
   private readonly words: Int32Array;
   private readonly base: number;
@@ -92,6 +93,18 @@ export class Slots {
     this.base = base;
     this.ownerHolds = new Uint8Array(count);
     this.count = count;
+  }
+
+  /** Slots from this one on are EMPTY: a search ends here. What a damaged word says is not believed. */
+  get extent(): number {
+    const extent = Atomics.load(this.words, EXTENT_WORD);
+    return extent > 0 && extent < this.count ? extent : this.count;
+  }
+
+  /** The same by a plain read, for a search in which nothing found means nothing. */
+  get extentHint(): number {
+    const extent = this.words[EXTENT_WORD];
+    return extent > 0 && extent < this.count ? extent : this.count;
   }
 
   /** Is there such a slot? A number out of a cell may be a damaged one. */
@@ -146,6 +159,11 @@ export class Slots {
     if (Atomics.compareExchange(this.words, at, idle, leased) !== idle) return false;
     ++this.words[at + SLOT_USES];
     return true;
+  }
+
+  /** What was borrowed has not been used after all. By whoever has it. */
+  unborrow(slot: number): void {
+    --this.words[this.base + slot * SLOT_STRIDE + SLOT_USES];
   }
 
   /** IDLE -> TAKEN(me): mine to grant. Flagged from the start, as there is a line. */
@@ -211,6 +229,16 @@ export class Slots {
   /** The thread that the owner has it LEASED for: see SLOT_BEHALF. If it is not 0, it is so at this instant. */
   behalf(slot: number): number {
     return Atomics.load(this.words, this.base + slot * SLOT_STRIDE + SLOT_BEHALF);
+  }
+
+  /** What its borrower has it for: see SLOT_TAG. Holds for the word that is there before and after. */
+  tag(slot: number): number {
+    return Atomics.load(this.words, this.base + slot * SLOT_STRIDE + SLOT_TAG);
+  }
+
+  /** By the borrower, while it has the slot; by the owner for one that is gone. 0: for nothing in particular. */
+  setTag(slot: number, tag: number): void {
+    Atomics.store(this.words, this.base + slot * SLOT_STRIDE + SLOT_TAG, tag);
   }
 
   // ── the owner only

@@ -1,4 +1,5 @@
 /** What can be told by a look at every slot, and at every cell for what has been granted. It moves nothing. */
+import type { Limits } from './limits.ts';
 import { cellSlot, cellState, GRANTED, type Line } from './line.ts';
 import { EMPTY, IDLE, LEASED, type Slots, slotState, slotThread, TAKEN } from './slot.ts';
 import { OWNER } from './threads.ts';
@@ -17,13 +18,17 @@ const LOOKS = 3;
 export class Snapshot {
   readonly #slots: Slots;
   readonly #line: Line;
+  readonly #limits: Limits;
+  /** How far the last look went. */
+  #extent = 0;
   /** What the last look found: the word of each slot, and which had been granted. */
   readonly #seen: Int32Array;
   readonly #granted: Uint8Array;
 
-  constructor(slots: Slots, line: Line) {
+  constructor(slots: Slots, line: Line, limits: Limits) {
     this.#slots = slots;
     this.#line = line;
+    this.#limits = limits;
     this.#seen = new Int32Array(slots.count);
     this.#granted = new Uint8Array(slots.count);
   }
@@ -32,7 +37,7 @@ export class Snapshot {
   count(): { count: number; idle: number } {
     let count = 0;
     let idle = 0;
-    for (let slot = 0; slot < this.#slots.count; slot++) {
+    for (let slot = 0, extent = this.#slots.extent; slot < extent; slot++) {
       const state = slotState(this.#slots.load(slot));
       if (state !== EMPTY) count++;
       if (state === IDLE) idle++;
@@ -44,7 +49,7 @@ export class Snapshot {
   heldBy(thread: number): Holding {
     let leases = 0;
     let calls = 0;
-    for (let slot = 0; slot < this.#slots.count; slot++) {
+    for (let slot = 0, extent = this.#slots.extent; slot < extent; slot++) {
       const word = this.#slots.load(slot);
       if (slotState(word) !== LEASED) continue;
       const borrower = slotThread(word);
@@ -75,23 +80,39 @@ export class Snapshot {
   #supply(): number {
     this.#scan();
     let supply = 0;
-    for (let slot = 0; slot < this.#slots.count; slot++) {
+    let room = this.#limits.max;
+    for (let slot = 0; slot < this.#extent; slot++) {
       const state = slotState(this.#seen[slot]);
+      if (state === EMPTY) continue;
+      room--;
       if (state === TAKEN ? this.#granted[slot] === 0 : state !== LEASED) supply++;
     }
-    return supply;
+    return supply + Math.max(0, room);
+  }
+
+  /** Are there more than there may be? `max` was lowered: what comes back may be one too many. Says so cheaply while nothing is left over. */
+  isOverfull(): boolean {
+    const { max } = this.#limits;
+    return max < this.#slots.extent && this.count().count > max;
+  }
+
+  /** May one more be made? A slot that is EMPTY does not say so: `max` may be less than there are slots. */
+  hasRoom(): boolean {
+    return this.count().count < this.#limits.max;
   }
 
   /** Does a match have a slot that it has not granted yet? It is about to grant it, or to put it back. */
   isGrantInFlight(): boolean {
     this.#scan();
-    return this.#seen.some((word, slot) => slotState(word) === TAKEN && this.#granted[slot] === 0);
+    for (let slot = 0; slot < this.#extent; slot++) if (slotState(this.#seen[slot]) === TAKEN && this.#granted[slot] === 0) return true;
+    return false;
   }
 
   /** The slots first: the cell of a slot that is granted says so for as long as its word stays TAKEN. */
   #scan(): void {
     let isAnyTaken = false;
-    for (let slot = 0; slot < this.#slots.count; slot++) {
+    this.#extent = this.#slots.extent;
+    for (let slot = 0; slot < this.#extent; slot++) {
       const word = this.#slots.load(slot);
       this.#seen[slot] = word;
       if (slotState(word) === TAKEN) isAnyTaken = true;
@@ -105,7 +126,8 @@ export class Snapshot {
   }
 
   #isAsSeen(): boolean {
-    return this.#seen.every((word, slot) => this.#slots.load(slot) === word);
+    for (let slot = 0; slot < this.#extent; slot++) if (this.#slots.load(slot) !== this.#seen[slot]) return false;
+    return this.#slots.extent === this.#extent;
   }
 
   /** Has a waiter been given this slot, and not picked it up yet? */
