@@ -10,7 +10,9 @@ export interface Clock {
   after(ms: number, run: () => void): () => void;
 }
 
-/** Two readings that advance alike while the machine is awake: a monotonic clock, and the machine's uptime, which goes on while it sleeps. */
+/**
+ * Two readings that advance alike while the machine is awake: a monotonic clock, and the machine's uptime, which goes on while it sleeps.
+ */
 export interface Origin {
   readonly awake: number;
   readonly up: number;

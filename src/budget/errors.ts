@@ -9,9 +9,9 @@ export type BudgetErrorCode =
   | 'ERR_BUDGET_CLOSED';
 
 /**
- * A budget says no: `ERR_BUDGET_MISMATCH` (other members say another limit), `ERR_BUDGET_UNREACHABLE` (the engine did not answer, or refused;
- * its error is the `cause`), `ERR_BUDGET_IN_USE` (a pool still has resources), `ERR_BUDGET_CLOSED`, `ERR_BUDGET_LOST` (the `error` of the
- * event 'lost').
+ * A budget says no: `ERR_BUDGET_MISMATCH` (other members say another limit), `ERR_BUDGET_UNREACHABLE` (the engine did not answer, or
+ * refused; its error is the `cause`), `ERR_BUDGET_IN_USE` (a pool still has resources), `ERR_BUDGET_CLOSED`, `ERR_BUDGET_LOST` (the `error`
+ * of the event 'lost').
  */
 export class BudgetError extends Error {
   /** Stable: `ERR_BUDGET_...`. */

@@ -1,6 +1,6 @@
 /**
- * What the pools of this process hold by one budget: the owner's side. How many each may have, what they need, and what goes back. It knows the shared words and
- * a clock; what has to reach the other thread it tells by `say`.
+ * What the pools of this process hold by one budget: the owner's side. How many each may have, what they need, and what goes back. It
+ * knows the shared words and a clock; what has to reach the other thread it tells by `say`.
  */
 import type { BudgetedPool, Permit, PoolPermits } from '../main/index.ts';
 import type { Clock } from './clock.ts';
@@ -11,7 +11,7 @@ import type { Words } from './words.ts';
 /** Between two looks at what is needed, in ms: the longest that the heart may rest, and while others are short. */
 const LOOK = 250;
 const LOOK_PRESSED = 50;
-/** What was needed so short a time ago is needed, in ms; and what was not for so long goes back while nobody else is short. */
+/** What was needed so short a time ago is needed, in ms; and what was not for so long goes back while no other member is short. */
 const NEEDED = 250;
 const UNNEEDED = 1000;
 
@@ -77,7 +77,7 @@ export class Holdings {
     this.#hasExpired = this.#clock.now() >= this.#words.deadline;
   }
 
-  /** Nobody knows how many there may be, and the program has said to go on. */
+  /** It is not known how many there may be, and the program has said to go on. */
   get #isUnlimited(): boolean {
     return this.#settings.isOpen && this.#words.isUnreachable;
   }
@@ -228,7 +228,10 @@ export class Holdings {
 
   // ── how many each may have
 
-  /** Most that this pool may have. Where several share, the one ordering decides, as it does among members; what none of them needs, any may have. */
+  /**
+   * Most that this pool may have. Where several share, the one ordering decides, as it does among members; what none of them needs, any may
+   * have.
+   */
   limitOf(holding: Holding): number {
     const { limit } = this;
     if (this.#pools.size === 1 || limit === 0 || limit === Number.POSITIVE_INFINITY) return limit;

@@ -8,9 +8,9 @@ export { budgetSchema, type PostgresBudgetOptions, postgresBudget, type RedisBud
 export type { Budget, BudgetEngine, BudgetEvents, BudgetMember, BudgetOptions } from './types.ts';
 
 /**
- * Joins the budget with this key, for all pools of this thread that are given it. Rejects with TypeError or RangeError for bad options, and
- * with BudgetError: `ERR_BUDGET_MISMATCH` if members live that say another limit, `ERR_BUDGET_UNREACHABLE` if the engine refuses, or does not
- * answer for about ten seconds (see `onUnreachable`).
+ * Joins the budget with this key, for all pools of this thread that are given it. Rejects with TypeError or RangeError for bad options,
+ * and with BudgetError: `ERR_BUDGET_MISMATCH` if members live that say another limit, `ERR_BUDGET_UNREACHABLE` if the engine refuses, or
+ * does not answer for about ten seconds (see `onUnreachable`).
  */
 export async function createBudget(options: BudgetOptions): Promise<Budget> {
   const budget = new OwnBudget(settingsOf(options));

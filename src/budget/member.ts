@@ -1,13 +1,13 @@
 /**
- * One member of a budget, as the thread that speaks with the engine has it: when to say what, and what an answer means. One errand at a time. It never sleeps
- * on the owner: what the owner needs and has is in shared words (words.ts).
+ * One member of a budget, as the thread that speaks with the engine has it: when to say what, and what an answer means. One errand at a
+ * time. It never sleeps on the owner: what the owner needs and has is in shared words (words.ts).
  */
 import type { Clock } from './clock.ts';
 import type { Answer, Engine, Joining, Report } from './engines/engine.ts';
 import { RefusedError } from './errors.ts';
 import type { Words } from './words.ts';
 
-/** A lease is given up locally at this part of its ttl, so that nobody else has been granted it before. */
+/** A lease is given up locally at this part of its ttl, so that no other member has been granted it before. */
 const SAFE = 0.9;
 /** Part of the ttl after which a member renews. */
 const RENEW = 1 / 3;
@@ -19,7 +19,10 @@ const STEP_MOST = 5000;
 /** First pause after a failed step, in ms; doubled up to a fifteenth of the ttl, at most a second. */
 const FIRST_PAUSE = 30;
 const LAST_PAUSE = 1000;
-/** A member that is short asks again after so long, in ms: where the engine tells (and for each member of the budget a little), and where it does not. */
+/**
+ * A member that is short asks again after so long, in ms: where the engine tells (and for each member of the budget a little), and where it
+ * does not.
+ */
 const ASK_TOLD = 1000;
 const ASK_TOLD_EACH = 20;
 const ASK_UNTOLD = 150;
@@ -153,7 +156,9 @@ export class Member {
     this.#cancel = this.#clock.after(wait <= 0 ? TICK : Math.min(wait, TICK), () => this.look());
   }
 
-  /** Is the lease still good, and does the owner still run? Time in which this thread itself was stopped does not count against the owner. */
+  /**
+   * Is the lease still good, and does the owner still run? Time in which this thread itself was stopped does not count against the owner.
+   */
   #watch(): void {
     const now = this.#clock.now();
     const { heart } = this.#words;

@@ -1,4 +1,6 @@
-/** postgresBudget and redisBudget: how an engine is reached, as the thread that speaks with it can be told. The secrets in it show nowhere. */
+/**
+ * postgresBudget and redisBudget: how an engine is reached, as the thread that speaks with it can be told. The secrets in it show nowhere.
+ */
 import { inspect } from 'node:util';
 import type { ClientConfig } from 'pg';
 import { checkNames } from '../shared/options/option-names.ts';
@@ -15,11 +17,14 @@ export type AskedSettings = () => Connection | Promise<Connection>;
 /** Options of postgresBudget. */
 export interface PostgresBudgetOptions {
   /**
-   * Connection string, ClientConfig of pg, or a function that gives one and is asked, on the owner's thread, before each connect. While that
-   * thread is blocked its last answer serves.
+   * Connection string, ClientConfig of pg, or a function that gives one and is asked, on the owner's thread, before each connect. While
+   * that thread is blocked its last answer serves.
    */
   connection: string | ClientConfig | (() => ClientConfig | Promise<ClientConfig>);
-  /** The table, maybe with its schema ('ops.budget'). Made on first use where the role may; else see `budgetSchema`. Default 'cenote_budget'. */
+  /**
+   * The table, maybe with its schema ('ops.budget'). Made on first use where the role may; else see `budgetSchema`. Default
+   * 'cenote_budget'.
+   */
   table?: string | undefined;
 }
 
@@ -73,8 +78,8 @@ export function numberOf(given: unknown): readonly [number: number, source: Engi
 }
 
 /**
- * Keeps permits in a table of PostgreSQL, 10 or later, over one connection for each process, which is not one of those that the limit counts.
- * Works behind a transaction pooler. Needs the package pg. Throws TypeError for bad options.
+ * Keeps permits in a table of PostgreSQL, 10 or later, over one connection for each process, which is not one of those that the limit
+ * counts. Works behind a transaction pooler. Needs the package pg. Throws TypeError for bad options.
  */
 export function postgresBudget(options: PostgresBudgetOptions): BudgetEngine {
   check(options, 'postgresBudget', ['connection', 'table']);
@@ -113,7 +118,7 @@ export async function settingsNow(asked: AskedSettings): Promise<Connection> {
   }
 }
 
-/** Settings of ioredis that say where and as whom. */
+/** Settings of ioredis that say where, and by which name. */
 const OF_IOREDIS = [
   ...['host', 'port', 'path', 'family', 'username', 'password', 'db', 'tls', 'connectTimeout', 'sentinels', 'name', 'role'],
   ...['sentinelUsername', 'sentinelPassword', 'enableTLSForSentinelMode', 'sentinelTLS', 'natMap', 'keepAlive'],
@@ -164,7 +169,10 @@ function cloned<V>(settings: V, of: string): V {
   }
 }
 
-/** The statement that makes the table, for programs that run migrations: the role of the budget then needs SELECT, INSERT, UPDATE, DELETE only. */
+/**
+ * The statement that makes the table, for programs that run migrations: the role of the budget then needs SELECT, INSERT, UPDATE, DELETE
+ * only.
+ */
 export function budgetSchema(options: { table?: string | undefined } = {}): string {
   check(options, 'budgetSchema', ['table'], false);
   const { table = DEFAULT_TABLE } = options;

@@ -1,4 +1,7 @@
-/** The owner's end of the thread that speaks with the engines: started for the first budget, ended with the last. It keeps the process alive only while it is asked. */
+/**
+ * The owner's end of the thread that speaks with the engines: started for the first budget, ended with the last. It keeps the process alive
+ * only while it is asked.
+ */
 import { Worker } from 'node:worker_threads';
 import type { Row } from './engines/engine.ts';
 import type { News } from './member.ts';

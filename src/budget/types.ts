@@ -13,29 +13,30 @@ export interface BudgetOptions {
   /** Where the permits are kept. */
   engine: BudgetEngine;
   /**
-   * Who shares: members with the same key, on the same engine. All must say the same limit, or createBudget rejects with `ERR_BUDGET_MISMATCH`.
-   * After `resize` the limit that a living member was created with is accepted, too, and means the present one.
+   * What is shared: by members with the same key, on the same engine. All must say the same limit, or createBudget rejects with
+   * `ERR_BUDGET_MISMATCH`. After `resize` the limit that a living member was created with is accepted, too, and means the present one.
    */
   key: string;
   /** Permits in all, over all members. From 1 to 100,000. When no member lives, that of the next one counts. */
   limit: number;
   /**
-   * What each member gets of what it wants as soon as others can spare it; idle resources are not wanted. Lowered, and taken in turns, where
-   * all floors together are more than the limit. Default 1, at most `limit`.
+   * What each member gets of what it wants as soon as others can spare it; idle resources are not wanted. Lowered, and taken in turns,
+   * where all floors together are more than the limit. Default 1, at most `limit`.
    */
   floor?: number | undefined;
   /** The member's weight in the fair share, which is max-min by weight and never more than the member wants. Default 1. */
   weight?: number | undefined;
   /**
-   * A member that has not renewed for so long, in milliseconds by the server's clock, has lost its permits. It gives them up by itself at nine
-   * tenths of that, so an outage of half of it loses nothing. A process that ends without `close` keeps its permits until then. Renewed at a
-   * third of it, from a thread of its own, so that a blocked owner loses nothing. Default 15,000, least 1000, at most 86,400,000.
+   * A member that has not renewed for so long, in milliseconds by the server's clock, has lost its permits. It gives them up by itself at
+   * nine tenths of that, so an outage of half of it loses nothing. A process that ends without `close` keeps its permits until then.
+   * Renewed at a third of it, from a thread of its own, so that a blocked owner loses nothing. Default 15,000, least 1000, at most
+   * 86,400,000.
    */
   ttl?: number | undefined;
   /** The owner's thread may be blocked for so long, in milliseconds, before its permits are given up. Default 60,000, least 1000. */
   ownerTimeout?: number | undefined;
   /**
-   * The engine is out of reach. 'wait': who needs a permit waits, as for a resource that is slow to make, and createBudget rejects with
+   * The engine is out of reach. 'wait': a pool that needs a permit waits, as for a resource that is slow to make, and createBudget rejects with
    * `ERR_BUDGET_UNREACHABLE` within about ten seconds. 'open': go on without a cap, up to the pool's `max`, and say so by the event
    * 'unreachable'; createBudget resolves then, too, but for a wrong password or bad settings. Default 'wait'.
    */
@@ -67,8 +68,8 @@ export interface Budget extends PoolBudget, AsyncDisposable {
    */
   resize(limit: number): Promise<void>;
   /**
-   * Gives everything back and leaves. Rejects with `ERR_BUDGET_IN_USE` as long as a pool that uses it has a resource: close that first. May be
-   * called again.
+   * Gives everything back and leaves. Rejects with `ERR_BUDGET_IN_USE` as long as a pool that uses it has a resource: close that first.
+   * May be called again.
    */
   close(): Promise<void>;
   /** Adds a listener. */

@@ -1,7 +1,8 @@
 /**
- * What the owner and the thread that speaks with the engine share, in one SharedArrayBuffer for each budget. Each word has one writer, but for ALLOWED: the
- * thread raises it by what the engine has granted, the owner lowers it by what it gives back, and either adds its difference, so that neither undoes the other.
- * Thus what is being granted and what is being given back may cross, and ALLOWED is never more than what the engine has noted.
+ * What the owner and the thread that speaks with the engine share, in one SharedArrayBuffer for each budget. Each word has one writer,
+ * but for ALLOWED: the thread raises it by what the engine has granted, the owner lowers it by what it gives back, and either adds its
+ * difference, so that neither undoes the other. Thus what is being granted and what is being given back may cross, and ALLOWED is never
+ * more than what the engine has noted.
  */
 
 /** Permits that this member has. */
@@ -49,7 +50,7 @@ export class Words {
     return Atomics.load(this.#words, ALLOWED);
   }
 
-  /** By the thread. What else it has written before is seen by whoever sees this. */
+  /** By the thread. What else it has written before is seen by a reader that sees this. */
   raise(by: number): void {
     Atomics.add(this.#words, ALLOWED, by);
   }
@@ -157,7 +158,10 @@ export class Words {
     Atomics.store(this.#words, LIMIT, count);
   }
 
-  /** A moment of the clock. The owner may read one half of it old and one half new only in the moment of a renewal, when either is in the future. */
+  /**
+   * A moment of the clock. The owner may read one half of it old and one half new only in the moment of a renewal, when either is in the
+   * future.
+   */
   get deadline(): number {
     return this.#floats[DEADLINE];
   }

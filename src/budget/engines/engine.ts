@@ -1,4 +1,7 @@
-/** What a member and the engine say to each other. Each step is one atomic change on the server, worked out there; an answer that is lost harms nothing. */
+/**
+ * What a member and the engine say to each other. Each step is one atomic change on the server, worked out there; an answer that is lost
+ * harms nothing.
+ */
 
 /** Why the row of a member is (again) not there: it is new; it was there, and the server has forgotten it; it should be there. */
 export type Joining = 'new' | 'again' | 'none';
@@ -21,7 +24,7 @@ export interface Report {
   readonly label: string;
   /** The limit that it was created with. */
   readonly said: number;
-  /** The limit as it knows it now. Counts where nobody lives. */
+  /** The limit as it knows it now. Counts where no member lives. */
   readonly limit: number;
   /** The highest epoch that it knows. */
   readonly epoch: number;
@@ -61,7 +64,7 @@ export interface Row {
 
 export type Called = (ids: readonly string[] | undefined) => void;
 
-/** Who listens to what: several members of one process may have one key. */
+/** Members that listen, by key: several members of one process may have one key. */
 export class Listeners {
   readonly #byKey = new Map<string, Set<Called>>();
 
@@ -106,6 +109,6 @@ export interface Engine {
   readonly tells: boolean;
   /** Something took too long: what there is of a connection is of no use. */
   drop(): void;
-  /** Nobody needs it any more. */
+  /** No member needs it any more. */
   end(): Promise<void>;
 }

@@ -1,12 +1,15 @@
 /**
- * A step as PostgreSQL does it: one message of a few statements, which the server runs as one transaction. Writing the head row locks the key; only a later
- * statement sees, in READ COMMITTED, what others have written before that. Nothing is kept in the session, so it works behind a transaction pooler.
+ * A step as PostgreSQL does it: one message of a few statements, which the server runs as one transaction. Writing the head row locks the
+ * key; only a later statement sees, in READ COMMITTED, what others have written before that. Nothing is kept in the session, so it works
+ * behind a transaction pooler.
  */
 import { createHash } from 'node:crypto';
 import { QUANTUM } from '../shares.ts';
 import type { Report } from './engine.ts';
 
-/** Part of the ttl for which nothing new is granted when the first of the forgotten members has come back, so that the others can report. */
+/**
+ * Part of the ttl for which nothing new is granted when the first of the forgotten members has come back, so that the others can report.
+ */
 export const HEAL = 0.4;
 /** A member is called again for the same reason after so long, in ms. */
 export const CALL_AGAIN = 1000;

@@ -124,8 +124,8 @@ export class PostgresEngine implements Engine {
   }
 
   /**
-   * Where the server's word for this session is what it said when we connected, the session is ours, and hears of notifications. Otherwise there is a pooler in
-   * between, and LISTEN would stay behind in another's session.
+   * Where the server's word for this session is what it said when we connected, the session is ours, and hears of notifications.
+   * Otherwise there is a pooler in between, and LISTEN would stay behind in another's session.
    */
   async #listenAll(client: Client): Promise<void> {
     const { rows } = await this.#query(client, 'SELECT pg_backend_pid() AS pid');

@@ -1,4 +1,7 @@
-/** Redis as an engine: one connection for all budgets of a thread that use it, and one that hears what is published. By ioredis or by redis, whichever there is. */
+/**
+ * Redis as an engine: one connection for all budgets of a thread that use it, and one that hears what is published. By ioredis or by redis,
+ * whichever there is.
+ */
 import { createHash } from 'node:crypto';
 import { RefusedError } from '../errors.ts';
 import { type Answer, type Called, type Engine, Listeners, type Report, type Row } from './engine.ts';

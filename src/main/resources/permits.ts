@@ -1,4 +1,7 @@
-/** One permit for each resource, asked for before the factory and given back after the destructor. A pool without a budget has all that it likes. */
+/**
+ * One permit for each resource, asked for before the factory and given back after the destructor. A pool without a budget has all that it
+ * likes.
+ */
 import type { PoolPermits } from '../types.ts';
 
 export const UNLIMITED: PoolPermits = {
