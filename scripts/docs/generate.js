@@ -15,6 +15,8 @@ const ENTRIES = [
   { file: 'src/budget/main.ts', name: 'budget/main', imported: 'cenote/budget' },
   { file: 'src/pg/main.ts', name: 'pg/main', imported: 'cenote/pg' },
   { file: 'src/pg/worker.ts', name: 'pg/worker', imported: 'cenote/pg/worker' },
+  { file: 'src/jobs/main.ts', name: 'jobs/main', imported: 'cenote/jobs' },
+  { file: 'src/jobs/worker.ts', name: 'jobs/worker', imported: 'cenote/jobs/worker' },
 ];
 
 const app = await Application.bootstrapWithPlugins({

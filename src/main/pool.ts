@@ -19,6 +19,7 @@ import { LEASED, slotState } from '../shared/words/slot.ts';
 import { OWNER } from '../shared/words/threads.ts';
 import { OwnerCore } from './core.ts';
 import { checkStrategy, type Settings } from './options.ts';
+import { isThenable } from './resources/hooks.ts';
 import type { Resources } from './resources/resources.ts';
 import { addAttachListener, newPoolId } from './threads/attach-listener.ts';
 import { findMethod } from './threads/methods.ts';
@@ -29,6 +30,8 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
   readonly #settings: Settings<T>;
   readonly #core: OwnerCore<T>;
   readonly #resources: Resources<T>;
+  /** By slot: who waits here for a method that was called by `call`. */
+  readonly #callers = new Map<number, (error: unknown) => void>();
 
   constructor(settings: Settings<T>) {
     const block = ControlBlock.create({
@@ -225,10 +228,11 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
     this.#core.holds.renew(slot, this.lending.leases[slot]);
   }
 
-  /** The object stays with its borrower, who may still give it back: by that it is found then. */
+  /** The object stays with its borrower, which may still give it back: it is found by that object then. */
   #takenBack(slot: number, error: LeaseRevokedError): void {
-    this.revocations.add(this.#resources.get(slot), error);
-    this.revoked(slot, error);
+    this.revoked(slot, error, this.#resources.get(slot));
+    this.#callers.get(slot)?.(error);
+    this.#callers.delete(slot);
   }
 
   protected override revocationKey(resource: T): unknown {
@@ -251,13 +255,26 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
       const found = findMethod(resource, method, undefined);
       if (found === undefined)
         throw new RemoteCallError(`pool ${show(this.name)}: ${method}() is not a method of ${show(resource)}`, this.name);
-      return Reflect.apply(found, resource, args) as Result<T, K>;
+      const slot = this.slotOf(resource);
+      const result = Reflect.apply(found, resource, args) as Result<T, K>;
+      return isThenable(result) ? this.#unlessRevoked(slot, result as PromiseLike<Result<T, K>>) : result;
     }, options);
   }
 
   override stats(): PoolStats {
     const { granted } = this.#core.permits;
-    return granted === undefined ? super.stats() : { ...super.stats(), granted: Math.min(granted, this.#settings.max) };
+    return granted === undefined ? super.stats() : { ...super.stats(), granted: Math.min(granted, this.block.limits.max) };
+  }
+
+  /** What a call under way gives, or the error that its resource was taken back: the method may never end. */
+  #unlessRevoked<V>(slot: number, result: PromiseLike<V>): Promise<V> {
+    return new Promise((resolve, reject) => {
+      this.#callers.set(slot, reject);
+      const settled = (): void => {
+        if (this.#callers.get(slot) === reject) this.#callers.delete(slot);
+      };
+      Promise.resolve(result).finally(settled).then(resolve, reject);
+    });
   }
 
   // ── breaker and events

@@ -237,8 +237,8 @@ export class Turn {
   }
 
   /**
-   * LEASED -> in hand, from a borrower that is to have it no longer: the resource ends. `tell` is called before anything else can be had there. False: that lease
-   * is over. It is the borrower's fault, so the breaker hears nothing of it.
+   * LEASED -> in hand, from a borrower that is to have it no longer: the resource ends. `tell` is called before anything else can be had
+   * there. False: that lease is over. It is the borrower's fault, so the breaker hears nothing of it.
    */
   revoke(slot: number, lease: number, tell: () => void): boolean {
     const { slots } = this.#block;
@@ -317,7 +317,10 @@ export class Turn {
     return surplus;
   }
 
-  /** What is too many goes: idle ones now, from above, so that searches become shorter; the others as they come back, for which they are flagged. */
+  /**
+   * What is too many goes: idle ones now, from above, so that searches become shorter;
+   * the others as they come back, for which they are flagged.
+   */
   #trim(): void {
     this.#effects.guardReturns();
     const { slots } = this.#block;
@@ -336,8 +339,8 @@ export class Turn {
   // ── suspended
 
   /**
-   * Nothing is handed out: those who only try are told so; where new acquires are refused, those who sleep in line, too. All that is out is flagged, so that
-   * its return is heard.
+   * Nothing is handed out: waiters that only try are told so; where new acquires are refused, those that sleep in line, too.
+   * All that is out is flagged, so that its return is heard.
    */
   #holdBack(state: number): void {
     const { line } = this.#block;
@@ -352,8 +355,8 @@ export class Turn {
   }
 
   /**
-   * The pool has just been suspended. Every idle slot gets a new version: a borrower that has read the state before, and the slot too, borrows nothing by what it
-   * has read.
+   * The pool has just been suspended. Every idle slot gets a new version:
+   * a borrower that has read the state before, and the slot too, borrows nothing by what it has read.
    */
   suspend(): void {
     const { slots } = this.#block;
@@ -386,7 +389,7 @@ export class Turn {
     else if (slots.toTakenByOwner(slot) && this.#lending.grant(slot)) this.#probes.handedOut(slot);
   }
 
-  /** Is nothing handed out, whoever waits? */
+  /** Is nothing handed out, to any waiter? */
   #isHeldBack(state: number): boolean {
     return isEvicting(state) || isSuspended(state);
   }

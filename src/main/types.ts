@@ -233,8 +233,8 @@ export interface Pool<T> extends ResourcePool<T>, AsyncDisposable {
    */
   condemn(resource: T, error?: Error): boolean;
   /**
-   * Holds all hand-outs back: none begins after this resolves. Waiters keep their places and their timeouts, tryAcquire gives null, and what
-   * comes back becomes idle. There may be several suspensions at once: the pool goes on when the last one has ended. Rejects with
+   * Holds all hand-outs back: none begins after this resolves. Waiters keep their places and their timeouts, tryAcquire gives null, and
+   * what comes back becomes idle. There may be several suspensions at once: the pool goes on when the last one has ended. Rejects with
    * SuspendTimeoutError, `signal.reason`, PoolClosedError, or TypeError or RangeError for bad options. `close` works as ever, and `drain`
    * ends all suspensions first, as it serves the line.
    */
@@ -298,7 +298,9 @@ export interface PoolEvents<T> {
   /**
    * Once for each hand-out that lasts longer than `leakDetectionThreshold`. `threadId` (Node's) is the thread that borrowed the resource,
    * or made the `pool.call` that it runs; `heldFor` is in milliseconds; `stack` says where in the program. The owner asks that thread for
-   * the stack, so the event comes when it has answered. After two seconds, or if the thread has gone, the event comes without it.
+   * the stack, so the event comes when it has answered. After two seconds, or if the thread has gone, the event comes without it. A job of
+   * cenote/jobs that ends without giving something back is told at once, with `job` and with the job's age as `heldFor`, whatever
+   * `leakDetectionThreshold` is; it is then taken back.
    */
   leak: [
     {
@@ -308,7 +310,11 @@ export interface PoolEvents<T> {
       heldFor: number;
       /** Where the program did so. */
       stack?: string;
+      /** The name of the job that has borrowed it, or its number, where a job of cenote/jobs has ended without giving it back. */
+      job?: string | number;
     },
+    /** What was borrowed, where a job has left it. */
+    resource?: T,
   ];
   /** A suspension has begun. */
   suspend: [

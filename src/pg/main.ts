@@ -1,6 +1,6 @@
 /** cenote/pg: PostgreSQL connections that live on this thread, for all threads. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { AcquireTimeoutError, createPool, type Pool, type PoolHandle } from '../main/index.ts';
+import { AcquireTimeoutError, createPool, LeaseRevokedError, type Pool, type PoolHandle } from '../main/index.ts';
 import { PgClient } from './client.ts';
 import { connect, loadDriver } from './connecting.ts';
 import { ConnectionSettings } from './connection-settings.ts';
@@ -60,10 +60,11 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
     },
     // At `cancelAfter` of `maxHold`: what runs now, and what has been asked so far. A ROLLBACK comes after that.
     cancel: (session) => session.cancel(session.borrow),
-    // At `revokeAfter`. A backend at work does not notice that its socket has gone, and would keep its locks: so it is cancelled first.
+    // At `revokeAfter`.
     abort: (session) => {
       sessions.delete(session);
-      return session.end(AT_ONCE);
+      const name = rest.name ?? 'pool';
+      return session.abort(new LeaseRevokedError(`pool ${JSON.stringify(name)}: the connection has been taken back`, name), AT_ONCE);
     },
     healthcheck: (session) => session.isAlive(),
     expose: ['hello', 'run', 'begin', 'once', 'reset', 'fetch', 'close', 'submit', 'cancel', 'giveUp'],
@@ -95,6 +96,10 @@ class PgPool extends BasePool implements PgOwnerPool {
     pool.on('destroy', (session) => {
       this.#outside(() => this.emit('remove', this.#clientOf(session)));
       this.#clients.delete(session);
+    });
+    // A job has left it, perhaps in a transaction. The next borrower's statements come behind this.
+    pool.on('leak', ({ job }, session) => {
+      if (job !== undefined) void session?.reset(session.borrow).catch(() => {});
     });
     pool.on('detach', (_threadId, _reclaimed, attachment) => this.#tidyUpAfter(attachment));
     pool.on('error', (error) => {

@@ -53,8 +53,8 @@ export interface HoldLimits {
   cancelAfter?: number | undefined;
   /**
    * The resource is taken back: calls under way and later ones reject with LeaseRevokedError, `abort` ends the resource, and the line is
-   * served by a new one. A limit is never early. It is late by at most 50 ms or a twentieth of the shortest limit, whichever is more, and by
-   * as long as the owner was blocked.
+   * served by a new one. A limit is never early. It is late by at most 50 ms or a twentieth of the shortest limit, whichever is more, and
+   * by as long as the owner was blocked.
    */
   revokeAfter?: number | undefined;
 }
@@ -197,10 +197,11 @@ export interface ResourcePool<R> extends CircuitBreaker {
    */
   tryAcquire(options?: Pick<AcquireOptions, 'maxHold'>): Promise<R | null>;
   /**
-   * Gives a resource back; returns at once. If the pool has taken it back before, the first release or destroy does nothing. With beforeRelease the owner checks it first, and it becomes available after that. Throws
-   * NotBorrowedError if this thread has not borrowed it (released twice, or another pool's). Does nothing once the owner has died or this
-   * thread has detached. On a worker, the resource stays borrowed until the calls made before the release have settled. The Remote is of no
-   * use afterwards: its methods reject with RemoteCallError, even if the same thread has borrowed the same resource again.
+   * Gives a resource back; returns at once. If the pool has taken it back before, the first release or destroy does nothing. With
+   * beforeRelease the owner checks it first, and it becomes available after that. Throws NotBorrowedError if this thread has not borrowed
+   * it (released twice, or another pool's). Does nothing once the owner has died or this thread has detached. On a worker, the resource
+   * stays borrowed until the calls made before the release have settled. The Remote is of no use afterwards: its methods reject with
+   * RemoteCallError, even if the same thread has borrowed the same resource again.
    */
   release(resource: R): void;
   /**

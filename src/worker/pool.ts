@@ -7,9 +7,10 @@ import { checkAcquireOptions, checkBlockingResult, checkBody, checkCall } from '
 import { type Hold, isLimited } from '../shared/options/hold-limits.ts';
 import type { BlockingThread } from '../shared/pool/acquiring.ts';
 import { PoolBase } from '../shared/pool/pool-base.ts';
-import { show } from '../shared/show.ts';
+import { asError, show } from '../shared/show.ts';
 import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
 import { throwIfAborted } from '../shared/waiting/abort-signals.ts';
+import { type CancellablePool, type Cancellation, canceller, throwReason } from '../shared/waiting/cancellation.ts';
 import { fromWire, toWire } from '../shared/wire/error-wire.ts';
 import { asBuffers, withOwnBytes } from '../shared/wire/parcel.ts';
 import {
@@ -18,6 +19,7 @@ import {
   DETACH,
   DETACHED,
   FACTORY_FAILURE,
+  LEFT,
   LIMIT,
   OVERDUE,
   RELEASE,
@@ -38,7 +40,7 @@ import type { AttachedPool, Remote, SyncRemote } from './types.ts';
 
 type Out = 'no' | 'detached' | 'pool-ended' | 'owner-gone';
 
-export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T> {
+export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T>, CancellablePool {
   readonly #port: MessagePort;
   protected readonly calls: Calls;
   readonly #caller: Caller;
@@ -50,6 +52,8 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   readonly #terms: AttachTerms;
   #suspendedBy: readonly string[];
   #out: Out = 'no';
+  /** By slot: the part of the program that has borrowed it last, if that part can be cancelled. */
+  readonly #holders: (Cancellation | undefined)[] = [];
 
   /**
    * `exposed`: what the pool's `expose` lists. `onLeave` is called once, when this attachment is not to be given to any caller any more.
@@ -71,7 +75,15 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     this.#left = new Promise((resolve) => {
       this.#hasLeft = resolve;
     });
-    this.calls = new Calls(name, port, block.bells, this.lending, this.keepAlive, (response) => this.heard(response));
+    this.calls = new Calls(
+      name,
+      port,
+      block.bells,
+      this.lending,
+      this.keepAlive,
+      (response) => this.heard(response),
+      (slot, why) => this.giveUp(slot, asError(why)),
+    );
     const listed = new Set(exposed);
     const exposes = (method: string): boolean => listed.has(method);
     this.#caller = {
@@ -99,6 +111,9 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
       beforeSleep: () => this.calls.flush(),
       assertOwnerAlive: () => this.#assertOwnerAlive(),
     };
+    if (canceller === undefined) return;
+    this.lending.tagWith(() => canceller?.present()?.tag ?? 0);
+    canceller.attached(this);
   }
 
   get attachment(): number {
@@ -155,7 +170,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
             () => deadline,
             (error) => (overdue = error),
           );
-    // A method still runs there, in a state that nobody knows.
+    // A method still runs there, in a state that is not known.
     const giveBack = (): void => (overdue === undefined ? this.giveBack(slot) : this.giveUp(slot, overdue));
     let value: V;
     try {
@@ -190,13 +205,28 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   // ── what is handed out
 
   protected override handOut(slot: number): Remote<T> {
+    if (canceller !== undefined) this.noteHolder(slot);
     this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     return new RemoteHandle<Remote<T>>(this.#caller, slot, this.lending.serials[slot]);
   }
 
   protected handOutSync(slot: number, caller = this.#syncCaller): SyncRemote<T> {
+    if (canceller !== undefined) this.noteHolder(slot);
     this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     return new RemoteHandle<SyncRemote<T>>(caller, slot, this.lending.serials[slot]);
+  }
+
+  /**
+   * Notes for which part of the program this thread has borrowed it. Throws its reason if that part has been cancelled, and then it has
+   * not.
+   */
+  protected noteHolder(slot: number): void {
+    const part = canceller?.present();
+    this.#holders[slot] = part;
+    const cancelled = part?.cancelled();
+    if (cancelled === undefined) return;
+    this.giveBack(slot);
+    throwReason(cancelled);
   }
 
   synchronous(resource: Remote<T> | SyncRemote<T>, options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T> {
@@ -249,6 +279,27 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     const buffers: Uint8Array[] = [];
     const wire = withOwnBytes(toWire(error), buffers);
     this.calls.send([DESTROY, slot, this.lending.forget(slot), wire, buffers], true);
+  }
+
+  // ── what a part of the program leaves behind
+
+  get bell(): { buffer: SharedArrayBuffer; at: number } {
+    return { buffer: this.block.buffer, at: this.block.bells.at(this.lending.me) };
+  }
+
+  takeBackFrom(part: Cancellation, job: string | number, heldFor: number): number {
+    let left = 0;
+    for (let slot = 0; slot < this.#holders.length; slot++) {
+      if (this.#holders[slot] !== part) continue;
+      this.#holders[slot] = undefined;
+      if (!this.lending.holds(slot)) continue;
+      left++;
+      const stack = this.traces?.stackOf(slot, this.lending.leases[slot]);
+      const broken = this.calls.underWay[slot] > 0;
+      this.calls.forget(slot);
+      this.calls.send([LEFT, slot, this.lending.forget(slot), job, heldFor, stack, broken], true);
+    }
+    return left;
   }
 
   // ── calling
@@ -451,6 +502,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     this.#out = out;
     this.lending.detach();
     this.bellListener.end();
+    canceller?.detached(this);
     this.#onLeave();
     this.waiters.abandon(() => this.refusals.detached());
     for (const [slot, serial] of this.lending.serials.entries()) if (serial !== 0) this.giveBack(slot);

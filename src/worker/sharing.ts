@@ -3,6 +3,7 @@
  */
 
 import type { LeaseRevokedError } from '../shared/errors.ts';
+import { canceller } from '../shared/waiting/cancellation.ts';
 import { asBuffers } from '../shared/wire/parcel.ts';
 import { type Response, SHARED } from '../shared/wire/protocol.ts';
 import { NONE } from '../shared/words/line.ts';
@@ -31,6 +32,7 @@ export class SharingPool<T> extends WorkerPool<T> {
   }
 
   #valueIn(slot: number): unknown {
+    if (canceller !== undefined) this.noteHolder(slot);
     this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     // The owner posted the value before the slot could be had, so it is here or in the port.
     if (this.#values.get(slot)?.generation !== this.block.generation(slot)) this.#readFor(slot);
@@ -59,11 +61,8 @@ export class SharingPool<T> extends WorkerPool<T> {
     return value;
   }
 
-  protected override revoked(slot: number, error: LeaseRevokedError): number {
-    // Found by the value that its borrower has: it does not say its serial.
-    const shared = this.#values.get(slot);
-    if (shared !== undefined) this.revocations.add(shared.value, error);
-    return super.revoked(slot, error);
+  protected override revoked(slot: number, error: LeaseRevokedError): void {
+    super.revoked(slot, error, this.#values.get(slot)?.value);
   }
 
   protected override slotOf(value: unknown): number {

@@ -143,7 +143,7 @@ describe('on the owner', () => {
     expect(await rejection(pool.suspend({ until: 'returned', maxDuration: 10 }))).toBeInstanceOf(SuspendTimeoutError);
     expect(pool.suspended).toBe(false);
     pool.release(held);
-    const after = await pool.suspend({ signal: (controller.signal, new AbortController().signal), maxDuration: 20 });
+    const after = await pool.suspend({ signal: new AbortController().signal, maxDuration: 20 });
     expect(pool.suspended).toBe(true);
     await until(() => !pool.suspended);
     after.resume();

@@ -65,7 +65,8 @@ export class Actor {
   }
 
   wait(cell: number, timeout = 0): number {
-    const outcome = this.context.code.sleepInLine(this.lending, cell, timeout, { assertOwnerAlive() {}, instead: () => -1 });
+    const sleeper = { assertOwnerAlive() {}, assertGoesOn() {}, instead: () => -1 };
+    const outcome = this.context.code.sleepInLine(this.lending, cell, timeout, sleeper);
     if (outcome.kind !== 'served') return NO_SLOT;
     served(this.context, cell);
     return outcome.slot;

@@ -4,8 +4,10 @@ import { scenario } from './explorer/testing.ts';
 import { poolWords } from './words.ts';
 
 type Modules = typeof import('../../src/shared/words/control-block.ts') &
+  typeof import('../../src/shared/words/bell.ts') &
   typeof import('../../src/shared/lending/lending.ts') &
   typeof import('../../src/shared/waiting/blocking.ts') &
+  typeof import('../../src/shared/waiting/cancellation.ts') &
   typeof import('../../src/shared/lending/repair.ts') &
   typeof import('../../src/shared/pool/pool-base.ts') &
   typeof import('../../src/main/turn.ts') &
@@ -32,9 +34,15 @@ export interface PoolMemory {
 }
 
 async function poolCode(load: Load): Promise<PoolCode> {
-  const shared = ['words/control-block', 'lending/lending', 'waiting/blocking', 'lending/repair', 'pool/pool-base'].map(
-    (name) => `shared/${name}`,
-  );
+  const shared = [
+    'words/control-block',
+    'words/bell',
+    'lending/lending',
+    'waiting/blocking',
+    'waiting/cancellation',
+    'lending/repair',
+    'pool/pool-base',
+  ].map((name) => `shared/${name}`);
   const parts = [...shared, 'main/turn', 'main/breaker/probes', 'main/threads/one-shot-calls'];
   return {
     ...Object.assign({}, ...(await Promise.all(parts.map((name) => load<object>(`${name}.ts`))))),

@@ -100,8 +100,8 @@ export const mutants: readonly Listed[] = [
   listed(mutant('the high water is believed', 'Line.high', 'Math.min($HIGH_WATER_OF($LINE), this.$COUNT)', '$HIGH_WATER_OF($LINE)')),
   listed(mutant('one more may wait than may', 'Line.isShorterThan', 'return $WAITING < $LIMIT;', 'return $WAITING <= $LIMIT;')),
   listed(mutant('those behind count as those before', 'Line.isAmongFirst', '((this.$TICKET($OTHER) - $TICKET) | 0) < 0', 'true')),
-  listed(mutant('who listens is not notified', 'Bells.ring', '($SLEEPING | $LISTENING)', '$SLEEPING')),
-  listed(mutant('bells are one more than there are', 'Bells.ring', '$THREAD >= this.$COUNT', '$THREAD > this.$COUNT')),
+  listed(mutant('who listens is not notified', 'ringAt', '($SLEEPING | $LISTENING)', '$SLEEPING')),
+  listed(mutant('bells are one more than there are', 'Bells.ring', '$THREAD < this.$COUNT', '$THREAD <= this.$COUNT')),
   listed(mutant('a thread that woke still says that it sleeps', 'Bells.sleep', 'Atomics.and(this.$WORDS, $AT, ~$SLEEPING);', '')),
   listed(mutant('a draining pool lets people in', 'isRefusing', '($CLOSED | $DRAINING)', '$CLOSED')),
   listed(
@@ -298,6 +298,11 @@ export const mutants: readonly Listed[] = [
     ),
     'interleave/leave-grant',
   ),
+  listed(
+    mutant('a sleeper that is cancelled stays in line', 'Acquiring.sleep', 'this.#waiters.withdraw($PLACE.cell);', ''),
+    'interleave/cancelled',
+  ),
+  listed(mutant('a sleeper is never told that it is cancelled', 'sleepInLine', '$SLEEPER.assertGoesOn();', ''), 'interleave/cancelled'),
   listed(
     mutant(
       'a sleeper never asks after its owner',

@@ -18,7 +18,7 @@ export const planted: readonly Mutant[] = [
   ),
   mutant(
     'an errand whose thread dies while it runs is not ended',
-    'OneShotCalls.abandon',
+    'OneShotCalls.orphanAfter',
     'if (!$SETTLED) this.$ORPHAN($MEMBER, $ERRAND);',
     '',
   ),

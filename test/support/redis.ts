@@ -78,3 +78,6 @@ async function startRedis(): Promise<RedisServer> {
   await self.up();
   return self;
 }
+
+/** Its address; undefined: there is no Redis here. */
+export const redis = async (): Promise<string | undefined> => (hasRedis ? (await redisServer()).url : undefined);

@@ -49,7 +49,7 @@ export class Replenisher<T> {
   readonly #suspensions: Suspensions<T>;
   #refillTimer: NodeJS.Timeout | undefined;
   #refillsFailed = 0;
-  /** Factory calls that have failed, whoever wanted them. */
+  /** Factory calls that have failed, for waiters or for `min`. */
   failures = 0;
   /** Has the last one failed? */
   isFailing = false;

@@ -1,7 +1,7 @@
 /**
- * How long each resource is out, and what is done about it: warn, cancel, revoke. Borrowers write nothing for it and are asked nothing: the owner looks at the
- * slots now and then, and counts from when it first saw a lease. So a limit is never early. It is late by a look at most: what has been seen has
- * a timer of its own.
+ * How long each resource is out, and what is done about it: warn, cancel, revoke. Borrowers write nothing for it and are asked nothing: the
+ * owner looks at the slots now and then, and counts from when it first saw a lease. So a limit is never early. It is late by a look at
+ * most: what has been seen has a timer of its own.
  */
 import { threadId } from 'node:worker_threads';
 import { now } from '../../shared/clock.ts';
@@ -19,7 +19,10 @@ import type { Resources } from '../resources/resources.ts';
 import type { AttachedThreads } from '../threads/attached-threads.ts';
 import type { Turn } from '../turn.ts';
 
-/** Pause between two looks, in ms; or this share of the shortest limit, if that is more. A lease is late by a pause, and then by what a timer is late. */
+/**
+ * Pause between two looks, in ms; or this share of the shortest limit, if that is more.
+ * A lease is late by a pause, and then by what a timer is late.
+ */
 const PAUSE = 40;
 const SHARE = 1 / 25;
 

@@ -1,6 +1,7 @@
 /**
- * Replacing what exists, while it is in use. First one new resource: as long as the factory fails, the old ones serve on. Then what is out is retired for when it
- * comes back, and idle ones go, a part of the pool at a time where there is no room to make others first, so that there is no moment with none.
+ * Replacing what exists, while it is in use. First one new resource: as long as the factory fails, the old ones serve on. Then what is out
+ * is retired for when it comes back, and idle ones go, a part of the pool at a time where there is no room to make others first, so that
+ * there is no moment with none.
  */
 import { RecycleTimeoutError } from '../../shared/errors.ts';
 import { clearTimeout, setTimeout } from '../../shared/node.ts';

@@ -1,4 +1,4 @@
-/** New limits for a pool that runs, and who waits until they hold. What is too many goes in the turn. */
+/** New limits for a pool that runs, and the callers that wait until they hold. The turn destroys what is too many. */
 import { ResizeTimeoutError } from '../../shared/errors.ts';
 import { checkDuration, limitOf } from '../../shared/options/durations.ts';
 import { checkFew } from '../../shared/options/option-names.ts';

@@ -1,4 +1,6 @@
-/** Why a resource that is there is not to be borrowed again. Beside SLOT_RETIRED, which tells other threads only that it is to be handed in. */
+/**
+ * Why a resource that is there is not to be borrowed again. Beside SLOT_RETIRED, which tells other threads only that it is to be handed in.
+ */
 import type { ControlBlock } from '../../shared/words/control-block.ts';
 import type { DestroyReason } from '../../shared/words/counters.ts';
 

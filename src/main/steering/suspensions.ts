@@ -1,4 +1,7 @@
-/** The suspensions in force: each is an object of its own, and the pool goes on when the last has ended. What they mean for slots and waiters is in turn.ts. */
+/**
+ * The suspensions in force: each is an object of its own, and the pool goes on when the last has ended.
+ * What they mean for slots and waiters is in turn.ts.
+ */
 import { SuspendTimeoutError } from '../../shared/errors.ts';
 import { clearTimeout, setTimeout } from '../../shared/node.ts';
 import { checkDuration, limitOf } from '../../shared/options/durations.ts';
@@ -81,7 +84,7 @@ export class Suspensions<T> {
     const { terms, arrival } = suspension;
     const { label, mode, until, timeout, maxDuration, signal } = terms;
     this.#inForce.add(suspension);
-    // Before the state says so: whoever reads the state finds the label.
+    // Before the state says so: a thread that reads the state finds the label.
     this.#threads.tellSuspensions(this.labels);
     const late = (ms: number) => () =>
       new SuspendTimeoutError(

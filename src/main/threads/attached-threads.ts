@@ -10,6 +10,7 @@ import { asError, show } from '../../shared/show.ts';
 import { fromWire, toWire } from '../../shared/wire/error-wire.ts';
 import { asBuffers, DEEP, survey, withOwnBytes } from '../../shared/wire/parcel.ts';
 import {
+  ABANDON,
   ALONE,
   ATTACHED,
   type Buffers,
@@ -21,6 +22,7 @@ import {
   DETACH,
   DETACHED,
   FAILURE,
+  LEFT,
   LIMIT,
   OVERDUE,
   RELEASE,
@@ -193,6 +195,15 @@ export class AttachedThreads<T> {
       }
       case CANCEL:
         return this.#errands.cancel(member, request[1]);
+      case ABANDON:
+        return this.#errands.abandonOne(member, request[1], PATIENCE);
+      case LEFT: {
+        const [, slot, lease, job, heldFor, stack, broken] = request;
+        if (!this.#holds(member, slot, lease)) return;
+        this.#tellLeft(member, slot, job, heldFor, stack);
+        const to = broken === true ? DESTROY : RELEASE;
+        return this.#answer(member, to === RELEASE ? [to, slot, lease] : [to, slot, lease, toWire(leftAtWork(this.#settings.name, job))]);
+      }
       case ALONE: {
         const [, id, name] = request;
         if (isId(id) && typeof name === 'string') member.expect({ id, name });
@@ -300,6 +311,17 @@ export class AttachedThreads<T> {
     else member.where(NONE, errand.id, then);
   }
 
+  /** A job of that thread has ended without giving this back. */
+  #tellLeft(member: AttachedThread, slot: number, job: unknown, heldFor: unknown, stack: unknown): void {
+    const leak = {
+      threadId: member.threadId,
+      heldFor: typeof heldFor === 'number' ? heldFor : 0,
+      job: typeof job === 'number' ? job : String(job),
+      ...(typeof stack === 'string' ? { stack } : {}),
+    };
+    this.#events.emit('leak', leak, this.#resources.get(slot) as T);
+  }
+
   // ── going
 
   /** It has given everything back, as far as it can: what still has calls under way comes back with them. */
@@ -350,6 +372,10 @@ export class AttachedThreads<T> {
     }
     this.#members.clear();
   }
+}
+
+function leftAtWork(pool: string, job: unknown): Error {
+  return new Error(`pool ${show(pool)}: job ${show(job)} has ended while a call that it had made was still running on this resource`);
 }
 
 /** Answers are numbered; we count on with the numbers of a run. */

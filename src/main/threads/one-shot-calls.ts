@@ -50,7 +50,7 @@ export interface Running {
   readonly errand: Errand;
 }
 
-/** Who looks after leases that have limits of their own. */
+/** The part of the owner that looks after leases that have limits of their own. */
 export interface HoldKeeper {
   limit(slot: number, lease: number, hold: Hold): void;
   renew(slot: number, lease: number): void;
@@ -183,6 +183,20 @@ export class OneShotCalls {
     this.#errands.get(member)?.get(id)?.waiting?.abort(ASKED_FOR);
   }
 
+  /** Its caller does not wait for it any more, and it may run for long: it gets `patience` ms to end. */
+  abandonOne(member: AttachedThread, id: number, patience: number): void {
+    const errand = this.#errands.get(member)?.get(id);
+    if (errand === undefined) return;
+    errand.waiting?.abort(ASKED_FOR);
+    if (errand.slot !== NONE) this.#orphanAfter(patience, member, errand);
+  }
+
+  #orphanAfter(patience: number, member: AttachedThread, errand: Errand): void {
+    member.whenSettledOr(patience, errand.slot, errand.lease, (settled) => {
+      if (!settled) this.#orphan(member, errand);
+    });
+  }
+
   /** All that wait: the thread leaves. Gives what runs. */
   cancelAll(member: AttachedThread): { slot: number; lease: number }[] {
     const running: { slot: number; lease: number }[] = [];
@@ -202,9 +216,7 @@ export class OneShotCalls {
       errand.waiting?.abort();
       if (errand.slot === NONE) continue;
       this.#lending.block.slots.actFor(errand.slot, BEHALF_GONE);
-      member.whenSettledOr(patience, errand.slot, errand.lease, (settled) => {
-        if (!settled) this.#orphan(member, errand);
-      });
+      this.#orphanAfter(patience, member, errand);
     }
   }
 }

@@ -221,7 +221,8 @@ export class Lending {
       if (slot >= extent) slot = 0;
       const lease = leaseOf(slots.borrow(slot, as));
       if (lease !== 0) {
-        // Read behind the compare-exchange: a slot that became idle after the pool was suspended is not borrowed by what was read before that.
+        // Read behind the compare-exchange: a slot that became idle after the pool was suspended
+        // is not borrowed by what was read before that.
         if (isSuspended(this.words[STATE_WORD])) return this.undo(slot, lease);
         this.lastSlot = slot;
         if (this.serials[slot] !== 0) this.listener.revoked?.(slot);
@@ -440,8 +441,9 @@ export class Lending {
    * Serves the line, and calls the owner where only it can go on.
    * By any thread, after anything that may have brought a slot and a waiter together.
    *
-   * Where the pool is being closed, drained or suspended the owner is called in any case, and the state is read last: it waits for slots to come to rest and
-   * for waiters to go, and may have looked while we had a slot TAKEN, or were on our way out. It sets the state and then looks; we move and then read it.
+   * Where the pool is being closed, drained or suspended the owner is called in any case, and the state is read last: it waits for slots to
+   * come to rest and for waiters to go, and may have looked while we had a slot TAKEN, or were on our way out. It sets the state and then
+   * looks; we move and then read it.
    */
   match(): void {
     const needed = this.serve();
@@ -460,7 +462,8 @@ export class Lending {
       // A hint: there is no need to take anything.
       if (this.holdsBack(this.words[STATE_WORD])) return true;
       const slot = this.takeIdle();
-      // Read while the slot is TAKEN: whoever suspends the pool sets the state, and then waits until no match has a slot that it has not granted.
+      // Read while the slot is TAKEN: a thread that suspends the pool sets the state, and then
+      // waits until no match has a slot that it has not granted.
       if (this.holdsBack(this.block.state.load())) {
         if (slot !== NONE) this.grantNone(slot);
         return true;

@@ -7,7 +7,10 @@ import { checkDuration, limitOf } from './durations.ts';
 
 const NONE_GIVEN: AcquireOptions = Object.freeze({});
 
-/** What they say of the wait, each read once. `maxHold` is another matter: see hold-limits.ts. Throws TypeError or RangeError that names the option and the value. */
+/**
+ * What they say of the wait, each read once. `maxHold` is another matter: see hold-limits.ts.
+ * Throws TypeError or RangeError that names the option and the value.
+ */
 export function checkAcquireOptions(options: AcquireOptions | undefined, whose = 'acquire'): AcquireOptions {
   if (options === undefined) return NONE_GIVEN;
   if (typeof options !== 'object' || options === null)

@@ -20,7 +20,10 @@ export const isLimited = (hold: Hold): boolean => STAGES.some((stage) => hold[st
 /** The shortest that is set, or Infinity. */
 export const shortestOf = (hold: Hold): number => Math.min(...STAGES.map((stage) => hold[stage] || Number.POSITIVE_INFINITY));
 
-/** Each read once; fractions are rounded up. Throws TypeError or RangeError that names the option and the value. `strict`: unknown names, too. */
+/**
+ * Each read once; fractions are rounded up.
+ * Throws TypeError or RangeError that names the option and the value. `strict`: unknown names, too.
+ */
 export function checkHold(limits: unknown, strict = true): Hold {
   if (limits === undefined) return UNLIMITED;
   if (typeof limits !== 'object' || limits === null)

@@ -17,6 +17,7 @@ import type { AcquireOptions } from '../types.ts';
 import { throwIfAborted } from '../waiting/abort-signals.ts';
 import type { BellListener } from '../waiting/bell-listener.ts';
 import { sleepInLine } from '../waiting/blocking.ts';
+import { type Cancellation, canceller, throwIfCancelled, throwReason } from '../waiting/cancellation.ts';
 import type { Waiters } from '../waiting/waiters.ts';
 import { MARK_SYNC, MARK_TRIES, NONE, REASON_FACTORY } from '../words/line.ts';
 import { breakerOf, isRefusing, isSuspended, RECOVERING } from '../words/state.ts';
@@ -114,6 +115,7 @@ export class Acquiring {
   #acquire(options: AcquireOptions | undefined, mark: number): number | Place {
     const { timeout = this.#lending.block.constants.acquireTimeout, signal } = checkAcquireOptions(options);
     throwIfAborted(signal);
+    throwIfCancelled();
     this.assertOpen();
     const slot = this.#lending.tryBorrow();
     return slot === NONE ? this.#inLine(this.#enqueue(mark), timeout, signal, false) : slot;
@@ -155,7 +157,7 @@ export class Acquiring {
   #tryEnqueue(): number {
     const { block } = this.#lending;
     if (this.#isDetached() || this.#isHopeless()) return NONE;
-    // Somebody else who tries may be sent away, so it does not stand before us.
+    // Another waiter that only tries may be sent away, so it does not stand before us.
     if (block.snapshot.isSupplyExhausted(false)) return NONE;
     const cell = this.#lending.join(MARK_TRIES);
     if (cell === NONE) return NONE;
@@ -175,7 +177,7 @@ export class Acquiring {
   // ── the two ways to wait
 
   #waitFor<V>({ cell, timeout, signal, tries }: Place, deliver: (slot: number) => V, thread: number): Promise<V | null> {
-    const served = this.#waiters.wait(cell, timeout, signal, deliver, thread, tries);
+    const served = this.#waiters.wait(cell, timeout, signal, deliver, thread, tries, canceller?.present());
     // Listen, then look again: the waiter may have been served before this thread listened.
     this.#bellListener.listen();
     this.#waiters.pollSoon();
@@ -184,11 +186,13 @@ export class Acquiring {
 
   #sleep(place: Place, thread: BlockingThread): number {
     thread.beforeSleep();
+    const part: Cancellation | undefined = canceller?.present();
     const since = now();
     let outcome: Ended | typeof TIMED_OUT;
     try {
       outcome = sleepInLine(this.#lending, place.cell, place.timeout, {
         assertOwnerAlive: () => thread.assertOwnerAlive(),
+        assertGoesOn: () => throwReason(part?.cancelled()),
         instead: (cell) => (this.#waiters.size > 0 ? this.#waiters.exchange(cell) : NONE),
       });
     } catch (error) {

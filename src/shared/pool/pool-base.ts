@@ -242,12 +242,12 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   }
 
   /**
-   * A body has ended: gives the resource back. The body may have done so; and somebody on this thread may have borrowed the same slot since.
-   * Or the owner has taken it back: gives the error that says so.
+   * A body has ended: gives the resource back. The body may have done so; and other code on this thread may have borrowed the same slot
+   * since. Or the owner has taken it back: gives the error that says so.
    */
   protected endBody(slot: number, serial: number, giveBack = (): void => this.giveBack(slot)): LeaseRevokedError | undefined {
     if (this.lending.isCurrent(slot, serial) && this.lending.isLost(slot)) this.lost(slot);
-    if (!this.lending.isCurrent(slot, serial)) return this.revocations.take(serial);
+    if (!this.lending.isCurrent(slot, serial)) return this.revocations.get(serial);
     giveBack();
     return undefined;
   }
@@ -261,7 +261,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
     this.#signals.set(slot, signal);
     const over = (): boolean => !lending.isCurrent(slot, serial);
     /** It was revoked, and this is the first that its borrower says of it. */
-    const revoked = (): boolean => this.revocations.take(serial) !== undefined;
+    const revoked = (): boolean => this.revocations.giveBack(serial);
     const dispose = (): void => {
       if (!over()) this.giveBack(slot);
     };
@@ -302,7 +302,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   }
 
   #notBorrowed(resource: R): void {
-    if (this.isDetached() || this.revocations.take(this.revocationKey(resource)) !== undefined) return;
+    if (this.isDetached() || this.revocations.giveBack(this.revocationKey(resource))) return;
     throw this.refusals.notBorrowed(resource);
   }
 
@@ -315,13 +315,12 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
     this.#abort(slot, this.lending.serials[slot], error);
   }
 
-  /** The owner has taken the slot of this lease back. Gives the serial that it had. */
-  protected revoked(slot: number, error: LeaseRevokedError): number {
+  /** The owner has taken the slot of this lease back. `value`: what its borrower gives back, if that does not say its serial. */
+  protected revoked(slot: number, error: LeaseRevokedError, value?: unknown): void {
     const serial = this.lending.serials[slot];
     this.lending.lose(slot);
-    this.revocations.add(serial, error);
+    this.revocations.add(serial, value, error);
     this.#abort(slot, serial, error);
-    return serial;
   }
 
   /** This thread believes to have the slot, and finds that it does not: what the owner says of it may still be on its way. */

@@ -133,7 +133,7 @@ export class Refusals implements WaiterErrors {
     );
   }
 
-  // ── to anyone
+  // ── to any thread
 
   /** Only where something else has written into the control block. */
   damaged(why: string): PoolError {

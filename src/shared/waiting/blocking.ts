@@ -22,6 +22,11 @@ export const spinFor = (slots: number, cores: number): number => (slots < cores 
 export interface Sleeper {
   /** Called when it has slept for a while without a ring; may throw to give up (the caller leaves the line). */
   assertOwnerAlive(): void;
+  /**
+   * Called before each sleep, after the bell was read: throws if the part of the program that sleeps is cancelled (the caller leaves the
+   * line).
+   */
+  assertGoesOn(): void;
   /** Another slot that has become this thread's, and serves this sleeper just as well (see `Waiters.exchange`); or NONE. */
   instead(cell: number): number;
 }
@@ -40,6 +45,7 @@ export function sleepInLine(lending: Lending, cell: number, timeout: number, sle
     if (instead !== NONE) return served(instead);
     const left = deadline - now();
     if (left <= 0) return lending.leave(cell) ? TIMED_OUT : ended(lending.collect(cell));
+    sleeper.assertGoesOn();
     bells.sleep(lending.me, seen, Math.min(left, SLICE));
     if (bells.read(lending.me) === seen) sleeper.assertOwnerAlive();
   }

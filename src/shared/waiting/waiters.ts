@@ -7,6 +7,7 @@ import { type Ended, ended } from '../lending/outcome.ts';
 import { clearTimeout, queueMicrotask, setTimeout } from '../node.ts';
 import { MARK_TRIES, NONE, REASON_FACTORY } from '../words/line.ts';
 import { abortReason, SharedAbortListeners } from './abort-signals.ts';
+import { type Cancellation, canceller } from './cancellation.ts';
 import type { KeepAlive } from './keep-alive.ts';
 
 /** What to say to a waiter that gets nothing. */
@@ -29,7 +30,10 @@ interface Waiter {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   timer: NodeJS.Timeout | undefined;
-  readonly signal: AbortSignal | undefined;
+  /** Those that end it: the caller's, and that of the part. */
+  readonly signals: AbortSignal[];
+  /** The part of the program that waits, if it can be cancelled. */
+  readonly part: Cancellation | undefined;
   older: Waiter | undefined;
   younger: Waiter | undefined;
   isPending: boolean;
@@ -66,6 +70,7 @@ export class Waiters {
     deliver: (slot: number) => V,
     thread: number,
     tries: boolean,
+    part?: Cancellation,
   ): Promise<V | null> {
     return new Promise<unknown>((resolve, reject) => {
       const waiter: Waiter = {
@@ -78,7 +83,8 @@ export class Waiters {
         resolve,
         reject,
         timer: undefined,
-        signal,
+        signals: [],
+        part,
         older: undefined,
         younger: undefined,
         isPending: true,
@@ -86,16 +92,24 @@ export class Waiters {
       this.#enter(waiter);
       this.#keepAlive.ref();
       if (timeout > 0) waiter.timer = setTimeout(() => this.#timeOut(waiter, timeout), timeout);
-      if (signal === undefined) return;
-      try {
-        this.#signals.add(signal);
-        // Standing in line calls out on the owner: to a factory, or a hook, that may have aborted it.
-        if (waiter.isPending && signal.aborted) this.#withdraw(waiter, abortReason(signal));
-      } catch (error) {
-        // A signal that is not Node's may throw. Then what this waiter is granted would never be collected.
-        if (waiter.isPending) this.#withdraw(waiter, error);
-      }
+      if (signal !== undefined) this.#endsBy(waiter, signal);
+      const ofPart = part?.signal;
+      if (ofPart !== undefined && waiter.isPending) this.#endsBy(waiter, ofPart);
     }) as Promise<V | null>;
+  }
+
+  #endsBy(waiter: Waiter, signal: AbortSignal): void {
+    // Before: one that is not Node's may abort as soon as it is listened to.
+    waiter.signals.push(signal);
+    try {
+      this.#signals.add(signal);
+      // Standing in line calls out on the owner: to a factory, or a hook, that may have aborted it.
+      if (waiter.isPending && signal.aborted) this.#withdraw(waiter, abortReason(signal));
+    } catch (error) {
+      // A signal that is not Node's may throw, and then it is not listened to. What this waiter is granted would never be collected.
+      waiter.signals.pop();
+      if (waiter.isPending) this.#withdraw(waiter, error);
+    }
   }
 
   // ── the list
@@ -198,7 +212,7 @@ export class Waiters {
   }
 
   #abort(signal: AbortSignal): void {
-    for (const waiter of this.#all()) if (waiter.isPending && waiter.signal === signal) this.#withdraw(waiter, abortReason(signal));
+    for (const waiter of this.#all()) if (waiter.isPending && waiter.signals.includes(signal)) this.#withdraw(waiter, abortReason(signal));
   }
 
   #withdraw(waiter: Waiter, reason: unknown): void {
@@ -227,7 +241,10 @@ export class Waiters {
   #conclude(waiter: Waiter, outcome: Ended): void {
     if (outcome.kind === 'served') {
       try {
-        return waiter.resolve(waiter.deliver(outcome.slot));
+        // This runs in whatever part has served it; what it gets is its own part's.
+        return waiter.resolve(
+          canceller === undefined ? waiter.deliver(outcome.slot) : canceller.within(waiter.part, () => waiter.deliver(outcome.slot)),
+        );
       } catch (error) {
         return waiter.reject(error);
       }
@@ -242,7 +259,7 @@ export class Waiters {
     this.#remove(waiter);
     waiter.isPending = false;
     clearTimeout(waiter.timer);
-    if (waiter.signal !== undefined) this.#signals.remove(waiter.signal);
+    for (const signal of waiter.signals) this.#signals.remove(signal);
     this.#keepAlive.unref();
     this.#lending.block.waitTimes.record(now() - waiter.since);
     return waiter;

@@ -36,6 +36,8 @@ export const CALL_ONCE = 7;
 export const CANCEL = 8;
 export const LIMIT = 9;
 export const RENEW = 10;
+export const ABANDON = 11;
+export const LEFT = 12;
 
 /** What goes along with a one-shot call that is not like most. */
 export interface OnceTerms {
@@ -71,6 +73,21 @@ export type Request =
   | readonly [type: typeof LIMIT, slot: number, lease: number, hold: Hold]
   /** The limits of this lease count anew from now. */
   | readonly [type: typeof RENEW, slot: number, lease: number]
+  /** No caller waits for that errand any more, which has begun. What it runs on is destroyed unless it settles soon. Not answered. */
+  | readonly [type: typeof ABANDON, id: number]
+  /**
+   * A part of the program has ended without giving this back: tell of it as a leak, then take it back, or destroy it as calls of it still
+   * run there.
+   */
+  | readonly [
+      type: typeof LEFT,
+      slot: number,
+      lease: number,
+      job: string | number,
+      heldFor: number,
+      stack: string | undefined,
+      broken: boolean,
+    ]
   /** Before a call whose arguments may be too much for the owner's stack. */
   | readonly [type: typeof ALONE, id: number, name: string];
 

@@ -20,6 +20,13 @@ const SLEEPING = 1;
 const LISTENING = 2;
 const RING = 4;
 
+/**
+ * Any thread that knows where a bell is. If its thread has gone, or it is another's by now, that is a ring too many, which does no harm.
+ */
+export function ringAt(words: Int32Array, at: number): void {
+  if ((Atomics.add(words, at, RING) & (SLEEPING | LISTENING)) !== 0) Atomics.notify(words, at);
+}
+
 export class Bells {
   readonly #words: Int32Array;
   readonly #base: number;
@@ -38,9 +45,12 @@ export class Bells {
   /** By any thread. The notify costs more than the rest, so only if the thread sleeps or listens. */
   ring(thread: number): void {
     // A number out of a damaged cell: what lies there is no bell.
-    if (thread >= this.#count) return;
-    const at = this.#at(thread);
-    if ((Atomics.add(this.#words, at, RING) & (SLEEPING | LISTENING)) !== 0) Atomics.notify(this.#words, at);
+    if (thread < this.#count) ringAt(this.#words, this.#at(thread));
+  }
+
+  /** Where the bell of a thread is, for `ringAt`. */
+  at(thread: number): number {
+    return this.#at(thread);
   }
 
   /** Read this before looking at what the bell is about. */

@@ -319,7 +319,9 @@ export class Line {
     this.#publish(this.count - 1);
   }
 
-  /** Those who sleep in line, in no order. As `trying`: who is missed has just come, and reads the state after it has entered. */
+  /**
+   * The waiters that sleep in line, in no order. As `trying`: one that is missed has just come, and reads the state after it has entered.
+   */
   sleeping(): Waiting[] {
     return this.#marked(MARK_SYNC);
   }

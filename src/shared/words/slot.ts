@@ -161,7 +161,7 @@ export class Slots {
     return true;
   }
 
-  /** What was borrowed has not been used after all. By whoever has it. */
+  /** What was borrowed has not been used after all. By its borrower. */
   unborrow(slot: number): void {
     --this.words[this.base + slot * SLOT_STRIDE + SLOT_USES];
   }

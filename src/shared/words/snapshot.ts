@@ -90,7 +90,9 @@ export class Snapshot {
     return supply + Math.max(0, room);
   }
 
-  /** Are there more than there may be? `max` was lowered: what comes back may be one too many. Says so cheaply while nothing is left over. */
+  /**
+   * Are there more than there may be? `max` was lowered: what comes back may be one too many. Says so cheaply while nothing is left over.
+   */
   isOverfull(): boolean {
     const { max } = this.#limits;
     return max < this.#slots.extent && this.count().count > max;

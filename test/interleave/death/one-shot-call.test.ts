@@ -96,6 +96,6 @@ describe('death of a thread with a one-shot call', () => {
   caught(
     hangs,
     exhaustive({ preemptions: 1, deaths: 1 }),
-    mutant('its slot is given up by nobody', 'OneShotCalls.abandon', 'if (!$SETTLED) this.$ORPHAN($MEMBER, $CALL);', 'void $SETTLED;'),
+    mutant('its slot is given up by nobody', 'OneShotCalls.orphanAfter', 'if (!$SETTLED) this.$ORPHAN($MEMBER, $CALL);', 'void $SETTLED;'),
   );
 });
