@@ -14,6 +14,7 @@ import { order } from './questions/order.ts';
 import { owner } from './questions/owner.ts';
 import { remoteCalls } from './questions/remote-calls.ts';
 import { waiting } from './questions/waiting.ts';
+import { watching } from './questions/watching.ts';
 import { workerAsync } from './questions/worker-async.ts';
 import { workerSync } from './questions/worker-sync.ts';
 
@@ -30,6 +31,7 @@ const QUESTIONS: readonly Question[] = [
   attach,
   jobs,
   memory,
+  watching,
   demo,
 ];
 

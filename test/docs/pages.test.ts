@@ -115,7 +115,7 @@ describe('the documentation', () => {
     for (const [name, value] of Object.entries(cenote))
       if (typeof value === 'function' && (value as unknown) !== cenote.createPool && /Error$/.test(name))
         errors[name] = new (value as unknown as typeof cenote.PoolError)('message', 'pool').code;
-    expect(Object.keys(errors)).toHaveLength(9);
+    expect(Object.keys(errors)).toHaveLength(14);
     // On a Node.js that is too old, PoolError has a code of its own: it is told below the table.
     const rows = tableOf(reference, 'Errors').map((row): [name: string, code: string] => [plain(row.class), plain(row.code)]);
     expect(Object.fromEntries(rows)).toEqual(errors);
@@ -132,6 +132,7 @@ describe('the documentation', () => {
       await import('cenote/worker'),
       await import('cenote/pg'),
       await import('cenote/pg/worker'),
+      await import('cenote/observe'),
       await import('cenote/jobs'),
       await import('cenote/jobs/worker'),
     ];
