@@ -12,6 +12,7 @@ const resolve = {
   alias: [
     { find: /^cenote$/, replacement: here('./dist/main/index.js') },
     { find: /^cenote\/worker$/, replacement: here('./dist/worker/index.js') },
+    { find: /^cenote\/budget$/, replacement: here('./dist/budget/main.js') },
     { find: /^cenote\/pg$/, replacement: here('./dist/pg/main.js') },
     { find: /^cenote\/observe$/, replacement: here('./dist/observe/index.js') },
     { find: /^cenote\/jobs$/, replacement: here('./dist/jobs/main.js') },

@@ -12,7 +12,7 @@ import { checkFew } from '../shared/options/option-names.ts';
 import { PoolBase } from '../shared/pool/pool-base.ts';
 import { reasonToDestroy } from '../shared/pool/refusals.ts';
 import { asError, show } from '../shared/show.ts';
-import type { AcquireOptions, Arguments, MethodName, PoolHandle, Result } from '../shared/types.ts';
+import type { AcquireOptions, Arguments, MethodName, PoolHandle, PoolStats, Result } from '../shared/types.ts';
 import { ControlBlock } from '../shared/words/control-block.ts';
 import { NONE } from '../shared/words/line.ts';
 import { LEASED, slotState } from '../shared/words/slot.ts';
@@ -77,6 +77,9 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
     // All slots are reserved before the first factory call:
     // a synchronous factory leads to a turn, which would fill the slots that are left.
     for (const slot of slots) this.block.slots.reserve(slot);
+    // What a budget does not grant now is made later, by a turn.
+    const first = this.#core.permits.first(min);
+    for (const slot of slots.splice(typeof first === 'number' ? first : await this.keepAlive.during(first))) this.block.slots.toEmpty(slot);
     const oneByOne = async (): Promise<void> => {
       for (let slot = slots.shift(); slot !== undefined; slot = slots.shift()) await this.#core.replenisher.makeFirst(slot);
     };
@@ -271,6 +274,11 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
         throw error;
       }
     }, options);
+  }
+
+  override stats(): PoolStats {
+    const { granted } = this.#core.permits;
+    return granted === undefined ? super.stats() : { ...super.stats(), granted: Math.min(granted, this.block.limits.max) };
   }
 
   /** What a call under way gives, or the error that its resource was taken back: the method may never end. */

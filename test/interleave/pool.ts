@@ -59,6 +59,8 @@ async function poolCode(load: Load): Promise<PoolCode> {
 
 export interface PoolSize {
   slots?: number;
+  /** As many may be used at first. Default: all of them. */
+  max?: number;
   /** Threads that are attached, besides the owner. Default: as many as the scenario has, without one called owner. */
   threads?: number;
   /** Slots that are EMPTY at first, the last ones. */
@@ -83,11 +85,24 @@ const shared = (length: number): Int32Array => new Int32Array(new SharedArrayBuf
 const poolOf =
   (size: PoolSize & { threads: number }) =>
   ({ code }: { code: PoolCode }): PoolMemory => {
-    const { slots = 1, threads, empty = 0, maxWaiting = 2, maxUses = 0, held = [], waiting = [], left = [], nearEnd = false, state } = size;
+    const {
+      slots = 1,
+      max = slots,
+      threads,
+      empty = 0,
+      maxWaiting = 2,
+      maxUses = 0,
+      held = [],
+      waiting = [],
+      left = [],
+      nearEnd = false,
+      state,
+    } = size;
     const block = code.ControlBlock.create({
       poolId: 1,
       min: 0,
-      max: slots,
+      max,
+      ceiling: slots,
       maxThreads: threads,
       maxWaiting,
       acquireTimeout: 0,

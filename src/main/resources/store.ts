@@ -11,6 +11,7 @@ import type { Events } from '../events.ts';
 import type { Settings } from '../options.ts';
 import type { AttachedThreads } from '../threads/attached-threads.ts';
 import type { Turn } from '../turn.ts';
+import type { PoolPermits } from '../types.ts';
 import { type CreationOutcome, PendingCreations } from './creation.ts';
 import { isThenable, runHook, thenMaybeSync } from './hooks.ts';
 import type { Resources } from './resources.ts';
@@ -26,6 +27,7 @@ export class ResourceStore<T> {
   readonly #events: Events<T>;
   readonly #threads: AttachedThreads<T>;
   readonly #turn: Turn;
+  readonly #permits: PoolPermits;
   readonly #making: PendingCreations<T>;
   /** Known to be broken, by slot. */
   readonly #condemned = new Set<number>();
@@ -38,6 +40,7 @@ export class ResourceStore<T> {
     resources: Resources<T>,
     threads: AttachedThreads<T>,
     turn: Turn,
+    permits: PoolPermits,
   ) {
     this.resources = resources;
     this.#settings = settings;
@@ -46,7 +49,8 @@ export class ResourceStore<T> {
     this.#events = events;
     this.#threads = threads;
     this.#turn = turn;
-    this.#making = new PendingCreations(settings, (resource) => {
+    this.#permits = permits;
+    this.#making = new PendingCreations(settings, permits, (resource) => {
       if (resource !== undefined) void this.#destruct(resource);
       // The call that ended may have been the last that `maxCreating` allowed.
       this.#turn.request();
@@ -163,8 +167,16 @@ export class ResourceStore<T> {
     else destroy(() => {});
   }
 
-  /** Synchronous if the destructor is. Never fails: that is told, and otherwise ignored. `isInUse`: its borrower may be using it. */
+  /** Synchronous if the destructor is. Then the permit goes back. `isInUse`: its borrower may be using it. */
   #destruct(resource: T, isInUse = false): void | Promise<void> {
+    this.#permits.leaving();
+    const done = this.#callDestructor(resource, isInUse);
+    if (done instanceof Promise) return done.then(() => this.#permits.gone());
+    this.#permits.gone();
+  }
+
+  /** Never fails: an error of the destructor is reported, and otherwise ignored. */
+  #callDestructor(resource: T, isInUse: boolean): void | Promise<void> {
     const { checkTimeout, abort } = this.#settings;
     const isAborted = isInUse && abort !== undefined;
     const destructor = isAborted ? abort : this.#settings.destructor;
