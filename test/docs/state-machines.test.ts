@@ -305,7 +305,7 @@ describe('cell', () => {
       'ticket',
       'mark',
       'joinedAt',
-      'high',
+      'reach',
       'tag',
 
       'loadLine',
