@@ -160,6 +160,16 @@ test('cenote:state, cenote:reclaim and cenote:leak', async () => {
   expect(reclaims).toEqual([{ pool: 'p', threadId: one.id, slots: 2 }]);
 });
 
+test('cenote:revoke, with the thread that had it', async () => {
+  const revocations = listen('cenote:revoke');
+  const pool = await open<Service>({ factory: service(), name: 'p', min: 1, max: 1, maxHold: { revokeAfter: 30 } });
+  const one = await thread(pool);
+  await one.hold();
+  await until(() => revocations.length === 1);
+  expect(revocations).toEqual([{ pool: 'p', slot: 0, threadId: one.id, heldFor: expect.any(Number) }]);
+  expect(revocations[0]!.heldFor).toBeGreaterThanOrEqual(30);
+});
+
 test('a subscriber that throws harms nothing but the program that it is part of', async () => {
   const pool = await open<Service>({ factory: service(), min: 1, max: 1 });
   const uncaught: unknown[] = [];

@@ -222,6 +222,28 @@ describe('a deadlock', () => {
     expect((await settled(result))!.own.knot).toMatchObject({ threads: [one.id], certainty: 'certain' });
   });
 
+  test('of two jobs on one thread is certain by their tags, though they wait with promises', async () => {
+    const pools = [
+      await open<Service>({ factory: service(), name: 'a', min: 1, max: 1 }),
+      await open<Service>({ factory: service(), name: 'b', min: 1, max: 1 }),
+    ] as const;
+    let job = 0;
+    const running = (number: number, index: 0 | 1) => {
+      job = number;
+      return pools[index].acquire();
+    };
+    for (const pool of pools) (pool as unknown as { tagWith(tag: () => number): void }).tagWith(() => job);
+    const held = [await running(17, 0), await running(18, 1)] as const;
+    const waiting = [running(17, 1), running(18, 0)];
+    expect(inspect(pools).knots).toMatchObject([{ threads: [0], pools: ['a', 'b'], certainty: 'certain' }]);
+    pools[0].release(held[0]);
+    pools[1].release(held[1]);
+    const got = await Promise.all(waiting);
+    pools[1].release(got[0]!);
+    pools[0].release(got[1]!);
+    expect(inspect(pools).knots).toEqual([]);
+  });
+
   test('an ordinary timeout has none', async () => {
     const pool = await open<Service>({ factory: service(), name: 'p', min: 1, max: 1 });
     const held = await pool.acquire();
