@@ -9,6 +9,7 @@ import { receiveError } from './database-error.ts';
 import { readStatement } from './dirt.ts';
 import { packed, unpacked } from './frames.ts';
 import { type Address, type Driver, Lane } from './lane.ts';
+import { isOwnParser } from './left-as-text.ts';
 import { EXTENDED, isOfProfile, RAW, WHOLE, withReading } from './mode.ts';
 import { OwnParsers } from './own-parsers.ts';
 import type { Answer } from './protocol.ts';
@@ -45,7 +46,7 @@ export class LocalWay implements Way {
     if (this.#isOwners(question)) {
       const here = this.#parsedHere(question);
       const call = this.#owners.run(here);
-      return async (session, borrow) => parsed(await call(session, borrow), here);
+      return async (session, borrow) => this.#parsed(await call(session, borrow), question, here, (columns) => session.parse(columns));
     }
     const { lane, said, outcome } = this.#ask(question);
     return (session, borrow) => {
@@ -59,7 +60,8 @@ export class LocalWay implements Way {
   async once(question: Question, profile: string): Promise<Answer> {
     if (this.#isOwners(question)) {
       const here = this.#parsedHere(question);
-      return parsed(await this.#owners.once(here, profile), here);
+      const answer = await this.#owners.once(here, profile);
+      return this.#parsed(answer, question, here, (columns) => this.#sessions.call('parse', [columns]));
     }
     const { lane, said, outcome } = this.#ask(question);
     if (said === undefined) return this.#refused(outcome, Promise.resolve({} as Answer));
@@ -70,12 +72,12 @@ export class LocalWay implements Way {
   fetch(cursor: string, rows: number, question: Question): Call {
     const here = this.#parsedHere(question);
     const call = this.#owners.fetch(cursor, rows, here);
-    return async (session, borrow) => parsed(await call(session, borrow), here);
+    return async (session, borrow) => this.#parsed(await call(session, borrow), question, here, (columns) => session.parse(columns));
   }
 
   /** A parser for all that this thread asks, if the query brings none. */
   setTypeParser(...parser: Parameters<OwnParsers['setTypeParser']>): void {
-    this.#types ??= new OwnParsers(this.#driver.types as unknown as CustomTypesConfig);
+    this.#types ??= new OwnParsers(this.#drivers);
     this.#types.setTypeParser(...parser);
   }
 
@@ -88,7 +90,28 @@ export class LocalWay implements Way {
   /** The same, with its rows parsed by this thread's driver. */
   #parsedHere(question: Question): Question {
     if (question.types !== undefined) return question;
-    return { ...question, mode: question.mode | RAW, types: this.#types ?? (this.#driver.types as unknown as CustomTypesConfig) };
+    return { ...question, mode: question.mode | RAW, types: this.#types ?? this.#drivers };
+  }
+
+  /** The rows that have come as the server's text, parsed: by this thread's driver, or where only the owner's program has a parser, by that. */
+  async #parsed(answer: Answer, asked: Question, { mode, types }: Question, parse: Parse): Promise<Answer> {
+    const { results, own = [], ...state } = answer;
+    if (results === undefined) return answer;
+    const parsers = types!;
+    const left = new Set(asked.types === undefined ? own.filter((oid) => !isOwnParser(oid, parsers, this.#drivers)) : []);
+    const leaving: CustomTypesConfig = {
+      getTypeParser: (oid: number, format?: 'text' | 'binary') =>
+        left.has(oid) ? (text: unknown) => text : parsers.getTypeParser(oid, format as 'text'),
+    };
+    const result = async () => {
+      const received = receiveResults(results, mode, left.size === 0 ? parsers : leaving);
+      return left.size === 0 ? received : parsedByOwner(received, left, parse);
+    };
+    return { ...state, outcome: await outcomeOf(result()) };
+  }
+
+  get #drivers(): CustomTypesConfig {
+    return this.#driver.types as unknown as CustomTypesConfig;
   }
 
   /** The statement as the driver says it. It is said at once, so that later changes of what it was given do not reach it. */
@@ -124,13 +147,7 @@ export class LocalWay implements Way {
     return { ...answer, outcome: await outcomeOf(outcome) };
   }
 
-  async #answered(
-    lane: Lane,
-    outcome: Promise<unknown>,
-    call: Promise<Answer>,
-    { types }: Question,
-    parse: (columns: Column[]) => Promise<unknown[][]>,
-  ): Promise<Answer> {
+  async #answered(lane: Lane, outcome: Promise<unknown>, call: Promise<Answer>, { types }: Question, parse: Parse): Promise<Answer> {
     let answer: Answer;
     try {
       answer = await call;
@@ -155,13 +172,11 @@ export class LocalWay implements Way {
 }
 
 type Column = readonly [oid: number, texts: readonly (string | null)[]];
+/** Has the owner's program parse them. */
+type Parse = (columns: Column[]) => Promise<unknown[][]>;
 
 /** The owner's program has parsers for these types, and this thread has none of its own: the owner's are asked, column by column. */
-async function parsedByOwner(
-  result: unknown,
-  left: ReadonlySet<number>,
-  parse: (columns: Column[]) => Promise<unknown[][]>,
-): Promise<unknown> {
+async function parsedByOwner(result: unknown, left: ReadonlySet<number>, parse: Parse): Promise<unknown> {
   const results = [result].flat() as { rows: any[]; fields: FieldDef[] }[];
   const places = results.flatMap(({ rows, fields }) =>
     fields.flatMap(({ name, dataTypeID, format }, index) =>
@@ -174,17 +189,6 @@ async function parsedByOwner(
   const values = await parse(places.map(({ rows, key, dataTypeID }) => [dataTypeID, rows.map((row) => row[key])] as const));
   for (const [at, { rows, key }] of places.entries()) for (const [index, row] of rows.entries()) row[key] = asBuffers(values[at][index]);
   return result;
-}
-
-/** The rows that have come as the server's text, as this thread's driver parses them. */
-function parsed(answer: Answer, { mode, types }: Question): Answer {
-  const { results, ...state } = answer;
-  if (results === undefined) return answer;
-  try {
-    return { ...state, outcome: { result: receiveResults(results, mode, types) } };
-  } catch (thrown) {
-    return { ...state, outcome: { thrown } };
-  }
 }
 
 const modeOf = ({ text }: Question): number => withReading(WHOLE, text);

@@ -22,6 +22,7 @@ import { isOfProfile, isWhole, longReadingOf, RAW, readingOf } from './mode.ts';
 import { Portals } from './portals.ts';
 import { profileOf, profileWith, statementsOf, withProfile } from './profile.ts';
 import type { Answer, ClientMessage, Heard, SessionMethods, StatementArguments, TransactionStatus } from './protocol.ts';
+import type { SentResult } from './results.ts';
 import { isAbout, Runner, UNPARSED } from './runner.ts';
 import { Submissions } from './submissions.ts';
 import { type Said, Wire } from './wire.ts';
@@ -262,7 +263,8 @@ export class Session implements SessionMethods {
         }
         this.#portals.open(cursor, text, values, (mode & RAW) === 0 ? undefined : UNPARSED);
       }
-      return this.#portals.fetch(cursor, rows);
+      const { results, ...rest } = await this.#portals.fetch(cursor, rows);
+      return { ...rest, ...this.#ownIn(statement[3], results!) };
     });
   }
 
@@ -325,6 +327,14 @@ export class Session implements SessionMethods {
       const parser = this.#client.getTypeParser(oid, 'text') as (text: string) => unknown;
       return texts.map((text) => (text === null ? null : parser(text)));
     });
+  }
+
+  /** What the asker parses itself may have types for which this thread's program has parsers. */
+  #ownIn(mode: number, results: SentResult | readonly SentResult[]): Partial<Answer> {
+    if ((mode & RAW) === 0) return { results };
+    const types = new Set([results].flat().flatMap(({ fields }) => fields.map(([, , , oid]) => oid)));
+    const own = [...types].filter((oid) => this.#isOwnType(oid));
+    return own.length === 0 ? { results } : { results, own };
   }
 
   #isOwnType(oid: number): boolean {
@@ -492,7 +502,7 @@ export class Session implements SessionMethods {
       }
       if (!isFirst && borrow === this.#borrow && this.#isUndone) return { ...this.#stateFor(borrow), error: sendError(new Error(UNDONE)) };
       try {
-        const answer = await body();
+        const answer: Partial<Answer> = await body();
         await this.#settleRefusal();
         return Object.assign(answer, this.#stateFor(borrow));
       } catch (error) {
@@ -651,11 +661,11 @@ export class Session implements SessionMethods {
     const reading = readingOf(mode, text);
     if (!isOfProfile(mode) || this.#status() !== 'I') {
       this.#touch(reading);
-      return { results: await this.#runner.run(reading, ...statement) };
+      return this.#ownIn(mode, await this.#runner.run(reading, ...statement));
     }
     const results = await this.#runner.run(reading, ...statement);
     this.#profile = profileWith(this.#profile ?? '', text, values);
-    return { results };
+    return this.#ownIn(mode, results);
   }
 
   // ── cleaning
