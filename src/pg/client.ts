@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { inspect } from 'node:util';
 import type { CustomTypesConfig, QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, QueryResultRow } from 'pg';
+import { copyOver, isCopyStream } from './copying.ts';
 import { driverHere } from './driver-here.ts';
 import type { Hold, HoldListener } from './hold.ts';
 import { OwnParsers } from './own-parsers.ts';
@@ -131,7 +132,8 @@ export class PgClient extends EventEmitter implements Type {
       refuseSubmission(submission, error as Error);
       return submission;
     }
-    submitTo(this.#hold, submission, () => {});
+    if (isCopyStream(submission)) copyOver(this.#hold, submission, () => {});
+    else submitTo(this.#hold, submission, () => {});
     return submission;
   }
 

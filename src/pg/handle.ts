@@ -4,8 +4,6 @@ import type { Address } from './lane.ts';
 
 export interface PgInfo {
   readonly lend: 'auto' | 'remote';
-  readonly batch: number;
-  readonly max: number;
   readonly hasStatementCache: boolean;
   readonly address: Address;
 }

@@ -28,19 +28,29 @@ const WELCOME = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 0, 0x5a, 0, 0, 0, 5, 0x4
 
 /** The stream of such a client. */
 export class Channel extends Duplex {
-  /** Takes what is said. */
-  said: (bytes: Buffer) => void = () => {};
+  /** Takes what is said. If it gives a promise, the next waits for that. */
+  said: (bytes: Buffer) => void | Promise<void> = () => {};
+  /** Waits until what was heard is read. */
+  whenRead: (() => void) | undefined;
 
-  override _read(): void {}
+  override _read(): void {
+    const then = this.whenRead;
+    this.whenRead = undefined;
+    then?.();
+  }
 
   override _write(bytes: Buffer, _encoding: string, done: () => void): void {
-    this.said(bytes);
-    done();
+    this.#say(bytes, done);
   }
 
   override _writev(pieces: { chunk: Buffer }[], done: () => void): void {
-    this.said(Buffer.concat(pieces.map(({ chunk }) => chunk)));
-    done();
+    this.#say(Buffer.concat(pieces.map(({ chunk }) => chunk)), done);
+  }
+
+  #say(bytes: Buffer, done: (error?: Error) => void): void {
+    const taken = this.said(bytes);
+    if (taken === undefined) done();
+    else taken.then(() => done(), done);
   }
 
   connect(): this {
@@ -101,10 +111,10 @@ export class Lane {
   }
 
   /** `said` is given what the client says from now on, at once or later. */
-  takes(said: (bytes: Buffer) => void): void {
+  takes(said: (bytes: Buffer) => void | Promise<void>): void {
     this.#channel.said = (bytes) => {
       // A client that is ended would end the connection, which is its borrower's to give back.
-      if (bytes[0] !== CLIENT.terminate) said(bytes);
+      return bytes[0] === CLIENT.terminate ? undefined : said(bytes);
     };
   }
 
@@ -127,6 +137,15 @@ export class Lane {
   hear(bytes: Buffer, left: readonly number[] = []): void {
     this.#left = left.length === 0 ? NONE : new Set(left.filter((oid) => !isOwnParser(oid, this.#parsers, this.#parsers)));
     this.#channel.push(bytes);
+  }
+
+  /** The same, and resolves when it is read: its reader may be slow. */
+  async hearAll(bytes: Buffer): Promise<void> {
+    if (this.#channel.push(bytes) || this.#channel.destroyed) return;
+    await new Promise<void>((resolve) => {
+      this.#channel.whenRead = resolve;
+      this.#channel.once('close', resolve);
+    });
   }
 
   /** The types that were left as text. */

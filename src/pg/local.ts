@@ -124,7 +124,7 @@ export class LocalWay implements Way {
     if ((question.mode & EXTENDED) !== 0) assertNoCopyIn(readStatement(question.text!));
     const lane = this.lane();
     const pieces: Buffer[] = [];
-    lane.takes((bytes) => pieces.push(bytes));
+    lane.takes((bytes) => void pieces.push(bytes));
     const outcome = lane.ask(this.#types === undefined ? question : { ...question, types: question.types ?? this.#types });
     outcome.catch(() => {});
     // The owner answers what the server asks for meanwhile.

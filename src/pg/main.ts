@@ -37,7 +37,7 @@ export type {
  * Rejects with TypeError / RangeError for bad options, and with what connecting failed with if `min` connections could not be made.
  */
 export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool & PgPoolMore> {
-  const { connection, onConnect, statementCacheSize, reset, lend, batch, rest } = checked(options);
+  const { connection, onConnect, statementCacheSize, reset, lend, rest } = checked(options);
   const settings = new ConnectionSettings(connection, rest.name ?? 'pool');
   const driver = await loadDriver();
   // What this thread asks of a pool, a client or an error is answered as by the driver's own.
@@ -91,8 +91,6 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
   const address = typeof connection === 'function' ? {} : addressOf(driver, await settings.next());
   const info: PgInfo = {
     lend: lend ?? 'auto',
-    batch: batch ?? 8,
-    max: pool.stats().max,
     hasStatementCache: sessionSettings.statementCacheSize > 0,
     address,
   };

@@ -3,6 +3,7 @@
  * line. It has a connection while it needs one, and lends it to others in between.
  */
 import type { Client, ClientConfig, QueryConfig, QueryResult } from 'pg';
+import { copyOver, isCopyStream } from './copying.ts';
 import type { Hold, HoldListener } from './hold.ts';
 import { Channel, type Driver } from './lane.ts';
 import { SETTING } from './mode.ts';
@@ -152,10 +153,12 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
       begin();
       try {
         const hold = await scope.enter();
-        submitTo(hold, submission, () => {
+        const over = (): void => {
           scope.leave();
           done();
-        });
+        };
+        if (isCopyStream(submission)) copyOver(hold, submission, over);
+        else submitTo(hold, submission, over);
       } catch (error) {
         done();
         throw error;

@@ -36,11 +36,6 @@ export interface PgPoolOptions
    * is, limits, line, breaker, health checks, reset and repair are the same, and no secret leaves the owner.
    */
   lend?: 'auto' | 'remote' | undefined;
-  /**
-   * Plain queries of one thread (rows are read or written, no session state, no name) that wait together are served in one go by a connection
-   * that was granted to it: at most so many before it goes to the next in line. Default 8. 1: strictly one by one.
-   */
-  batch?: number | undefined;
 }
 
 /** Where borrowed connections are spoken to. `why`: why not in the borrowing thread. */

@@ -8,7 +8,10 @@ import { project, runProgram, tsc } from './run.ts';
 const programs = pages.flatMap(programsOf);
 
 /** Packages that some of them use. The others must do without. */
-const PACKAGES = ['pg', 'pg-cursor', 'kysely', 'drizzle-orm', 'knex'];
+const PACKAGES = [
+  ...['pg', 'pg-cursor', 'kysely', 'drizzle-orm', 'knex', 'typeorm', 'sequelize', 'pg-promise', 'pg-boss'],
+  '@prisma/adapter-pg',
+];
 
 let databases = 0;
 let last: Promise<unknown> = Promise.resolve();
