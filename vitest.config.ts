@@ -13,6 +13,8 @@ const resolve = {
     { find: /^cenote$/, replacement: here('./dist/main/index.js') },
     { find: /^cenote\/worker$/, replacement: here('./dist/worker/index.js') },
     { find: /^cenote\/pg$/, replacement: here('./dist/pg/main.js') },
+    { find: /^cenote\/jobs$/, replacement: here('./dist/jobs/main.js') },
+    { find: /^cenote\/jobs\/worker$/, replacement: here('./dist/jobs/worker.js') },
     { find: /^cenote\/pg\/worker$/, replacement: here('./dist/pg/worker.js') },
   ],
 };

@@ -7,6 +7,7 @@ import { footer, machine, table } from './frame/table.ts';
 import { attach } from './questions/attach.ts';
 import { demo } from './questions/demo.ts';
 import { handOffs } from './questions/hand-offs.ts';
+import { jobs } from './questions/jobs.ts';
 import { longLine } from './questions/long-line.ts';
 import { memory } from './questions/memory.ts';
 import { order } from './questions/order.ts';
@@ -27,6 +28,7 @@ const QUESTIONS: readonly Question[] = [
   waiting,
   remoteCalls,
   attach,
+  jobs,
   memory,
   demo,
 ];

@@ -11,7 +11,8 @@ import { expect, test } from 'vitest';
 
 const src = fileURLToPath(new URL('../src/', import.meta.url));
 const CORE = ['shared', 'main', 'worker'];
-const ENTRIES = ['main/index.ts', 'worker/index.ts'];
+/** shared/index.ts is no entry point of the package: it is what the other folders use of the inside. */
+const ENTRIES = ['main/index.ts', 'worker/index.ts', 'shared/index.ts'];
 /** Pure functions and data that every folder may use: they import nothing. */
 const LEAVES = ['shared/options/option-names.ts', 'shared/options/foreign-options.ts'];
 /** What a further folder exports: to the owner, and to the other threads. */
@@ -101,9 +102,12 @@ test.each(['main', 'worker'])('%s imports itself and shared', (folder) => {
 
 test('leaves import nothing', () => expectNone(imports.filter(({ from }) => LEAVES.includes(from))));
 
+/** A thread that runs jobs attaches to pools of cenote/pg, where it is given one. */
+const ACROSS = ['jobs/thread.ts -> pg/worker.ts'];
+
 test('other folders import the entry points only, and leaves', () => {
   const others = imports.filter(({ from, to }) => !CORE.includes(folderOf(from)) && to !== undefined && folderOf(to) !== folderOf(from));
-  expectNone(others.filter(({ to }) => ![...ENTRIES, ...LEAVES].includes(to!)));
+  expectNone(others.filter(({ from, to }) => ![...ENTRIES, ...LEAVES].includes(to!) && !ACROSS.includes(`${from} -> ${to}`)));
 });
 
 test('within another folder, nothing of the worker’s side meets the main side', () => {
@@ -116,9 +120,24 @@ test('within another folder, nothing of the worker’s side meets the main side'
   );
 });
 
-test('inside shared, each word has a file of its own that knows only the layout, and Node', () => {
+/** The layers of src/shared, the lowest first: each imports those before it, and no other. A file of no folder is below all of them. */
+const LAYERS = ['.', 'words', 'lending', 'waiting', 'options', 'wire', 'pool'];
+const layerOf = (file: string): number => LAYERS.indexOf(posix.dirname(posix.relative('shared', file)));
+
+test('inside shared, every folder is a layer, and no file imports one from a layer above its own', () => {
+  // What the wings use of all layers.
+  const shared = files.filter((file) => folderOf(file) === 'shared' && file !== 'shared/index.ts');
+  expect(shared.filter((file) => layerOf(file) < 0)).toEqual([]);
+  const within = imports.filter(({ from, to }) => shared.includes(from) && to !== undefined && folderOf(to) === 'shared');
+  expect(within.some(({ from, to }) => layerOf(from) > layerOf(to!))).toBe(true);
+  expectNone(within.filter(({ from, to }) => layerOf(from) < layerOf(to!)));
+});
+
+test('inside shared, each word has a file of its own that knows only the layout, Node, and the names of public types', () => {
   const words = ['slot', 'line', 'bell', 'state', 'counters', 'histogram'].map((name) => `shared/words/${name}.ts`);
-  expectNone(imports.filter(({ from, to }) => words.includes(from) && to !== 'shared/layout.ts' && to !== 'shared/node.ts'));
+  const mayBe = ({ to, isType }: Import): boolean =>
+    to === 'shared/layout.ts' || to === 'shared/node.ts' || (to === 'shared/types.ts' && isType);
+  expectNone(imports.filter((each) => words.includes(each.from) && !mayBe(each)));
   for (const file of ['shared/layout.ts', 'shared/node.ts'])
     expectNone(imports.filter(({ from, to }) => from === file && to !== undefined));
   expectNone(imports.filter(({ from, to }) => from === 'shared/clock.ts' && to !== 'shared/node.ts'));
@@ -151,7 +170,9 @@ const DRIVER = { from: 'pg/loading.ts', specifier: 'pg' };
 
 test('a worker loads neither a package, but for its driver, nor the owner’s side: nothing that it reaches when it runs imports one', () => {
   const entries = files.filter((file) => !CORE.includes(folderOf(file)) && posix.basename(file) === 'worker.ts');
-  expect(entries).toContain('pg/worker.ts');
+  expect(entries).toEqual(expect.arrayContaining(['pg/worker.ts', 'jobs/worker.ts']));
+  // What a runner loads into its threads.
+  entries.push('jobs/thread.ts');
   const reached = new Set(entries);
   for (const file of reached) for (const { from, to, isType } of imports) if (from === file && to !== undefined && !isType) reached.add(to);
   expect([...reached]).toContain('worker/index.ts');

@@ -53,8 +53,10 @@ export function compare(question: string, unit: Unit, figures: Figures, goals: G
   const unknown = Object.keys(goals).find((rival) => !rivals.includes(rival));
   if (unknown !== undefined) throw new Error(`${question} has a goal against ${unknown}, which was not measured`);
   return rivals.map((rival) => {
-    const ratios = divide(figures[ours], figures[rival]);
-    const known = ratios.every(Number.isFinite);
+    // A round in which the rival came to nothing has no ratio: it is left out, unless most rounds are like that.
+    const rounds = divide(figures[ours], figures[rival]);
+    const ratios = rounds.filter(Number.isFinite);
+    const known = ratios.length > 0 && ratios.length * 2 >= rounds.length;
     const measured = {
       question,
       unit,

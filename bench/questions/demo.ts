@@ -9,7 +9,7 @@ import { Connection } from '../../examples/demo/connection.ts';
 import { type Database, openDatabase } from '../../examples/demo/database.ts';
 import { findFiles } from '../../examples/demo/files.ts';
 import { Monitor } from '../../examples/demo/monitor.ts';
-import { type Outcome, onePool, poolInEveryThread, type Setting, THREADS } from '../../examples/demo/ways.ts';
+import { JOBS, type Outcome, onePool, poolInEveryThread, type Setting, THREADS } from '../../examples/demo/ways.ts';
 import { atLeast, atMost } from '../frame/goals.ts';
 import { inProcess } from '../frame/process.ts';
 import type { Effort, Question, Row } from '../frame/question.ts';
@@ -50,7 +50,7 @@ export async function bothWays({ rounds, slice }: Effort): Promise<Answer> {
     const monitor = await Monitor.open(database.url, `${database.schema} monitor`);
     const connections: Record<string, number[]> = { cenote: [], [EACH]: [] };
     const perSecond = await interleave(['cenote', EACH], Math.ceil(rounds / 5), async (name) => {
-      const setting: Setting = { database, monitor, files, signal: fresh() };
+      const setting: Setting = { database, monitor, files, jobs: JOBS, signal: fresh() };
       const outcome = name === 'cenote' ? await throughOnePool(setting) : await poolInEveryThread(setting);
       if (outcome.files !== files.length) throw new Error(`${name}: ${outcome.files} of ${files.length} files were stored`);
       await dropTables(database);

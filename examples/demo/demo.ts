@@ -7,15 +7,16 @@ import { parseArgs } from 'node:util';
 import { Connection } from './connection.ts';
 import { type Database, openDatabase } from './database.ts';
 import { findFiles } from './files.ts';
-import { TOO_MANY_CONNECTIONS } from './job.ts';
 import { Monitor } from './monitor.ts';
 import { showAnswers, showTable } from './report.ts';
 import { count, counted, megabytes, say } from './say.ts';
 import { search } from './table.ts';
-import { CONNECTIONS, type Outcome, onePool, poolInEveryThread, type Setting, THREADS } from './ways.ts';
+import { CONNECTIONS, JOBS, type Outcome, onePool, poolInEveryThread, type Setting, THREADS } from './ways.ts';
 
 const DEFAULT_FILES = 2_000;
 const ANSWERS = 3;
+/** PostgreSQL's code. */
+const TOO_MANY_CONNECTIONS = '53300';
 const SEARCHES = ['connection pool', 'worker thread', 'parse unicode string'];
 
 const USAGE = `Usage: npm run demo -- [folder] [--files N] [--search "words"]...
@@ -25,6 +26,7 @@ ${THREADS} threads read, tokenise, hash and compress them and store them through
 Then come a few searches, and the same job again with a pool of ${CONNECTIONS} in every thread.
 
   --files N          at most so many files, spread over the whole folder (default ${DEFAULT_FILES})
+  --jobs N           at most so many files in the works at once (default ${JOBS})
   --search "words"   what to search for; may be given more than once
   --help             this text
 
@@ -34,10 +36,11 @@ Ctrl-C leaves nothing behind.`;
 interface Options {
   folder: string;
   limit: number;
+  jobs: number;
   searches: string[];
 }
 
-async function demo({ folder, limit, searches }: Options, signal: AbortSignal): Promise<void> {
+async function demo({ folder, limit, jobs, searches }: Options, signal: AbortSignal): Promise<void> {
   say(`Looking for source files in ${folder} ...`);
   const { files, found, bytes, skipped } = await findFiles(folder, limit, signal);
   if (files.length === 0) throw new Error(`There are no source or text files to index in ${folder}`);
@@ -50,7 +53,7 @@ async function demo({ folder, limit, searches }: Options, signal: AbortSignal): 
 
   const database = await openDatabase(say, signal);
   try {
-    await bothWays({ database, files, signal }, searches);
+    await bothWays({ database, files, jobs, signal }, searches);
   } catch (error) {
     if (!signal.aborted) await reachable(database);
     throw error;
@@ -68,9 +71,9 @@ async function reachable({ url, schema }: Database): Promise<void> {
   }
 }
 
-async function bothWays({ database, files, signal }: Omit<Setting, 'monitor'>, searches: string[]): Promise<void> {
+async function bothWays({ database, files, jobs, signal }: Omit<Setting, 'monitor'>, searches: string[]): Promise<void> {
   const monitor = await Monitor.open(database.url, `${database.schema} monitor`);
-  const setting = { database, monitor, files, signal };
+  const setting = { database, monitor, files, jobs, signal };
   try {
     say(`\nOne pool: ${THREADS} threads share ${CONNECTIONS} connections ...`);
     const one = await onePool(setting, async (pool, table, outcome) => {
@@ -99,8 +102,8 @@ async function unlessRefused(outcome: Promise<Outcome>): Promise<Outcome | undef
     return await outcome;
   } catch (error) {
     const { code, message } = error as Error & { code?: string };
-    if (code !== TOO_MANY_CONNECTIONS && !message.startsWith(TOO_MANY_CONNECTIONS)) throw error;
-    say(`  the server refuses: ${message.replace(TOO_MANY_CONNECTIONS, '').trim()}`);
+    if (code !== TOO_MANY_CONNECTIONS) throw error;
+    say(`  the server refuses: ${message}`);
     return undefined;
   }
 }
@@ -116,18 +119,26 @@ function tellSkipped(skipped: number): void {
 
 function readOptions(): Options | 'help' {
   const { values, positionals } = parseArgs({
-    options: { files: { type: 'string' }, search: { type: 'string', multiple: true }, help: { type: 'boolean', short: 'h' } },
+    options: {
+      files: { type: 'string', default: `${DEFAULT_FILES}` },
+      jobs: { type: 'string', default: `${JOBS}` },
+      search: { type: 'string', multiple: true, default: SEARCHES },
+      help: { type: 'boolean', short: 'h' },
+    },
     allowPositionals: true,
   });
   if (values.help) return 'help';
   if (positionals.length > 1) throw new Error(`One folder, please, not ${positionals.length}: ${positionals.join(', ')}`);
-  const limit = Number(values.files ?? DEFAULT_FILES);
-  if (!Number.isInteger(limit) || limit < 1) throw new RangeError(`--files wants a number of at least 1, not ${values.files}`);
+  const atLeastOne = (option: 'files' | 'jobs'): number => {
+    const number = Number(values[option]);
+    if (!Number.isInteger(number) || number < 1) throw new RangeError(`--${option} wants a number of at least 1, not ${values[option]}`);
+    return number;
+  };
   // npm changes to the project's folder; what its user typed is meant from where they are.
   const here = (process.env.npm_lifecycle_event === 'demo' && process.env.INIT_CWD) || process.cwd();
   const folder =
     positionals[0] === undefined ? fileURLToPath(new URL('../../node_modules', import.meta.url)) : resolve(here, positionals[0]);
-  return { folder, limit, searches: values.search ?? SEARCHES };
+  return { folder, limit: atLeastOne('files'), jobs: atLeastOne('jobs'), searches: values.search };
 }
 
 const interrupt = new AbortController();

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { parentPort, threadId } from 'node:worker_threads';
+import { threadId } from 'node:worker_threads';
+import type { JobContext } from 'cenote/jobs/worker';
 import type { SourceFile } from './files.ts';
 import { indexFile } from './index-file.ts';
 import { rowOf } from './table.ts';
@@ -11,27 +12,26 @@ export interface Done {
   skipped: boolean;
 }
 
-/** PostgreSQL's code, with which a job's error message begins: codes do not cross from thread to thread, messages do. */
-export const TOO_MANY_CONNECTIONS = '53300';
-
-/** What a thread says once, when it can begin. */
-export type Greeting = 'ready' | { failed: string };
+const STEPS = 3;
 
 /** One file, from the disk into the database. The two ways differ in nothing but `store`. */
-export async function indexAndStore({ path, name }: SourceFile, store: (row: unknown[]) => Promise<unknown>): Promise<Done> {
+export async function indexAndStore(
+  { path, name }: SourceFile,
+  context: JobContext,
+  store: (row: unknown[]) => Promise<unknown>,
+): Promise<Done> {
   let content: Buffer;
   try {
-    content = await readFile(path);
+    content = await readFile(path, { signal: context.signal });
   } catch {
+    context.check();
     return { thread: threadId, bytes: 0, skipped: true };
   }
-  await store(rowOf(name, indexFile(content)));
+  context.progress(1, STEPS, name);
+  const row = rowOf(name, indexFile(content));
+  context.check();
+  context.progress(2, STEPS, name);
+  await store(row);
+  context.progress(STEPS, STEPS, name);
   return { thread: threadId, bytes: content.length, skipped: false };
-}
-
-export function greet(prepared: Promise<unknown>): void {
-  prepared.then(
-    () => parentPort?.postMessage('ready' satisfies Greeting),
-    (error: Error) => parentPort?.postMessage({ failed: error.message } satisfies Greeting),
-  );
 }

@@ -1,16 +1,11 @@
 import { workerData } from 'node:worker_threads';
-import type { PoolHandle } from 'cenote';
-import { attachPool } from 'cenote/worker';
-import type { Connection } from './connection.ts';
+import { defineJob } from 'cenote/jobs/worker';
 import type { SourceFile } from './files.ts';
-import { greet, indexAndStore } from './job.ts';
+import { indexAndStore } from './job.ts';
 
-/** A thread of the one-pool way: an errand for each file. The owner borrows, so that no connection waits for a thread that is busy with the next file. */
-const { handle, insert } = workerData as { handle: PoolHandle<Connection>; insert: string };
-const attached = attachPool(handle);
-greet(attached);
+/** The one-pool way: a one-shot call for each file. The owner borrows, so that no connection waits for a thread that is busy with the next file. */
+const { insert } = workerData as { insert: string };
 
-export default async function indexOne(file: SourceFile) {
-  const pool = await attached;
-  return indexAndStore(file, (row) => pool.call('query', [insert, row]));
-}
+export default defineJob((file: SourceFile, context) =>
+  indexAndStore(file, context, (row) => context.pools.postgres.call('query', [insert, row])),
+);

@@ -1,20 +1,34 @@
 import { createPool, type Percentiles, type Pool } from 'cenote';
+import { JobRunner } from 'cenote/jobs';
 import { Connection, named } from './connection.ts';
 import type { Database } from './database.ts';
 import type { SourceFile } from './files.ts';
+import type { Done } from './job.ts';
 import type { Monitor } from './monitor.ts';
 import { startProgress } from './progress.ts';
 import { createTable, insertInto } from './table.ts';
-import { type JobResult, runOnThreads } from './threads.ts';
 
 export const THREADS = 8;
 export const CONNECTIONS = 4;
+/** Enough to keep a pool in each thread busy, so that the usual way shows what it costs. */
+export const JOBS = THREADS * CONNECTIONS;
 
 export interface Setting {
   database: Database;
   monitor: Monitor;
   files: SourceFile[];
+  /** Files in the works at once. */
+  jobs: number;
   signal: AbortSignal;
+}
+
+interface JobResult {
+  seconds: number;
+  files: number;
+  bytes: number;
+  skipped: number;
+  /** Files by thread. */
+  shares: number[];
 }
 
 export interface Outcome extends JobResult {
@@ -47,8 +61,8 @@ export async function onePool(
   pool.on('error', () => {});
   try {
     await pool.use((connection) => createTable((...query) => connection.query(...query), table));
-    const worker = new URL('./one-pool.worker.ts', import.meta.url);
-    const outcome = await run(setting, name, worker, { handle: pool.handle, insert: insertInto(table) });
+    const filename = new URL('./one-pool.worker.ts', import.meta.url);
+    const outcome = await run(setting, name, { filename, pools: { postgres: pool }, workerData: { insert: insertInto(table) } });
     outcome.waits = pool.stats().waitTime;
     await afterwards(pool, table, outcome);
     return outcome;
@@ -68,17 +82,57 @@ export async function poolInEveryThread(setting: Setting): Promise<Outcome> {
   } finally {
     await connection.end();
   }
-  const worker = new URL('./pool-each.worker.ts', import.meta.url);
-  return run(setting, name, worker, { url: named(url, name), connections: CONNECTIONS, insert: insertInto(table) });
+  const filename = new URL('./pool-each.worker.ts', import.meta.url);
+  return run(setting, name, { filename, workerData: { url: named(url, name), connections: CONNECTIONS, insert: insertInto(table) } });
 }
 
-async function run({ monitor, files, signal }: Setting, name: string, worker: URL, workerData: unknown): Promise<Outcome> {
-  const progress = startProgress(files.length);
+interface Way {
+  filename: URL;
+  workerData: unknown;
+  pools?: Record<string, { handle: unknown }>;
+}
+
+/** Runs a job for each file. The clock runs from when all threads are ready to when the last file is stored. */
+async function run({ monitor, files, jobs, signal }: Setting, name: string, way: Way): Promise<Outcome> {
+  signal.throwIfAborted();
+  const runner = new JobRunner({ ...way, minThreads: THREADS, maxThreads: THREADS, concurrentTasksPerWorker: CONNECTIONS });
   try {
-    const job = { worker, workerData, threads: THREADS, inHand: CONNECTIONS, files, onDone: progress.tick, signal };
-    const [result, mostConnections] = await monitor.during(name, () => runOnThreads(job));
+    await allReady(runner, signal);
+    const [result, mostConnections] = await monitor.during(name, () => indexAll(runner, files, jobs, signal));
     return { ...result, mostConnections };
   } finally {
-    progress.stop();
+    await runner.close({ timeout: 1 });
   }
+}
+
+function allReady(runner: JobRunner, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let ready = 0;
+    runner.on('thread', ({ event }) => void (event === 'start' && ++ready === THREADS && resolve()));
+    runner.on('error', reject);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
+}
+
+async function indexAll(runner: JobRunner, files: SourceFile[], jobs: number, signal: AbortSignal): Promise<JobResult> {
+  const progress = startProgress(runner, files.length);
+  const shares = new Map<number, number>();
+  const result = { seconds: 0, files: 0, bytes: 0, skipped: 0 };
+  const start = performance.now();
+  try {
+    for await (const done of runner.map<SourceFile, Done>(files, { concurrency: jobs, ordered: false, signal })) {
+      progress.tick();
+      if (done.skipped) result.skipped++;
+      else shares.set(done.thread, (shares.get(done.thread) ?? 0) + 1);
+      result.bytes += done.bytes;
+    }
+  } finally {
+    progress[Symbol.dispose]();
+  }
+  return {
+    ...result,
+    seconds: (performance.now() - start) / 1000,
+    files: files.length - result.skipped,
+    shares: [...shares.values()],
+  };
 }

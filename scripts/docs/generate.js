@@ -14,6 +14,8 @@ const ENTRIES = [
   { file: 'src/worker/index.ts', name: 'worker', imported: 'cenote/worker' },
   { file: 'src/pg/main.ts', name: 'pg/main', imported: 'cenote/pg' },
   { file: 'src/pg/worker.ts', name: 'pg/worker', imported: 'cenote/pg/worker' },
+  { file: 'src/jobs/main.ts', name: 'jobs/main', imported: 'cenote/jobs' },
+  { file: 'src/jobs/worker.ts', name: 'jobs/worker', imported: 'cenote/jobs/worker' },
 ];
 
 const app = await Application.bootstrapWithPlugins({

@@ -1,14 +1,16 @@
-/** What the owner is made of, each part knowing the others by name; and what it does outside of the control block for its turn. */
+/** The parts of the owner, each of which knows the others by name; and the effects of its turn outside of the control block. */
 
 import { PoolClosedError } from '../shared/errors.ts';
 import type { Lending } from '../shared/lending/lending.ts';
 import type { Traces } from '../shared/lending/traces.ts';
 import { setTimeout } from '../shared/node.ts';
+import type { Hold } from '../shared/options/hold-limits.ts';
 import { show } from '../shared/show.ts';
 import type { CircuitBreaker } from '../shared/types.ts';
 import type { FactoryErrors } from '../shared/waiting/factory-errors.ts';
 import type { KeepAlive } from '../shared/waiting/keep-alive.ts';
 import type { Waiters } from '../shared/waiting/waiters.ts';
+import type { DestroyReason } from '../shared/words/counters.ts';
 import { HAND_OUTS_GUARDED, RETURNS_GUARDED } from '../shared/words/state.ts';
 import { OWNER } from '../shared/words/threads.ts';
 import { BreakerController } from './breaker/controller.ts';
@@ -20,11 +22,15 @@ import { Maintenance } from './resources/maintenance.ts';
 import { Replenisher } from './resources/replenisher.ts';
 import { Resources } from './resources/resources.ts';
 import { ResourceStore } from './resources/store.ts';
+import { Holds, type OwnLeases } from './steering/holds.ts';
+import { Recycling } from './steering/recycling.ts';
+import { Resizing } from './steering/resizing.ts';
+import { Suspensions } from './steering/suspensions.ts';
 import { removeAttachListener } from './threads/attach-listener.ts';
-import { AttachedThreads } from './threads/attached-threads.ts';
+import { AttachedThreads, type Steering } from './threads/attached-threads.ts';
 import type { BorrowFor } from './threads/one-shot-calls.ts';
 import { Turn, type TurnEffects, type Verdict } from './turn.ts';
-import type { CircuitBreakerStrategy, DestroyReason } from './types.ts';
+import type { CircuitBreakerStrategy } from './types.ts';
 
 /** The owner's thread as a borrower of its own pool. */
 export interface OwnBorrower {
@@ -37,9 +43,12 @@ export interface OwnBorrower {
   readonly borrow: BorrowFor;
   /** An error that says that the block is damaged. */
   readonly damaged: (why: string) => Error;
+  /** An error that says that a resource was taken back. */
+  readonly revokedError: (heldFor: number, cause: unknown) => Error;
+  readonly leases: OwnLeases;
 }
 
-export class OwnerCore<T> implements TurnEffects {
+export class OwnerCore<T> implements TurnEffects, Steering {
   readonly events = new Events<T>();
   readonly turn: Turn;
   readonly probes: Probes;
@@ -48,6 +57,10 @@ export class OwnerCore<T> implements TurnEffects {
   readonly threads: AttachedThreads<T>;
   readonly breaker: BreakerController;
   readonly replenisher: Replenisher<T>;
+  readonly suspensions: Suspensions<T>;
+  readonly resizing: Resizing<T>;
+  readonly recycling: Recycling<T>;
+  readonly holds: Holds<T>;
   readonly imposed: number;
   readonly #settings: Settings<T>;
   readonly #own: OwnBorrower;
@@ -63,22 +76,59 @@ export class OwnerCore<T> implements TurnEffects {
     this.imposed = settings.beforeAcquire === undefined ? 0 : HAND_OUTS_GUARDED;
     this.probes = new Probes(block, settings.recoveryProbes);
     this.turn = new Turn(lending, this.probes, this);
-    this.resources = new Resources(settings.max);
-    this.breaker = new BreakerController(own.breaker, block.state, settings.recoveryProbes, {
-      changed: (next, previous) => events.emit('state', next, previous),
-      failed: (error) => events.emit('error', error),
-    });
-    this.threads = new AttachedThreads(settings, lending, this.resources, this.turn, events, own.borrow);
+    this.resources = new Resources(settings.ceiling);
+    this.breaker = new BreakerController(own.breaker, block.state, settings.recoveryProbes, events);
+    this.threads = new AttachedThreads(settings, lending, this.resources, this.turn, events, this, own.borrow);
+    this.suspensions = new Suspensions(settings.name, this.turn, this.threads, events, keepAlive);
     this.store = new ResourceStore(settings, block, keepAlive, events, this.resources, this.threads, this.turn);
-    this.replenisher = new Replenisher(settings, { ...this.#parts(), lending, factoryErrors });
+    this.replenisher = new Replenisher({ ...this.#parts(), lending, factoryErrors });
     this.#maintenance = new Maintenance(settings, { ...this.#parts(), block, traces });
+    this.holds = new Holds(settings, block, this.turn, this.threads, this.resources, events, traces, own.leases);
+    this.resizing = new Resizing(settings.name, block, this.turn, events, keepAlive, this.resources, this.replenisher);
+    this.recycling = new Recycling(settings, block, this.turn, this.resources, this.replenisher, this.holds, keepAlive);
     block.state.set(this.imposed);
     this.setStrategy(settings.circuitBreaker);
   }
 
-  #parts(): Pick<OwnerCore<T>, 'store' | 'breaker' | 'threads' | 'events' | 'turn'> {
-    const { store, breaker, threads, events, turn } = this;
-    return { store, breaker, threads, events, turn };
+  #parts(): Pick<OwnerCore<T>, 'store' | 'breaker' | 'threads' | 'events' | 'turn' | 'suspensions'> {
+    const { store, breaker, threads, events, turn, suspensions } = this;
+    return { store, breaker, threads, events, turn, suspensions };
+  }
+
+  // ── effects: steering
+
+  get suspended(): number {
+    return this.suspensions.bits;
+  }
+
+  get isEmptying(): boolean {
+    return this.suspensions.isEmptying;
+  }
+
+  get suspendedBy(): readonly string[] {
+    return this.suspensions.labels;
+  }
+
+  whenCancelled(slot: number, then: () => void): void {
+    this.holds.whenCancelled(slot, then);
+  }
+
+  limit(slot: number, lease: number, hold: Hold): void {
+    this.holds.limit(slot, lease, hold);
+  }
+
+  renew(slot: number, lease: number): void {
+    this.holds.renew(slot, lease);
+  }
+
+  revokedError(heldFor: number, cause: unknown): Error {
+    return this.#own.revokedError(heldFor, cause);
+  }
+
+  looked(): void {
+    this.suspensions.looked();
+    this.resizing.looked();
+    this.recycling.looked();
   }
 
   // ── effects: the breaker
@@ -86,7 +136,7 @@ export class OwnerCore<T> implements TurnEffects {
   setStrategy(strategy: CircuitBreakerStrategy | undefined): void {
     this.breaker.strategy = strategy;
     const { lending } = this.#own;
-    // Returns pass by us if a hook or a strategy wants to know of them.
+    // Returns go by way of the owner if a hook or a strategy wants to know of them.
     if (this.#settings.beforeRelease === undefined && strategy === undefined) return void lending.block.state.clear(RETURNS_GUARDED);
     lending.block.state.set(RETURNS_GUARDED);
     lending.flagAll();
@@ -170,6 +220,9 @@ export class OwnerCore<T> implements TurnEffects {
   }
 
   leftOpen(closed: Promise<void>): void {
+    this.suspensions.endAll(!this.turn.life.isClosing);
+    this.resizing.endAll();
+    this.recycling.endAll();
     void this.#own.keepAlive.during(closed);
   }
 
@@ -177,6 +230,7 @@ export class OwnerCore<T> implements TurnEffects {
     const { block } = this.#own.lending;
     this.replenisher.end();
     this.#maintenance.end();
+    this.holds.end();
     this.breaker.end();
     removeAttachListener(block.constants.poolId);
     this.threads.detachAll();

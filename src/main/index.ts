@@ -21,16 +21,30 @@ export {
   AcquireTimeoutError,
   CallTimeoutError,
   CreateTimeoutError,
+  LeaseRevokedError,
   NotBorrowedError,
   PoolClosedError,
   PoolError,
+  PoolSuspendedError,
   QueueFullError,
+  RecycleTimeoutError,
   RemoteCallError,
+  ResizeTimeoutError,
   ServiceUnavailableError,
+  SuspendTimeoutError,
 } from '../shared/errors.ts';
-export type { AcquireOptions, CircuitBreaker, Lease, PoolHandle, PoolStats, ResourcePool } from '../shared/types.ts';
+export type {
+  AcquireOptions,
+  CircuitBreaker,
+  HoldLimits,
+  Lease,
+  Percentiles,
+  PoolHandle,
+  PoolStats,
+  ResourcePool,
+} from '../shared/types.ts';
 export { CircuitBreakerState } from '../shared/types.ts';
-export type { Percentiles } from '../shared/words/histogram.ts';
+export type { DestroyReason } from '../shared/words/counters.ts';
 export { consecutiveFailures } from './breaker/consecutive-failures.ts';
 export { failureRate } from './breaker/failure-rate.ts';
-export type { CircuitBreakerStrategy, DestroyReason, Pool, PoolEvents, PoolOptions } from './types.ts';
+export type { CircuitBreakerStrategy, Pool, PoolEvents, PoolOptions, SuspendOptions, Suspension } from './types.ts';

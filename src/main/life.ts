@@ -4,12 +4,12 @@
  *     open ──drain──> draining ──close──> closing ──end──> ended
  *       └────────────────close───────────────┘
  *
- * draining: nobody new comes, and the pool closes when everything is back. closing: nobody waits, and what comes back is destroyed.
- * ended: there is nothing left to come back.
+ * draining: no new borrower is let in, and the pool closes when everything is back. closing: no waiter is left, and what comes back is
+ * destroyed. ended: there is nothing left to come back.
  */
 import { CLOSED, DRAINING } from '../shared/words/state.ts';
 
-/** Settles once nothing is in the owner's hands any more, while closing. Whoever drains or closes the pool waits for the same. */
+/** While closing, settles once the owner has no slot in hand. All callers of `drain` and `close` get this one promise. */
 interface Closed {
   readonly promise: Promise<void>;
   readonly resolve: () => void;

@@ -1,8 +1,9 @@
 /** What createPool accepts: checked once, with every default filled in. */
 
 import { MAX_CELLS, MAX_SLOTS, MAX_THREADS } from '../shared/layout.ts';
-import { checkDuration, limitOf } from '../shared/options/acquire-options.ts';
+import { checkDuration, limitOf } from '../shared/options/durations.ts';
 import { foreignOptions, LATER } from '../shared/options/foreign-options.ts';
+import { checkHold, type Hold } from '../shared/options/hold-limits.ts';
 import { checkNames, type OptionNames } from '../shared/options/option-names.ts';
 import { show } from '../shared/show.ts';
 import type { CircuitBreakerStrategy, PoolOptions } from './types.ts';
@@ -18,6 +19,10 @@ export interface Settings<T> {
   readonly beforeRelease: Hook<T, boolean | void> | undefined;
   readonly min: number;
   readonly max: number;
+  readonly ceiling: number;
+  readonly maxHold: Hold;
+  readonly cancel: Hook<T, void> | undefined;
+  readonly abort: Hook<T, void> | undefined;
   readonly maxCreating: number;
   readonly healthcheckInterval: number;
   readonly name: string;
@@ -41,6 +46,7 @@ const OPTIONS = [
   ...['factory', 'destructor', 'healthcheck', 'beforeAcquire', 'beforeRelease', 'min', 'max', 'maxCreating', 'healthcheckInterval', 'name'],
   ...['acquireTimeout', 'createTimeout', 'checkTimeout', 'idleTimeout', 'maxLifetime', 'maxUses', 'maxWaiting', 'maxThreads'],
   ...['leakDetectionThreshold', 'orphans', 'recoveryProbes', 'circuitBreaker', 'expose', 'share', 'strict'],
+  ...['ceiling', 'maxHold', 'cancel', 'abort'],
 ];
 
 const OF_THE_FACTORY = ['connection', 'connectionString', 'onConnect', 'url', 'host', 'port', 'user', 'password', 'database', 'ssl'];
@@ -56,7 +62,7 @@ const NAMES: OptionNames = {
   later: LATER,
 };
 
-/** Every waiter needs a cell, and so does everybody who was granted something just now. */
+/** Every waiter needs a cell, and so does every waiter that has been granted a slot and has not picked it up yet. */
 const MOST_WAITING = MAX_CELLS - MAX_SLOTS - MAX_THREADS - 1;
 const LARGEST_WORD = 2_147_483_647;
 
@@ -64,13 +70,23 @@ const LARGEST_WORD = 2_147_483_647;
 export function settingsOf<T>(options: PoolOptions<T>): Settings<T> {
   if (typeof options !== 'object' || options === null)
     throw new TypeError(`createPool takes an options object like { factory, max }, not ${show(options)}`);
-  checkNames(options, NAMES, isStrict(options.strict));
+  const strict = isStrict(options.strict);
+  checkNames(options, NAMES, strict);
   if (typeof options.factory !== 'function')
     throw new TypeError(`factory must be a function that makes a resource, not ${show(options.factory)}`);
 
   const max = whole('max', options.max, 10, 1, MAX_SLOTS);
   const min = whole('min', options.min, 0, 0, MAX_SLOTS);
   if (min > max) throw new RangeError(`min must not be more than max, which is ${max}, but is ${min}`);
+  const ceiling = whole('ceiling', options.ceiling, max, 1, MAX_SLOTS);
+  if (ceiling < max) throw new RangeError(`ceiling must not be less than max, which is ${max}, but is ${ceiling}`);
+  const maxHold = checkHold(options.maxHold, strict);
+  const abort = hook('abort', options.abort);
+  const share = hook('share', options.share);
+  if (share !== undefined && abort === undefined && maxHold.revokeAfter !== 0)
+    throw new TypeError(
+      'maxHold.revokeAfter needs abort where there is share: a worker has a value of its own, and only abort can end the resource',
+    );
   const orphans = options.orphans ?? 'destroy';
   if (orphans !== 'destroy' && orphans !== 'release')
     throw new TypeError(`orphans must be 'destroy' or 'release', not ${show(options.orphans)}`);
@@ -88,6 +104,10 @@ export function settingsOf<T>(options: PoolOptions<T>): Settings<T> {
     beforeRelease: hook('beforeRelease', options.beforeRelease),
     min,
     max,
+    ceiling,
+    maxHold,
+    cancel: hook('cancel', options.cancel),
+    abort,
     maxCreating: limit('maxCreating', options.maxCreating, LARGEST_WORD),
     // Nothing to ask, nothing to do.
     healthcheckInterval: options.healthcheck === undefined ? 0 : interval,
@@ -105,7 +125,7 @@ export function settingsOf<T>(options: PoolOptions<T>): Settings<T> {
     recoveryProbes: whole('recoveryProbes', options.recoveryProbes, 1, 1, MAX_SLOTS),
     circuitBreaker: strategy,
     expose: names(options.expose),
-    share: hook('share', options.share),
+    share,
   };
 }
 

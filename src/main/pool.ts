@@ -1,9 +1,13 @@
-/** The pool on its owner's thread: what a program calls. What it is made of is in core.ts; what happens to slots off the fast path, in turn.ts. */
+/**
+ * The pool on its owner's thread: what a program calls. Its parts are in core.ts; what happens to slots off the fast path is in turn.ts.
+ */
 import { threadId } from 'node:worker_threads';
-import { PoolError, RemoteCallError } from '../shared/errors.ts';
+import { type LeaseRevokedError, PoolError, RemoteCallError } from '../shared/errors.ts';
 import { FEATURE_SHARE, FEATURE_TRACE } from '../shared/layout.ts';
 import { clearTimeout, setTimeout } from '../shared/node.ts';
-import { checkCall, checkDuration, limitOf } from '../shared/options/acquire-options.ts';
+import { checkCall } from '../shared/options/acquire-options.ts';
+import { checkDuration, limitOf } from '../shared/options/durations.ts';
+import { type Hold, isLimited, UNLIMITED } from '../shared/options/hold-limits.ts';
 import { checkFew } from '../shared/options/option-names.ts';
 import { PoolBase } from '../shared/pool/pool-base.ts';
 import { reasonToDestroy } from '../shared/pool/refusals.ts';
@@ -11,25 +15,30 @@ import { asError, show } from '../shared/show.ts';
 import type { AcquireOptions, Arguments, MethodName, PoolHandle, Result } from '../shared/types.ts';
 import { ControlBlock } from '../shared/words/control-block.ts';
 import { NONE } from '../shared/words/line.ts';
+import { LEASED, slotState } from '../shared/words/slot.ts';
 import { OWNER } from '../shared/words/threads.ts';
 import { OwnerCore } from './core.ts';
 import { checkStrategy, type Settings } from './options.ts';
+import { isThenable } from './resources/hooks.ts';
 import type { Resources } from './resources/resources.ts';
 import { addAttachListener, newPoolId } from './threads/attach-listener.ts';
 import { findMethod } from './threads/methods.ts';
-import type { CircuitBreakerStrategy, Pool, PoolEvents } from './types.ts';
+import type { CircuitBreakerStrategy, Pool, PoolEvents, SuspendOptions, Suspension } from './types.ts';
 
 export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
   readonly handle: PoolHandle<T>;
   readonly #settings: Settings<T>;
   readonly #core: OwnerCore<T>;
   readonly #resources: Resources<T>;
+  /** By slot: the caller that waits here for a method called by `call`. */
+  readonly #callers = new Map<number, (error: unknown) => void>();
 
   constructor(settings: Settings<T>) {
     const block = ControlBlock.create({
       poolId: newPoolId(),
       min: settings.min,
       max: settings.max,
+      ceiling: settings.ceiling,
       maxThreads: settings.maxThreads,
       maxWaiting: settings.maxWaiting,
       acquireTimeout: settings.acquireTimeout,
@@ -49,6 +58,11 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
       breaker: this,
       borrow: (options, run, thread) => this.borrow(options, run, thread),
       damaged: (why) => this.damaged(why),
+      revokedError: (heldFor, cause) => this.refusals.revoked(heldFor, cause),
+      leases: {
+        overdue: (slot, heldFor) => this.overdue(slot, heldFor),
+        revoked: (slot, heldFor, cause) => this.#takenBack(slot, this.refusals.revoked(heldFor, cause)),
+      },
     });
     this.#resources = this.#core.resources;
     addAttachListener(block.constants.poolId, (id, port) => this.#core.threads.attach(id, port));
@@ -59,7 +73,8 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
   async start(): Promise<void> {
     const { min, maxCreating } = this.#settings;
     const slots = Array.from({ length: min }, (_, slot) => slot);
-    // All of them before the first factory call: a synchronous one leads to a turn, which would find places to fill.
+    // All slots are reserved before the first factory call:
+    // a synchronous factory leads to a turn, which would fill the slots that are left.
     for (const slot of slots) this.block.slots.reserve(slot);
     const oneByOne = async (): Promise<void> => {
       for (let slot = slots.shift(); slot !== undefined; slot = slots.shift()) await this.#core.replenisher.makeFirst(slot);
@@ -67,7 +82,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
     try {
       await this.keepAlive.during(Promise.all(Array.from({ length: Math.min(maxCreating || min, min) }, oneByOne)));
     } catch (error) {
-      // Those whose turn has not come.
+      // The slots whose factory has not been called yet.
       for (const slot of slots.splice(0)) this.block.slots.toEmpty(slot);
       await this.close();
       throw error;
@@ -127,7 +142,10 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
     return resource;
   }
 
-  /** A promise asks what it is resolved with for its `then`. A Proxy that throws there (revoked, released by comlink) would reach no borrower, and never come back. */
+  /**
+   * A promise reads `then` of what it is resolved with.
+   * A Proxy that throws there (revoked, released by comlink) would reach no borrower, and be lost.
+   */
   #assertAnswers(slot: number, resource: T): void {
     try {
       void (resource as { then?: unknown }).then;
@@ -143,7 +161,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
     return this.damaged(`slot ${slot} has no resource`);
   }
 
-  /** Most give back what was lent last. */
+  /** Looks at the slot that was lent last first: most borrowers give that back. */
   protected override slotOf(resource: T): number {
     const { last } = this.lending;
     return this.#resources.get(last) === resource && this.#isOut(last) ? last : this.#findAmongOut(resource);
@@ -153,7 +171,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
     return this.#resources.find(resource, (slot) => this.#isOut(slot));
   }
 
-  /** Borrowed here, and not for the sake of a thread. */
+  /** Borrowed by code on this thread, and not for a one-shot call of another. */
   #isOut(slot: number): boolean {
     return this.lending.holds(slot) && !this.#core.threads.isOnErrand(slot);
   }
@@ -164,6 +182,58 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
 
   protected override giveUp(slot: number, error: Error): void {
     if (this.block.slots.seize(slot, this.lending.forget(slot))) this.#core.turn.discard(slot, error);
+  }
+
+  // ── steering
+
+  suspend(options?: SuspendOptions): Promise<Suspension> {
+    return this.#core.suspensions.suspend(options);
+  }
+
+  override suspendedBy(): readonly string[] {
+    return this.#core.suspendedBy;
+  }
+
+  resize(limits: { min?: number | undefined; max?: number | undefined }, options?: { timeout?: number | undefined }): Promise<void> {
+    return this.#core.resizing.resize(limits, options);
+  }
+
+  recycle(options?: { timeout?: number | undefined; revokeAfter?: number | undefined }): Promise<number> {
+    return this.#core.recycling.recycle(options, (revokeAfter) => this.assertRevocable({ ...UNLIMITED, revokeAfter }));
+  }
+
+  revoke(resource: T, error?: Error): boolean {
+    this.assertRevocable({ ...UNLIMITED, revokeAfter: 1 });
+    const slot = this.#resources.find(resource, (each) => slotState(this.block.slots.load(each)) === LEASED);
+    return slot !== NONE && this.#core.holds.revokeWhatIsOut(slot, error);
+  }
+
+  protected override get maxHold(): Hold {
+    return this.#settings.maxHold;
+  }
+
+  protected override assertRevocable({ revokeAfter }: Hold): void {
+    const { share, abort } = this.#settings;
+    if (revokeAfter !== 0 && share !== undefined && abort === undefined) throw this.refusals.notRevocable();
+  }
+
+  protected override limitHold(slot: number, hold: Hold): void {
+    if (isLimited(hold)) this.#core.holds.limit(slot, this.lending.leases[slot], hold);
+  }
+
+  protected override renew(slot: number): void {
+    this.#core.holds.renew(slot, this.lending.leases[slot]);
+  }
+
+  /** The object stays with its borrower, which may still give it back: it is found by that object then. */
+  #takenBack(slot: number, error: LeaseRevokedError): void {
+    this.revoked(slot, error, this.#resources.get(slot));
+    this.#callers.get(slot)?.(error);
+    this.#callers.delete(slot);
+  }
+
+  protected override revocationKey(resource: T): unknown {
+    return resource;
   }
 
   condemn(resource: T, error?: Error): boolean {
@@ -177,13 +247,26 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
 
   override async call<K extends MethodName<T>>(method: K, args: Arguments<T, K>, options?: AcquireOptions): Promise<Result<T, K>> {
     checkCall(method, args);
-    // Awaited, so that a leak's stack goes on to who has called this.
+    // Awaited, so that the stack of a leak shows the caller of this function.
     return await this.use((resource) => {
       const found = findMethod(resource, method, undefined);
       if (found === undefined)
         throw new RemoteCallError(`pool ${show(this.name)}: ${method}() is not a method of ${show(resource)}`, this.name);
-      return Reflect.apply(found, resource, args) as Result<T, K>;
+      const slot = this.slotOf(resource);
+      const result = Reflect.apply(found, resource, args) as Result<T, K>;
+      return isThenable(result) ? this.#unlessRevoked(slot, result as PromiseLike<Result<T, K>>) : result;
     }, options);
+  }
+
+  /** What a call under way gives, or the error that its resource was taken back: the method may never end. */
+  #unlessRevoked<V>(slot: number, result: PromiseLike<V>): Promise<V> {
+    return new Promise((resolve, reject) => {
+      this.#callers.set(slot, reject);
+      const settled = (): void => {
+        if (this.#callers.get(slot) === reject) this.#callers.delete(slot);
+      };
+      Promise.resolve(result).finally(settled).then(resolve, reject);
+    });
   }
 
   // ── breaker and events

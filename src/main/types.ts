@@ -1,5 +1,6 @@
 /** The public types of the owner's side. */
-import type { CircuitBreaker, CircuitBreakerState, PoolHandle, ResourcePool } from '../shared/types.ts';
+import type { CircuitBreaker, CircuitBreakerState, HoldLimits, PoolHandle, ResourcePool } from '../shared/types.ts';
+import type { DestroyReason } from '../shared/words/counters.ts';
 
 /**
  * Options of createPool. Durations are milliseconds, at most 2,147,483,647. 0 and Infinity mean no limit, or off, for `maxUses` and
@@ -38,6 +39,27 @@ export interface PoolOptions<T> {
   min?: number | undefined;
   /** Most resources at once: idle + borrowed + being made or checked. Default 10, at most 1023. */
   max?: number | undefined;
+  /**
+   * Most that `resize` may ever set `max` to: so many places are laid out in shared memory. Costs memory, 128 bytes each, not speed. At
+   * least `max`, at most 1023. Default: `max`.
+   */
+  ceiling?: number | undefined;
+  /**
+   * What happens to a resource that is out for too long. warnAfter <= cancelAfter <= revokeAfter, else RangeError. An acquire may set
+   * shorter ones for itself. Costs borrowers nothing: the owner looks. Default: no limits.
+   */
+  maxHold?: HoldLimits | undefined;
+  /**
+   * Asks a resource to stop what it does for its borrower, without closing it (a cancel request to a database server, say). Called at
+   * `maxHold.cancelAfter`. What comes back meanwhile goes to no other borrower before this has ended. If it fails, or takes longer than
+   * `checkTimeout`, that is an 'error' event. Default: none.
+   */
+  cancel?: ((resource: T) => void | PromiseLike<void>) | undefined;
+  /**
+   * Ends a resource at once, whatever it is doing (`socket.destroy`, say). Called instead of the destructor for a resource that is taken
+   * back from its borrower, with the same limits. Default: the destructor.
+   */
+  abort?: ((resource: T) => void | PromiseLike<void>) | undefined;
   /**
    * Most factory calls under way at once, so that a burst does not storm a server. The other waiters stay in line, and tryAcquire gives
    * null. A call that took longer than `createTimeout` counts until it has settled, so let the factory heed its signal. Default 0: no
@@ -107,6 +129,36 @@ export interface PoolOptions<T> {
   strict?: boolean | undefined;
 }
 
+/** How a pool is suspended. Durations in milliseconds; 0 and Infinity mean no limit. */
+export interface SuspendOptions {
+  /** Shown in errors, statistics and events. Default 'suspend'. */
+  label?: string | undefined;
+  /**
+   * What a new acquire does: 'wait' in line, or 'refuse' with PoolSuspendedError. With 'refuse', threads that sleep in a blocking acquire
+   * are woken and refused, too. Default 'wait'.
+   */
+  mode?: 'wait' | 'refuse' | undefined;
+  /**
+   * When to resolve. 'now': as soon as no hand-out can begin. 'returned': when nothing is borrowed, and no hook, check or `call` is under
+   * way. 'empty': when nothing exists; what is idle is destroyed, and `min` rests. Default 'now'.
+   */
+  until?: 'now' | 'returned' | 'empty' | undefined;
+  /** Most time to wait for `until`. Then SuspendTimeoutError, and this suspension is over. Default 0: no limit. */
+  timeout?: number | undefined;
+  /** Aborting it while this waits rejects with `signal.reason`, and this suspension is over. Ignored afterwards. Default: none. */
+  signal?: AbortSignal | undefined;
+  /** Resumes by itself after this long, counted from the call. If `until` is still pending then: SuspendTimeoutError. Default 0: never. */
+  maxDuration?: number | undefined;
+}
+
+/** One suspension of a pool. Disposing it resumes. */
+export interface Suspension extends Disposable, AsyncDisposable {
+  /** The option `label`. */
+  readonly label: string;
+  /** Ends this suspension; the pool goes on when the last one has ended. May be called again. */
+  resume(): void;
+}
+
 /** A pool on the thread that owns its resources. Disposing it closes it. */
 export interface Pool<T> extends ResourcePool<T>, AsyncDisposable {
   /** Plain cloneable data for workerData or postMessage; give the same one to any number of threads. */
@@ -117,6 +169,34 @@ export interface Pool<T> extends ResourcePool<T>, AsyncDisposable {
    * gets one failure. Returns false, and does nothing, if the resource is not, or no longer, one of this pool's.
    */
   condemn(resource: T, error?: Error): boolean;
+  /**
+   * Holds all hand-outs back: none begins after this resolves. Waiters keep their places and their timeouts, tryAcquire gives null, and
+   * what comes back becomes idle. There may be several suspensions at once: the pool goes on when the last one has ended. Rejects with
+   * SuspendTimeoutError, `signal.reason`, PoolClosedError, or TypeError or RangeError for bad options. `close` works as ever, and `drain`
+   * ends all suspensions first, as it serves the line.
+   */
+  suspend(options?: SuspendOptions): Promise<Suspension>;
+  /**
+   * Sets `min`, `max` or both, up to `ceiling`; otherwise RangeError, and nothing is changed. Up: the line is served at once. Down: idle
+   * resources go at once, borrowed ones as they come back. Resolves when there are no more than `max` and no fewer than `min`, or a refill
+   * to `min` has failed, which is an 'error' event. `timeout`: most time to wait, in milliseconds; then ResizeTimeoutError, and the new
+   * limits hold. Default 0: no limit. PoolClosedError once the pool is not open any more.
+   */
+  resize(limits: { min?: number | undefined; max?: number | undefined }, options?: { timeout?: number | undefined }): Promise<void>;
+  /**
+   * Replaces every resource that exists now: idle ones first, borrowed ones when they come back. Keeps `min` alive meanwhile, as far as
+   * `max` allows. Begins with one new resource: while the factory fails, the old ones go on serving. Idle ones above `min` are made again
+   * when they are wanted. Resolves with how many were replaced, when the last of them is gone. `revokeAfter`: takes back what is still out
+   * after this long. `timeout`: then RecycleTimeoutError, and the rest is replaced as it comes back. Both in milliseconds, default 0: no
+   * limit. TypeError for `revokeAfter` with `share` and no `abort`. PoolClosedError once the pool is not open any more.
+   */
+  recycle(options?: { timeout?: number | undefined; revokeAfter?: number | undefined }): Promise<number>;
+  /**
+   * Takes a borrowed resource back now, as `maxHold.revokeAfter` does: its borrower gets LeaseRevokedError, with `error` as its cause.
+   * Returns false, and does nothing, if it is not out. On the owner's own thread the object stays in its borrower's hands, but it has been
+   * ended by `abort`. TypeError with `share` and no `abort`.
+   */
+  revoke(resource: T, error?: Error): boolean;
   /** Replaces the breaker's strategy; null removes it. Throws TypeError for a value that is no strategy. */
   setCircuitBreakerStrategy(strategy: CircuitBreakerStrategy | null): void;
   /**
@@ -153,9 +233,11 @@ export interface PoolEvents<T> {
   /** A thread has detached or died. `reclaimed`: how many resources were taken back, if it died. `attachment`: as in 'attach'. */
   detach: [threadId: number, reclaimed: number, attachment: number];
   /**
-   * Once for each hand-out that lasts longer than `leakDetectionThreshold`. `threadId` (Node's) is the thread that borrowed the resource, or
-   * made the `pool.call` that it runs; `heldFor` is in milliseconds; `stack` says where in the program. The owner asks that thread for the
-   * stack, so the event comes when it has answered. After two seconds, or if the thread has gone, the event comes without it.
+   * Once for each hand-out that lasts longer than `leakDetectionThreshold`. `threadId` (Node's) is the thread that borrowed the resource,
+   * or made the `pool.call` that it runs; `heldFor` is in milliseconds; `stack` says where in the program. The owner asks that thread for
+   * the stack, so the event comes when it has answered. After two seconds, or if the thread has gone, the event comes without it. A job of
+   * cenote/jobs that ends without giving something back is told at once, with `job` and with the job's age as `heldFor`, whatever
+   * `leakDetectionThreshold` is; it is then taken back.
    */
   leak: [
     {
@@ -164,6 +246,49 @@ export interface PoolEvents<T> {
       /** So far, in milliseconds. */
       heldFor: number;
       /** Where the program did so. */
+      stack?: string;
+      /** The name of the job that has borrowed it, or its number, where a job of cenote/jobs has ended without giving it back. */
+      job?: string | number;
+    },
+    /** What was borrowed, where a job has left it. */
+    resource?: T,
+  ];
+  /** A suspension has begun. */
+  suspend: [
+    suspension: {
+      /** Its label. */
+      label: string;
+      /** Its mode. */
+      mode: 'wait' | 'refuse';
+    },
+  ];
+  /** Once, when the pool goes on: the last suspension has ended. */
+  resume: [];
+  /** The limits were changed. */
+  resize: [
+    next: {
+      /** The new `min`. */
+      min: number;
+      /** The new `max`. */
+      max: number;
+    },
+    previous: {
+      /** The old `min`. */
+      min: number;
+      /** The old `max`. */
+      max: number;
+    },
+  ];
+  /** A hand-out has reached a limit of `maxHold`. */
+  overdue: [
+    {
+      /** Node's id of the thread that borrowed the resource, or whose `pool.call` it runs. */
+      threadId: number;
+      /** So far, in milliseconds: at least. */
+      heldFor: number;
+      /** Which limit. */
+      stage: 'warn' | 'cancel' | 'revoke';
+      /** Where the program borrowed it, if leak detection is on. */
       stack?: string;
     },
   ];
@@ -176,18 +301,6 @@ export interface PoolEvents<T> {
   close: [];
 }
 
-/** Why a resource was destroyed. */
-export type DestroyReason =
-  | 'closed'
-  | 'unhealthy'
-  | 'rejected-on-acquire'
-  | 'rejected-on-release'
-  | 'destroyed'
-  | 'idle-timeout'
-  | 'max-lifetime'
-  | 'max-uses'
-  | 'orphaned';
-
 /**
  * Decides when the circuit breaker opens and closes. It runs on the owner, and every return then passes through the owner. What it throws
  * is an 'error' event. `consecutiveFailures` and `failureRate` make one; an object of your own is one, too.
@@ -199,7 +312,7 @@ export interface CircuitBreakerStrategy {
   reportFailure(source: CircuitBreaker, error: Error): void;
   /**
    * Asked about once a second while INACTIVE. true moves the pool to RECOVERING. Without it, the pool stays INACTIVE until a program moves
-   * it.
+   * it. It answers at once: a promise, like any other value that is no boolean, counts as false and is an 'error' event.
    */
   shouldRecover?(): boolean;
 }

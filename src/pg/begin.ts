@@ -9,7 +9,7 @@ import type { TransactionOptions } from './types.ts';
 
 const NAMES: OptionNames = {
   of: 'a transaction',
-  options: ['isolation', 'readOnly', 'deferrable', 'retries', 'timeout', 'signal'],
+  options: ['isolation', 'readOnly', 'deferrable', 'retries', 'timeout', 'signal', 'maxHold'],
   others: {
     isolationLevel: 'use isolation',
     accessMode: 'use readOnly, true or false',

@@ -145,13 +145,13 @@ export class Borrowing {
   async #borrow(limits: Limits, call: Call, isAwaited: boolean): Promise<Answer> {
     const leaving = new AbortController();
     this.#leaving = leaving;
-    const { timeout, signal } = limits.left ?? {};
+    const { timeout, signal, maxHold } = limits.left ?? {};
     const leave = (): void => leaving.abort(signal!.reason);
     if (signal?.aborted) leave();
     signal?.addEventListener('abort', leave, { once: true });
     const { sessions } = this.#lender;
     try {
-      return await sessions.take({ timeout, signal: leaving.signal }, (session) => {
+      return await sessions.take({ timeout, signal: leaving.signal, maxHold }, (session) => {
         this.#candidate = new Hold(sessions, session, 0, this.#lender.profile);
         this.#isFirstSent = isAwaited;
         return this.#candidate.call(call);

@@ -27,6 +27,8 @@ export interface SentError {
   readonly properties: Readonly<Record<string, unknown>>;
   /** True if the server said it. */
   readonly isDatabaseError: boolean;
+  /** Where the error itself is to be thrown, on the thread of the connection. */
+  readonly itself?: Error;
 }
 
 export function sendError(thrown: unknown): SentError {
@@ -40,7 +42,8 @@ export function sendError(thrown: unknown): SentError {
   return { message: error.message, name: error.name, properties, isDatabaseError: 'severity' in error };
 }
 
-export function receiveError({ message, name, properties, isDatabaseError }: SentError): Error {
+export function receiveError({ message, name, properties, isDatabaseError, itself }: SentError): Error {
+  if (itself !== undefined) return itself;
   if (isDatabaseError) return new DatabaseError(message, properties);
   const error = name === 'TypeError' ? new TypeError(message) : name === 'RangeError' ? new RangeError(message) : new Error(message);
   if (error.name !== name) Object.defineProperty(error, 'name', { value: name, configurable: true, writable: true });

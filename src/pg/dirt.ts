@@ -6,7 +6,7 @@
  * for a table t. `reset: 'always'` is for those.
  */
 
-import { BROKEN, CLOSE, COMMA, END, isName, Lexer, OPEN, OTHER, POINT, QUOTED, SEMICOLON } from './lexer.ts';
+import { BROKEN, CLOSE, COMMA, END, isName, Lexer, OPEN, POINT, QUOTED, SEMICOLON } from './lexer.ts';
 import {
   AS,
   COPY,
@@ -97,23 +97,25 @@ class Memory {
 const LONG = 10_000;
 const short = new Memory(1000, 1000 * LONG);
 /** Long texts have a memory of their own: texts with their values in them come only once, and must not displace what comes again. */
-const long = new Memory(100, 1_000_000);
+const LONGEST = 1_000_000;
+const long = new Memory(100, LONGEST);
 
 /** The reading of a text that cannot be understood. */
 const ANYTHING: Reading = { dirt: DIRTY, isPreparable: false, isCopyIn: false, asksReadOnly: false };
 
 function read(text: string): Reading {
-  const lexer = new Lexer(text);
+  const lexer = new Lexer(text, LONGEST);
   let dirt: Dirt = CLEAN;
   let count = 0;
   let isPreparable = false;
   let isCopyIn = false;
   let asksReadOnly = false;
   let isLast: boolean | undefined;
-  for (let statement = new Statement(); ; ) {
+  const statement = new Statement(lexer);
+  for (;;) {
     const token = lexer.next();
+    if (lexer.isCut) return readInPart(Math.max(dirt, statement.dirt) as Dirt, count === 0 ? statement.isCopyIn : isCopyIn, asksReadOnly);
     if (token === BROKEN) return ANYTHING;
-    if (lexer.passed > 0) statement.pass(lexer.passed, lexer.lastPassed);
     const isOver = token === END || token === SEMICOLON;
     if (isOver) statement.end();
     else statement.take(token);
@@ -126,12 +128,23 @@ function read(text: string): Reading {
       asksReadOnly ||= statement.asksReadOnly;
       isPreparable = count === 1 && ROWS.has(statement.first);
       if (count === 1) isCopyIn = statement.isCopyIn;
-      if (isOver) statement = new Statement();
     }
-    lexer.passesParentheses = !statement.needsParentheses;
     if (isClear || token === END) return { dirt, isPreparable, isCopyIn, asksReadOnly };
+    if (isOver) statement.begin();
+    lexer.isEager = statement.isEager;
   }
 }
+
+/**
+ * A text that is too long to be remembered would be read each time, which costs this thread several times as much as sending it. What it
+ * may leave in the session is undone instead: beside the running of such a text, DISCARD ALL costs the server next to nothing.
+ */
+const readInPart = (dirt: Dirt, isCopyIn: boolean, asksReadOnly: boolean): Reading => ({
+  dirt: dirt === CLEAN ? DOUBTFUL : dirt,
+  isPreparable: false,
+  isCopyIn,
+  asksReadOnly,
+});
 
 // How a statement is read on. Its first word decides.
 const NOT_BEGUN = 0;
@@ -141,8 +154,8 @@ const OF_CREATING = 3;
 const OF_MODE = 4;
 const OF_ANYTHING = 5;
 
-/** Stands for the token before the first one. */
-const NOTHING = -1;
+/** No depths. */
+const NONE: number[] = [];
 
 // The parts of `name (columns) as [[not] materialized] (`, a table of a WITH: which part the reader has reached.
 const NO_TABLE = 0;
@@ -151,75 +164,86 @@ const BEFORE_AS = 2;
 const BEFORE_BODY = 3;
 const IN_BODY = 4;
 
-/** One statement, read token by token. */
+/** One statement after the other, read token by token. */
 class Statement {
   dirt: Dirt = CLEAN;
   asksReadOnly = false;
   /** The statement's first token. */
-  first = NOTHING;
-  #count = 0;
+  first = END;
+  readonly #lexer: Lexer;
+  /** How many tokens the lexer had read before the statement. */
+  #from = 0;
   #kind = NOT_BEGUN;
-  /** The tokens before the one that is read. `#last1` is the last of them. */
-  #last1 = NOTHING;
-  #last2 = NOTHING;
-  #last3 = NOTHING;
-  #last4 = NOTHING;
-  #last5 = NOTHING;
-  #last6 = NOTHING;
   #hasOr = false;
   #hasStdin = false;
   #hasSettings = false;
   #hasUpdate = false;
   #depth = 0;
   /** Depths of the open parentheses that stand after DISTINCT ON. */
-  readonly #distinct: number[] = [];
-  /** The parenthesis that was closed last is one of those. */
-  #wasDistinct = false;
+  #distinct: number[] = NONE;
+  /** The last parenthesis that closed one of those: which token of the lexer it was. */
+  #distinctEnd = -1;
   #table = NO_TABLE;
   /** The dirt that counts if this turns out to be no table of a WITH. */
   #ifNoTable: Dirt = CLEAN;
   /** How many tokens may still come before the table's body. */
   #beforeBody = 0;
 
+  constructor(lexer: Lexer) {
+    this.#lexer = lexer;
+  }
+
+  /** The next statement begins with the next token. */
+  begin(): void {
+    this.dirt = CLEAN;
+    this.asksReadOnly = false;
+    this.first = END;
+    this.#from = this.#lexer.count;
+    this.#kind = NOT_BEGUN;
+    this.#hasOr = false;
+    this.#hasStdin = false;
+    this.#hasSettings = false;
+    this.#hasUpdate = false;
+    this.#depth = 0;
+    this.#distinct = NONE;
+    this.#distinctEnd = -1;
+    this.#table = NO_TABLE;
+    this.#ifNoTable = CLEAN;
+  }
+
   get isEmpty(): boolean {
-    return this.#count === 0;
+    return this.first === END;
   }
 
   get isCopyIn(): boolean {
     return this.first === COPY && this.#hasStdin;
   }
 
-  /** Each parenthesis may say something, not only one that opens after a name. */
-  get needsParentheses(): boolean {
-    return this.#kind !== OF_ANYTHING && (this.#kind !== OF_ROWS || this.#table !== NO_TABLE || this.#distinct.length > 0);
+  /** Each token may say something. In a statement of rows only some do, except where a WITH or a DISTINCT ON is being read. */
+  get isEager(): boolean {
+    if (this.#kind === OF_ROWS) return this.#table !== NO_TABLE || this.#distinct.length > 0;
+    return this.#kind !== OF_ANYTHING;
   }
 
-  /** Passes tokens that say nothing: `count` of them or more, and the last of them. */
-  pass(count: number, last: number): void {
-    for (let i = 1; i < count; i++) this.take(OTHER);
-    this.take(last);
+  /** How many tokens of the statement stand before the last one. */
+  get #count(): number {
+    return this.#lexer.count - 1 - this.#from;
   }
 
+  /** Takes the lexer's last token. */
   take(token: number): void {
-    if (this.#count === 0) this.first = token;
     if (this.#kind === OF_ROWS) this.#inRows(token);
     else if (this.#kind === NOT_BEGUN) this.#begin(token);
     else if (this.#kind === OF_SETTING) this.#inSetting(token);
     else if (this.#kind === OF_CREATING) this.#inCreating(token);
     else if (this.#kind === OF_MODE) this.#inMode(token);
     if (token === STDIN) this.#hasStdin = true;
-    this.#count++;
-    this.#last6 = this.#last5;
-    this.#last5 = this.#last4;
-    this.#last4 = this.#last3;
-    this.#last3 = this.#last2;
-    this.#last2 = this.#last1;
-    this.#last1 = token;
   }
 
   end(): void {
     if (this.#table !== NO_TABLE) this.#noTable();
-    if (this.#count > 0 && (this.#kind === NOT_BEGUN || (this.#kind === OF_SETTING && this.#count === 1))) this.dirt = DIRTY;
+    if (this.isEmpty) return;
+    if (this.#kind === NOT_BEGUN || (this.#kind === OF_SETTING && this.#count === 1)) this.dirt = DIRTY;
   }
 
   #soil(dirt: Dirt): void {
@@ -227,6 +251,7 @@ class Statement {
   }
 
   #begin(token: number): void {
+    if (this.isEmpty) this.first = token;
     if (token === OPEN) return;
     if (ROWS.has(token)) {
       this.#kind = OF_ROWS;
@@ -246,7 +271,7 @@ class Statement {
   }
 
   #inMode(token: number): void {
-    if (token === ONLY && this.#last1 === READ) this.asksReadOnly = true;
+    if (token === ONLY && this.#lexer.before(1) === READ) this.asksReadOnly = true;
   }
 
   /** A word says temporary, past OR REPLACE, or the schema does. */
@@ -260,16 +285,20 @@ class Statement {
   #inRows(token: number): void {
     if (this.#table >= BEFORE_AS) this.#afterColumns(token);
     if (token === OPEN) {
+      const last = this.#lexer.before(1);
       this.#depth++;
-      if (this.#last1 === ON && this.#last2 === DISTINCT) this.#distinct.push(this.#depth);
-      if (this.#count > 0 && isName(this.#last1)) this.#call();
+      if (last === ON && this.#lexer.before(2) === DISTINCT) this.#open();
+      if (isName(last)) this.#call(last);
     } else if (token === CLOSE) {
-      this.#wasDistinct = this.#distinct.length > 0 && this.#distinct.at(-1) === this.#depth;
-      if (this.#wasDistinct) this.#distinct.pop();
+      if (this.#distinct.length > 0 && this.#distinct.at(-1) === this.#depth) {
+        this.#distinct.pop();
+        this.#distinctEnd = this.#lexer.count;
+      }
       if (this.#depth > 0) this.#depth--;
       if (this.#table === IN_COLUMNS) this.#table = BEFORE_AS;
     } else if (token === INTO) {
-      if (this.#last1 !== INSERT && this.#last1 !== MERGE) this.#soil(DIRTY);
+      const last = this.#lexer.before(1);
+      if (last !== INSERT && last !== MERGE) this.#soil(DIRTY);
     } else if (token === PG_SETTINGS || token === UPDATE) {
       // This is a view, and its UPDATE is a SET.
       if (token === UPDATE) this.#hasUpdate = true;
@@ -278,18 +307,24 @@ class Statement {
     }
   }
 
+  /** After DISTINCT ON. */
+  #open(): void {
+    if (this.#distinct === NONE) this.#distinct = [];
+    this.#distinct.push(this.#depth);
+  }
+
   /** Called at a parenthesis after a name: of a function, or of something else that takes one. */
-  #call(): void {
-    const name = this.#last1;
-    const before = this.#last2;
+  #call(name: number): void {
+    const lexer = this.#lexer;
+    const before = lexer.before(2);
     if (before === POINT) {
-      if ((this.#last4 === POINT ? this.#last6 : this.#last4) === INTO) return;
-      return this.#soil(this.#last3 === PG_CATALOG ? dirtOfFunction(name) : DOUBTFUL);
+      if (lexer.before(lexer.before(4) === POINT ? 6 : 4) === INTO) return;
+      return this.#soil(lexer.before(3) === PG_CATALOG ? dirtOfFunction(name) : DOUBTFUL);
     }
     const trait = traits[name];
     if ((trait & IS_KEYWORD) !== 0 || ((trait & IS_FOLLOWING) !== 0 && FOLLOWING.get(name)!.has(before))) return;
     // insert into t (...), as t (...), generate_series(...) t (...), count(*) over (...)
-    if (before === INTO || before === AS || (before === CLOSE && !this.#wasDistinct)) return;
+    if (before === INTO || before === AS || (before === CLOSE && this.#distinctEnd !== lexer.count - 2)) return;
     const dirt = name === QUOTED ? DOUBTFUL : dirtOfFunction(name);
     if (dirt !== CLEAN && (before === WITH || before === RECURSIVE || before === COMMA) && this.#table <= IN_COLUMNS) {
       // In `with t (...) as (...)` the next token says whether this is a table.

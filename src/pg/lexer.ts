@@ -1,9 +1,13 @@
 /**
  * The text of a query as tokens. It is read as bytes, in pieces: to ask a string for its characters one by one costs several times as much
- * as sending it. What says nothing (numbers, literals, operators, commas) is passed over in one loop, and only counted.
+ * as sending it. Most tokens say nothing by themselves: they are passed over in one loop, which remembers the last few. A number is not
+ * read on its own, but with the commas and numbers behind it, and a word is looked up only when a parenthesis opens behind it.
+ *
+ * A look at each byte is the least that such a reader costs, and is more than the driver's own sending: that copies the text and looks at
+ * nothing (`npm run bench:reading` has both). So a text of which no reading can be remembered is not read to its end: see `isCut`.
  */
 import { TextEncoder } from 'node:util';
-import { FIRST_WORD, hash, LONGEST, PG_SETTINGS, wordAt } from './words.ts';
+import { FIRST_WORD, INTO, LONGEST, PG_SETTINGS, STDIN, UPDATE, WORDS, wordAt } from './words.ts';
 
 // Tokens. A word that is known has a number of its own, from FIRST_WORD on.
 export const END = 0;
@@ -23,8 +27,14 @@ export const NAME = 9;
 
 /** No token at all. */
 const SPACE_OR_COMMENT = 10;
+/** A word that has not been looked up yet: most never need to be. */
+const UNREAD = 11;
 
-export const isName = (token: number): boolean => token >= FIRST_WORD || token === NAME || token === QUOTED;
+/** Tokens that always say something about a statement that reads or writes rows, and those that end one. */
+const saysMuch = new Uint8Array(WORDS);
+for (const token of [END, BROKEN, SEMICOLON, INTO, PG_SETTINGS, STDIN, UPDATE]) saysMuch[token] = 1;
+
+export const isName = (token: number): boolean => token >= FIRST_WORD || token === NAME || token === QUOTED || token === UNREAD;
 
 // ── bytes
 
@@ -36,6 +46,7 @@ const DOLLAR = 36;
 const AMPERSAND = 38;
 const QUOTE = 39;
 const STAR = 42;
+const COMMA_BYTE = 44;
 const MINUS = 45;
 const SLASH = 47;
 const BACKSLASH = 92;
@@ -71,7 +82,7 @@ for (let byte = 0; byte < 256; byte++) {
 }
 const SINGLE: readonly (readonly [byte: number, beginning: number])[] = [
   [NUL, BEGINS_NUL],
-  [44, BEGINS_ITSELF + COMMA],
+  [COMMA_BYTE, BEGINS_ITSELF + COMMA],
   [QUOTE, BEGINS_LITERAL],
   [QUOTES, BEGINS_QUOTED],
   [MINUS, BEGINS_DASH],
@@ -88,7 +99,14 @@ const isIn = (part: (byte: number) => boolean): Uint8Array => Uint8Array.from({ 
 const inNumber = isIn((byte) => ((kinds[byte] & (DIGIT | LETTER)) !== 0 && byte < 128) || byte === 46);
 const inTag = isIn((byte) => (kinds[byte] & (DIGIT | LETTER)) !== 0);
 const inWord = isIn((byte) => inTag[byte] === 1 || byte === DOLLAR);
+/** What stands between names and parentheses in a list of values: numbers, commas, operators, spaces. */
+const isFiller = isIn((byte) => beginnings[byte] <= BEGINS_NUMBER || byte === COMMA_BYTE);
+/** First letters of the words that say something wherever they stand: see `saysMuch`. */
+const mayStop = isIn((byte) => 'iups'.includes(String.fromCharCode(byte | 32)));
 const lower = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 65 && byte <= 90 ? byte + 32 : byte));
+
+/** What certainly ends a word: it is all here, and it is not the prefix of a literal or of a quoted name. */
+const endsWord = isIn((byte) => inWord[byte] === 0 && ![NUL, QUOTES, AMPERSAND, QUOTE].includes(byte));
 
 const SETTINGS = Buffer.from('"pg_settings"');
 /** Letters that may stand before a quote: B'', X'', N'', and E'', in which a backslash escapes. U&'' and U&"" are looked for apart. */
@@ -106,23 +124,42 @@ const KEPT = 1024;
 const bytes = Buffer.alloc(KEPT + 3 * PIECE + 2);
 const encoder = new TextEncoder();
 
+/** Are these bytes digits and nothing else? */
+function isNumber(from: number, to: number): boolean {
+  let at = from;
+  while (at <= to && kinds[bytes[at]] === DIGIT) at++;
+  return at > to;
+}
+
+/** The token for this word. */
+const wordIn = (from: number, to: number): number => (to - from > LONGEST ? NAME : wordAt(bytes, from, to, lower) || NAME);
+
+/** How many tokens before the last one are remembered, as a mask. */
+const RECENT = 7;
+
 export class Lexer {
-  /** How many tokens that say nothing stood before the last token. 3 stands for many. */
-  passed = 0;
-  /** The last token that was passed. */
-  lastPassed = OTHER;
-  /** Parentheses say nothing either, except for one that opens after a name. */
-  passesParentheses = false;
-  #wasName = false;
+  /** The text is longer than `most`, and was not read beyond its first piece: it seems to end there. */
+  isCut = false;
+  /** Every token says something. Otherwise only those of `saysMuch` do, and a parenthesis that opens after a name. */
+  isEager = true;
+  /** How many tokens have been read. */
+  count = 0;
+  /** The last of them, each at the place of its number. */
+  readonly #recent = new Uint16Array(RECENT + 1);
+  /** Where those that are UNREAD stand in `bytes`. */
+  readonly #wordFrom = new Int32Array(RECENT + 1);
+  readonly #wordTo = new Int32Array(RECENT + 1);
   readonly #text: string;
+  readonly #isLong: boolean;
   /** Which characters are in `bytes`, or were: from, to. */
   #from = 0;
   #to = 0;
   #at = 0;
   #end = 0;
 
-  constructor(text: string) {
+  constructor(text: string, most: number) {
     this.#text = text;
+    this.#isLong = text.length > most;
     bytes[0] = NUL;
   }
 
@@ -135,6 +172,11 @@ export class Lexer {
   #more(kept: number): boolean {
     const text = this.#text;
     if (this.#to >= text.length) return false;
+    if (this.#isLong && this.#to > 0) {
+      this.isCut = true;
+      return false;
+    }
+    for (let place = 0; place <= RECENT; place++) if (this.#recent[place] === UNREAD) this.#lookUp(place);
     bytes.copyWithin(0, kept, this.#end);
     const rest = this.#end - kept;
     let to = Math.min(this.#to + PIECE, text.length);
@@ -148,60 +190,90 @@ export class Lexer {
     return true;
   }
 
+  /** The token that was read `back` tokens before the last one, comments not counted. END where there is none. */
+  before(back: number): number {
+    const place = (this.count - 1 - back) & RECENT;
+    return this.#recent[place] === UNREAD ? this.#lookUp(place) : this.#recent[place];
+  }
+
+  #lookUp(place: number): number {
+    const token = wordIn(this.#wordFrom[place], this.#wordTo[place]);
+    this.#recent[place] = token;
+    return token;
+  }
+
+  /** The next token; or the next that may say something, unless `isEager`. */
   next(): number {
-    const passesParentheses = this.passesParentheses;
-    let passed = 0;
-    let last = OTHER;
+    const { isEager } = this;
+    const passesFiller = !isEager;
+    const recent = this.#recent;
+    let { count } = this;
     let at = this.#at;
-    let token = -1;
-    do {
+    let token = recent[(count - 1) & RECENT];
+    for (;;) {
       const beginning = beginnings[bytes[at]];
       if (beginning === BEGINS_SPACE) {
         at++;
         continue;
       }
-      if (beginning >= BEGINS_ITSELF) {
-        at++;
-        const itself = beginning - BEGINS_ITSELF;
-        const isPassed =
-          itself === COMMA || (passesParentheses && (itself === CLOSE || (itself === OPEN && (passed > 0 || !this.#wasName))));
-        if (!isPassed) {
-          token = itself;
-          continue;
+      const last = token;
+      token = OTHER;
+      if (beginning === BEGINS_WORD) {
+        let end = at + 1;
+        while (inWord[bytes[end]] === 1) end++;
+        if (endsWord[bytes[end]] === 1) {
+          if (passesFiller && mayStop[bytes[at]] === 0) {
+            this.#wordFrom[count & RECENT] = at;
+            this.#wordTo[count & RECENT] = end;
+            token = UNREAD;
+          } else token = wordIn(at, end);
+          at = end;
+        } else {
+          token = this.#rare(beginning, at);
+          at = this.#at;
         }
-        last = itself;
-      } else if (beginning === BEGINS_NUMBER) {
-        at = this.#pastNumber(at);
-        last = OTHER;
-      } else if (beginning === BEGINS_LITERAL) {
-        at = this.#pastQuote(at + 1, QUOTE);
-        last = OTHER;
-      } else if (beginning === BEGINS_OTHER || (beginning === BEGINS_DASH && bytes[at + 1] !== MINUS && bytes[at + 1] !== NUL)) {
+      } else if (beginning >= BEGINS_ITSELF) {
         at++;
-        last = OTHER;
-      } else {
+        token = beginning - BEGINS_ITSELF;
+      } else if (beginning === BEGINS_NUMBER) {
+        const from = at++;
+        if (passesFiller) while (isFiller[bytes[at]] === 1) at++;
+        let to = at - 1;
+        while (kinds[bytes[to]] === SPACE) to--;
+        // Several tokens are remembered as two, the last of them last: no rule looks past such a token.
+        if (to > from && !isNumber(from, to)) recent[count++ & RECENT] = OTHER;
+        if (bytes[to] === COMMA_BYTE) token = COMMA;
+        if (kinds[bytes[at - 1]] === DIGIT) {
+          while (inNumber[bytes[at]] === 1) at++;
+          if (bytes[at] === NUL) at = this.#pastNumber(at);
+        }
+      } else if (beginning === BEGINS_DOLLAR && kinds[bytes[at + 1]] === DIGIT) {
+        at += 2;
+        while (kinds[bytes[at]] === DIGIT) at++;
+        if (bytes[at] === NUL) at = this.#pastDigits(at);
+      } else if (beginning === BEGINS_LITERAL) at = this.#pastQuote(at + 1, QUOTE);
+      else if (beginning === BEGINS_OTHER || (beginning === BEGINS_DASH && bytes[at + 1] !== MINUS && bytes[at + 1] !== NUL)) at++;
+      else {
         token = this.#rare(beginning, at);
         at = this.#at;
         if (token === SPACE_OR_COMMENT) {
-          token = -1;
+          token = last;
           continue;
         }
-        if (token < 0) last = OTHER;
       }
       if (at < 0) token = BROKEN;
-      else if (token < 0) passed++;
-    } while (token < 0);
+      recent[count++ & RECENT] = token;
+      if (isEager || saysMuch[token] === 1 || (token === OPEN && isName(last))) break;
+    }
+    this.count = count;
     this.#at = at;
-    this.#wasName = isName(token);
-    this.passed = passed < 3 ? passed : 3;
-    this.lastPassed = last;
     return token;
   }
 
-  /** Reads what begins neither a number nor a literal and is longer than a byte. The token; -1 if it says nothing. `#at` is past it. */
+  /** Reads what begins neither a number nor a literal and is longer than a byte. Gives the token; `#at` is past it. */
   #rare(beginning: number, from: number): number {
     let at = from;
-    let token = -1;
+    let token = OTHER;
     if (beginning === BEGINS_WORD) {
       at = this.#ahead(at, SETTINGS.length + 3);
       const quote = this.#quoteAfterPrefix(at);
@@ -245,6 +317,13 @@ export class Lexer {
   #pastNumber(from: number): number {
     for (let at = from; ; at = 0) {
       while (inNumber[bytes[at]] === 1) at++;
+      if (at < this.#end || !this.#more(at)) return at;
+    }
+  }
+
+  #pastDigits(from: number): number {
+    for (let at = from; ; at = 0) {
+      while (kinds[bytes[at]] === DIGIT) at++;
       if (at < this.#end || !this.#more(at)) return at;
     }
   }
@@ -368,16 +447,15 @@ export class Lexer {
   #word(from: number): number {
     let start = from;
     for (;;) {
-      let sum = 0;
       let at = start;
-      for (; inWord[bytes[at]] === 1; at++) sum = hash(sum, lower[bytes[at]]);
+      while (inWord[bytes[at]] === 1) at++;
       const isLong = at - start > LONGEST;
       if (at === this.#end && this.#more(isLong ? at - LONGEST - 1 : start)) {
         start = 0;
         continue;
       }
       this.#at = at;
-      return isLong ? NAME : wordAt(bytes, start, at, sum, lower) || NAME;
+      return isLong ? NAME : wordIn(start, at);
     }
   }
 

@@ -1,7 +1,7 @@
 /** cenote/pg: PostgreSQL connections that live on this thread, for all threads. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Client, ClientConfig } from 'pg';
-import { AcquireTimeoutError, createPool, type Pool, type PoolHandle } from '../main/index.ts';
+import { AcquireTimeoutError, createPool, LeaseRevokedError, type Pool, type PoolHandle } from '../main/index.ts';
 import { PgClient } from './client.ts';
 import { connect, loadDriver } from './connecting.ts';
 import { ConnectionSettings } from './connection-settings.ts';
@@ -69,6 +69,14 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
       sessions.delete(session);
       return session.end();
     },
+    // At `cancelAfter` of `maxHold`: what runs now, and what has been asked so far. A ROLLBACK comes after that.
+    cancel: (session) => session.cancel(session.borrow),
+    // At `revokeAfter`.
+    abort: (session) => {
+      sessions.delete(session);
+      const name = rest.name ?? 'pool';
+      return session.abort(new LeaseRevokedError(`pool ${JSON.stringify(name)}: the connection has been taken back`, name), AT_ONCE);
+    },
     healthcheck: (session) => session.isAlive(),
     expose: [
       'hello',
@@ -99,6 +107,9 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
   for (const session of sessions) if (session.broken !== undefined) owner.lost(session, session.broken);
   return owner;
 }
+
+/** How long a server may take to end a connection that was taken back from its borrower, in ms. Then the socket is cut. */
+const AT_ONCE = 500;
 
 /**
  * A class to be used where a program or an ORM makes its own pool or client on the owner's thread, over this pool. See the one of
@@ -146,6 +157,10 @@ class PgPool extends BasePool implements PgOwnerPool {
     pool.on('destroy', (session) => {
       this.#outside(() => this.emit('remove', this.#clientOf(session)));
       this.#clients.delete(session);
+    });
+    // A job has left it, perhaps in a transaction. The next borrower's statements come behind this.
+    pool.on('leak', ({ job }, session) => {
+      if (job !== undefined) void session?.reset(session.borrow).catch(() => {});
     });
     pool.on('detach', (_threadId, _reclaimed, attachment) => this.#tidyUpAfter(attachment));
     pool.on('error', (error) => {

@@ -5,7 +5,7 @@ import { checkNames, type OptionNames } from '../shared/options/option-names.ts'
 import type { PgPoolOptions } from './types.ts';
 
 /** Options of createPool that the pool of connections sets itself. */
-const OURS = ['factory', 'destructor', 'healthcheck', 'beforeAcquire', 'beforeRelease', 'expose', 'share'];
+const OURS = ['factory', 'destructor', 'healthcheck', 'beforeAcquire', 'beforeRelease', 'expose', 'share', 'cancel', 'abort'];
 const IT_DOES_ITSELF = 'createPgPool makes, checks and resets connections itself (see onConnect and reset)';
 const LEAVE_TO_IT = `leave it out, as ${IT_DOES_ITSELF}`;
 
@@ -24,6 +24,7 @@ const OF_THE_POOL = [
     'maxLifetime',
   ],
   ...['maxUses', 'maxWaiting', 'maxThreads', 'leakDetectionThreshold', 'orphans', 'recoveryProbes', 'circuitBreaker', 'strict'],
+  ...['ceiling', 'maxHold'],
 ];
 const OPTIONS = ['connection', 'onConnect', 'statementCacheSize', 'reset', 'lend', ...OF_THE_POOL];
 

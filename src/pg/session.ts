@@ -9,7 +9,7 @@ import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import type { Client, CustomTypesConfig, QueryConfig } from 'pg';
 import { Conversation, type Part } from './conversation.ts';
 import { assertNoCopyIn } from './copy.ts';
-import { receiveError, sendError } from './database-error.ts';
+import { receiveError, type SentError, sendError } from './database-error.ts';
 import { type Reading, readStatement } from './dirt.ts';
 import { internals, isReadTimeout } from './driver.ts';
 import { driverHere } from './driver-here.ts';
@@ -108,6 +108,8 @@ export class Session implements SessionMethods {
   #underWay = 0;
   #broken: Error | undefined;
   #isEnding = false;
+  /** Why the connection was taken back from its borrower, if it was: the answer to all that is asked from then on. */
+  #revoked: Error | undefined;
   #heard: Heard[] = [];
   #answers = 0;
 
@@ -486,7 +488,7 @@ export class Session implements SessionMethods {
         return { ...this.#stateFor(borrow), error: sendError(new Error('canceled before it was sent')) };
       if (isFirst && this.#setup !== undefined) await this.#settingUp();
       const lost = this.#broken ?? (this.#isEnding ? new Error('Connection terminated') : undefined);
-      if (lost !== undefined) return { ...this.#state(), error: sendError(lost), unsent: true };
+      if (lost !== undefined) return { ...this.#state(), error: this.#sent(lost), unsent: this.#revoked === undefined };
       try {
         if (isFirst) {
           this.#begin(borrow);
@@ -510,7 +512,7 @@ export class Session implements SessionMethods {
         await this.#settleRefusal();
         return {
           ...this.#stateFor(borrow),
-          error: sendError(error),
+          error: this.#sent(error),
           ...(this.#broken !== undefined && wasIdle(error) ? { unsent: true } : {}),
         };
       }
@@ -518,6 +520,10 @@ export class Session implements SessionMethods {
       this.#usedAt = performance.now();
       if (--this.#underWay === 0) internals(this.#client).unref();
     });
+  }
+
+  #sent(error: unknown): SentError {
+    return this.#revoked === undefined ? sendError(error) : { ...sendError(this.#revoked), itself: this.#revoked };
   }
 
   /** Hears what the socket has to say of the idle time (the server may have hung up) before anything is sent on it. */
@@ -730,17 +736,26 @@ export class Session implements SessionMethods {
   // ── the end
 
   /**
-   * Ends the connection, and resolves when the server has closed it: its backend is gone by then. What still runs there is cancelled first.
-   * If the server does not react, the connection is cut.
+   * Takes the connection from its borrower, which is told why. A backend at work does not notice that its socket has gone, and would keep
+   * its locks, so what runs is cancelled first. If the server does not react within `limit` ms, the connection is cut.
    */
-  async end(): Promise<void> {
+  abort(why: Error, limit: number): Promise<void> {
+    this.#revoked = why;
+    return this.end(limit);
+  }
+
+  /**
+   * Ends the connection, and resolves when the server has closed it: its backend is gone by then. What still runs there is cancelled first.
+   * If the server does not react within `limit` ms, the connection is cut.
+   */
+  async end(limit = GIVE_UP): Promise<void> {
     this.#isEnding = true;
     this.#abandon();
     this.#tellEnded();
     this.#tellListening();
     const { checkTimeout } = this.#settings;
     // This comes before the pool takes the connection for gone.
-    await endClient(this.#client, () => this.#origin.cancel(), checkTimeout > 0 ? Math.min(GIVE_UP, checkTimeout * 0.8) : GIVE_UP);
+    await endClient(this.#client, () => this.#origin.cancel(), checkTimeout > 0 ? Math.min(limit, checkTimeout * 0.8) : limit);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { setImmediate } from 'node:timers';
 import type { QueryConfig, QueryResult, QueryResultRow } from 'pg';
-import { AcquireTimeoutError, type AttachedPool, CallTimeoutError, PoolClosedError } from '../worker/index.ts';
+import { type AcquireOptions, AcquireTimeoutError, type AttachedPool, CallTimeoutError, PoolClosedError } from '../worker/index.ts';
 import {
   assertCommitted,
   beginText,
@@ -118,11 +118,11 @@ export class PgPool extends BasePool implements PoolType, PgSync {
    * For a scope that has no connection just now. Calls that wait for one in the scope come before this one, and go to no other connection
    * later: so the connection has to be alive.
    */
-  #bring(borrowing: Borrowing): Hold {
-    if (!borrowing.isAwaited) return this.#acquire();
+  #bring(borrowing: Borrowing, maxHold?: AcquireOptions['maxHold']): Hold {
+    if (!borrowing.isAwaited) return this.#acquire(maxHold);
     for (let attempts = 1; ; attempts++) {
       const { candidate } = borrowing;
-      const hold = candidate ?? this.#acquire();
+      const hold = candidate ?? this.#acquire(maxHold);
       let isAlive = false;
       try {
         const { error, unsent } = this.#call(hold, (session, id) => session.hello(id));
@@ -139,8 +139,9 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     }
   }
 
-  #acquire(): Hold {
-    const session = this.#attached.acquireSync(this.#limits());
+  #acquire(maxHold?: AcquireOptions['maxHold']): Hold {
+    const limits = this.#limits();
+    const session = this.#attached.acquireSync(maxHold === undefined ? limits : { ...limits, maxHold });
     const hold = new Hold(this.sessions, this.#attached.asynchronous(session) as unknown as RemoteSession, 0, this.profile);
     this.announce(hold);
     return hold;
@@ -205,7 +206,7 @@ export class PgPool extends BasePool implements PoolType, PgSync {
 
   #transactIn<V>(of: Scope | undefined, body: (tx: PgSyncClient) => V, options: TransactionOptions): V {
     const scope = of ?? new Scope(this.lender);
-    const hold = scope.enterSync((borrowing) => this.#bring(borrowing));
+    const hold = scope.enterSync((borrowing) => this.#bring(borrowing, options.maxHold));
     try {
       return this.#transact(scope, hold, body, options);
     } finally {

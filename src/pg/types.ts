@@ -5,7 +5,10 @@ import type { AcquireOptions, PoolHandle } from '../worker/index.ts';
 
 /** Options of createPgPool: those of createPool that are not about making resources, and these. */
 export interface PgPoolOptions
-  extends Omit<PoolOptions<unknown>, 'factory' | 'destructor' | 'healthcheck' | 'beforeAcquire' | 'beforeRelease' | 'expose' | 'share'> {
+  extends Omit<
+    PoolOptions<unknown>,
+    'factory' | 'destructor' | 'healthcheck' | 'beforeAcquire' | 'beforeRelease' | 'expose' | 'share' | 'cancel' | 'abort'
+  > {
   /**
    * A connection string, a URL, a ClientConfig of pg, or a function that is asked before every connect (rotating passwords, IAM tokens). It
    * is copied before use, and every connection gets all of it, TLS included. It is never logged, and never sent to a worker. Settings of a

@@ -4,6 +4,8 @@ const numbers = new Map<string, number>();
 
 /** The first number of a word. The lexer's other tokens have the numbers below. */
 export const FIRST_WORD = 16;
+/** More than all words and other tokens. */
+export const WORDS = 1024;
 
 function word(name: string): number {
   let number = numbers.get(name);
@@ -94,7 +96,7 @@ export const IS_KEYWORD = 1;
 export const IS_FOLLOWING = 2;
 export const IS_SESSION = 4;
 export const IS_FUNCTION = 8;
-export const traits = new Uint8Array(1024);
+export const traits = new Uint8Array(WORDS);
 for (const number of KEYWORDS) traits[number] |= IS_KEYWORD;
 for (const number of FOLLOWING.keys()) traits[number] |= IS_FOLLOWING;
 for (const number of SESSION) traits[number] |= IS_SESSION;
@@ -142,27 +144,37 @@ export const [
   'with',
 ].map(word);
 
-/** The hash of a word: called for one byte after the other, in lower case, from 0. The result is a small integer, which needs no memory. */
-export const hash = (sum: number, byte: number): number => (Math.imul(sum, 31) + byte) & 0x3fffffff;
+/**
+ * The place of a word in the table: by its length, its first two bytes and its last two, whatever their case. Few unknown words have the
+ * place of a known one, so most are known to be unknown by one look, and the bytes in between are not looked at.
+ */
+const placeOf = (bytes: Uint8Array, from: number, to: number): number => {
+  const first = Math.imul(bytes[from] | 32, 613) + Math.imul(bytes[from + 1] | 32, 31);
+  const last = Math.imul(bytes[to - 1] | 32, 97) + Math.imul(bytes[to - 2] | 32, 7);
+  return (first + last + Math.imul(to - from, 389)) & (PLACES - 1);
+};
 
 /** Longer than every word in the lists, in bytes. */
 export const LONGEST = 64;
 
-// A table of all words by their hash. A word takes the next free place where its own is taken. The words' bytes stand one behind the other.
-const PLACES = 2048;
+// A table of all words. A word takes the next free place where its own is taken. The words' bytes stand one behind the other.
+/** A power of two, and many times the number of words. */
+const PLACES = 8192;
 const placed = new Uint16Array(PLACES);
 const letters = Buffer.from([...numbers.keys()].join(''));
 const starts = new Uint16Array(FIRST_WORD + numbers.size + 1);
 for (const [name, number] of numbers) {
   starts[number + 1] = starts[number] + name.length;
-  let place = Buffer.from(name).reduce(hash, 0) % PLACES;
-  while (placed[place] !== 0) place = (place + 1) % PLACES;
+  const own = Buffer.from(name);
+  let place = placeOf(own, 0, own.length);
+  while (placed[place] !== 0) place = (place + 1) & (PLACES - 1);
   placed[place] = number;
 }
 
-/** The number of the word that these bytes are, in lower case by `lower`, or 0 if it is none of ours. */
-export function wordAt(bytes: Uint8Array, from: number, to: number, sum: number, lower: Uint8Array): number {
-  for (let place = sum % PLACES; placed[place] !== 0; place = (place + 1) % PLACES) {
+/** The number of the word that these bytes are, in lower case by `lower`, or 0 if it is none of ours. No word of ours has one letter. */
+export function wordAt(bytes: Uint8Array, from: number, to: number, lower: Uint8Array): number {
+  if (to - from < 2) return 0;
+  for (let place = placeOf(bytes, from, to); placed[place] !== 0; place = (place + 1) & (PLACES - 1)) {
     const number = placed[place];
     const start = starts[number];
     if (starts[number + 1] - start !== to - from) continue;

@@ -1,6 +1,11 @@
-/** The classes of errors, with one stable code each. How they cross between threads: wire/error-wire.ts. Their texts: where they are thrown. */
+/**
+ * The classes of errors, with one stable code each. How they cross between threads: wire/error-wire.ts. Their texts: where they are thrown.
+ */
 
-/** The name of a class and of its errors, for those who look at it: as text, since a minifier renames classes. Defined, as the name of a frozen Error cannot be assigned. */
+/**
+ * Sets the name of a class and of its errors, as text, since a minifier renames classes.
+ * Defined, as the name of a frozen Error cannot be assigned.
+ */
 function named(type: { readonly prototype: Error }, name: string): void {
   Object.defineProperty(type, 'name', { value: name, configurable: true });
   Object.defineProperty(type.prototype, 'name', { value: name, configurable: true, writable: true });
@@ -99,8 +104,8 @@ export class NotBorrowedError extends PoolError {
 
 /** `ERR_POOL_REMOTE_CALL`: the method does not exist or is not exposed, a value cannot be cloned, or the lease was released. */
 export class RemoteCallError extends PoolError {
-  constructor(message: string, pool: string, options?: ErrorOptions) {
-    super(message, pool, { ...options, code: 'ERR_POOL_REMOTE_CALL' });
+  constructor(message: string, pool: string, options?: ErrorOptions & { code?: string }) {
+    super(message, pool, { ...options, code: options?.code ?? 'ERR_POOL_REMOTE_CALL' });
   }
 
   static {
@@ -119,5 +124,67 @@ export class CallTimeoutError extends PoolError {
 
   static {
     CallTimeoutError.prototype.name = 'CallTimeoutError';
+  }
+}
+
+/** `ERR_POOL_SUSPENDED`: the pool is suspended with `mode: 'refuse'`. The message has the labels of the suspensions. */
+export class PoolSuspendedError extends PoolError {
+  constructor(message: string, pool: string, options?: ErrorOptions) {
+    super(message, pool, { ...options, code: 'ERR_POOL_SUSPENDED' });
+  }
+
+  static {
+    named(PoolSuspendedError, 'PoolSuspendedError');
+  }
+}
+
+/** `ERR_POOL_SUSPEND_TIMEOUT`: what `suspend` was to wait for did not come about in time. That suspension is over. */
+export class SuspendTimeoutError extends PoolError {
+  constructor(message: string, pool: string, options?: ErrorOptions) {
+    super(message, pool, { ...options, code: 'ERR_POOL_SUSPEND_TIMEOUT' });
+  }
+
+  static {
+    named(SuspendTimeoutError, 'SuspendTimeoutError');
+  }
+}
+
+/** `ERR_POOL_RESIZE_TIMEOUT`: there are still more resources than the new `max`, or fewer than the new `min`. The new limits hold. */
+export class ResizeTimeoutError extends PoolError {
+  constructor(message: string, pool: string, options?: ErrorOptions) {
+    super(message, pool, { ...options, code: 'ERR_POOL_RESIZE_TIMEOUT' });
+  }
+
+  static {
+    named(ResizeTimeoutError, 'ResizeTimeoutError');
+  }
+}
+
+/** `ERR_POOL_RECYCLE_TIMEOUT`: some of the old resources are still there. They are replaced as they come back. */
+export class RecycleTimeoutError extends PoolError {
+  constructor(message: string, pool: string, options?: ErrorOptions) {
+    super(message, pool, { ...options, code: 'ERR_POOL_RECYCLE_TIMEOUT' });
+  }
+
+  static {
+    named(RecycleTimeoutError, 'RecycleTimeoutError');
+  }
+}
+
+/**
+ * `ERR_POOL_LEASE_REVOKED`: the pool has taken the resource back, after `revokeAfter`, or by `revoke` or `recycle`. An error given to
+ * `revoke` is its cause.
+ */
+export class LeaseRevokedError extends RemoteCallError {
+  /** How long it was out, in milliseconds: at least so long. 0 where the pool did not watch it. */
+  readonly heldFor: number;
+
+  constructor(message: string, pool: string, options?: ErrorOptions & { heldFor?: number }) {
+    super(message, pool, { ...options, code: 'ERR_POOL_LEASE_REVOKED' });
+    this.heldFor = options?.heldFor ?? 0;
+  }
+
+  static {
+    named(LeaseRevokedError, 'LeaseRevokedError');
   }
 }

@@ -6,50 +6,74 @@
  * and one scan of packed words is cheaper than a thousand cache misses.
  */
 
-/** Stored last by the creator and checked first by whoever attaches. Changes whenever anything in this file does. */
-export const ABI_VERSION = 2;
+/**
+ * The version of this layout, as major.minor. The major goes up when a word moves or changes its meaning, the minor when a word is added
+ * that a thread which does not know it may leave alone. Stored last by the creator; a thread that attaches checks it first (see
+ * `words/abi.ts`).
+ */
+export const ABI_MAJOR = 2;
+export const ABI_MINOR = 0;
+/** Both in one word: the major in the upper 16 bits. */
+export const ABI_VERSION = ABI_MAJOR * 0x10000 + ABI_MINOR;
 export const MAGIC = 0x43454e4f; // "CENO"
 
 export const WORD_BYTES = 4;
 /** Words to a padded line. */
 export const PAD = 32;
 
-// ── header: constants of the pool, written once before anyone attaches
+// ── header: constants of the pool, written once before any thread attaches
 export const MAGIC_WORD = 0;
 export const ABI_WORD = 1;
 export const LENGTH_WORD = 2;
 export const POOL_ID_WORD = 3;
+/** How many slots are laid out: the ceiling of the pool, up to which `max` may be set. */
 export const SLOTS_WORD = 4;
 export const THREADS_WORD = 5;
 export const CELLS_WORD = 6;
-export const MIN_WORD = 7;
-export const MAX_WAITING_WORD = 8;
-export const ACQUIRE_TIMEOUT_WORD = 9;
-export const MAX_USES_WORD = 10;
-export const FEATURES_WORD = 11;
+export const MAX_WAITING_WORD = 7;
+export const ACQUIRE_TIMEOUT_WORD = 8;
+export const MAX_USES_WORD = 9;
+export const FEATURES_WORD = 10;
+/** Sizes of the parts, in words: a copy that lays them out otherwise must not read them. */
+export const HEADER_SIZE_WORD = 11;
+export const SLOT_SIZE_WORD = 12;
+export const THREAD_SIZE_WORD = 13;
 
 /** Every borrower writes when it borrowed, and remembers from where. */
 export const FEATURE_TRACE = 1;
 /** Workers receive a value of each resource instead of a proxy. */
 export const FEATURE_SHARE = 2;
+/** What a thread must know to take part. It attaches to no pool that has others. */
+export const KNOWN_FEATURES = FEATURE_TRACE | FEATURE_SHARE;
 
-// ── words that everybody contends for, a line each
+// ── words that all threads contend for, a line each
 export const STATE_WORD = PAD * 1;
 export const LINE_WORD = PAD * 2;
 export const TICKET_WORD = PAD * 3;
 
+// ── limits that change while the pool runs, written by the owner only
+/** Most resources at once: `max`, at most as many as there are slots. */
+export const LIMIT_WORD = PAD * 4;
+export const MIN_WORD = PAD * 4 + 1;
+/** Slots from this one on are EMPTY: no search goes further. Never less than LIMIT. */
+export const EXTENT_WORD = PAD * 4 + 2;
+
 // ── statistics of the owner and of threads that have left, written by the owner only
 /** Odd while the owner moves a leaver's counters over: read again. */
-export const FOLD_WORD = PAD * 4;
-export const TALLY = PAD * 4 + 2;
-const HEADER_WORDS = PAD * 5;
+export const FOLD_WORD = PAD * 5;
+export const TALLY = PAD * 5 + 2;
+/**
+ * Resources destroyed, one 64-bit float for each reason, in the order of DESTROY_REASONS (words/counters.ts). Written by the owner only.
+ */
+export const DESTROYED_WORD = PAD * 6;
+export const HEADER_WORDS = PAD * 7;
 
 // ── a slot: one padded line
 export const SLOT_STRIDE = PAD;
 export const SLOT_STATE = 0;
-/** Hand-outs since the resource was made. Written by the borrower, or by the owner while it is nobody's. */
+/** Hand-outs since the resource was made. Written by the borrower, or by the owner while no borrower has it. */
 export const SLOT_USES = 1;
-/** Not zero: past its lifetime, not to be handed out again. Written by the owner. */
+/** Not zero: to be handed in to the owner, and to go to no other borrower before. The owner knows why. Written by the owner. */
 export const SLOT_RETIRED = 2;
 /** When the present borrower got it, in whole milliseconds modulo 2^32; only with FEATURE_TRACE. Written by the borrower. */
 export const SLOT_SINCE = 3;
@@ -57,14 +81,23 @@ export const SLOT_SINCE = 3;
 /** Which resource it is: goes up with each one made. Written by the owner before the slot can be had. */
 export const SLOT_GENERATION = 4;
 /**
- * For whom the owner has it LEASED: the record of the thread whose one-shot call it runs. 0: for itself, or a thread has it.
+ * The thread that the owner has it LEASED for: the record of the one whose one-shot call it runs. 0: for itself, or a thread has it.
  * Written by the owner, and cleared before the slot leaves that lease.
  */
 export const SLOT_BEHALF = 5;
 /** In SLOT_BEHALF: the thread is gone, and its call still runs. Its record may be another thread's by now. */
 export const BEHALF_GONE = -1;
+/**
+ * What the borrower has it for: the number of a job or a scope, 0: nothing in particular. It is about the present lease only. Written by
+ * the borrower when its lease begins, if it has a number to say, and cleared by it before the lease ends; by the owner for a thread that
+ * is gone.
+ */
+export const SLOT_TAG = 6;
+/** When its resource was made, in whole milliseconds modulo 2^32. Written by the owner before the slot can be had. */
+export const SLOT_MADE = 7;
+// Words from here on are free: 48 bytes of a shared value are to fit into them.
 
-// ── a thread: two padded lines, the first for whoever rings, the second for the thread itself
+// ── a thread: two padded lines, the first for the threads that ring, the second for the thread itself
 export const THREAD_STRIDE = PAD * 2;
 export const THREAD_BELL = 0;
 export const THREAD_STATUS = PAD;
@@ -80,7 +113,10 @@ export const COUNTER_CREATED = 4;
 export const COUNTER_DESTROYED = 5;
 export const COUNTER_FACTORY_FAILURES = 6;
 export const COUNTER_RECLAIMED = 7;
-export const COUNTERS = 8;
+export const COUNTER_REVOKED = 8;
+export const COUNTER_CANCELLED = 9;
+export const COUNTER_RECYCLED = 10;
+export const COUNTERS = 11;
 
 /** Buckets of a histogram: eight to each power of two, from 1 us to 2^41 us (25 days). */
 export const HISTOGRAM_BUCKETS = 320;
@@ -101,8 +137,10 @@ export interface Layout {
   readonly tickets: number;
   readonly marks: number;
   readonly joined: number;
+  readonly tags: number;
   readonly waitTimes: number;
   readonly holdTimes: number;
+  readonly createTimes: number;
   readonly bytes: number;
 }
 
@@ -113,10 +151,13 @@ export function layoutOf(slotCount: number, threadCount: number, cellCount: numb
   const tickets = cells + cellCount;
   const marks = tickets + cellCount;
   const joined = marks + cellCount;
-  const waitTimes = joined + cellCount;
+  const tags = joined + cellCount;
+  const waitTimes = tags + cellCount;
   const holdTimes = waitTimes + HISTOGRAM_BUCKETS;
-  const words = holdTimes + HISTOGRAM_BUCKETS;
+  const createTimes = holdTimes + HISTOGRAM_BUCKETS;
+  const words = createTimes + HISTOGRAM_BUCKETS;
   // Whole padded lines, so that the 64-bit view of the block has no remainder.
   const bytes = Math.ceil(words / PAD) * PAD * WORD_BYTES;
-  return { slotCount, threadCount, cellCount, slots, threads, cells, tickets, marks, joined, waitTimes, holdTimes, bytes };
+  const parts = { slots, threads, cells, tickets, marks, joined, tags, waitTimes, holdTimes, createTimes };
+  return { slotCount, threadCount, cellCount, ...parts, bytes };
 }

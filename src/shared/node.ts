@@ -1,7 +1,7 @@
 /**
- * What the core takes from Node. A global may be another's, and is then not what its name says: under jsdom a timer is a number and structuredClone
- * is missing, fake timers stand still until a test moves them, and `process` in a test of Jest is a copy on which Node emits nothing.
- * The linter refuses those globals in the core; only this file knows where else they are.
+ * What the core takes from Node. A global may be another's, and is then not what its name says: under jsdom a timer is a number and
+ * structuredClone is missing, fake timers stand still until a test moves them, and `process` in a test of Jest is a copy on which Node
+ * emits nothing. The linter refuses those globals in the core; only this file knows where else they are.
  */
 import { performance } from 'node:perf_hooks';
 import { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from 'node:timers';
@@ -13,7 +13,10 @@ const node = runInThisContext('globalThis') as typeof globalThis;
 
 export const { process, structuredClone, AbortController } = node;
 export const DOMException: new (message: string, name: string) => Error = node.DOMException;
-/** Whoever fakes timers replaces those of the module, too; but what has been imported by name changes only with `syncBuiltinESMExports` of node:module. */
+/**
+ * A library that fakes timers replaces those of the module, too; but what has been imported by name changes only with
+ * `syncBuiltinESMExports` of node:module.
+ */
 export { clearInterval, clearTimeout, MessageChannel, performance, setImmediate, setInterval, setTimeout };
 
 const settled = Promise.resolve();

@@ -1,5 +1,4 @@
 /** The public types that both sides share. */
-import type { Percentiles } from './words/histogram.ts';
 
 /** The states of a circuit breaker, by name. */
 export const CircuitBreakerState = {
@@ -43,6 +42,23 @@ export interface PoolHandle<T> {
   readonly __resource?: T;
 }
 
+/** What becomes of a resource that is out for too long. In milliseconds from its hand-out; 0 (the default) or Infinity: never. */
+export interface HoldLimits {
+  /** An 'overdue' event with the stage 'warn'. */
+  warnAfter?: number | undefined;
+  /**
+   * `lease.signal` aborts in the borrower's thread, and the pool's `cancel` is called. The borrower may still use the resource, to clean
+   * up.
+   */
+  cancelAfter?: number | undefined;
+  /**
+   * The resource is taken back: calls under way and later ones reject with LeaseRevokedError, `abort` ends the resource, and the line is
+   * served by a new one. A limit is never early. It is late by at most 50 ms or a twentieth of the shortest limit, whichever is more, and
+   * by as long as the owner was blocked.
+   */
+  revokeAfter?: number | undefined;
+}
+
 /** Limits for one wait. Other names in it are ignored. A value of the wrong type or range is a TypeError or RangeError. */
 export interface AcquireOptions {
   /**
@@ -55,19 +71,47 @@ export interface AcquireOptions {
    * Default: none.
    */
   signal?: AbortSignal | undefined;
+  /**
+   * Limits of this one hand-out, shorter than the pool's `maxHold`, or RangeError. A number is `revokeAfter`. Default: the pool's.
+   */
+  maxHold?: number | HoldLimits | undefined;
 }
 
 /** One hand-out of a resource, which gives itself back: for `using` and `await using`. */
 export interface Lease<R> extends Disposable, AsyncDisposable {
   /** What was borrowed. */
   readonly resource: R;
+  /**
+   * Aborts at `cancelAfter` of `maxHold`, with an error of the code `ERR_POOL_LEASE_OVERDUE`. If the resource is taken back before that, it
+   * aborts with LeaseRevokedError. It aborts once.
+   */
+  readonly signal: AbortSignal;
+  /**
+   * The limits of `maxHold` count anew from now; from a worker, from when the owner hears it. It does not undo a cancel. Does nothing once
+   * the lease is over.
+   */
+  renew(): void;
   /** As `pool.release(resource)`. A second time throws NotBorrowedError. Disposing a lease that was given back does nothing. */
   release(): void;
   /** As `pool.destroy(resource, error)`. Throws NotBorrowedError if the lease was given back. */
   destroy(error?: Error): void;
 }
 
-/** One snapshot of a pool. The counters, from `acquired` to `reclaimed`, count from the start of the pool, over all threads. */
+/** How durations are spread, in milliseconds, at most 12.5 % off. All 0 while there is none. */
+export interface Percentiles {
+  /** How many durations were recorded. */
+  count: number;
+  /** Half of them were at most this long. */
+  p50: number;
+  /** 90 of 100 were at most this long. */
+  p90: number;
+  /** 99 of 100 were at most this long. */
+  p99: number;
+  /** The longest. */
+  max: number;
+}
+
+/** One snapshot of a pool. The counters, from `acquired` to `recycled`, count from the start of the pool, over all threads. */
 export interface PoolStats {
   /** The pool's name. */
   name: string;
@@ -75,10 +119,16 @@ export interface PoolStats {
   state: CircuitBreakerState;
   /** As `isClosed()`. */
   closed: boolean;
-  /** The option `min`. */
+  /** Is the pool suspended? */
+  suspended: boolean;
+  /** The labels of the suspensions in force. */
+  suspendedBy: string[];
+  /** The option `min`, or what `resize` has set. */
   min: number;
-  /** The option `max`. */
+  /** The option `max`, or what `resize` has set. */
   max: number;
+  /** The option `ceiling`. */
+  ceiling: number;
   /** Resources that exist, or are being made or checked: always idle + active. */
   count: number;
   /** Resources that are ready to be handed out. */
@@ -105,6 +155,12 @@ export interface PoolStats {
   factoryFailures: number;
   /** Resources taken back from threads that died. */
   reclaimed: number;
+  /** Resources taken back from their borrowers: after `revokeAfter`, or by `revoke` or `recycle`. */
+  revoked: number;
+  /** Hand-outs that reached `cancelAfter`. */
+  cancelled: number;
+  /** Resources that `recycle` has replaced. */
+  recycled: number;
   /** Time in line, in milliseconds, at most 12.5 % off. Every wait in line counts; immediate hand-outs do not. */
   waitTime: Percentiles;
   /**
@@ -130,19 +186,20 @@ export interface ResourcePool<R> extends CircuitBreaker {
   /**
    * Borrows a resource, waiting in one FIFO line over all threads.
    * Rejects with AcquireTimeoutError, PoolClosedError, ServiceUnavailableError (breaker INACTIVE, at once),
-   * QueueFullError, the factory's own error when making one for this waiter failed, or `signal.reason`.
+   * QueueFullError, PoolSuspendedError, the factory's own error when making one for this waiter failed, or `signal.reason`.
    */
   acquire(options?: AcquireOptions): Promise<R>;
   /**
    * Like acquire, but never waits in line: null when nothing is idle and nothing may be made, when the pool is closed, or when
    * the breaker is INACTIVE. May wait for a hook or for the factory; rejects with the factory's error.
    */
-  tryAcquire(): Promise<R | null>;
+  tryAcquire(options?: Pick<AcquireOptions, 'maxHold'>): Promise<R | null>;
   /**
-   * Gives a resource back; returns at once. With beforeRelease the owner checks it first, and it becomes available after that. Throws
-   * NotBorrowedError if this thread has not borrowed it (released twice, or another pool's). Does nothing once the owner has died or this
-   * thread has detached. On a worker, the resource stays borrowed until the calls made before the release have settled. The Remote is of no
-   * use afterwards: its methods reject with RemoteCallError, even if the same thread has borrowed the same resource again.
+   * Gives a resource back; returns at once. If the pool has taken it back before, the first release or destroy does nothing. With
+   * beforeRelease the owner checks it first, and it becomes available after that. Throws NotBorrowedError if this thread has not borrowed
+   * it (released twice, or another pool's). Does nothing once the owner has died or this thread has detached. On a worker, the resource
+   * stays borrowed until the calls made before the release have settled. The Remote is of no use afterwards: its methods reject with
+   * RemoteCallError, even if the same thread has borrowed the same resource again.
    */
   release(resource: R): void;
   /**
@@ -152,16 +209,17 @@ export interface ResourcePool<R> extends CircuitBreaker {
   destroy(resource: R, error?: Error): void;
   /**
    * acquire, run, release, also when `body` throws. Resolves with what `body` returns. Rejects as `acquire` does, or with what `body`
-   * throws. `body` may give the resource back itself.
+   * throws. `body` may give the resource back itself. If the pool has taken it back meanwhile: LeaseRevokedError, unless `body` throws an
+   * error of its own.
    */
   use<V>(body: (resource: R) => V | PromiseLike<V>, options?: AcquireOptions): Promise<V>;
   /**
    * Borrows, calls one method of the resource with these arguments, and gives it back, all on the owner's thread. For a worker that is one
    * message there and one back. It joins the same line as every acquire, when the owner gets the message. Once it reaches the head of the
    * line it completes even if this thread is busy. Rejects as `acquire` does, with what the method throws, or with RemoteCallError (no such
-   * method, not exposed, arguments that cannot be cloned). `timeout` and `signal` limit the wait in line only, while the owner is busy, too;
-   * a call that they have ended never runs. Once the method runs, it is waited for. The waiting calls of a thread that dies or detaches are
-   * cancelled. If a method still runs one second after its thread has died, the resource is destroyed.
+   * method, not exposed, arguments that cannot be cloned). `timeout` and `signal` limit the wait in line only, while the owner is busy,
+   * too; a call that they have ended never runs. Once the method runs, it is waited for. The waiting calls of a thread that dies or
+   * detaches are cancelled. If a method still runs one second after its thread has died, the resource is destroyed.
    */
   call<K extends MethodName<R>>(method: K, args: Arguments<R, K>, options?: AcquireOptions): Promise<Result<R, K>>;
   /** acquire for `using` / `await using`: the lease releases itself at the end of the block. Rejects as `acquire` does. */
@@ -175,6 +233,8 @@ export interface ResourcePool<R> extends CircuitBreaker {
   activeCount(): number;
   /** Waiters in line, over all threads. */
   waitingCount(): number;
+  /** Is the pool suspended? Then nothing is handed out for now. Read from shared memory. */
+  readonly suspended: boolean;
   /** True if no acquire will ever succeed again. A pool that is draining refuses new acquires, but is not closed yet. */
   isClosed(): boolean;
   /** A consistent snapshot, read from shared memory without any message. */

@@ -62,7 +62,7 @@ export async function attachPool<T>(handle: PoolHandle<T>, options?: AttachOptio
   return (await within(joining, name, timeout, signal)) as WorkerPool<T>;
 }
 
-/** `forget`: this is not to be given to anybody any more. */
+/** `forget`: this is not to be given to any caller any more. */
 function begin(name: string, owner: number, block: ControlBlock, forget: () => void): Joining {
   const { port1: port, port2 } = new MessageChannel();
   const keepAlive = new KeepAlive();
@@ -77,13 +77,13 @@ function begin(name: string, owner: number, block: ControlBlock, forget: () => v
     giveUp: () => {
       if (isJoined) return;
       forget();
-      // Ends `join`, and an owner that hears the knock after all sees that there is nobody.
+      // Ends `join`, and an owner that hears of it after all sees that the other end is gone.
       port.close();
     },
   };
 }
 
-/** Waits within the caller's own limits. Where no caller waits any more, nobody is to be attached behind their backs. */
+/** Waits within the caller's own limits. When no caller waits any more, this thread is not attached after all. */
 async function within(joining: Joining, name: string, timeout = 0, signal: AbortSignal | undefined): Promise<WorkerPool<unknown>> {
   joining.callers++;
   try {
@@ -141,7 +141,7 @@ async function join(
           return port.close();
         }
         const Attached = (block.constants.features & FEATURE_SHARE) === 0 ? WorkerPool : SharingPool;
-        pool = new Attached(name, block, first[1], port, first[2], onLeave);
+        pool = new Attached(name, block, first[1], port, first[2], first[3], onLeave);
         port.unref();
         resolve(pool);
         pool.receive(rest);
@@ -171,7 +171,8 @@ async function join(
     // A listener has thrown, and it cannot have been ours. If ours came first, the answer is on its way.
     cut = () => inTheWay(name, cause);
   }
-  // Whoever has heard a knock has answered it by then. What came while this thread was busy is delivered before the check phase; and if that was our welcome, the port stays.
+  // An owner that has heard of it has answered by then. What came while this thread was busy is delivered before the check phase;
+  // and if that was our welcome, the port stays.
   const giveUp = (): void => {
     if (pool === undefined) port.close();
   };

@@ -5,13 +5,27 @@ import { CallTimeoutError, RemoteCallError } from '../shared/errors.ts';
 import type { Lending } from '../shared/lending/lending.ts';
 import { written } from '../shared/lending/traces.ts';
 import { clearTimeout, MessageChannel, setTimeout } from '../shared/node.ts';
+import type { Hold } from '../shared/options/hold-limits.ts';
 import { show } from '../shared/show.ts';
 import { abortReason, SharedAbortListeners } from '../shared/waiting/abort-signals.ts';
 import { SLICE } from '../shared/waiting/blocking.ts';
+import { type Cancellation, canceller, throwReason } from '../shared/waiting/cancellation.ts';
 import type { KeepAlive } from '../shared/waiting/keep-alive.ts';
 import { fromWire, isCloneable } from '../shared/wire/error-wire.ts';
 import { asBuffers, DEEP, repack, survey, VIEWS } from '../shared/wire/parcel.ts';
-import { ALONE, ANSWER, CALL, CALL_ONCE, CALL_SYNC, CANCEL, FAILURE, LOST, type Request, type Response } from '../shared/wire/protocol.ts';
+import {
+  ABANDON,
+  ALONE,
+  ANSWER,
+  CALL,
+  CALL_ONCE,
+  CALL_SYNC,
+  CANCEL,
+  FAILURE,
+  LOST,
+  type Request,
+  type Response,
+} from '../shared/wire/protocol.ts';
 import type { Bells } from '../shared/words/bell.ts';
 import { Claim } from '../shared/words/claim.ts';
 import { NONE } from '../shared/words/line.ts';
@@ -26,6 +40,8 @@ interface PendingCall {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   readonly signal?: AbortSignal | undefined;
+  /** That of the part of the program that has made the call, if it can be cancelled. */
+  readonly partSignal?: AbortSignal | undefined;
   /** Of an errand, where it was asked for, if that is to be remembered. */
   readonly at?: Error | undefined;
   /** Of an errand with limits. */
@@ -55,6 +71,8 @@ export class Calls {
   readonly #keepAlive: KeepAlive;
   /** Everything that is not an answer. */
   readonly #receive: (response: Response) => void;
+  /** Gives up what this thread has borrowed in that slot. */
+  readonly #giveUp: (slot: number, why: unknown) => void;
   readonly #pending = new Map<number, PendingCall>();
   readonly #signals = new SharedAbortListeners((signal) => this.#aborted(signal));
   readonly #lending: Lending;
@@ -77,6 +95,7 @@ export class Calls {
     lending: Lending,
     keepAlive: KeepAlive,
     receive: (response: Response) => void,
+    giveUp: (slot: number, why: unknown) => void,
   ) {
     this.#pool = pool;
     this.#port = port;
@@ -86,18 +105,22 @@ export class Calls {
     this.underWay = new Int32Array(lending.leases.length);
     this.#keepAlive = keepAlive;
     this.#receive = receive;
+    this.#giveUp = giveUp;
   }
 
-  /** That lease is over: what is still under way counts for nobody. */
+  /** That lease is over: what is still under way does not count any more. */
   forget(slot: number): void {
     this.underWay[slot] = 0;
   }
 
-  /** On what this thread has borrowed in that slot. The arguments are in a list that nobody else has. */
+  /** On what this thread has borrowed in that slot. The arguments are in a list that no other code has. */
   call(slot: number, method: string, args: unknown[]): Promise<unknown> {
     return new Promise((resolve, reject) => {
+      const part = canceller?.present();
+      throwReason(part?.untold());
       const id = ++this.#lastId;
-      this.#pending.set(id, { slot, serial: this.#lending.serials[slot], resolve, reject });
+      const partSignal = this.#listenTo(part);
+      this.#pending.set(id, { slot, serial: this.#lending.serials[slot], resolve, reject, partSignal });
       this.#keepAlive.ref();
       this.underWay[slot]++;
       this.#sendCall(id, slot, this.#lending.leases[slot], method, args);
@@ -105,16 +128,27 @@ export class Calls {
   }
 
   /** On whatever the owner borrows for it. */
-  callOnce(method: string, args: readonly unknown[], { timeout, signal, late }: Patience, at: Error | undefined): Promise<unknown> {
+  callOnce(
+    method: string,
+    args: readonly unknown[],
+    { timeout, signal, late }: Patience,
+    hold: Hold | undefined,
+    at: Error | undefined,
+  ): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
       const own = [...args];
+      const part = canceller?.present();
+      throwReason(part?.cancelled());
       if (signal !== undefined) this.#signals.add(signal);
-      const claim = timeout > 0 || signal !== undefined ? new Claim() : undefined;
+      const partSignal = this.#listenTo(part);
+      const claim = timeout > 0 || signal !== undefined || partSignal !== undefined ? new Claim() : undefined;
       const timer = timeout > 0 ? setTimeout(() => this.#cancel(id, late), timeout) : undefined;
-      this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal, at, claim, timer });
+      this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal, partSignal, at, claim, timer });
       this.#keepAlive.ref();
-      const request: CallRequest = [CALL_ONCE, id, claim?.buffer, method, own];
+      const { tag } = this.#lending;
+      const terms = claim === undefined && tag === 0 && hold === undefined ? undefined : { claim: claim?.buffer, tag, hold };
+      const request: CallRequest = [CALL_ONCE, id, terms, method, own];
       if (secure(own)) this.send(request);
       else this.#sendNow(request, own, method);
     });
@@ -127,8 +161,31 @@ export class Calls {
   }
 
   #aborted(signal: AbortSignal): void {
-    for (const [id, call] of [...this.#pending]) if (call.signal === signal) this.#cancel(id, () => abortReason(signal));
+    for (const [id, call] of [...this.#pending]) {
+      if (call.partSignal === signal) this.#abandon(id, call, abortReason(signal));
+      else if (call.signal === signal) this.#cancel(id, () => abortReason(signal));
+    }
     this.flush();
+  }
+
+  /**
+   * The signal of this part, which is listened to until the call that it is for has settled. One that has aborted is of a part that cleans
+   * up.
+   */
+  #listenTo(part: Cancellation | undefined): AbortSignal | undefined {
+    const signal = part?.signal;
+    if (signal === undefined || signal.aborted) return undefined;
+    this.#signals.add(signal);
+    return signal;
+  }
+
+  /** The part that has made this call has been cancelled: it waits no longer, whether the call has begun or not. */
+  #abandon(id: number, { slot, serial, claim }: PendingCall, reason: unknown): void {
+    if (slot === NONE) this.send([claim?.withdraw() ? CANCEL : ABANDON, id]);
+    const isLent = slot !== NONE && this.#lending.isCurrent(slot, serial);
+    this.#settle(id, { ok: false, error: reason });
+    // What it may still be doing is not known: the resource is of no use to a later borrower.
+    if (isLent && this.#lending.isCurrent(slot, serial)) this.#giveUp(slot, reason);
   }
 
   /** The owner may be busy, so it is not asked: by the claim either it has begun, and is waited for, or it never will. */
@@ -150,13 +207,15 @@ export class Calls {
     deadline = Number.POSITIVE_INFINITY,
   ): unknown {
     if (now() >= deadline) throw this.#overdue(`there is no time left for ${method}(), which has not been called`);
+    const part = canceller?.present();
+    throwReason(part?.untold());
     const id = ++this.#lastId;
     this.#awaited = id;
     this.#awaitedSlot = slot;
     this.#answer = undefined;
     try {
       this.#sendNow([CALL_SYNC, id, slot, this.#lending.leases[slot], method, args], args, method);
-      return this.#sleepForAnswer(id, slot, method, assertOwnerAlive, deadline);
+      return this.#sleepForAnswer(id, slot, method, assertOwnerAlive, deadline, part);
     } finally {
       // Left without an answer: it may still run, and a release has to wait for it.
       if (this.#awaited === id) this.underWay[slot]++;
@@ -164,7 +223,14 @@ export class Calls {
     }
   }
 
-  #sleepForAnswer(id: number, slot: number, method: string, assertOwnerAlive: () => void, deadline: number): unknown {
+  #sleepForAnswer(
+    id: number,
+    slot: number,
+    method: string,
+    assertOwnerAlive: () => void,
+    deadline: number,
+    part: Cancellation | undefined,
+  ): unknown {
     for (;;) {
       const seen = this.#bells.read(this.#me);
       this.drain();
@@ -173,6 +239,13 @@ export class Calls {
         this.#answer = undefined;
         if (answer.ok) return answer.value;
         throw answer.error;
+      }
+      // After `seen` was read, like the port: what ends the part sets its word, and then rings.
+      const cancelled = part?.cancelled();
+      if (cancelled !== undefined) {
+        this.#leaveUnderWay(id, slot);
+        this.#giveUp(slot, cancelled.reason);
+        throw cancelled.reason;
       }
       const time = now();
       if (time >= deadline) throw this.#stopWaiting(id, slot, method);
@@ -185,11 +258,15 @@ export class Calls {
 
   /** The method may still run. So a release waits for it, as for every call under way; its answer is dropped. */
   #stopWaiting(id: number, slot: number, method: string): CallTimeoutError {
+    this.#leaveUnderWay(id, slot);
+    return this.#overdue(`the owner has not answered ${method}() in time; it may still be running`);
+  }
+
+  #leaveUnderWay(id: number, slot: number): void {
     this.#awaited = 0;
     this.#pending.set(id, { slot, serial: this.#lending.serials[slot], resolve: drop, reject: drop });
     this.#keepAlive.ref();
     this.underWay[slot]++;
-    return this.#overdue(`the owner has not answered ${method}() in time; it may still be running`);
   }
 
   #overdue(why: string): CallTimeoutError {
@@ -229,8 +306,9 @@ export class Calls {
   }
 
   /**
-   * At once; or if that need not be, and it is not the first such one of this tick, with all of the tick in one message behind that. The first goes ahead as this thread may compute from now
-   * on; and where the owner is asleep, what takes longest is to wake it, and meanwhile the others are put together. Order is kept either way.
+   * At once; or if that need not be, and it is not the first such one of this tick, with all of the tick in one message behind that. The
+   * first goes ahead as this thread may compute from now on; and where the owner is asleep, what takes longest is to wake it, and meanwhile
+   * the others are put together. Order is kept either way.
    */
   send(request: Request, atOnce = false): void {
     this.#outbox.push(request);
@@ -278,7 +356,7 @@ export class Calls {
     const [method, args] =
       request[0] === CALL_ONCE ? [request[3], request[4]] : [request[4], request[0] === CALL ? request[5][0] : request[5]];
     const index = args.findIndex((argument) => !isCloneable(argument));
-    // All can be cloned: then it is the port that will not send, as somebody has patched it.
+    // All can be cloned: then it is the port that will not send, as other code has patched it.
     const why =
       index === -1
         ? `${method}() cannot be sent to the owner's thread: ${show((cause as Error | undefined)?.message)}`
@@ -298,7 +376,8 @@ export class Calls {
         if (got?.message === undefined) return;
         this.receive(got.message);
       } catch (error) {
-        // An announced message is gone, and those behind it come next. Any other says that this is the end of the stack: nothing more is read there.
+        // An announced message is gone, and those behind it come next.
+        // Any other says that this is the end of the stack: nothing more is read there.
         const isAnnounced = this.#alone !== undefined;
         try {
           this.unreadable();
@@ -315,7 +394,7 @@ export class Calls {
     const alone = this.#alone;
     this.#alone = undefined;
     if (alone !== undefined) return this.#settle(alone.id, { ok: false, error: this.#tooMuch(`the result of ${alone.name}`) });
-    // This thread was at the end of its stack. Whose answers they were is not known, so all hear of it.
+    // This thread was at the end of its stack. It is not known which calls were answered, so all of them are rejected.
     this.#doubt('an answer of the owner cannot be read by this thread');
   }
 
@@ -326,7 +405,9 @@ export class Calls {
     );
   }
 
-  /** Some calls will have no answer, and which is not known. They may still run: a release has to wait for them, as if they were under way. */
+  /**
+   * Some calls will have no answer, and which is not known. They may still run: a release has to wait for them, as if they were under way.
+   */
   #doubt(why: string): void {
     const underWay = this.underWay.slice();
     if (this.#awaited !== 0) underWay[this.#awaitedSlot]++;
@@ -365,7 +446,7 @@ export class Calls {
     }
   }
 
-  /** An answer that nobody waits for (any more) is dropped. */
+  /** An answer that no caller waits for (any more) is dropped. */
   #settle(id: number, answer: Answer): void {
     if (id === this.#awaited) {
       this.#answer = answer;
@@ -380,24 +461,37 @@ export class Calls {
     this.#pending.delete(id);
     this.#keepAlive.unref();
     if (call.signal !== undefined) this.#signals.remove(call.signal);
+    if (call.partSignal !== undefined) this.#signals.remove(call.partSignal);
     if (call.timer !== undefined) clearTimeout(call.timer);
     if (call.slot !== NONE && this.#lending.isCurrent(call.slot, call.serial)) this.underWay[call.slot]--;
   }
 
-  /** Nobody will answer any more. */
+  /**
+   * What was borrowed in this slot has been taken back, and that lease is over:
+   * its calls under way have ended, one that this thread sleeps for included.
+   */
+  revoke(slot: number, error: unknown): void {
+    this.forget(slot);
+    const answer: Answer = { ok: false, error };
+    if (this.#awaited !== 0 && this.#awaitedSlot === slot) this.#settle(this.#awaited, answer);
+    for (const [id, call] of [...this.#pending])
+      if (call.slot === slot && !this.#lending.isCurrent(slot, call.serial)) this.#settle(id, answer);
+  }
+
+  /** No answer will come any more. */
   abandon(error: () => unknown): void {
     if (this.#awaited !== 0) this.#settle(this.#awaited, { ok: false, error: error() });
     for (const id of [...this.#pending.keys()]) this.#settle(id, { ok: false, error: error() });
   }
 
   /**
-   * Is the other end still there? For a thread that does not get to its 'close' event. What is in the port is taken first; then we offer the port for
-   * transfer together with something that cannot be cloned. That always fails, and says "detached" if the other end has gone.
+   * Is the other end still there? For a thread that does not get to its 'close' event. What is in the port is taken first; then we offer
+   * the port for transfer together with something that cannot be cloned. That always fails, and says "detached" if the other end has gone.
    */
   isConnected(): boolean {
     this.drain();
     const { stackTraceLimit } = Error;
-    // Nobody reads the stack, which is most of what this costs. Where Error is frozen this does nothing, and an assignment would throw.
+    // The stack is never read, and is most of what this costs. Where Error is frozen this does nothing, and an assignment would throw.
     Reflect.set(Error, 'stackTraceLimit', 0);
     try {
       PROBE.port1.postMessage(() => {}, [this.#port]);
@@ -427,8 +521,8 @@ function withOwnBytes(request: CallRequest): CallRequest {
 }
 
 /**
- * Makes copies where later changes would reach what is to be sent. False if only a clone could do that: then it has to be sent before the caller goes on.
- * So has a Proxy that throws when it is looked at: sending it will say so.
+ * Makes copies where later changes would reach what is to be sent. False if only a clone could do that: then it has to be sent before the
+ * caller goes on. So has a Proxy that throws when it is looked at: sending it will say so.
  */
 function secure(args: unknown[]): boolean {
   try {

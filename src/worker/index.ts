@@ -3,15 +3,28 @@ export {
   AcquireTimeoutError,
   CallTimeoutError,
   CreateTimeoutError,
+  LeaseRevokedError,
   NotBorrowedError,
   PoolClosedError,
   PoolError,
+  PoolSuspendedError,
   QueueFullError,
+  RecycleTimeoutError,
   RemoteCallError,
+  ResizeTimeoutError,
   ServiceUnavailableError,
+  SuspendTimeoutError,
 } from '../shared/errors.ts';
-export type { AcquireOptions, CircuitBreaker, Lease, PoolHandle, PoolStats, ResourcePool } from '../shared/types.ts';
+export type {
+  AcquireOptions,
+  CircuitBreaker,
+  HoldLimits,
+  Lease,
+  Percentiles,
+  PoolHandle,
+  PoolStats,
+  ResourcePool,
+} from '../shared/types.ts';
 export { CircuitBreakerState } from '../shared/types.ts';
-export type { Percentiles } from '../shared/words/histogram.ts';
 export { attachPool } from './attach.ts';
 export type { AttachedPool, AttachOptions, Remote, SyncRemote } from './types.ts';

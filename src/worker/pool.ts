@@ -4,14 +4,33 @@ import { now } from '../shared/clock.ts';
 import { CallTimeoutError, RemoteCallError } from '../shared/errors.ts';
 import { COUNTER_TIMED_OUT } from '../shared/layout.ts';
 import { checkAcquireOptions, checkBlockingResult, checkBody, checkCall } from '../shared/options/acquire-options.ts';
+import { type Hold, isLimited } from '../shared/options/hold-limits.ts';
 import type { BlockingThread } from '../shared/pool/acquiring.ts';
 import { PoolBase } from '../shared/pool/pool-base.ts';
-import { show } from '../shared/show.ts';
+import { asError, show } from '../shared/show.ts';
 import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
 import { throwIfAborted } from '../shared/waiting/abort-signals.ts';
+import { type CancellablePool, type Cancellation, canceller, throwReason } from '../shared/waiting/cancellation.ts';
 import { fromWire, toWire } from '../shared/wire/error-wire.ts';
 import { asBuffers, withOwnBytes } from '../shared/wire/parcel.ts';
-import { DESTROY, DETACH, DETACHED, FACTORY_FAILURE, RELEASE, type Response, SPARED, TRACE, WHERE } from '../shared/wire/protocol.ts';
+import {
+  type AttachTerms,
+  DESTROY,
+  DETACH,
+  DETACHED,
+  FACTORY_FAILURE,
+  LEFT,
+  LIMIT,
+  OVERDUE,
+  RELEASE,
+  RENEW,
+  REVOKED,
+  type Response,
+  SPARED,
+  SUSPENSIONS,
+  TRACE,
+  WHERE,
+} from '../shared/wire/protocol.ts';
 import type { ControlBlock } from '../shared/words/control-block.ts';
 import { NONE } from '../shared/words/line.ts';
 import { CLOSED } from '../shared/words/state.ts';
@@ -21,7 +40,7 @@ import type { AttachedPool, Remote, SyncRemote } from './types.ts';
 
 type Out = 'no' | 'detached' | 'pool-ended' | 'owner-gone';
 
-export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T> {
+export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T>, CancellablePool {
   readonly #port: MessagePort;
   protected readonly calls: Calls;
   readonly #caller: Caller;
@@ -30,24 +49,41 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   readonly #left: Promise<void>;
   #hasLeft: () => void = () => {};
   readonly #onLeave: () => void;
+  readonly #terms: AttachTerms;
+  #suspendedBy: readonly string[];
   #out: Out = 'no';
+  /** By slot: the part of the program that has borrowed it last, if that part can be cancelled. */
+  readonly #holders: (Cancellation | undefined)[] = [];
 
-  /** `exposed`: what the pool's `expose` lists. `onLeave` is called once, when this attachment is not to be given to anybody any more. */
+  /**
+   * `exposed`: what the pool's `expose` lists. `onLeave` is called once, when this attachment is not to be given to any caller any more.
+   */
   constructor(
     name: string,
     block: ControlBlock,
     me: number,
     port: MessagePort,
     exposed: readonly string[] | undefined,
+    terms: AttachTerms,
     onLeave: () => void,
   ) {
     super(name, block, me);
+    this.#terms = terms;
+    this.#suspendedBy = terms.suspendedBy;
     this.#port = port;
     this.#onLeave = onLeave;
     this.#left = new Promise((resolve) => {
       this.#hasLeft = resolve;
     });
-    this.calls = new Calls(name, port, block.bells, this.lending, this.keepAlive, (response) => this.heard(response));
+    this.calls = new Calls(
+      name,
+      port,
+      block.bells,
+      this.lending,
+      this.keepAlive,
+      (response) => this.heard(response),
+      (slot, why) => this.giveUp(slot, asError(why)),
+    );
     const listed = new Set(exposed);
     const exposes = (method: string): boolean => listed.has(method);
     this.#caller = {
@@ -75,6 +111,9 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
       beforeSleep: () => this.calls.flush(),
       assertOwnerAlive: () => this.#assertOwnerAlive(),
     };
+    if (canceller === undefined) return;
+    this.lending.tagWith(() => canceller?.present()?.tag ?? 0);
+    canceller.attached(this);
   }
 
   get attachment(): number {
@@ -83,15 +122,23 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
 
   // ── borrowing synchronously
 
-  acquireSync(options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T> {
+  acquireSync(options?: Pick<AcquireOptions, 'timeout' | 'maxHold'>): SyncRemote<T> {
     if (options === undefined) {
       const slot = this.lending.tryBorrow();
       if (slot !== NONE) return this.handOutSync(slot);
     }
-    return this.handOutSync(this.acquiring.acquireSync(options, this.#blocking));
+    return this.handOutSync(this.#acquireSync(options));
   }
 
-  tryAcquireSync(): SyncRemote<T> | null {
+  #acquireSync(options: Pick<AcquireOptions, 'timeout' | 'maxHold'> | undefined): number {
+    const hold = this.ownHold(options);
+    const slot = this.acquiring.acquireSync(options, this.#blocking);
+    if (hold !== undefined) this.limitHold(slot, hold);
+    return slot;
+  }
+
+  tryAcquireSync(options?: Pick<AcquireOptions, 'maxHold'>): SyncRemote<T> | null {
+    if (options !== undefined) return this.#tryLimited(options);
     const slot = this.lending.tryBorrow();
     return slot < 0 ? this.#tryInLine() : this.handOutSync(slot);
   }
@@ -101,10 +148,19 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     return slot === NONE ? null : this.handOutSync(slot);
   }
 
-  useSync<V>(body: (resource: SyncRemote<T>) => V, options?: Pick<AcquireOptions, 'timeout'>): V {
+  #tryLimited(options: Pick<AcquireOptions, 'maxHold'>): SyncRemote<T> | null {
+    const hold = this.ownHold(options);
+    const borrowed = this.lending.tryBorrow();
+    const slot = borrowed === NONE ? this.acquiring.tryAcquireSync(this.#blocking) : borrowed;
+    if (slot === NONE) return null;
+    if (hold !== undefined) this.limitHold(slot, hold);
+    return this.handOutSync(slot);
+  }
+
+  useSync<V>(body: (resource: SyncRemote<T>) => V, options?: Pick<AcquireOptions, 'timeout' | 'maxHold'>): V {
     checkBody(body);
     const deadline = this.#deadline(options);
-    const slot = this.acquiring.acquireSync(options, this.#blocking);
+    const slot = this.#acquireSync(options);
     const serial = this.lending.serials[slot];
     let overdue: Error | undefined;
     const caller =
@@ -114,17 +170,19 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
             () => deadline,
             (error) => (overdue = error),
           );
+    // A method still runs there, in a state that is not known.
+    const giveBack = (): void => (overdue === undefined ? this.giveBack(slot) : this.giveUp(slot, overdue));
+    let value: V;
     try {
-      const value = body(this.handOutSync(slot, caller));
+      value = body(this.handOutSync(slot, caller));
       checkBlockingResult(value);
-      return value;
-    } finally {
-      if (this.lending.isCurrent(slot, serial)) {
-        // A method still runs there, in a state that nobody knows.
-        if (overdue !== undefined) this.giveUp(slot, overdue);
-        else this.giveBack(slot);
-      }
+    } catch (error) {
+      this.endBody(slot, serial, giveBack);
+      throw error;
     }
+    const revoked = this.endBody(slot, serial, giveBack);
+    if (revoked !== undefined) throw revoked;
+    return value;
   }
 
   #deadline(options: Pick<AcquireOptions, 'timeout'> | undefined): number | undefined {
@@ -147,13 +205,28 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   // ── what is handed out
 
   protected override handOut(slot: number): Remote<T> {
+    if (canceller !== undefined) this.noteHolder(slot);
     this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     return new RemoteHandle<Remote<T>>(this.#caller, slot, this.lending.serials[slot]);
   }
 
   protected handOutSync(slot: number, caller = this.#syncCaller): SyncRemote<T> {
+    if (canceller !== undefined) this.noteHolder(slot);
     this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     return new RemoteHandle<SyncRemote<T>>(caller, slot, this.lending.serials[slot]);
+  }
+
+  /**
+   * Notes for which part of the program this thread has borrowed it. Throws its reason if that part has been cancelled, and then it has
+   * not.
+   */
+  protected noteHolder(slot: number): void {
+    const part = canceller?.present();
+    this.#holders[slot] = part;
+    const cancelled = part?.cancelled();
+    if (cancelled === undefined) return;
+    this.giveBack(slot);
+    throwReason(cancelled);
   }
 
   synchronous(resource: Remote<T> | SyncRemote<T>, options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T> {
@@ -208,6 +281,27 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     this.calls.send([DESTROY, slot, this.lending.forget(slot), wire, buffers], true);
   }
 
+  // ── what a part of the program leaves behind
+
+  get bell(): { buffer: SharedArrayBuffer; at: number } {
+    return { buffer: this.block.buffer, at: this.block.bells.at(this.lending.me) };
+  }
+
+  takeBackFrom(part: Cancellation, job: string | number, heldFor: number): number {
+    let left = 0;
+    for (let slot = 0; slot < this.#holders.length; slot++) {
+      if (this.#holders[slot] !== part) continue;
+      this.#holders[slot] = undefined;
+      if (!this.lending.holds(slot)) continue;
+      left++;
+      const stack = this.traces?.stackOf(slot, this.lending.leases[slot]);
+      const broken = this.calls.underWay[slot] > 0;
+      this.calls.forget(slot);
+      this.calls.send([LEFT, slot, this.lending.forget(slot), job, heldFor, stack, broken], true);
+    }
+    return left;
+  }
+
   // ── calling
 
   #call(slot: number, serial: number, method: string, args: unknown[]): Promise<unknown> {
@@ -234,8 +328,9 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
       this.countOne(COUNTER_TIMED_OUT);
       return this.refusals.timedOut(timeout);
     };
+    const hold = this.ownHold(options);
     const at = this.traces === undefined ? undefined : new Error('called here');
-    return this.calls.callOnce(method, args, { timeout, signal, late }, at) as Promise<Result<Remote<T>, K>>;
+    return this.calls.callOnce(method, args, { timeout, signal, late }, hold, at) as Promise<Result<Remote<T>, K>>;
   }
 
   #notCallable(method: string): RemoteCallError {
@@ -245,6 +340,8 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   #refuseCall(slot: number, serial: number, method: string): Error | undefined {
     if (this.#out !== 'no') return this.refusals.detached();
     if (this.lending.isCurrent(slot, serial)) return undefined;
+    const revoked = this.revocations.get(serial);
+    if (revoked !== undefined) return revoked;
     return new RemoteCallError(`pool ${show(this.name)}: ${method}() on a resource that has been given back`, this.name);
   }
 
@@ -275,12 +372,75 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
         const stack = slot === NONE ? this.calls.whereAsked(lease) : this.traces?.stackOf(slot, lease);
         return this.calls.send([TRACE, question, stack], true);
       }
+      case REVOKED: {
+        const [, slot, lease, heldFor, cause, buffers] = response;
+        asBuffers(buffers);
+        const error = this.refusals.revoked(heldFor, cause === undefined ? undefined : fromWire(cause));
+        if (this.#isOurs(slot, lease)) this.revoked(slot, error);
+        // Even if it has been given back: then its calls under way are what kept it.
+        this.calls.revoke(slot, error);
+        break;
+      }
+      case OVERDUE: {
+        const [, slot, lease, heldFor] = response;
+        if (this.#isOurs(slot, lease)) this.overdue(slot, heldFor);
+        break;
+      }
+      case SUSPENSIONS:
+        if (Array.isArray(response[1])) this.#suspendedBy = response[1];
+        break;
       case DETACHED:
         // Unless we have asked for it.
         this.#goOut('pool-ended');
         this.#port.close();
         this.#hasLeft();
         break;
+    }
+  }
+
+  // ── limits
+
+  #isOurs(slot: number, lease: number): boolean {
+    return this.lending.holds(slot) && this.lending.leases[slot] === lease;
+  }
+
+  protected override get maxHold(): Hold {
+    return this.#terms.maxHold;
+  }
+
+  protected override assertRevocable(hold: Hold): void {
+    if (!this.#terms.revocable && hold.revokeAfter !== 0) throw this.refusals.notRevocable();
+  }
+
+  /** At once: this thread may compute from now on. */
+  protected override limitHold(slot: number, hold: Hold): void {
+    if (isLimited(hold)) this.calls.send([LIMIT, slot, this.lending.leases[slot], hold], true);
+  }
+
+  protected override renew(slot: number): void {
+    this.calls.send([RENEW, slot, this.lending.leases[slot]], true);
+  }
+
+  protected override revocationKey(resource: Remote<T> | SyncRemote<T>): unknown {
+    return callerOf(resource)?.pool === this ? remoteSerial(resource) : undefined;
+  }
+
+  /** What was sent before the slot changed hands lies in the port. */
+  protected override lost(slot: number): void {
+    this.#drain();
+    if (this.lending.holds(slot) && this.lending.isLost(slot)) super.lost(slot);
+  }
+
+  override suspendedBy(): readonly string[] {
+    this.#drain();
+    return this.#suspendedBy;
+  }
+
+  #drain(): void {
+    try {
+      this.calls.drain();
+    } catch {
+      // The end of the stack: what is asked for is not worth an error of its own.
     }
   }
 
@@ -318,7 +478,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   }
 
   #ownerGone(): void {
-    // Nobody will make, check or reclaim anything any more: say so to every thread.
+    // No owner will make, check or reclaim anything any more: say so to every thread.
     this.block.state.set(CLOSED);
     this.#goOut('owner-gone');
     this.calls.abandon(() => this.refusals.detached());
@@ -342,6 +502,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     this.#out = out;
     this.lending.detach();
     this.bellListener.end();
+    canceller?.detached(this);
     this.#onLeave();
     this.waiters.abandon(() => this.refusals.detached());
     for (const [slot, serial] of this.lending.serials.entries()) if (serial !== 0) this.giveBack(slot);

@@ -2,14 +2,14 @@
  * What a worker is handed: a small object that stands for a lease, and whose every method is a call.
  *
  * The names of the methods are not known here, so a proxy stands at the end of the prototype chain, where a missing name ends up.
- * The first use of a name leaves an accessor on the prototype: afterwards the proxy is not asked, and making an object costs three fields. A proxy for each
- * hand-out would be simpler, and cost several times what the rest of a hand-out does.
+ * The first use of a name leaves an accessor on the prototype: afterwards the proxy is not asked, and making an object costs three fields.
+ * A proxy for each hand-out would be simpler, and cost several times what the rest of a hand-out does.
  */
 import { inspect } from 'node:util';
 import { NONE } from '../shared/words/line.ts';
 import type { Remote, SyncRemote } from './types.ts';
 
-/** On whose behalf an object calls: one for each attachment and way of calling. */
+/** Where an object sends its calls: one for each attachment and way of calling. */
 export interface Caller {
   /** The attachment. */
   readonly pool: object;
@@ -17,7 +17,10 @@ export interface Caller {
   readonly label: string;
   /** The list of arguments is the callee's to keep. */
   call(slot: number, serial: number, method: string, args: unknown[]): unknown;
-  /** What calling a method comes to that is none of the resource's: no message is sent, and nothing is rejected that somebody would have to handle. */
+  /**
+   * What calling a method comes to that is none of the resource's:
+   * no message is sent, and nothing is rejected that a program would have to handle.
+   */
   refuse(method: string): unknown;
   /** Does the pool's `expose` list this name? */
   exposes(method: string): boolean;
@@ -84,8 +87,8 @@ const { prototype } = Leased;
 Object.defineProperty(prototype, 'then', { value: undefined });
 
 /**
- * Names by which a program does not mean the resource: the language, loggers and assertion libraries ask any object for them, and call what they find. They
- * are forwarded only where `expose` lists them. `found`: what is there otherwise.
+ * Names by which a program does not mean the resource: the language, loggers and assertion libraries ask any object for them, and call what
+ * they find. They are forwarded only where `expose` lists them. `found`: what is there otherwise.
  */
 function keepLocal(name: string, found: (value: Leased, caller: Caller) => unknown): void {
   Object.defineProperty(prototype, name, {
@@ -99,7 +102,7 @@ function keepLocal(name: string, found: (value: Leased, caller: Caller) => unkno
   });
 }
 
-/** Whoever puts a property of its own on a hand-out gets just that. */
+/** A program that puts a property of its own on a hand-out gets just that. */
 function setOwn(name: string): (this: Leased, value: unknown) => void {
   return function (value) {
     Object.defineProperty(this, name, { value, writable: true, enumerable: true, configurable: true });
@@ -132,17 +135,20 @@ const missing = new Proxy(Object.create(null), {
 });
 Object.setPrototypeOf(prototype, missing);
 
-/** The class, as those see it to whom its objects are handed. */
+/** The class, as the programs see it that its objects are handed to. */
 export const RemoteHandle = Leased as unknown as new <R extends Remote<unknown> | SyncRemote<unknown>>(
   caller: Caller,
   slot: number,
   serial: number,
 ) => R;
 
-/** See there: whoever gives something back asks this. */
+/** The slot of a hand-out if its lease is still this thread's: see `Leased.current`. Asked when it is given back. */
 export const currentSlot = Leased.current;
 
-/** Who made this object, or undefined if it is none of ours. Only then ask for its slot and the serial number of its lease, over or not. */
+/**
+ * The attachment that made this object, or undefined if it is none of ours.
+ * Only then ask for its slot and the serial number of its lease, over or not.
+ */
 export const callerOf = (value: unknown): Caller | undefined => Leased.caller(value);
 export const remoteSlot = (value: unknown): number => Leased.slot(value as Leased);
 export const remoteSerial = (value: unknown): number => Leased.serial(value as Leased);

@@ -1,5 +1,9 @@
-/** A pool with `share`, seen from a worker: a hand-out is a value that the owner has made of the resource, and nothing is called through it. */
+/**
+ * A pool with `share`, seen from a worker: a hand-out is a value that the owner has made of the resource, and nothing is called through it.
+ */
 
+import type { LeaseRevokedError } from '../shared/errors.ts';
+import { canceller } from '../shared/waiting/cancellation.ts';
 import { asBuffers } from '../shared/wire/parcel.ts';
 import { type Response, SHARED } from '../shared/wire/protocol.ts';
 import { NONE } from '../shared/words/line.ts';
@@ -28,6 +32,7 @@ export class SharingPool<T> extends WorkerPool<T> {
   }
 
   #valueIn(slot: number): unknown {
+    if (canceller !== undefined) this.noteHolder(slot);
     this.traces?.note(slot, this.lending.leases[slot], new Error('borrowed here'));
     // The owner posted the value before the slot could be had, so it is here or in the port.
     if (this.#values.get(slot)?.generation !== this.block.generation(slot)) this.#readFor(slot);
@@ -46,10 +51,18 @@ export class SharingPool<T> extends WorkerPool<T> {
     try {
       this.calls.drain();
     } catch (error) {
-      // The end of the stack. Nobody has this slot yet to give it back.
+      // The end of the stack. The caller does not have this slot yet to give it back.
       this.giveBack(slot);
       throw error;
     }
+  }
+
+  protected override revocationKey(value: unknown): unknown {
+    return value;
+  }
+
+  protected override revoked(slot: number, error: LeaseRevokedError): void {
+    super.revoked(slot, error, this.#values.get(slot)?.value);
   }
 
   protected override slotOf(value: unknown): number {

@@ -34,18 +34,18 @@ export interface AttachedPool<T> extends ResourcePool<Remote<T>> {
    * milliseconds; default: the pool's `acquireTimeout`. While it sleeps, nothing else of this thread runs. If another acquire of this
    * thread is granted meanwhile, this one takes that resource, and the other one takes its place in line.
    */
-  acquireSync(options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T>;
+  acquireSync(options?: Pick<AcquireOptions, 'timeout' | 'maxHold'>): SyncRemote<T>;
   /**
    * tryAcquire that blocks: null rather than wait for another borrower. It may wait for a hook, or for the factory. With no hooks set and a
    * resource idle it is a few atomic instructions. Throws the factory's error.
    */
-  tryAcquireSync(): SyncRemote<T> | null;
+  tryAcquireSync(options?: Pick<AcquireOptions, 'maxHold'>): SyncRemote<T> | null;
   /**
    * acquireSync, run, release, also when `body` throws. Returns what `body` returns; if that is a promise or another thenable, it throws
    * TypeError: use `use`. `timeout` limits all of it, in milliseconds: a call in the body that has no answer by then throws
    * CallTimeoutError, and the resource is destroyed. Default: only the wait in line has a limit, the pool's `acquireTimeout`.
    */
-  useSync<V>(body: (resource: SyncRemote<T>) => V, options?: Pick<AcquireOptions, 'timeout'>): V;
+  useSync<V>(body: (resource: SyncRemote<T>) => V, options?: Pick<AcquireOptions, 'timeout' | 'maxHold'>): V;
   /**
    * A borrowed resource with methods that block. It is the same lease: given back once, it is released for both. `timeout`: the most that
    * each call may block, in milliseconds; then it throws CallTimeoutError. Default 0: no limit. The method may still run then, and the

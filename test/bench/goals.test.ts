@@ -46,3 +46,10 @@ test('a goal for the ratio is not met where there is none', () => {
 test('a goal against somebody who was not measured is a mistake', () => {
   expect(() => compare('question', 'ns', { cenote: [1], rival: [1] }, { other: atMost(1) })).toThrow('other');
 });
+
+test('a round in which the rival came to nothing is left out of the ratio, unless most are like that', () => {
+  const [one] = compare('question', '/s', { cenote: [2, 6, 8], rival: [1, 0, 2] });
+  expect(one).toMatchObject({ ratio: 3, quartiles: [2.5, 3.5] });
+  const [most] = compare('question', '/s', { cenote: [2, 6, 8], rival: [1, 0, 0] });
+  expect(most).toMatchObject({ ratio: null, quartiles: null });
+});

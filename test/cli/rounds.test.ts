@@ -2,7 +2,7 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { sweep } from '../../dist/cli/measure/rounds.js';
-import { Ledger, type LedgerHandle } from '../../dist/cli/measure/scoreboard.js';
+import { Scoreboard, type ScoreboardHandle } from '../../dist/cli/measure/scoreboard.js';
 import type { Setting } from '../../dist/cli/measure/setting.js';
 
 const setting: Setting = { mode: 'async', threads: 1, slots: 1, hold: 0, distribution: 'fixed' };
@@ -11,18 +11,18 @@ test('a round that was cut short counts for nobody', async () => {
   const interruption = new AbortController();
   /** In its third slice, after the warm-up and the first round, somebody presses Ctrl-C: cenote has its second round behind it by then. */
   class Interrupting {
-    readonly #ledger: Ledger;
+    readonly #scoreboard: Scoreboard;
     #slices = 0;
 
-    constructor({ workerData }: { workerData: { ledger: LedgerHandle; claims: Int32Array } }) {
+    constructor({ workerData }: { workerData: { scoreboard: ScoreboardHandle; claims: Int32Array } }) {
       workerData.claims[0] = setting.slots;
-      this.#ledger = new Ledger(workerData.ledger);
+      this.#scoreboard = new Scoreboard(workerData.scoreboard);
     }
 
     async run({ caller }: { caller: number }): Promise<void> {
-      if (this.#ledger.ready() === 0 && ++this.#slices === 3) interruption.abort();
+      if (this.#scoreboard.ready() === 0 && ++this.#slices === 3) interruption.abort();
       await breathe();
-      this.#ledger.record(caller, 0.001, 0);
+      this.#scoreboard.record(caller, 0.001, 0);
     }
 
     async destroy(): Promise<void> {}

@@ -1,22 +1,22 @@
 /** One contestant for a moment, with threads that are none: what is done when they fail, hang, or are cut short. */
 import { expect, test } from 'vitest';
 import type { Arena } from '../../src/cli/contestants/contestant.ts';
-import { createLedger, Ledger } from '../../src/cli/measure/scoreboard.ts';
+import { createScoreboard, Scoreboard } from '../../src/cli/measure/scoreboard.ts';
 import { runSlice } from '../../src/cli/measure/slice.ts';
 
 const LONG = 60_000;
 const never = new AbortController().signal;
 
 /** Everybody's work is this. */
-function arena(work: (ledger: Ledger) => Promise<void>): Arena {
-  const ledger = new Ledger(createLedger(1, 2));
-  return { contestant: 'mutex', ledger, work: () => work(ledger), close: async () => {} };
+function arena(work: (scoreboard: Scoreboard) => Promise<void>): Arena {
+  const scoreboard = new Scoreboard(createScoreboard(1, 2));
+  return { contestant: 'mutex', scoreboard, work: () => work(scoreboard), close: async () => {} };
 }
 
 /** Two that take turns until the stop. */
-const busy = async (ledger: Ledger): Promise<void> => {
-  while (!ledger.stopped()) {
-    for (const thread of [0, 1]) ledger.record(thread, 0.5, 0);
+const busy = async (scoreboard: Scoreboard): Promise<void> => {
+  while (!scoreboard.stopped()) {
+    for (const thread of [0, 1]) scoreboard.record(thread, 0.5, 0);
     await new Promise((resolve) => setImmediate(resolve));
   }
 };
@@ -32,9 +32,9 @@ test('counts what was done between go and stop, for as long as it was told to', 
 
 test('whoever fails does so at once, though the others go on', async () => {
   const error = new Error('broken');
-  const failing = arena((ledger) => Promise.race([busy(ledger), Promise.reject(error)]));
+  const failing = arena((scoreboard) => Promise.race([busy(scoreboard), Promise.reject(error)]));
   await expect(runSlice(failing, LONG, LONG, never)).rejects.toBe(error);
-  expect(failing.ledger.stopped()).toBe(true);
+  expect(failing.scoreboard.stopped()).toBe(true);
 });
 
 test('whoever is not served after the end hangs, and is named', async () => {
@@ -50,8 +50,8 @@ test('whoever is not served after the end hangs, and is named', async () => {
 
 test('the signal ends it, and what was cut short does not count', async () => {
   const controller = new AbortController();
-  const cut = arena(async (ledger) => {
-    const working = busy(ledger);
+  const cut = arena(async (scoreboard) => {
+    const working = busy(scoreboard);
     setTimeout(() => controller.abort(), 5);
     await working;
   });

@@ -34,6 +34,8 @@ describe('what it cannot do, it says in one line', () => {
   test('a folder without source files', () => refuses((empty) => [empty], /^There are no source or text files to index in .*\n$/));
   test('a number of files that is none', () =>
     refuses((folder) => [folder, '--files', 'many'], /^--files wants a number of at least 1, not many\n$/));
+  test('a number of jobs that is none', () =>
+    refuses((folder) => [folder, '--jobs', '0'], /^--jobs wants a number of at least 1, not 0\n$/));
   test('an unknown option', () => refuses(() => ['--flies'], /^Unknown option '--flies'.*\n$/));
   test('an address that is none', () =>
     refuses(() => [corpus()], /^DATABASE_URL is no PostgreSQL address.*\n$/, { DATABASE_URL: 'hunter2' }));

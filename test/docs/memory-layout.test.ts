@@ -44,9 +44,20 @@ describe('memory-layout.md', () => {
 
     const end = buffer.byteLength / layout.WORD_BYTES;
     const starts: Record<string, number> = { header: 0 };
-    for (const part of ['slots', 'threads', 'cells', 'tickets', 'marks', 'joined', 'waitTimes', 'holdTimes'] as const)
+    for (const part of [
+      'slots',
+      'threads',
+      'cells',
+      'tickets',
+      'marks',
+      'joined',
+      'tags',
+      'waitTimes',
+      'holdTimes',
+      'createTimes',
+    ] as const)
       starts[part] = of[part];
-    starts.padding = of.holdTimes + layout.HISTOGRAM_BUCKETS;
+    starts.padding = of.createTimes + layout.HISTOGRAM_BUCKETS;
     starts.end = end;
     const parts = Object.keys(starts);
     expect(tableOf(doc, 'Worked example')).toEqual(

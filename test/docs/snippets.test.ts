@@ -1,6 +1,7 @@
 /** Every snippet of the documentation runs, and prints what it says it prints. */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { ask, postgres } from '../support/postgres.ts';
+import { redis } from '../support/redis.ts';
 import { fencesOf, pages } from './markdown.ts';
 import { programsOf } from './programs.ts';
 import { project, runProgram, tsc } from './run.ts';
@@ -9,7 +10,7 @@ const programs = pages.flatMap(programsOf);
 
 /** Packages that some of them use. The others must do without. */
 const PACKAGES = [
-  ...['pg', 'pg-cursor', 'kysely', 'drizzle-orm', 'knex', 'typeorm', 'sequelize', 'pg-promise', 'pg-boss'],
+  ...['pg', 'pg-cursor', 'kysely', 'drizzle-orm', 'knex', 'typeorm', 'sequelize', 'pg-promise', 'pg-boss', 'bullmq'],
   '@prisma/adapter-pg',
 ];
 
@@ -28,10 +29,16 @@ async function database(): Promise<string> {
 beforeAll(async () => void (await postgres()));
 
 describe('snippets', () => {
-  test.concurrent.each(programs)('$where', async ({ files, main, prints }) => {
+  test.concurrent.for(programs)('$where', async ({ files, main, prints }, { skip }) => {
     const text = [...files.values()].join('\n');
     const packages = PACKAGES.filter((name) => text.includes(`'${name}`) || (name === 'pg' && text.includes(`'cenote/pg'`)));
-    const variables = text.includes('DATABASE_URL') ? { DATABASE_URL: await database() } : {};
+    const variables: NodeJS.ProcessEnv = text.includes('DATABASE_URL') ? { DATABASE_URL: await database() } : {};
+    if (text.includes('REDIS_URL')) {
+      const url = await redis();
+      // Said aloud, as a program of the documentation is not run here.
+      if (url === undefined) return skip('no redis-server on this machine');
+      variables.REDIS_URL = url;
+    }
     const { code, lines, stderr } = await runProgram(project(files, [...packages, 'piscina', '@types']), main, variables);
     expect({ code, stderr }, lines.join('\n')).toEqual({ code: 0, stderr: '' });
     expect(lines.sort()).toEqual([...prints].sort());

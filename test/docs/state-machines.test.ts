@@ -158,7 +158,7 @@ describe('slot', () => {
   test('page and code have the same transitions', () => expect(pairs(rows)).toEqual(declared(slots.SLOT_TRANSITIONS)));
 
   test('page, code and this test have the same functions', () => {
-    const others = [...PARTS, 'has', 'at', 'load', 'flag', 'reclaimDamaged', 'behalf', 'actFor'];
+    const others = [...PARTS, 'has', 'at', 'load', 'flag', 'reclaimDamaged', 'behalf', 'actFor', 'extent', 'extentHint', 'tag', 'setTag'];
     const moving = methodsOf(slots.Slots).filter((name) => !others.includes(name));
     expect(functionsOf(rows)).toEqual(moving.sort());
     expect(Object.keys(calls).sort()).toEqual(moving.sort());
@@ -288,6 +288,7 @@ describe('cell', () => {
       'ticket',
       'mark',
       'joinedAt',
+      'tag',
 
       'loadLine',
       'scanOldest',
@@ -415,7 +416,7 @@ describe('bell', () => {
   test('the page names every function that moves it', () =>
     expect(functionsOf(rows)).toEqual(
       methodsOf(Bells)
-        .filter((name) => name !== 'read')
+        .filter((name) => name !== 'read' && name !== 'at')
         .sort(),
     ));
 

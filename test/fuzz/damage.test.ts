@@ -404,7 +404,7 @@ test('constants damaged after a pool was made: it goes by its own, and who comes
   for (const [at, value] of [
     [layout.SLOTS_WORD, 1000],
     [layout.ACQUIRE_TIMEOUT_WORD, -5],
-    [layout.MIN_WORD, 7],
+    [layout.SLOT_SIZE_WORD, 7],
     [layout.FEATURES_WORD, 64],
     [layout.MAX_WAITING_WORD, -1],
     [layout.CELLS_WORD, 0],

@@ -69,6 +69,8 @@ describe('messages', () => {
       [[CALL_ONCE, 5n, undefined, 'add', []]],
       [[CALL_ONCE, 4, STUBBORN, 'add', [1, 2]]],
       [[CALL_ONCE, 5, -1, 'add', [1, 2]]],
+      [[CALL_ONCE, 5, { claim: STUBBORN, tag: STUBBORN }, 'add', [1, 2]]],
+      [[CALL_ONCE, 5, { claim: -1, tag: Number.NaN }, 'add', [1, 2]]],
       [[CALL_ONCE, 6, undefined, '__proto__', []]],
       [[CALL_ONCE, 7, undefined, 'constructor', []]],
       [[CALL_ONCE, 8, undefined, 'toString', []]],

@@ -8,6 +8,9 @@ export type Lending = InstanceType<PoolCode['Lending']>;
 /** Number of the thread in the pool. Thread 0 of the scenario is number 1: number 0 is the owner. */
 export const numberOf = (context: PoolContext): number => (context.name === 'owner' || context.name === 'repair' ? 0 : context.index + 1);
 
+/** Less than any slot. */
+export const NO_SLOT = -1;
+
 export class Actor {
   readonly lending: Lending;
   readonly me: number;
@@ -22,7 +25,7 @@ export class Actor {
     adopt(context, this.lending);
   }
 
-  /** Waits in line if nothing is idle, asleep. A slot, a reason (see lending.ts), or TIMED_OUT. */
+  /** Waits in line if nothing is idle, asleep. A slot, or NO_SLOT if it was sent away or has waited for too long. */
   acquire(timeout = 0): number {
     const slot = this.tryBorrow();
     return slot === this.context.code.cells.NONE ? this.wait(this.join(), timeout) : slot;
@@ -62,9 +65,11 @@ export class Actor {
   }
 
   wait(cell: number, timeout = 0): number {
-    const outcome = this.context.code.sleepInLine(this.lending, cell, timeout, { assertOwnerAlive() {}, instead: () => -1 });
-    if (outcome >= 0) served(this.context, cell);
-    return outcome;
+    const sleeper = { assertOwnerAlive() {}, assertGoesOn() {}, instead: () => -1 };
+    const outcome = this.context.code.sleepInLine(this.lending, cell, timeout, sleeper);
+    if (outcome.kind !== 'served') return NO_SLOT;
+    served(this.context, cell);
+    return outcome.slot;
   }
 
   /** Uses a slot, and sees that nobody else does. */

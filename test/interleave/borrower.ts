@@ -38,12 +38,13 @@ function watch(context: PoolContext, lending: Lending): void {
   const collect = lending.collect.bind(lending);
   lending.collect = (cell) => {
     const outcome = collect(cell);
-    if (outcome >= 0) served(context, cell);
+    if (outcome.kind === 'served') served(context, cell);
     return outcome;
   };
 }
 
-export function borrowerOf(context: PoolContext): TestBorrower {
+/** `refusal`: the code of one more error that is a refusal. */
+export function borrowerOf(context: PoolContext, refusal = ''): TestBorrower {
   const { code, shared } = context;
   const { NONE } = code.cells;
 
@@ -63,7 +64,7 @@ export function borrowerOf(context: PoolContext): TestBorrower {
         return this.acquiring.acquireSync(undefined, thread);
       } catch (error) {
         const { code: why } = error as { code?: string };
-        if (why === 'ERR_POOL_UNAVAILABLE' || why === 'ERR_POOL_CLOSED') return REFUSED;
+        if (why === 'ERR_POOL_UNAVAILABLE' || why === 'ERR_POOL_CLOSED' || why === refusal) return REFUSED;
         throw error;
       }
     }
@@ -109,6 +110,18 @@ export function borrowerOf(context: PoolContext): TestBorrower {
       this.lending.giveBack(slot);
     }
     protected giveUp(): void {}
+    protected get maxHold() {
+      return { warnAfter: 0, cancelAfter: 0, revokeAfter: 0 };
+    }
+    protected assertRevocable(): void {}
+    protected limitHold(): void {}
+    protected renew(): void {}
+    protected revocationKey(slot: number): number {
+      return slot;
+    }
+    suspendedBy(): readonly string[] {
+      return [];
+    }
     override factoryError(): unknown {
       return undefined;
     }

@@ -49,7 +49,7 @@ describe('a waiter gives up while it is granted', () => {
     mutant(
       'a leaver that is granted and walks off',
       'sleepInLine',
-      '$LENDING.$LEAVE($CELL) ? $TIMED_OUT : $LENDING.$COLLECT($CELL)',
+      '$LENDING.$LEAVE($CELL) ? $TIMED_OUT : $ENDED($LENDING.$COLLECT($CELL))',
       '$LENDING.$LEAVE($CELL) ? $TIMED_OUT : $TIMED_OUT',
     ),
   );

@@ -29,6 +29,6 @@ describe('an asynchronous waiter', () => {
     race,
     exhaustive(),
     mutant('it listens, and does not look again', 'Acquiring.waitFor', 'this.$WAITERS.pollSoon();', ''),
-    mutant('a ring that notifies sleepers only', 'Bells.ring', '($SLEEPING | $LISTENING)', '$SLEEPING'),
+    mutant('a ring that notifies sleepers only', 'ringAt', '($SLEEPING | $LISTENING)', '$SLEEPING'),
   );
 });

@@ -4,12 +4,15 @@ import { scenario } from './explorer/testing.ts';
 import { poolWords } from './words.ts';
 
 type Modules = typeof import('../../src/shared/words/control-block.ts') &
+  typeof import('../../src/shared/words/bell.ts') &
   typeof import('../../src/shared/lending/lending.ts') &
   typeof import('../../src/shared/waiting/blocking.ts') &
+  typeof import('../../src/shared/waiting/cancellation.ts') &
   typeof import('../../src/shared/lending/repair.ts') &
   typeof import('../../src/shared/pool/pool-base.ts') &
   typeof import('../../src/main/turn.ts') &
-  typeof import('../../src/main/breaker/probes.ts');
+  typeof import('../../src/main/breaker/probes.ts') &
+  typeof import('../../src/main/threads/one-shot-calls.ts');
 
 export interface PoolCode extends Modules {
   readonly slots: typeof import('../../src/shared/words/slot.ts');
@@ -31,10 +34,16 @@ export interface PoolMemory {
 }
 
 async function poolCode(load: Load): Promise<PoolCode> {
-  const shared = ['words/control-block', 'lending/lending', 'waiting/blocking', 'lending/repair', 'pool/pool-base'].map(
-    (name) => `shared/${name}`,
-  );
-  const parts = [...shared, 'main/turn', 'main/breaker/probes'];
+  const shared = [
+    'words/control-block',
+    'words/bell',
+    'lending/lending',
+    'waiting/blocking',
+    'waiting/cancellation',
+    'lending/repair',
+    'pool/pool-base',
+  ].map((name) => `shared/${name}`);
+  const parts = [...shared, 'main/turn', 'main/breaker/probes', 'main/threads/one-shot-calls'];
   return {
     ...Object.assign({}, ...(await Promise.all(parts.map((name) => load<object>(`${name}.ts`))))),
     slots: await load('shared/words/slot.ts'),
@@ -46,6 +55,8 @@ async function poolCode(load: Load): Promise<PoolCode> {
 
 export interface PoolSize {
   slots?: number;
+  /** As many may be used at first. Default: all of them. */
+  max?: number;
   /** Threads that are attached, besides the owner. Default: as many as the scenario has, without one called owner. */
   threads?: number;
   /** Slots that are EMPTY at first, the last ones. */
@@ -70,11 +81,24 @@ const shared = (length: number): Int32Array => new Int32Array(new SharedArrayBuf
 const poolOf =
   (size: PoolSize & { threads: number }) =>
   ({ code }: { code: PoolCode }): PoolMemory => {
-    const { slots = 1, threads, empty = 0, maxWaiting = 2, maxUses = 0, held = [], waiting = [], left = [], nearEnd = false, state } = size;
+    const {
+      slots = 1,
+      max = slots,
+      threads,
+      empty = 0,
+      maxWaiting = 2,
+      maxUses = 0,
+      held = [],
+      waiting = [],
+      left = [],
+      nearEnd = false,
+      state,
+    } = size;
     const block = code.ControlBlock.create({
       poolId: 1,
       min: 0,
-      max: slots,
+      max,
+      ceiling: slots,
       maxThreads: threads,
       maxWaiting,
       acquireTimeout: 0,

@@ -16,11 +16,11 @@ const recovers = (context: PoolContext): void => {
   pool.spend(pool.acquireSync());
 };
 
-/** A probe came back well, and the owner saw it: the breaker has closed again. Thrown, as an assertion is lost where the owner was the last to end. */
+/** A probe came back well, and the owner saw it: the breaker has closed again. */
 const recovered = (outcome: Outcome<PoolCode, PoolMemory>): void => {
-  const { code, shared } = outcome;
+  const { assert, code, shared } = outcome;
   const state = code.ControlBlock.attach(shared.buffer).state.load();
-  if (code.state.breakerOf(state) !== code.state.ACTIVE) throw new Error('the verdict of the probe is lost');
+  assert(code.state.breakerOf(state) === code.state.ACTIVE, 'the verdict of the probe is lost');
   atRest(outcome);
 };
 

@@ -31,9 +31,9 @@ describe('guarded returns', () => {
     ),
     mutant(
       'a bell that rings for sleepers only',
-      'Bells.ring',
-      'if ((Atomics.add(this.$WORDS, $AT, $RING) & ($SLEEPING | $LISTENING)) !== 0) Atomics.notify(this.$WORDS, $AT);',
-      'if ((Atomics.load(this.$WORDS, $AT) & $SLEEPING) !== 0) { Atomics.add(this.$WORDS, $AT, $RING); Atomics.notify(this.$WORDS, $AT); }',
+      'ringAt',
+      'if ((Atomics.add($WORDS, $AT, $RING) & ($SLEEPING | $LISTENING)) !== 0) Atomics.notify($WORDS, $AT);',
+      'if ((Atomics.load($WORDS, $AT) & $SLEEPING) !== 0) { Atomics.add($WORDS, $AT, $RING); Atomics.notify($WORDS, $AT); }',
     ),
   );
 });

@@ -3,12 +3,14 @@ import type { CircuitBreaker, CircuitBreakerStrategy } from 'cenote';
 import { expect, test } from 'vitest';
 import { consecutiveFailuresOn } from '../../dist/main/breaker/consecutive-failures.js';
 import { BreakerController } from '../../dist/main/breaker/controller.js';
+import { Events } from '../../dist/main/events.js';
 import { ControlBlock } from '../../dist/shared/words/control-block.js';
 import * as states from '../../dist/shared/words/state.js';
 
 const NAMES = { [states.ACTIVE]: 'active', [states.INACTIVE]: 'inactive', [states.RECOVERING]: 'recovering' } as const;
 
-function setUp(strategy: CircuitBreakerStrategy) {
+/** `probes`: how many have to succeed where there is no strategy. */
+function setUp(strategy?: CircuitBreakerStrategy, probes = 1) {
   const { state } = ControlBlock.create({
     poolId: 1,
     min: 0,
@@ -28,17 +30,13 @@ function setUp(strategy: CircuitBreakerStrategy) {
   };
   const ticking: { ms: number; body: () => void }[] = [];
   const failed: Error[] = [];
-  const guard = new BreakerController(
-    breaker,
-    state,
-    1,
-    { changed() {}, failed: (error: Error) => void failed.push(error) },
-    (ms: number, body: () => void) => {
-      const each = { ms, body };
-      ticking.push(each);
-      return () => void ticking.splice(ticking.indexOf(each), 1);
-    },
-  );
+  const events = new Events<unknown>();
+  events.on('error', (error) => void failed.push(error));
+  const guard = new BreakerController(breaker, state, probes, events, (ms: number, body: () => void) => {
+    const each = { ms, body };
+    ticking.push(each);
+    return () => void ticking.splice(ticking.indexOf(each), 1);
+  });
   guard.strategy = strategy;
   return {
     breaker,
@@ -124,6 +122,54 @@ test('one that throws is reported, and asked again', () => {
   broken = false;
   tick();
   expect(state()).toBe('recovering');
+});
+
+test.each([
+  ['a promise', async () => true],
+  ['a promise', async () => Promise.reject(new Error('told once'))],
+  ['1', () => 1],
+  ['"yes"', () => 'yes'],
+])('one that answers with %s is told that this counts as false, and is asked again', async (shown, answer) => {
+  const { failed, state, move, tick } = setUp(asked(answer as unknown as () => boolean));
+  move('deactivate');
+  tick();
+  // What the promise comes to changes nothing, and no rejection of it goes unhandled.
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(state()).toBe('inactive');
+  tick();
+  expect(failed.map((error) => error.constructor)).toEqual([TypeError, TypeError]);
+  expect(failed[0]!.message).toContain(`must return true or false, not ${shown}: it counts as false`);
+});
+
+test('one that answers with nothing means false', () => {
+  const { failed, state, move, tick } = setUp(asked(() => undefined as unknown as boolean));
+  move('deactivate');
+  tick();
+  expect([state(), failed]).toEqual(['inactive', []]);
+});
+
+test('without a strategy: a good probe that comes back after a bad one in the same turn does not close the breaker again', () => {
+  const { guard, move, state } = setUp();
+  move('deactivate');
+  move('recover');
+  guard.failure(new Error('down'), true);
+  guard.success(true);
+  expect(state()).toBe('inactive');
+  guard.announce();
+  expect(state()).toBe('inactive');
+});
+
+test('without a strategy: successes before a bad probe do not count towards the next recovery', () => {
+  const { breaker, guard, move, state } = setUp(undefined, 2);
+  move('recover');
+  guard.success(true);
+  // Two moves within one turn: the owner never hears of INACTIVE.
+  guard.failure(new Error('down'), true);
+  breaker.recover();
+  guard.success(true);
+  expect(state()).toBe('recovering');
+  guard.success(true);
+  expect(state()).toBe('active');
 });
 
 test('one without shouldRecover is not asked, nor one that was replaced, nor any when the pool has ended', () => {

@@ -100,8 +100,8 @@ export const mutants: readonly Listed[] = [
   listed(mutant('the high water is believed', 'Line.high', 'Math.min($HIGH_WATER_OF($LINE), this.$COUNT)', '$HIGH_WATER_OF($LINE)')),
   listed(mutant('one more may wait than may', 'Line.isShorterThan', 'return $WAITING < $LIMIT;', 'return $WAITING <= $LIMIT;')),
   listed(mutant('those behind count as those before', 'Line.isAmongFirst', '((this.$TICKET($OTHER) - $TICKET) | 0) < 0', 'true')),
-  listed(mutant('who listens is not notified', 'Bells.ring', '($SLEEPING | $LISTENING)', '$SLEEPING')),
-  listed(mutant('bells are one more than there are', 'Bells.ring', '$THREAD >= this.$COUNT', '$THREAD > this.$COUNT')),
+  listed(mutant('who listens is not notified', 'ringAt', '($SLEEPING | $LISTENING)', '$SLEEPING')),
+  listed(mutant('bells are one more than there are', 'Bells.ring', '$THREAD < this.$COUNT', '$THREAD <= this.$COUNT')),
   listed(mutant('a thread that woke still says that it sleeps', 'Bells.sleep', 'Atomics.and(this.$WORDS, $AT, ~$SLEEPING);', '')),
   listed(mutant('a draining pool lets people in', 'isRefusing', '($CLOSED | $DRAINING)', '$CLOSED')),
   listed(
@@ -172,15 +172,20 @@ export const mutants: readonly Listed[] = [
   ),
   listed(mutant('whoever leaves does not match', 'Lending.leave', 'this.$MATCH();', '')),
   listed(
-    mutant('a close is not told who moved', 'Lending.match', '$NEEDED || $IS_CLOSED($STATE) || $IS_DRAINING($STATE)', '$NEEDED'),
+    mutant(
+      'a close is not told who moved',
+      'Lending.match',
+      '$NEEDED || $IS_CLOSED($STATE) || $IS_DRAINING($STATE) || $IS_SUSPENDED($STATE)',
+      '$NEEDED || $IS_SUSPENDED($STATE)',
+    ),
     'interleave/close',
   ),
   listed(
     mutant(
       'anybody hands out what is guarded',
-      'Lending.serve',
-      '$IS_EVICTING($STATE) || $GUARDS_HAND_OUTS($STATE)',
-      '$IS_EVICTING($STATE)',
+      'Lending.holdsBack',
+      '$IS_EVICTING($STATE) || $GUARDS_HAND_OUTS($STATE) || $IS_SUSPENDED($STATE)',
+      '$IS_EVICTING($STATE) || $IS_SUSPENDED($STATE)',
     ),
     'interleave/hand-outs-guarded',
   ),
@@ -255,8 +260,8 @@ export const mutants: readonly Listed[] = [
     mutant(
       'the error of the factory is kept for a waiter that has gone',
       'Waiters',
-      '$OUTCOME !== $PENDING && $REASON_OF($OUTCOME) === $REASON_FACTORY',
-      '$OUTCOME === $PENDING && $REASON_OF($OUTCOME) === $REASON_FACTORY',
+      'this.$LENDING.withdraw($CELL)?.reason === $REASON_FACTORY',
+      'this.$LENDING.withdraw($CELL)?.reason === undefined',
     ),
     'shared/waiters',
   ),
@@ -293,11 +298,16 @@ export const mutants: readonly Listed[] = [
     mutant(
       'a sleeper served at the last moment times out',
       'sleepInLine',
-      '$LENDING.$LEAVE($CELL) ? $TIMED_OUT : $LENDING.$COLLECT($CELL)',
+      '$LENDING.$LEAVE($CELL) ? $TIMED_OUT : $ENDED($LENDING.$COLLECT($CELL))',
       '$LENDING.$LEAVE($CELL) ? $TIMED_OUT : $TIMED_OUT',
     ),
     'interleave/leave-grant',
   ),
+  listed(
+    mutant('a sleeper that is cancelled stays in line', 'Acquiring.sleep', 'this.#waiters.withdraw($PLACE.cell);', ''),
+    'interleave/cancelled',
+  ),
+  listed(mutant('a sleeper is never told that it is cancelled', 'sleepInLine', '$SLEEPER.assertGoesOn();', ''), 'interleave/cancelled'),
   listed(
     mutant(
       'a sleeper never asks after its owner',
@@ -349,9 +359,9 @@ export const mutants: readonly Listed[] = [
   listed(
     mutant(
       'use gives back what somebody else has borrowed since',
-      'PoolBase.use',
-      'this.$LENDING.isCurrent($SLOT, $SERIAL)',
-      'this.$LENDING.holds($SLOT)',
+      'PoolBase.endBody',
+      'if (!this.$LENDING.isCurrent($SLOT, $SERIAL)) return this.$REVOCATIONS.get($SERIAL);',
+      'if (!this.$LENDING.holds($SLOT)) return this.$REVOCATIONS.get($SERIAL);',
     ),
     'main/use-and-lease',
   ),
@@ -361,8 +371,22 @@ export const mutants: readonly Listed[] = [
     'interleave/recovering',
     'flagged twice: whoever joins in RECOVERING calls the owner, whose turn flags whatever is out before it leaves anybody waiting (Demand.meet); and where a hook or a strategy wants to see returns, everything is flagged from the moment it is borrowed',
   ),
-  listed(mutant('too few cells', 'ControlBlock.create', '$CONSTANTS.$MAX_WAITING + $THREADS + $CONSTANTS.$MAX', '$CONSTANTS.$MAX_WAITING')),
-  listed(mutant('any version will do', 'ControlBlock.open', '$ABI !== ABI_VERSION', '$ABI === 0')),
+  listed(mutant('too few cells', 'ControlBlock.create', '$CONSTANTS.$MAX_WAITING + $THREADS + $CEILING', '$CONSTANTS.$MAX_WAITING')),
+  listed(mutant('any major will do', 'abi.isReadable', '$MAJOR_OF($THEIRS.version) === $MAJOR_OF($OURS.version)', 'true')),
+  listed(mutant('an earlier minor will do', 'abi.isReadable', '$THEIRS.version >= $OURS.version', 'true')),
+  listed(mutant('features that nothing knows are left alone', 'abi.isReadable', '($THEIRS.features & ~$OURS.features) === 0', 'true')),
+  listed(mutant('extent falls past what is there', 'Limits.impose', '$SLOT_STATE(this.$SLOTS.load($OWN.extent - 1)) === $EMPTY', 'true')),
+  listed(mutant('a slot that is EMPTY is room', 'Snapshot.hasRoom', 'this.count().count < this.$LIMITS.max', 'true')),
+  listed(mutant('a tag outlives its lease', 'Lending.endTiming', 'this.setTag($SLOT, 0);', '')),
+  listed(
+    mutant(
+      'a lease has the tag of what runs when it is granted',
+      'Lending.collect',
+      'if (this.$TAG_OF !== undefined) this.setTag($SLOT, $TAG);',
+      '',
+    ),
+  ),
+  listed(mutant('the tag of a dead thread stays', 'repair', '$SLOTS.setTag($SLOT, 0);', '')),
   listed(
     mutant(
       'a new resource has been used',

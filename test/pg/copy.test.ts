@@ -106,7 +106,7 @@ test.each(WHERE)(
         for await (const chunk of client.query(copy.to('copy (select * from streamed order by a) to stdout')) as any) out += chunk;
         told.push(out === lines.join(''));
         const failed = client.query(copy.from('copy streamed from stdin'));
-        told.push(await pipeline(Readable.from(['not a number\tx\n']), failed as never).catch((error) => error.code));
+        told.push(await pipeline(Readable.from(['not a number\tx\n']), failed as NodeJS.WritableStream).catch((error) => error.code));
         told.push((await client.query('select 1 as a')).rows, client.processID === pid, client.getTransactionStatus());
         client.release();
         return told;

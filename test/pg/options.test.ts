@@ -35,7 +35,7 @@ const OPTIONS = Object.keys({
     healthcheckInterval: 1,
   },
   ...{ acquireTimeout: 1, createTimeout: 1, checkTimeout: 1, idleTimeout: 1, maxLifetime: 1, maxUses: 1, maxWaiting: 1 },
-  ...{ maxThreads: 1, leakDetectionThreshold: 1, orphans: 1, recoveryProbes: 1, circuitBreaker: 1, strict: 1 },
+  ...{ maxThreads: 1, leakDetectionThreshold: 1, orphans: 1, recoveryProbes: 1, circuitBreaker: 1, strict: 1, ceiling: 1, maxHold: 1 },
 } satisfies Record<keyof PgPoolOptions, 1>);
 
 describe('createPgPool', () => {

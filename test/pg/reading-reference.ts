@@ -23,7 +23,7 @@ export function readPlainly(text: string): Reading {
     dirt,
     isPreparable: statements.length === 1 && ROWS.has(statements[0][0]),
     isCopyIn: statements[0]?.[0] === 'copy' && statements[0].includes('stdin'),
-    asksReadOnly: statements.some((statement) => MODES.has(statement[0]) && statement[statement.indexOf('read') + 1] === 'only'),
+    asksReadOnly: statements.some((statement) => MODES.has(statement[0]) && asksReadOnly(statement)),
   };
 }
 
@@ -93,6 +93,9 @@ function split(tokens: readonly string[]): string[][] {
   }
   return statements.filter((statement) => statement.length > 0);
 }
+
+const asksReadOnly = (statement: readonly string[]): boolean =>
+  statement.some((token, i) => token === 'only' && statement[i - 1] === 'read');
 
 const words = (list: string): ReadonlySet<string> => new Set(list.split(/\s+/).filter(Boolean));
 

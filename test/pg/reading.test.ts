@@ -6,6 +6,7 @@ import { readStatement } from '../../src/pg/dirt.ts';
 import { join, open } from '../support/postgres.ts';
 import { readPlainly } from './reading-reference.ts';
 
+const DOUBTFUL = 1;
 const DIRTY = 2;
 
 /** Where this is dirty, the reader may stop: what comes after it is not known to be unfinished then, and asks for nothing. */
@@ -147,6 +148,24 @@ describe('at little cost', () => {
     expect(looked()).toBeLessThan(ONE_PIECE);
   });
 
+  test('a text that is too long to be remembered is not read to its end, and what it may have left is undone', async () => {
+    const rows = Array.from({ length: 150_000 }, (_, i) => `(${i})`).join(', ');
+    const looked = counted();
+    expect(readStatement(`insert into t values ${rows}`)).toEqual({
+      dirt: DOUBTFUL,
+      isPreparable: false,
+      isCopyIn: false,
+      asksReadOnly: false,
+    });
+    expect(readStatement(`copy t from stdin ${' '.repeat(1_000_000)}`).isCopyIn).toBe(true);
+    expect(readStatement(`listen a; insert into t values ${rows}`).dirt).toBe(DIRTY);
+    expect(looked()).toBeLessThan(3 * ONE_PIECE);
+    const pool = await open({ max: 1 });
+    const left = `select * from (values ${rows}) as a (b) where b < 2 and set_config('my.own', 'x', false) = 'x'`;
+    expect((await pool.query(left)).rows).toHaveLength(2);
+    expect((await pool.query(`select current_setting('my.own', true) as a`)).rows[0].a || null).toBe(null);
+  });
+
   test('a long text of a worker is looked at by the worker, and not by the owner, who has the work of all threads', async () => {
     const pool = await open({ max: 1 });
     const worker = await join(pool);
@@ -168,7 +187,7 @@ describe('at little cost', () => {
     const looked = counted();
     const bulk = `select ${Array.from({ length: 40_000 }, (_, i) => `'row number ${i} it''s', ${i}`)
       .join(', ')
-      .slice(0, 1_300_000)
+      .slice(0, 900_000)
       .replace(/,[^,]*$/, '')}`;
     await pool.query({ text: bulk, name: 'bulk' }).catch(() => {});
     expect(looked()).toBe(bulk.length);

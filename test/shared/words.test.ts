@@ -1,6 +1,18 @@
 /** The words of a control block, one at a time: what no race needs, and what the rest of the tests would only notice late. */
 import { describe, expect, test } from 'vitest';
-import { ABI_VERSION, ABI_WORD, COUNTER_ACQUIRED, COUNTER_RELEASED, FOLD_WORD, LINE_WORD, TICKET_WORD } from '../../dist/shared/layout.js';
+import {
+  ABI_VERSION,
+  ABI_WORD,
+  COUNTER_ACQUIRED,
+  COUNTER_RELEASED,
+  EXTENT_WORD,
+  FEATURES_WORD,
+  FOLD_WORD,
+  LIMIT_WORD,
+  LINE_WORD,
+  MIN_WORD,
+  TICKET_WORD,
+} from '../../dist/shared/layout.js';
 import { Lending } from '../../dist/shared/lending/lending.js';
 import { repair } from '../../dist/shared/lending/repair.js';
 import { BellListener } from '../../dist/shared/waiting/bell-listener.js';
@@ -184,7 +196,7 @@ describe('lending', () => {
     const lending = lendingOf(block, A);
     const cell = lending.join(0);
     lending.match();
-    expect(lending.collect(cell)).toBe(0);
+    expect(lending.collect(cell)).toEqual({ kind: 'served', slot: 0 });
     expect(slots.isFlagged(block.slots.load(0))).toBe(true);
   });
 });
@@ -323,8 +335,146 @@ describe('bells', () => {
   });
 });
 
-test('another version is refused', () => {
-  const block = blockOf();
-  block.words[ABI_WORD] = ABI_VERSION + 1;
-  expect(ControlBlock.open(block.buffer)).toMatchObject({ foreign: false });
+describe('version', () => {
+  const MINOR = 1;
+  const MAJOR = 0x10000;
+  const opened = (version: number, features = 0) => {
+    const block = blockOf();
+    block.words[ABI_WORD] = version;
+    block.words[FEATURES_WORD] = features;
+    return ControlBlock.open(block.buffer);
+  };
+  const ours = 'this copy of cenote reads version 2.0 (features 3, header of 224 words, slots of 32, threads of 64): use one version';
+
+  test.each([
+    [
+      'a later major',
+      ABI_VERSION + MAJOR,
+      'its control block has version 3.0 (features 0, header of 224 words, slots of 32, threads of 64)',
+    ],
+    ['an earlier minor', ABI_VERSION - MINOR, 'its control block has version 1.65535 '],
+    ['one from before there were minors', 1, 'its control block has version 1, '],
+    ['one that makes no sense', -1, 'its control block has version 65535.65535 '],
+  ])('%s is refused, and both are named', (_, version, theirs) => {
+    const refusal = opened(version) as { foreign: boolean; why: string };
+    expect(refusal).toMatchObject({ foreign: false });
+    expect(refusal.why).toContain(theirs);
+    expect(refusal.why).toContain(ours);
+  });
+
+  test('a later minor is read, unless it needs something that we do not know', () => {
+    expect(opened(ABI_VERSION + MINOR)).toBeInstanceOf(ControlBlock);
+    expect(opened(ABI_VERSION + MINOR, 4)).toMatchObject({ foreign: false, why: expect.stringContaining('version 2.1 (features 4, ') });
+  });
+});
+
+describe('limits', () => {
+  const roomy = () =>
+    ControlBlock.create({
+      poolId: 1,
+      min: 1,
+      max: 2,
+      ceiling: 8,
+      maxThreads: 3,
+      maxWaiting: 4,
+      acquireTimeout: 0,
+      maxUses: 0,
+      features: 0,
+    });
+
+  test('there are slots up to the ceiling, and a search goes no further than max', () => {
+    const block = roomy();
+    expect([block.slots.count, block.slots.extent, block.limits.min, block.limits.max]).toEqual([8, 2, 1, 2]);
+    expect(block.line.count).toBe(4 + 4 + 8);
+    expect(ControlBlock.attach(block.buffer).limits.max).toBe(2);
+  });
+
+  test('more is seen at once, and less when what is above has gone', () => {
+    const block = roomy();
+    const other = ControlBlock.attach(block.buffer);
+    block.limits.set(0, 5);
+    expect(other.slots.extent).toBe(5);
+    stock(block, 3);
+    block.limits.set(0, 1);
+    block.limits.impose();
+    expect([other.limits.max, other.slots.extent]).toEqual([1, 4]);
+    block.slots.check(3);
+    block.slots.toEmpty(3);
+    block.limits.impose();
+    expect(other.slots.extent).toBe(1);
+  });
+
+  test('what is over max leaves no room, whatever is EMPTY', () => {
+    const block = roomy();
+    stock(block, 0);
+    expect(block.snapshot.hasRoom()).toBe(true);
+    stock(block, 1);
+    expect(block.snapshot.hasRoom()).toBe(false);
+    block.limits.set(0, 3);
+    expect(block.snapshot.hasRoom()).toBe(true);
+    block.limits.set(0, 1);
+    expect(block.snapshot.hasRoom()).toBe(false);
+  });
+
+  test('damaged, they are not believed, and the owner puts them right', () => {
+    const block = roomy();
+    for (const damaged of [-1, 0, 1000]) {
+      for (const word of [LIMIT_WORD, MIN_WORD, EXTENT_WORD]) block.words[word] = damaged;
+      expect([block.slots.extent, block.slots.extentHint]).toEqual([8, 8]);
+      block.limits.impose();
+      expect([block.slots.extent, block.limits.min, block.limits.max]).toEqual([2, 1, 2]);
+    }
+  });
+});
+
+describe('tags', () => {
+  const tagged = (tag: () => number) => {
+    const block = blockOf();
+    stock(block, 0);
+    const lending = lendingOf(block, A);
+    lending.tagWith(tag);
+    return { block, lending };
+  };
+
+  test('a lease says what it is for, and no more once it is over', () => {
+    let job = 7;
+    const { block, lending } = tagged(() => job);
+    lending.tryBorrow();
+    expect(block.slots.tag(0)).toBe(7);
+    job = 8;
+    expect(block.slots.tag(0)).toBe(7);
+    lending.giveBack(0);
+    expect(block.slots.tag(0)).toBe(0);
+    job = 0;
+    lending.tryBorrow();
+    expect(block.slots.tag(0)).toBe(0);
+    lending.forget(0);
+    lending.tagWith(undefined);
+    expect(lending.tag).toBe(0);
+  });
+
+  test('what was waited for is for what waited, whatever runs when it comes', () => {
+    let job = 7;
+    const { block, lending } = tagged(() => job);
+    const holder = lendingOf(block, B);
+    expect(holder.tryBorrow()).toBe(0);
+    const cell = lending.join(0);
+    lending.match();
+    expect(block.line.tag(cell)).toBe(7);
+    job = 8;
+    holder.giveBack(0);
+    expect(lending.collect(cell)).toMatchObject({ kind: 'served', slot: 0 });
+    expect(block.slots.tag(0)).toBe(7);
+    // The next in this cell has none.
+    lending.tagWith(undefined);
+    const next = lending.join(0);
+    expect([next, block.line.tag(next)]).toEqual([cell, 0]);
+  });
+
+  test('the tag of a thread that is gone goes with it', () => {
+    const { block, lending } = tagged(() => 7);
+    lending.tryBorrow();
+    repair(lendingOf(block, OWNER), A);
+    expect(block.slots.tag(0)).toBe(0);
+  });
 });

@@ -20,7 +20,7 @@ const PG = /^test\/(pg|demo)\/|^test\/bench\/pg\./;
 /** Starts a server. */
 const SERVER = 'examples/demo/postgres.ts';
 /** Starts a thread or a process. Only where it is imported: tests also hold whole programs as text. */
-const STARTS = /^import\b[^;]*(\bWorker\b[^;]*from 'node:worker_threads'|from '(node:child_process|piscina)')/m;
+const STARTS = /^import\b[^;]*(\bWorker\b[^;]*from 'node:worker_threads'|from '(node:child_process|piscina|cenote\/jobs)')/m;
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 

@@ -1,13 +1,13 @@
 /** What the benchmark asks of every way of lending. */
 import type { TransferListItem } from 'node:worker_threads';
-import type { Ledger } from '../measure/scoreboard.ts';
+import type { Scoreboard } from '../measure/scoreboard.ts';
 import type { Contestant } from '../measure/setting.ts';
 
 /** A contestant that is set up for one setting, on the main thread. */
 export interface Arena {
   readonly contestant: Contestant;
-  readonly ledger: Ledger;
-  /** All threads work from here until `stop` of the ledger. Settles when all have stopped. */
+  readonly scoreboard: Scoreboard;
+  /** All threads work from here until `stop` of the scoreboard. Settles when all have stopped. */
   work(): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,10 +1,10 @@
 /** Runs in the threads of the Piscina. Each thread has one slot, for ever: the operation comes to the resource. */
 import { workerData } from 'node:worker_threads';
 import { now, spin } from '../measure/clock.ts';
-import { Ledger, type LedgerHandle } from '../measure/scoreboard.ts';
+import { Scoreboard, type ScoreboardHandle } from '../measure/scoreboard.ts';
 
 export interface TaskData {
-  readonly ledger: LedgerHandle;
+  readonly scoreboard: ScoreboardHandle;
   /** One word: how many slots have found their thread. */
   readonly claims: Int32Array;
 }
@@ -18,16 +18,16 @@ export interface Task {
   readonly hold: number;
 }
 
-const { ledger: handle, claims } = workerData as TaskData;
-const ledger = new Ledger(handle);
+const { scoreboard: handle, claims } = workerData as TaskData;
+const scoreboard = new Scoreboard(handle);
 const slot = Atomics.add(claims, 0, 1);
 Atomics.notify(claims, 0);
 
 export default function task({ caller, ticket, jump, asked, hold }: Task): void {
   const wait = now() - asked;
-  const overtakenBy = ledger.served(ticket, jump);
-  ledger.enter(slot, caller);
+  const overtakenBy = scoreboard.served(ticket, jump);
+  scoreboard.enter(slot, caller);
   spin(hold);
-  ledger.leave(slot, caller);
-  ledger.record(caller, wait, overtakenBy);
+  scoreboard.leave(slot, caller);
+  scoreboard.record(caller, wait, overtakenBy);
 }

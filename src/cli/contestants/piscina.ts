@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { now } from '../measure/clock.ts';
-import { createLedger, Ledger } from '../measure/scoreboard.ts';
+import { createScoreboard, Scoreboard } from '../measure/scoreboard.ts';
 import { drawHold, type Setting } from '../measure/setting.ts';
 import type { Arena } from './contestant.ts';
 import type { Task, TaskData } from './piscina-task.ts';
@@ -39,26 +39,26 @@ export function findPiscina(directory: string): { Piscina: PiscinaClass; version
 
 export async function openPiscina(Piscina: PiscinaClass, setting: Setting): Promise<Arena> {
   const { slots, threads } = setting;
-  const ledger = new Ledger(createLedger(slots, threads));
+  const scoreboard = new Scoreboard(createScoreboard(slots, threads));
   const claims = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   const pool = new Piscina({
     filename: new URL('./piscina-task.js', import.meta.url).href,
-    workerData: { ledger: ledger.handle, claims } satisfies TaskData,
+    workerData: { scoreboard: scoreboard.handle, claims } satisfies TaskData,
     minThreads: slots,
     maxThreads: slots,
     idleTimeout: Number.POSITIVE_INFINITY,
   });
   await allLoaded(claims, slots);
   const call = async (caller: number): Promise<void> => {
-    while (!ledger.stopped()) {
+    while (!scoreboard.stopped()) {
       const hold = drawHold(setting);
-      const ticket = ledger.ask();
-      await pool.run({ caller, ticket, jump: ledger.lastJump(), asked: now(), hold });
+      const ticket = scoreboard.ask();
+      await pool.run({ caller, ticket, jump: scoreboard.lastJump(), asked: now(), hold });
     }
   };
   return {
     contestant: 'piscina',
-    ledger,
+    scoreboard,
     async work() {
       await Promise.all(Array.from({ length: threads }, (_, caller) => call(caller)));
     },

@@ -8,7 +8,7 @@ import { openPiscina, type PiscinaClass } from '../contestants/piscina.ts';
 import type { Contestant, Effort, Mode, Rival, Setting } from './setting.ts';
 import { runSlice, type Slice } from './slice.ts';
 import { type Result, summarize } from './summary.ts';
-import { Crew } from './worker-group.ts';
+import { WorkerGroup } from './worker-group.ts';
 
 /** The length of the first round, in ms. It warms up, and does not count. */
 const WARM_UP = 40;
@@ -33,26 +33,26 @@ export function contestantsOf(against: readonly Rival[], mode: Mode): Contestant
 
 /** Measures one setting after the other, and yields the results. Ends early, with those that there are, at the signal. */
 export async function* sweep(plan: Sweep, signal: AbortSignal): AsyncGenerator<readonly Result[]> {
-  let crew: Crew | undefined;
+  let group: WorkerGroup | undefined;
   let threads = 0;
   try {
     for (const setting of plan.settings) {
       if (setting.threads !== threads) {
-        await crew?.end();
-        crew = new Crew((threads = setting.threads));
+        await group?.end();
+        group = new WorkerGroup((threads = setting.threads));
       }
-      yield await measure(plan, setting, crew!, signal);
+      yield await measure(plan, setting, group!, signal);
       if (signal.aborted) return;
     }
   } finally {
-    await crew?.end();
+    await group?.end();
   }
 }
 
-async function measure(plan: Sweep, setting: Setting, crew: Crew, signal: AbortSignal): Promise<readonly Result[]> {
+async function measure(plan: Sweep, setting: Setting, group: WorkerGroup, signal: AbortSignal): Promise<readonly Result[]> {
   const arenas: Arena[] = [];
   for (const contestant of contestantsOf(plan.against, setting.mode))
-    arenas.push(contestant === 'piscina' ? await openPiscina(plan.Piscina!, setting) : await crew.open(contestant, setting));
+    arenas.push(contestant === 'piscina' ? await openPiscina(plan.Piscina!, setting) : await group.open(contestant, setting));
   const slices = new Map<Contestant, Slice[]>(arenas.map(({ contestant }) => [contestant, []]));
   const slice = (plan.seconds * 1000) / plan.rounds;
   for (let round = -1; round < plan.rounds && !signal.aborted; round++) {

@@ -31,14 +31,14 @@ const RECORD = WAITS + Math.ceil(BUCKETS / PAD) * PAD;
 const GO = 1;
 const STOP = 2;
 
-/** What a thread's `Ledger` is made from. */
-export interface LedgerHandle {
+/** What a thread's `Scoreboard` is made from. */
+export interface ScoreboardHandle {
   readonly buffer: SharedArrayBuffer;
   readonly slots: number;
   readonly threads: number;
 }
 
-/** What the ledger says when all threads have stopped. */
+/** What the scoreboard says when all threads have stopped. */
 export interface Entries {
   /** Operations of each thread. */
   readonly done: readonly number[];
@@ -52,19 +52,19 @@ export interface Entries {
   readonly longest: number;
 }
 
-export function createLedger(slots: number, threads: number): LedgerHandle {
+export function createScoreboard(slots: number, threads: number): ScoreboardHandle {
   const words = SLOTS + slots * PAD + threads * RECORD;
   return { buffer: new SharedArrayBuffer(words * Int32Array.BYTES_PER_ELEMENT), slots, threads };
 }
 
-export class Ledger {
-  readonly handle: LedgerHandle;
+export class Scoreboard {
+  readonly handle: ScoreboardHandle;
   readonly #words: Int32Array;
   readonly #floats: Float64Array;
   readonly #slots: number;
   readonly #records: number;
 
-  constructor(handle: LedgerHandle) {
+  constructor(handle: ScoreboardHandle) {
     this.handle = handle;
     this.#words = new Int32Array(handle.buffer);
     this.#floats = new Float64Array(handle.buffer);

@@ -17,8 +17,8 @@ const FIRST_TURNS = 100;
  * Rejects if a thread is not served within `patience` milliseconds after the end.
  */
 export async function runSlice(arena: Arena, ms: number, patience: number, signal: AbortSignal): Promise<Slice | undefined> {
-  const { ledger } = arena;
-  ledger.reset();
+  const { scoreboard } = arena;
+  scoreboard.reset();
   const timers = new AbortController();
   const stopped = arena.work();
   // A thread that fails does so for the rest as well: the others are not waited for.
@@ -28,12 +28,13 @@ export async function runSlice(arena: Arena, ms: number, patience: number, signa
   );
   try {
     const start = performance.now() + FIRST_TURNS;
-    while (ledger.ready() < ledger.handle.threads && performance.now() < start && !signal.aborted) await Promise.race([sleep(1), failed]);
+    while (scoreboard.ready() < scoreboard.handle.threads && performance.now() < start && !signal.aborted)
+      await Promise.race([sleep(1), failed]);
     const cpu = process.cpuUsage();
     const started = performance.now();
-    ledger.go();
+    scoreboard.go();
     await Promise.race([sleep(ms, undefined, { signal: AbortSignal.any([signal, timers.signal]) }).catch(() => {}), failed]);
-    ledger.stop();
+    scoreboard.stop();
     const seconds = (performance.now() - started) / 1000;
     const used = process.cpuUsage(cpu);
     const late = sleep(patience, undefined, { signal: timers.signal }).then(
@@ -41,9 +42,9 @@ export async function runSlice(arena: Arena, ms: number, patience: number, signa
       () => {},
     );
     await Promise.race([stopped, late]);
-    return signal.aborted ? undefined : { ...ledger.read(), seconds, cpu: (used.user + used.system) / 1e6 };
+    return signal.aborted ? undefined : { ...scoreboard.read(), seconds, cpu: (used.user + used.system) / 1e6 };
   } finally {
-    ledger.stop();
+    scoreboard.stop();
     timers.abort();
   }
 }

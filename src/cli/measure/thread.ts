@@ -5,7 +5,7 @@ import type { Borrowing } from '../contestants/contestant.ts';
 import { joinMessages } from '../contestants/messages.ts';
 import { joinMutex } from '../contestants/mutex.ts';
 import { now, spin } from './clock.ts';
-import { Ledger, type LedgerHandle } from './scoreboard.ts';
+import { Scoreboard, type ScoreboardHandle } from './scoreboard.ts';
 import { type Contestant, drawHold, type Setting } from './setting.ts';
 
 /** The contestants that lend to threads which ask for it. (Piscina is not asked: it is sent the work.) */
@@ -17,7 +17,7 @@ export type Job =
       readonly contestant: ThreadContestant;
       readonly setting: Setting;
       readonly data: unknown;
-      readonly ledger: LedgerHandle;
+      readonly scoreboard: ScoreboardHandle;
       /** The number of this thread, from 0. */
       readonly me: number;
     }
@@ -28,7 +28,7 @@ export type Done = { readonly error?: unknown };
 
 interface Place {
   readonly borrowing: Borrowing;
-  readonly ledger: Ledger;
+  readonly scoreboard: Scoreboard;
   readonly setting: Setting;
   readonly me: number;
 }
@@ -42,9 +42,9 @@ const places = new Map<ThreadContestant, Place>();
 
 async function perform(job: Job): Promise<void> {
   if (job.kind === 'join') {
-    const { contestant, setting, data, ledger, me } = job;
+    const { contestant, setting, data, scoreboard, me } = job;
     const borrowing = await JOIN[contestant](data as never, setting);
-    places.set(contestant, { borrowing, ledger: new Ledger(ledger), setting, me });
+    places.set(contestant, { borrowing, scoreboard: new Scoreboard(scoreboard), setting, me });
     return;
   }
   const place = places.get(job.contestant)!;
@@ -57,37 +57,37 @@ async function perform(job: Job): Promise<void> {
 
 // The two loops differ by one `await`, which is what is to be compared.
 
-function workSync({ borrowing, ledger, setting, me }: Place): void {
-  while (!ledger.stopped()) {
+function workSync({ borrowing, scoreboard, setting, me }: Place): void {
+  while (!scoreboard.stopped()) {
     const hold = drawHold(setting);
-    const ticket = ledger.ask();
-    const jump = ledger.lastJump();
+    const ticket = scoreboard.ask();
+    const jump = scoreboard.lastJump();
     const asked = now();
     const slot = borrowing.acquire() as number;
     const wait = now() - asked;
-    const overtakenBy = ledger.served(ticket, jump);
-    ledger.enter(slot, me);
+    const overtakenBy = scoreboard.served(ticket, jump);
+    scoreboard.enter(slot, me);
     spin(hold);
-    ledger.leave(slot, me);
+    scoreboard.leave(slot, me);
     borrowing.release(slot);
-    ledger.record(me, wait, overtakenBy);
+    scoreboard.record(me, wait, overtakenBy);
   }
 }
 
-async function workAsync({ borrowing, ledger, setting, me }: Place): Promise<void> {
-  while (!ledger.stopped()) {
+async function workAsync({ borrowing, scoreboard, setting, me }: Place): Promise<void> {
+  while (!scoreboard.stopped()) {
     const hold = drawHold(setting);
-    const ticket = ledger.ask();
-    const jump = ledger.lastJump();
+    const ticket = scoreboard.ask();
+    const jump = scoreboard.lastJump();
     const asked = now();
     const slot = await borrowing.acquire();
     const wait = now() - asked;
-    const overtakenBy = ledger.served(ticket, jump);
-    ledger.enter(slot, me);
+    const overtakenBy = scoreboard.served(ticket, jump);
+    scoreboard.enter(slot, me);
     spin(hold);
-    ledger.leave(slot, me);
+    scoreboard.leave(slot, me);
     borrowing.release(slot);
-    ledger.record(me, wait, overtakenBy);
+    scoreboard.record(me, wait, overtakenBy);
   }
 }
 

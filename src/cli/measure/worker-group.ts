@@ -4,7 +4,7 @@ import { openCenote } from '../contestants/cenote.ts';
 import type { Arena, Lender } from '../contestants/contestant.ts';
 import { openMessages } from '../contestants/messages.ts';
 import { openMutex } from '../contestants/mutex.ts';
-import { createLedger, Ledger } from './scoreboard.ts';
+import { createScoreboard, Scoreboard } from './scoreboard.ts';
 import type { Setting } from './setting.ts';
 import type { Done, Job, ThreadContestant } from './thread.ts';
 
@@ -14,7 +14,7 @@ const OPEN: Readonly<Record<ThreadContestant, (setting: Setting) => Lender | Pro
   messages: openMessages,
 };
 
-class CrewThread {
+class GroupThread {
   readonly #worker = new Worker(new URL('./thread.js', import.meta.url));
   readonly #failed: Promise<never>;
 
@@ -39,20 +39,20 @@ class CrewThread {
   }
 }
 
-export class Crew {
-  readonly #threads: readonly CrewThread[];
+export class WorkerGroup {
+  readonly #threads: readonly GroupThread[];
 
   constructor(threads: number) {
-    this.#threads = Array.from({ length: threads }, () => new CrewThread());
+    this.#threads = Array.from({ length: threads }, () => new GroupThread());
   }
 
   async open(contestant: ThreadContestant, setting: Setting): Promise<Arena> {
     const lender = await OPEN[contestant](setting);
-    const ledger = new Ledger(createLedger(setting.slots, this.#threads.length));
+    const scoreboard = new Scoreboard(createScoreboard(setting.slots, this.#threads.length));
     await Promise.all(
       this.#threads.map((thread, me) => {
         const { data, transfer } = lender.invite(me);
-        return thread.perform({ kind: 'join', contestant, setting, data, ledger: ledger.handle, me }, transfer);
+        return thread.perform({ kind: 'join', contestant, setting, data, scoreboard: scoreboard.handle, me }, transfer);
       }),
     );
     const all = async (kind: 'work' | 'leave'): Promise<void> => {
@@ -60,7 +60,7 @@ export class Crew {
     };
     return {
       contestant,
-      ledger,
+      scoreboard,
       work: () => all('work'),
       async close() {
         await all('leave');

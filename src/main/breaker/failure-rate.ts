@@ -1,7 +1,7 @@
 /** Opens when too large a share of what was reported lately failed. */
 
 import { type Clock, now } from '../../shared/clock.ts';
-import { checkDuration } from '../../shared/options/acquire-options.ts';
+import { checkDuration } from '../../shared/options/durations.ts';
 import { checkFew, type OptionNames } from '../../shared/options/option-names.ts';
 import { show } from '../../shared/show.ts';
 import { type CircuitBreaker, CircuitBreakerState } from '../../shared/types.ts';

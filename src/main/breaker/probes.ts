@@ -1,4 +1,4 @@
-/** The probes of a breaker that is RECOVERING: slots that are out to find out whether resources work again. Known to the owner alone. */
+/** The probes of a breaker that is RECOVERING: hand-outs that find out whether resources work again. Known to the owner alone. */
 import type { ControlBlock } from '../../shared/words/control-block.ts';
 import { CREATING, EMPTY, IDLE, slotState } from '../../shared/words/slot.ts';
 import { breakerOf, RECOVERING } from '../../shared/words/state.ts';
@@ -28,7 +28,10 @@ export class Probes {
     return this.#out.delete(slot);
   }
 
-  /** Forgets probes that are not out any more (granted to a thread that died before it picked them up), and all of them unless RECOVERING. */
+  /**
+   * Drops the probes that are not out any more (granted to a thread that died before it
+   * picked them up). Drops all of them unless RECOVERING.
+   */
   recall(): void {
     if (this.#out.size === 0) return;
     if (!this.#isRecovering()) this.#out.clear();

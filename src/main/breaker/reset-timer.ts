@@ -1,7 +1,7 @@
 /** How long a breaker that has opened is left open. */
 
 import type { Clock } from '../../shared/clock.ts';
-import { checkDuration } from '../../shared/options/acquire-options.ts';
+import { checkDuration } from '../../shared/options/durations.ts';
 
 export class ResetTimer {
   readonly #clock: Clock;

@@ -7,7 +7,7 @@ import { isThenable } from './hooks.ts';
 
 export interface CreationOutcome<T> {
   arrived(slot: number, resource: T): void;
-  /** With what the factory threw, which need not be an Error. */
+  /** `error` is what the factory threw, which need not be an Error. */
   failed(slot: number, thrown: unknown): void;
 }
 
@@ -83,7 +83,7 @@ export class PendingCreations<T> {
     arrive(made);
   }
 
-  /** Waits for nobody: everything under way has failed now, and what arrives later is late. */
+  /** Every factory call under way has failed now. A resource that still arrives is late. */
   abandonAll(error: Error): void {
     for (const giveUp of [...this.#underWay.values()]) giveUp(error);
   }

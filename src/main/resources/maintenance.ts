@@ -1,4 +1,4 @@
-/** What the owner does on its own time: health checks, idle and old resources, borrowers that take too long. No timer of it keeps the process alive. */
+/** The owner's timers: health checks, idle and old resources, borrowers that take too long. No timer keeps the process alive. */
 import { threadId } from 'node:worker_threads';
 import { now, since } from '../../shared/clock.ts';
 import type { Traces } from '../../shared/lending/traces.ts';
@@ -17,7 +17,7 @@ import type { ResourceStore } from './store.ts';
 const SOONEST = 5;
 const LATEST = 1000;
 
-/** Whom it works with. */
+/** The parts of the owner that it works with. */
 export interface Neighbours<T> {
   readonly block: ControlBlock;
   readonly store: ResourceStore<T>;
@@ -47,9 +47,9 @@ export class Maintenance<T> {
     this.#events = events;
     this.#turn = turn;
     this.#traces = traces;
-    const { healthcheckInterval, idleTimeout, leakDetectionThreshold, min } = settings;
+    const { healthcheckInterval, idleTimeout, leakDetectionThreshold } = settings;
     if (healthcheckInterval > 0) this.#every(healthcheckInterval, () => this.#examineIdle());
-    if (idleTimeout > 0) this.#every(pauseFor(idleTimeout), this.#idleSweep(idleTimeout, min));
+    if (idleTimeout > 0) this.#every(pauseFor(idleTimeout), this.#idleSweep(idleTimeout));
     if (leakDetectionThreshold > 0) this.#every(pauseFor(leakDetectionThreshold), this.#leakSweep(leakDetectionThreshold));
   }
 
@@ -67,7 +67,7 @@ export class Maintenance<T> {
     this.#examining = true;
     const { slots } = this.#block;
     const idle: number[] = [];
-    for (let slot = 0; slot < slots.count; slot++) if (slotState(slots.load(slot)) === IDLE) idle.push(slot);
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) if (slotState(slots.load(slot)) === IDLE) idle.push(slot);
     const next = (): void => {
       while (idle.length > 0) {
         const slot = idle.shift()!;
@@ -92,14 +92,14 @@ export class Maintenance<T> {
   }
 
   /** Idle since the last look, if it was idle then, too, and has not been handed out since. A health check in between does not count. */
-  #idleSweep(limit: number, min: number): () => void {
-    const { slots } = this.#block;
+  #idleSweep(limit: number): () => void {
+    const { slots, limits } = this.#block;
     const sightings: ({ generation: number; uses: number; at: number } | undefined)[] = [];
     return () => {
       const time = now();
       let count = 0;
-      for (let slot = 0; slot < slots.count; slot++) if (this.#store.resources.has(slot)) count++;
-      for (let slot = 0; slot < slots.count; slot++) {
+      for (let slot = 0, extent = slots.extent; slot < extent; slot++) if (this.#store.resources.has(slot)) count++;
+      for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
         const state = slotState(slots.load(slot));
         if (state === CHECKING) continue;
         const generation = this.#block.generation(slot);
@@ -108,7 +108,7 @@ export class Maintenance<T> {
         if (state !== IDLE) sightings[slot] = undefined;
         else if (seen === undefined || seen.generation !== generation || seen.uses !== uses)
           sightings[slot] = { generation, uses, at: time };
-        else if (time - seen.at >= limit && count > min && slots.check(slot)) {
+        else if (time - seen.at >= limit && count > limits.min && slots.check(slot)) {
           count--;
           this.#store.destroy(slot, 'idle-timeout');
         }
@@ -121,7 +121,7 @@ export class Maintenance<T> {
     const seen = new Int32Array(slots.count);
     const told = new Int32Array(slots.count);
     return () => {
-      for (let slot = 0; slot < slots.count; slot++) {
+      for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
         const word = slots.load(slot);
         const lease = leaseOf(word);
         if (slotState(word) !== LEASED || told[slot] === lease) continue;

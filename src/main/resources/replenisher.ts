@@ -1,4 +1,7 @@
-/** Has resources made, and deals with a factory that fails: the first waiter gets its error, and keeping up `min` is tried again after a pause. */
+/**
+ * Has resources made, and deals with a factory that fails:
+ * the first waiter gets the error, and a refill to `min` is tried again after a pause.
+ */
 
 import { COUNTER_FACTORY_FAILURES } from '../../shared/layout.ts';
 import type { Lending } from '../../shared/lending/lending.ts';
@@ -8,11 +11,11 @@ import type { FactoryErrors } from '../../shared/waiting/factory-errors.ts';
 import type { ControlBlock } from '../../shared/words/control-block.ts';
 import { cellThread, REASON_FACTORY } from '../../shared/words/line.ts';
 import { EMPTY, slotState } from '../../shared/words/slot.ts';
-import { ACTIVE, breakerOf, isClosed, isDraining } from '../../shared/words/state.ts';
+import { ACTIVE, breakerOf, isClosed, isDraining, isSuspended } from '../../shared/words/state.ts';
 import { OWNER } from '../../shared/words/threads.ts';
 import type { BreakerController } from '../breaker/controller.ts';
 import type { Events } from '../events.ts';
-import type { Settings } from '../options.ts';
+import type { Suspensions } from '../steering/suspensions.ts';
 import type { AttachedThreads } from '../threads/attached-threads.ts';
 import type { Turn } from '../turn.ts';
 import type { ResourceStore } from './store.ts';
@@ -21,20 +24,20 @@ import type { ResourceStore } from './store.ts';
 const FIRST_BACKOFF = 100;
 const LAST_BACKOFF = 30_000;
 
-/** Whom the replenisher works with. */
+/** The parts of the owner that the replenisher works with. */
 export interface Neighbours<T> {
   readonly lending: Lending;
   readonly store: ResourceStore<T>;
   readonly breaker: BreakerController;
   readonly threads: AttachedThreads<T>;
-  /** Those of waiters on the owner's own thread. */
+  /** The errors of waiters on the owner's own thread. */
   readonly factoryErrors: FactoryErrors;
   readonly events: Events<T>;
   readonly turn: Turn;
+  readonly suspensions: Suspensions<T>;
 }
 
 export class Replenisher<T> {
-  readonly #settings: Settings<T>;
   readonly #block: ControlBlock;
   readonly #lending: Lending;
   readonly #store: ResourceStore<T>;
@@ -43,11 +46,15 @@ export class Replenisher<T> {
   readonly #factoryErrors: FactoryErrors;
   readonly #events: Events<T>;
   readonly #turn: Turn;
+  readonly #suspensions: Suspensions<T>;
   #refillTimer: NodeJS.Timeout | undefined;
   #refillsFailed = 0;
+  /** Factory calls that have failed, for waiters or for `min`. */
+  failures = 0;
+  /** Has the last one failed? */
+  isFailing = false;
 
-  constructor(settings: Settings<T>, { lending, store, breaker, threads, factoryErrors, events, turn }: Neighbours<T>) {
-    this.#settings = settings;
+  constructor({ lending, store, breaker, threads, factoryErrors, events, turn, suspensions }: Neighbours<T>) {
     this.#block = lending.block;
     this.#lending = lending;
     this.#store = store;
@@ -56,6 +63,17 @@ export class Replenisher<T> {
     this.#factoryErrors = factoryErrors;
     this.#events = events;
     this.#turn = turn;
+    this.#suspensions = suspensions;
+  }
+
+  /** Has one that no waiter was told of failed just now? */
+  get isBackingOff(): boolean {
+    return this.#refillTimer !== undefined;
+  }
+
+  /** Is what is missing being made? Not after a failure, while the breaker is not ACTIVE, or while nothing is to be there. */
+  get isRefilling(): boolean {
+    return !this.isBackingOff && breakerOf(this.#block.state.load()) === ACTIVE && !this.#suspensions.isEmptying;
   }
 
   end(): void {
@@ -65,9 +83,9 @@ export class Replenisher<T> {
   /** Up to `min`, unless the last try failed just now. */
   refill(): void {
     const { slots, state } = this.#block;
-    if (this.#refillTimer !== undefined || isDraining(state.load())) return;
-    let missing = this.#settings.min - this.#block.snapshot.count().count;
-    for (let slot = 0; slot < slots.count && missing > 0 && !this.#store.isMakingEnough; slot++) {
+    if (this.#refillTimer !== undefined || isDraining(state.load()) || this.#suspensions.isEmptying) return;
+    let missing = this.#block.limits.min - this.#block.snapshot.count().count;
+    for (let slot = 0, extent = slots.extent; slot < extent && missing > 0 && !this.#store.isMakingEnough; slot++) {
       if (breakerOf(state.load()) !== ACTIVE || isClosed(state.load()) || this.#refillTimer !== undefined) return;
       if (slotState(slots.load(slot)) !== EMPTY || !slots.reserve(slot)) continue;
       missing--;
@@ -75,7 +93,14 @@ export class Replenisher<T> {
     }
   }
 
-  /** For a slot that is CREATING: it is offered to whoever is first, or becomes EMPTY again. */
+  /** For a slot that is EMPTY. False: as many are being made as may be. */
+  makeOne(slot: number): boolean {
+    if (this.#store.isMakingEnough || !this.#block.slots.reserve(slot)) return false;
+    this.make(slot);
+    return true;
+  }
+
+  /** For a slot that is CREATING: it is offered to the first waiter, or becomes EMPTY again. */
   make(slot: number): void {
     this.#store.create(slot, { arrived: () => this.#arrived(slot), failed: (_, thrown) => this.#factoryFailed(slot, thrown) });
   }
@@ -100,13 +125,17 @@ export class Replenisher<T> {
 
   #arrived(slot: number): void {
     this.#refillsFailed = 0;
+    this.isFailing = false;
     this.#turn.arrived(slot);
   }
 
   #factoryFailed(slot: number, thrown: unknown): void {
     this.#block.slots.toEmpty(slot);
-    const isTold = this.#failFirst(thrown);
+    this.failures++;
+    this.isFailing = true;
     const state = this.#block.state.load();
+    // While the pool is suspended waiters keep their places.
+    const isTold = !isSuspended(state) && this.#failFirst(thrown);
     // At the end, that is what everything under way comes to.
     if (!isTold && (isClosed(state) || isDraining(state))) return this.#turn.request();
     this.#block.counters.add(OWNER, COUNTER_FACTORY_FAILURES);

@@ -7,14 +7,22 @@ export class Resources<T> {
   readonly #bySlot: (T | undefined)[];
   readonly #slots = new Map<T, number>();
   readonly #retirement = new Map<number, NodeJS.Timeout>();
-  /** Has any of them been a Proxy? Such a resource may cease to answer altogether. */
+  /** Has any resource been a Proxy? One whose handler is revoked throws on every access. */
   hadProxies = false;
 
   constructor(count: number) {
     this.#bySlot = new Array<T | undefined>(count).fill(undefined);
   }
 
+  /** How many there are. */
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
   put(slot: number, resource: T): void {
+    if (this.#bySlot[slot] === undefined) this.#count++;
     this.#bySlot[slot] = resource;
     this.#slots.set(resource, slot);
     this.hadProxies ||= types.isProxy(resource);
@@ -31,6 +39,7 @@ export class Resources<T> {
 
   delete(slot: number): T {
     const resource = this.get(slot);
+    if (resource !== undefined) this.#count--;
     this.#bySlot[slot] = undefined;
     if (this.#slots.get(resource) === slot) this.#moveOn(resource);
     clearTimeout(this.#retirement.get(slot));
@@ -55,7 +64,10 @@ export class Resources<T> {
     return this.#slots.get(resource) ?? NONE;
   }
 
-  /** The slot of a resource that is out in the given sense, or NONE. A factory may have made the same value twice (two equal numbers): any of its slots that is out will do. */
+  /**
+   * The slot of this resource that `isOut` is true of, or NONE.
+   * A factory may make the same value twice (two equal numbers): any of its slots will do.
+   */
   find(resource: T, isOut: (slot: number) => boolean): number {
     const slot = this.#slots.get(resource);
     if (slot === undefined || isOut(slot)) return slot ?? NONE;

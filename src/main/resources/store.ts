@@ -1,14 +1,15 @@
 /** What is in the slots, and how it gets in and out: factory, destructor, lifetime. Moves slots between EMPTY and "in hand". */
 
-import { COUNTER_CREATED, COUNTER_DESTROYED } from '../../shared/layout.ts';
+import { now } from '../../shared/clock.ts';
+import { COUNTER_CREATED, COUNTER_DESTROYED, COUNTER_RECYCLED } from '../../shared/layout.ts';
 import type { KeepAlive } from '../../shared/waiting/keep-alive.ts';
 import type { ControlBlock } from '../../shared/words/control-block.ts';
+import type { DestroyReason } from '../../shared/words/counters.ts';
 import { OWNER } from '../../shared/words/threads.ts';
 import type { Events } from '../events.ts';
 import type { Settings } from '../options.ts';
 import type { AttachedThreads } from '../threads/attached-threads.ts';
 import type { Turn } from '../turn.ts';
-import type { DestroyReason } from '../types.ts';
 import { type CreationOutcome, PendingCreations } from './creation.ts';
 import { isThenable, runHook, thenMaybeSync } from './hooks.ts';
 import type { Resources } from './resources.ts';
@@ -46,7 +47,7 @@ export class ResourceStore<T> {
     this.#turn = turn;
     this.#making = new PendingCreations(settings, (resource) => {
       if (resource !== undefined) void this.#destruct(resource);
-      // It may have been the one too many.
+      // The call that ended may have been the last that `maxCreating` allowed.
       this.#turn.request();
     });
   }
@@ -65,9 +66,10 @@ export class ResourceStore<T> {
 
   /** Makes a resource for a slot that is CREATING. It is in hand when `arrived` is called. */
   create(slot: number, outcome: Pick<CreationOutcome<T>, 'failed'> & { arrived(slot: number): void }): void {
+    const since = now();
     this.#making.start(slot, {
       arrived: (_, resource) => {
-        // Only where the word was damaged: the place is taken.
+        // Only where the word was damaged: there is a resource in this slot already.
         if (this.resources.has(slot)) {
           void this.#destruct(resource);
           this.#block.slots.toEmpty(slot);
@@ -75,12 +77,13 @@ export class ResourceStore<T> {
         }
         const problem = this.#threads.share(slot, this.#block.renew(slot), resource);
         if (problem !== undefined) {
-          // It exists until the destructor is through: its place is not free before.
+          // The resource exists until its destructor has ended: its slot is not free before.
           return thenMaybeSync(this.#destruct(resource), () => outcome.failed(slot, problem));
         }
         this.resources.put(slot, resource);
         this.#retireInTime(slot);
         this.#block.counters.add(OWNER, COUNTER_CREATED);
+        this.#block.createTimes.record(now() - since);
         this.#events.emit('create', resource);
         outcome.arrived(slot);
       },
@@ -98,14 +101,14 @@ export class ResourceStore<T> {
   #retireInTime(slot: number): void {
     const { maxLifetime } = this.#settings;
     if (maxLifetime > 0)
-      this.resources.retireAfter(slot, maxLifetime * (1 - LIFETIME_JITTER * Math.random()), () => this.#turn.retire(slot));
+      this.resources.retireAfter(slot, maxLifetime * (1 - LIFETIME_JITTER * Math.random()), () => this.#turn.retire(slot, 'max-lifetime'));
   }
 
-  /** It is broken, wherever it is. False: that was known. */
+  /** The resource in this slot is broken, whether idle or borrowed. False: that was known already. */
   evict(slot: number): boolean {
     if (this.#condemned.has(slot)) return false;
     this.#condemned.add(slot);
-    this.#turn.retire(slot);
+    this.#turn.retire(slot, 'unhealthy');
     return true;
   }
 
@@ -124,24 +127,28 @@ export class ResourceStore<T> {
     }
     const resource = this.resources.delete(slot);
     const reason = this.#condemned.delete(slot) ? 'unhealthy' : cause;
-    thenMaybeSync(this.#destruct(resource), () => {
+    thenMaybeSync(this.#destruct(resource, reason === 'revoked'), () => {
       this.#block.slots.toEmpty(slot);
       this.#block.counters.add(OWNER, COUNTER_DESTROYED);
+      if (reason === 'recycled') this.#block.counters.add(OWNER, COUNTER_RECYCLED);
+      this.#block.counters.addDestroyed(reason);
       this.#events.emit('destroy', resource, reason);
       this.#turn.request();
     });
   }
 
-  /** Synchronous if the destructor is. Never fails: that is told, and otherwise ignored. */
-  #destruct(resource: T): void | Promise<void> {
-    const { destructor, checkTimeout } = this.#settings;
+  /** Synchronous if the destructor is. Never fails: that is told, and otherwise ignored. `isInUse`: its borrower may be using it. */
+  #destruct(resource: T, isInUse = false): void | Promise<void> {
+    const { checkTimeout, abort } = this.#settings;
+    const isAborted = isInUse && abort !== undefined;
+    const destructor = isAborted ? abort : this.#settings.destructor;
     if (destructor === undefined) return;
     // What it returns means nothing, unlike what a check does.
     const silenced = (doomed: T): void | PromiseLike<void> => {
       const done: unknown = destructor(doomed);
       return isThenable(done) ? done.then(() => undefined) : undefined;
     };
-    const verdict = runHook('destructor', silenced, resource, checkTimeout);
+    const verdict = runHook(isAborted ? 'abort' : 'destructor', silenced, resource, checkTimeout);
     if (verdict instanceof Promise)
       return this.#keepAlive.during(verdict).then((known) => {
         if (known !== undefined) this.#events.emit('error', known.error);

@@ -49,7 +49,10 @@ function heard(message: unknown, source: number): void {
   message.port.close();
 }
 
-/** A pool that has ended is closed, and its block says so, whoever's it was. No need to remember it. Undefined: it may be another copy's of this module. */
+/**
+ * The block of a pool that has ended says that it is closed, so no list of ended pools is kept.
+ * Undefined: the pool may be of another copy of this module.
+ */
 function refusalOf({ name, buffer }: AttachRequest): PoolError | undefined {
   const block = types.isSharedArrayBuffer(buffer) ? ControlBlock.open(buffer) : undefined;
   const isEnded = block instanceof ControlBlock && isClosed(block.state.load());

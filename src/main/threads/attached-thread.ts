@@ -9,7 +9,10 @@ import { ALONE, ANSWER, FACTORY_FAILURE, FAILURE, LOST, type Response, WHERE } f
 import type { Bells } from '../../shared/words/bell.ts';
 import { isThenable } from '../resources/hooks.ts';
 
-/** How long a thread may take to say where it has borrowed something, in ms. One that sleeps in line or in a call looks at its port more often than that. */
+/**
+ * How long a thread may take to say where it has borrowed a resource, in ms.
+ * A thread that sleeps in line or in a call looks at its port more often.
+ */
 const TIME_TO_SAY = 2000;
 
 interface UnderWay {
@@ -24,10 +27,10 @@ export class AttachedThread {
   readonly #pool: string;
   readonly #port: MessagePort;
   readonly #bells: Bells;
-  /** By slot: what its present lease is running. */
+  /** By slot: the calls that its present lease is running. */
   readonly #underWay = new Map<number, UnderWay>();
   #outbox: Response[] = [];
-  /** Which methods the answers in the outbox are from, for error messages. */
+  /** The methods whose answers are in the outbox, for error messages. */
   #names: string[] = [];
   /** The call that is the next message, and all of it. */
   #alone: { readonly id: number; readonly name: string } | undefined;
@@ -63,7 +66,7 @@ export class AttachedThread {
     this.#bells.ring(this.thread);
   }
 
-  /** Runs a method and sends the answer: with everything else of this tick, or at once to somebody who sleeps for it. */
+  /** Runs a method and sends the answer: with everything else of this tick, or at once if the caller sleeps until it comes. */
   run(id: number, slot: number, lease: number, name: string, isSync: boolean, method: () => unknown): void {
     let underWay = this.#underWay.get(slot);
     if (underWay?.lease !== lease) {
@@ -210,8 +213,8 @@ export class AttachedThread {
   // ── asking
 
   /**
-   * Where its thread borrowed this lease, or (`slot` is NONE) asked for the errand of that number. Only that thread knows, and it may be busy: undefined when it has
-   * not said so within TIME_TO_SAY, or has gone.
+   * The stack of where the thread borrowed this lease, or (`slot` is NONE) asked for the one-shot call of that number. Only that thread
+   * knows, and it may be busy: undefined if it has not answered within TIME_TO_SAY, or has gone.
    */
   where(slot: number, lease: number, then: (stack: string | undefined) => void): void {
     if (this.#isGone) return then(undefined);

@@ -1,14 +1,16 @@
-/** The attached threads: who comes, what they ask, and what is done when they go. */
+/** The attached threads: how they attach, what they ask for, and what is done when they detach or die. */
 import type { MessagePort } from 'node:worker_threads';
 import { PoolClosedError, PoolError, RemoteCallError } from '../../shared/errors.ts';
 import { COUNTER_RECLAIMED } from '../../shared/layout.ts';
 import type { Lending } from '../../shared/lending/lending.ts';
 import { repair } from '../../shared/lending/repair.ts';
 import { structuredClone } from '../../shared/node.ts';
+import { holdFrom } from '../../shared/options/hold-limits.ts';
 import { asError, show } from '../../shared/show.ts';
 import { fromWire, toWire } from '../../shared/wire/error-wire.ts';
 import { asBuffers, DEEP, survey, withOwnBytes } from '../../shared/wire/parcel.ts';
 import {
+  ABANDON,
   ALONE,
   ATTACHED,
   type Buffers,
@@ -20,10 +22,16 @@ import {
   DETACH,
   DETACHED,
   FAILURE,
+  LEFT,
+  LIMIT,
+  OVERDUE,
   RELEASE,
+  RENEW,
+  REVOKED,
   type Request,
   SHARED,
   SPARED,
+  SUSPENSIONS,
   TRACE,
 } from '../../shared/wire/protocol.ts';
 import { NONE } from '../../shared/words/line.ts';
@@ -36,12 +44,22 @@ import type { Resources } from '../resources/resources.ts';
 import type { Turn } from '../turn.ts';
 import { AttachedThread } from './attached-thread.ts';
 import { findMethod, isCall, NO_CALL } from './methods.ts';
-import { type BorrowFor, OneShotCalls } from './one-shot-calls.ts';
+import { type BorrowFor, type HoldKeeper, OneShotCalls } from './one-shot-calls.ts';
 
-/** How long a call may still run before its resource is destroyed under it, in ms: one given up as broken, or whose borrower has gone. */
+/**
+ * How long a call may still run on a resource that is given up as broken, or whose borrower
+ * has gone, before that resource is destroyed, in ms.
+ */
 const PATIENCE = 1000;
-/** How often one thread may be attached: each copy of this module does so for itself, but no thread needs all the records there are. */
+/** How often one thread may be attached: each copy of this module attaches for itself, but no thread needs all the records there are. */
 const MOST_COPIES = 8;
+
+/** How the pool is steered, as far as other threads have to know or ask. */
+export interface Steering extends HoldKeeper {
+  readonly suspendedBy: readonly string[];
+  /** What the borrower of a resource is told that was taken back. */
+  revokedError(heldFor: number, cause: unknown): Error;
+}
 
 export class AttachedThreads<T> {
   readonly #settings: Settings<T>;
@@ -49,27 +67,37 @@ export class AttachedThreads<T> {
   readonly #resources: Resources<T>;
   readonly #turn: Turn;
   readonly #events: Events<T>;
+  readonly #steering: Steering;
   readonly #errands: OneShotCalls;
   readonly #members = new Map<number, AttachedThread>();
   readonly #shared = new Map<number, { generation: number; value: unknown; buffers: Buffers }>();
 
-  constructor(settings: Settings<T>, lending: Lending, resources: Resources<T>, turn: Turn, events: Events<T>, borrow: BorrowFor) {
+  constructor(
+    settings: Settings<T>,
+    lending: Lending,
+    resources: Resources<T>,
+    turn: Turn,
+    events: Events<T>,
+    steering: Steering,
+    borrow: BorrowFor,
+  ) {
+    this.#steering = steering;
     this.#settings = settings;
     this.#lending = lending;
     this.#resources = resources;
     this.#turn = turn;
     this.#events = events;
-    this.#errands = new OneShotCalls(settings.name, lending, turn, borrow, (slot, method) => this.#methodOf(slot, method));
+    this.#errands = new OneShotCalls(settings.name, lending, turn, steering, borrow, (slot, method) => this.#methodOf(slot, method));
   }
 
-  /** Is this slot the owner's only for the sake of a thread? */
+  /** Does the owner have this slot for a one-shot call of a thread? */
   isOnErrand(slot: number): boolean {
     return this.#errands.on(slot) !== undefined;
   }
 
   // ── coming
 
-  /** Somebody knocks, with our end of a channel. Gives why it may not come in, if so. */
+  /** A thread asks to attach, with our end of a channel. Gives the reason if it may not. */
   attach(threadId: number, port: MessagePort): PoolError | undefined {
     const { name, maxThreads, expose } = this.#settings;
     const { block } = this.#lending;
@@ -87,8 +115,10 @@ export class AttachedThreads<T> {
     port.on('messageerror', () => member.unreadable());
     port.on('close', () => this.#onPortClosed(member));
     port.unref();
+    const { maxHold, share, abort } = this.#settings;
+    const terms = { maxHold, revocable: share === undefined || abort !== undefined, suspendedBy: this.#steering.suspendedBy };
     port.postMessage([
-      [ATTACHED, thread, expose && [...expose]],
+      [ATTACHED, thread, expose && [...expose], terms],
       ...[...this.#shared].map(([slot, { generation, value, buffers }]) => [SHARED, slot, generation, value, buffers] as const),
     ]);
     this.#events.emit('attach', threadId, thread);
@@ -98,8 +128,9 @@ export class AttachedThreads<T> {
   // ── asking
 
   /**
-   * Whatever a thread may send, it can only harm what it has borrowed itself. What does not fit the lease it names is refused or ignored; what is no request
-   * ends its message, or a list with a billion holes would keep us busy; and once the thread has left, its number may be another's.
+   * A thread can only harm what it has borrowed itself, whatever it sends. A request that does not fit the lease it names is refused or
+   * ignored. What is no request ends the message, or a list with a billion holes would keep the owner busy. Once the thread has left, its
+   * number may be another thread's.
    */
   #receive(member: AttachedThread, requests: unknown): void {
     member.expect(undefined);
@@ -146,13 +177,33 @@ export class AttachedThreads<T> {
       case DETACH:
         return this.#detach(member);
       case CALL_ONCE: {
-        const [, id, claim, method, args, buffers] = request;
+        const [, id, terms, method, args, buffers] = request;
         asBuffers(buffers);
-        if (isId(id)) this.#errands.start(member, id, claim, method, args);
+        if (isId(id)) this.#errands.start(member, id, terms, method, args);
+        return;
+      }
+      case LIMIT: {
+        const [, slot, lease, sent] = request;
+        const hold = holdFrom(sent);
+        if (hold !== undefined && this.#holds(member, slot, lease)) this.#steering.limit(slot, lease, hold);
+        return;
+      }
+      case RENEW: {
+        const [, slot, lease] = request;
+        if (this.#holds(member, slot, lease)) this.#steering.renew(slot, lease);
         return;
       }
       case CANCEL:
         return this.#errands.cancel(member, request[1]);
+      case ABANDON:
+        return this.#errands.abandonOne(member, request[1], PATIENCE);
+      case LEFT: {
+        const [, slot, lease, job, heldFor, stack, broken] = request;
+        if (!this.#holds(member, slot, lease)) return;
+        this.#tellLeft(member, slot, job, heldFor, stack);
+        const to = broken === true ? DESTROY : RELEASE;
+        return this.#answer(member, to === RELEASE ? [to, slot, lease] : [to, slot, lease, toWire(leftAtWork(this.#settings.name, job))]);
+      }
       case ALONE: {
         const [, id, name] = request;
         if (isId(id) && typeof name === 'string') member.expect({ id, name });
@@ -220,9 +271,36 @@ export class AttachedThreads<T> {
     return undefined;
   }
 
+  /** The labels of the suspensions in force, before the state says so. */
+  tellSuspensions(labels: readonly string[]): void {
+    for (const member of this.#members.values()) member.send([SUSPENSIONS, labels]);
+  }
+
+  /** Its thread may be asleep in a call of this very lease. */
+  tellOverdue(slot: number, lease: number, thread: number, heldFor: number): void {
+    if (this.isOnErrand(slot)) return;
+    this.#members.get(thread)?.send([OVERDUE, slot, lease, heldFor]);
+    this.#lending.block.bells.ring(thread);
+  }
+
+  /** The slot is in hand by now. */
+  tellRevoked(slot: number, lease: number, thread: number, heldFor: number, cause: unknown): void {
+    if (this.isOnErrand(slot)) return this.#errands.revoked(slot, this.#steering.revokedError(heldFor, cause));
+    const buffers: Uint8Array[] = [];
+    const wire = cause === undefined ? undefined : withOwnBytes(toWire(cause), buffers);
+    this.#members.get(thread)?.send([REVOKED, slot, lease, heldFor, wire, buffers]);
+    this.#lending.block.bells.ring(thread);
+  }
+
+  /** Node's number of the thread that has this slot, by itself or by an errand. */
+  threadIdOf(slot: number, thread: number): number {
+    const member = this.#errands.on(slot)?.member ?? this.#members.get(thread);
+    return member?.threadId ?? this.#lending.block.threads.threadId(thread);
+  }
+
   // ── leak traces
 
-  /** Which thread has this lease, by itself or by an errand, and where it asked for it, if it says so in time. */
+  /** Which thread has this lease, by itself or by a one-shot call, and where it asked for it, if it says so in time. */
   trace(slot: number, lease: number, thread: number, tell: (threadId: number, stack: string | undefined) => void): void {
     const errand = this.#errands.on(slot);
     const member = errand?.member ?? this.#members.get(thread);
@@ -233,13 +311,24 @@ export class AttachedThreads<T> {
     else member.where(NONE, errand.id, then);
   }
 
+  /** A job of that thread has ended without giving this back. */
+  #tellLeft(member: AttachedThread, slot: number, job: unknown, heldFor: unknown, stack: unknown): void {
+    const leak = {
+      threadId: member.threadId,
+      heldFor: typeof heldFor === 'number' ? heldFor : 0,
+      job: typeof job === 'number' ? job : String(job),
+      ...(typeof stack === 'string' ? { stack } : {}),
+    };
+    this.#events.emit('leak', leak, this.#resources.get(slot) as T);
+  }
+
   // ── going
 
   /** It has given everything back, as far as it can: what still has calls under way comes back with them. */
   #detach(member: AttachedThread): void {
     const { slots } = this.#lending.block;
     const open = this.#errands.cancelAll(member);
-    for (let slot = 0; slot < slots.count; slot++) {
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
       const word = slots.load(slot);
       if (slotState(word) === LEASED && slotThread(word) === member.thread) open.push({ slot, lease: leaseOf(word) });
     }
@@ -257,7 +346,7 @@ export class AttachedThreads<T> {
     done();
   }
 
-  /** No script of that thread runs any more, or it has said so: takes back what it left behind. */
+  /** No script of that thread runs any more, or it has said that it leaves: takes back what it left behind. */
   #onPortClosed(member: AttachedThread): void {
     if (this.#members.get(member.thread) !== member) return;
     this.#members.delete(member.thread);
@@ -283,6 +372,10 @@ export class AttachedThreads<T> {
     }
     this.#members.clear();
   }
+}
+
+function leftAtWork(pool: string, job: unknown): Error {
+  return new Error(`pool ${show(pool)}: job ${show(job)} has ended while a call that it had made was still running on this resource`);
 }
 
 /** Answers are numbered; we count on with the numbers of a run. */

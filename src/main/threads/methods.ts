@@ -1,7 +1,9 @@
 /** Which of a resource's methods a worker may call. */
 import { types } from 'node:util';
 
-/** Far more than any function takes (the stack ends before), and few enough to be spread out without harm: a list of holes costs its sender nothing. */
+/**
+ * Most arguments of a call: far more than any function takes, and few enough to be spread out. A list of holes costs its sender nothing.
+ */
 const MOST_ARGUMENTS = 1_000_000;
 
 export const NO_CALL = `a call needs a method name and a list of at most ${MOST_ARGUMENTS} arguments`;
@@ -16,7 +18,8 @@ type Method = (...args: unknown[]) => unknown;
 export function findMethod(resource: unknown, name: string, expose: ReadonlySet<string> | undefined): Method | undefined {
   if (name === 'constructor' || name === '__proto__' || (expose !== undefined && !expose.has(name))) return undefined;
   for (let holder: object | null = Object(resource); holder !== null; holder = Object.getPrototypeOf(holder)) {
-    // A Proxy (comlink's, a membrane) may make up its methods when it is asked for them. What it says of its properties and prototypes need not be true, nor end.
+    // A Proxy (comlink's, a membrane) may make its methods when it is asked for them.
+    // Its own list of properties and prototypes may be wrong or endless.
     if (types.isProxy(holder)) return withoutBuiltIn(name, methodOf(resource, name));
     if (isRoot(holder)) return undefined;
     if (Object.hasOwn(holder, name)) return methodOf(resource, name);

@@ -1,12 +1,14 @@
 /**
- * Errands: calls for which the owner borrows, on behalf of a thread that need not be awake meanwhile. An errand is a message: while it waits and while it runs, the
- * cell and the slot are the owner's. A plain word beside the slot says for whom the owner has it, so that every thread can tell who holds what.
+ * One-shot calls: the owner borrows for them, on behalf of a thread that need not be awake meanwhile. A one-shot call is a message: while
+ * it waits and while it runs, the cell and the slot are the owner's. A plain word beside the slot names the thread that the owner has it
+ * for, so that every thread can tell which thread holds what.
  */
 
 import { PoolClosedError, RemoteCallError } from '../../shared/errors.ts';
 import { BEHALF_GONE } from '../../shared/layout.ts';
 import type { Lending } from '../../shared/lending/lending.ts';
 import { AbortController } from '../../shared/node.ts';
+import { type Hold, holdFrom } from '../../shared/options/hold-limits.ts';
 import { show } from '../../shared/show.ts';
 import type { AcquireOptions } from '../../shared/types.ts';
 import { toWire } from '../../shared/wire/error-wire.ts';
@@ -17,7 +19,7 @@ import type { Turn } from '../turn.ts';
 import type { AttachedThread } from './attached-thread.ts';
 import { isCall, NO_CALL } from './methods.ts';
 
-/** Why an errand left the line: its caller has withdrawn it. */
+/** Why a one-shot call left the line: its caller has cancelled it. */
 const ASKED_FOR = Symbol('asked for');
 
 /** A slot for the owner, on behalf of that thread. `run` is called in the moment of the grant. Rejects with what acquire rejects with. */
@@ -26,34 +28,56 @@ export type BorrowFor = (options: AcquireOptions, run: (slot: number) => void, t
 /** What to run on the resource in a slot. Throws RemoteCallError. */
 type FindMethod = (slot: number, method: string) => (args: readonly unknown[]) => unknown;
 
-interface Errand {
+export interface Errand {
   readonly id: number;
   /** Where it runs; NONE while it waits. */
   slot: number;
   lease: number;
+  /** What it is for: see SLOT_TAG. */
+  readonly tag: number;
+  /** Its own limits, if it has any. */
+  readonly hold: Hold | undefined;
   /** Undefined: its caller waits for ever. */
   readonly claim: Claim | undefined;
-  /** Takes it out of the line, if it had to join. */
+  /** Takes the call out of the line, if it had to join. */
   readonly waiting: AbortController | undefined;
 }
 
-/** What a slot is out on. */
+/** The one-shot call that a slot is out for. */
 export interface Running {
   readonly member: AttachedThread;
   readonly id: number;
+  readonly errand: Errand;
+}
+
+/** The part of the owner that looks after leases that have limits of their own. */
+export interface HoldKeeper {
+  limit(slot: number, lease: number, hold: Hold): void;
+  renew(slot: number, lease: number): void;
+}
+
+/** What came with a call, as far as it can be that. */
+function termsOf(terms: unknown): { claim: unknown; tag: number; hold: Hold | undefined } {
+  const { claim, tag, hold } = (typeof terms === 'object' && terms !== null ? terms : {}) as Record<string, unknown>;
+  return { claim, tag: typeof tag === 'number' ? tag | 0 : 0, hold: holdFrom(hold) };
 }
 
 export class OneShotCalls {
   readonly #pool: string;
   readonly #lending: Lending;
   readonly #turn: Turn;
+  readonly #holds: HoldKeeper;
   readonly #borrow: BorrowFor;
   readonly #find: FindMethod;
   readonly #errands = new Map<AttachedThread, Map<number, Errand>>();
-  /** By slot, what is out on an errand, and for whom: nobody else on the owner's thread has it to give back. Not read from the shared word, which may be damaged. */
+  /**
+   * By slot, the one-shot call that it is out for: no other code on the owner's thread has the slot to give back.
+   * Not the shared word, which may be damaged.
+   */
   readonly #running: (Running | undefined)[];
 
-  constructor(pool: string, lending: Lending, turn: Turn, borrow: BorrowFor, find: FindMethod) {
+  constructor(pool: string, lending: Lending, turn: Turn, holds: HoldKeeper, borrow: BorrowFor, find: FindMethod) {
+    this.#holds = holds;
     this.#pool = pool;
     this.#lending = lending;
     this.#turn = turn;
@@ -62,28 +86,30 @@ export class OneShotCalls {
     this.#running = new Array(lending.leases.length).fill(undefined);
   }
 
-  /** What this slot is out on, if it is out on an errand. */
+  /** The one-shot call that this slot is out for, if there is one. */
   on(slot: number): Running | undefined {
     return this.#running[slot];
   }
 
   // ── on the way
 
-  start(member: AttachedThread, id: number, claimed: unknown, method: string, args: readonly unknown[]): void {
-    // A number that is in use is not answered: it would be for the errand that has it. That one must stay in our books, or nobody would end it.
+  start(member: AttachedThread, id: number, terms: unknown, method: string, args: readonly unknown[]): void {
+    // A number that is in use is not answered: the answer would be for the call that has it.
+    // That call must stay in this table, or it would never end.
     if (this.#errands.get(member)?.has(id)) return;
     if (!isCall(method, args)) {
       const error = new RemoteCallError(`pool ${show(this.#pool)}: ${NO_CALL}`, this.#pool);
       return member.answer([FAILURE, id, toWire(error)], false, show(method));
     }
+    const { claim: claimed, tag, hold } = termsOf(terms);
     const claim = Claim.open(claimed);
     if (claim?.isWithdrawn) return;
     const slot = this.#lending.tryBorrow();
-    const errand: Errand = { id, slot: NONE, lease: 0, claim, waiting: slot === NONE ? new AbortController() : undefined };
+    const errand: Errand = { id, slot: NONE, lease: 0, tag, hold, claim, waiting: slot === NONE ? new AbortController() : undefined };
     this.#of(member).set(id, errand);
     if (slot !== NONE) return this.#run(member, errand, slot, method, args);
     const run = (granted: number): void => this.#run(member, errand, granted, method, args);
-    // Its caller keeps the limits.
+    // The caller's thread keeps the limits.
     this.#borrow({ timeout: 0, signal: errand.waiting!.signal }, run, member.thread).catch((error: unknown) => {
       this.#remove(member, errand);
       if (error !== ASKED_FOR) member.answer([FAILURE, id, toWire(error)], false, `${method}()`);
@@ -91,7 +117,7 @@ export class OneShotCalls {
   }
 
   #run(member: AttachedThread, errand: Errand, slot: number, method: string, args: readonly unknown[]): void {
-    // Granted in the very moment in which its thread went, or its caller withdrew it.
+    // Granted in the very moment in which its thread went, or its caller cancelled it.
     const hasGone = errand.waiting?.signal.aborted && !this.#errands.has(member);
     if (hasGone || errand.claim?.begin() === false) {
       this.#remove(member, errand);
@@ -99,8 +125,10 @@ export class OneShotCalls {
     }
     errand.slot = slot;
     errand.lease = this.#lending.leases[slot];
-    this.#running[slot] = { member, id: errand.id };
+    this.#running[slot] = { member, id: errand.id, errand };
     this.#lending.block.slots.actFor(slot, member.thread);
+    if (errand.tag !== 0) this.#lending.setTag(slot, errand.tag);
+    if (errand.hold !== undefined) this.#holds.limit(slot, errand.lease, errand.hold);
     member.run(errand.id, slot, errand.lease, `${method}()`, false, () => this.#find(slot, method)(args));
     member.whenSettled(slot, errand.lease, () => {
       if (this.#end(member, errand)) this.#lending.giveBack(slot);
@@ -115,6 +143,17 @@ export class OneShotCalls {
     errand.slot = NONE;
     this.#remove(member, errand);
     return true;
+  }
+
+  /** What runs there has been taken from it: its slot is in hand already, and its caller, if there still is one, is told so. */
+  revoked(slot: number, error: Error): void {
+    const running = this.#running[slot];
+    if (running === undefined) return;
+    const { member, errand } = running;
+    const isCalled = this.#errands.has(member);
+    this.#lending.forget(slot);
+    this.#end(member, errand);
+    if (isCalled) member.answer([FAILURE, errand.id, toWire(error)], false, 'a call');
   }
 
   /** Its thread has died, and the method has not ended in time. */
@@ -144,6 +183,20 @@ export class OneShotCalls {
     this.#errands.get(member)?.get(id)?.waiting?.abort(ASKED_FOR);
   }
 
+  /** Its caller does not wait for it any more, and it may run for long: it gets `patience` ms to end. */
+  abandonOne(member: AttachedThread, id: number, patience: number): void {
+    const errand = this.#errands.get(member)?.get(id);
+    if (errand === undefined) return;
+    errand.waiting?.abort(ASKED_FOR);
+    if (errand.slot !== NONE) this.#orphanAfter(patience, member, errand);
+  }
+
+  #orphanAfter(patience: number, member: AttachedThread, errand: Errand): void {
+    member.whenSettledOr(patience, errand.slot, errand.lease, (settled) => {
+      if (!settled) this.#orphan(member, errand);
+    });
+  }
+
   /** All that wait: the thread leaves. Gives what runs. */
   cancelAll(member: AttachedThread): { slot: number; lease: number }[] {
     const running: { slot: number; lease: number }[] = [];
@@ -154,7 +207,7 @@ export class OneShotCalls {
     return running;
   }
 
-  /** Its thread is gone: what waits need not, and what runs gets `patience` ms to end. */
+  /** The thread is gone: its calls that wait leave the line, and those that run get `patience` ms to end. */
   abandon(member: AttachedThread, patience: number): void {
     const errands = this.#errands.get(member);
     if (errands === undefined) return;
@@ -163,9 +216,7 @@ export class OneShotCalls {
       errand.waiting?.abort();
       if (errand.slot === NONE) continue;
       this.#lending.block.slots.actFor(errand.slot, BEHALF_GONE);
-      member.whenSettledOr(patience, errand.slot, errand.lease, (settled) => {
-        if (!settled) this.#orphan(member, errand);
-      });
+      this.#orphanAfter(patience, member, errand);
     }
   }
 }

@@ -1,10 +1,11 @@
 /**
- * Who is first in line, as one thread remembers it. A look at every cell costs as much as there are waiters; what it has found stays true until they go: whoever
- * joins later is behind all of them. So one look serves for as many matches as it has found waiters.
+ * The first waiters in line, as one thread remembers them. The cost of a look at every cell grows with the waiters; what it has found stays
+ * true until they go, as a later joiner is behind all of them. So one look serves for as many matches as it has found waiters.
  *
- * Why that is FIFO. The counter of tickets is read first, then the high water, then the cells; only tickets drawn before that count. Whoever was in line before another
- * of those drew its ticket is seen, by plain reads too: it stored WAITING before that draw, and the draw came before our read of the counter. Who is missed has entered
- * while we looked, or later, and so after, or at the same time as, everybody who was found: either may go first.
+ * Why that is FIFO. The counter of tickets is read first, then the high water, then the cells; only tickets drawn before that count. A
+ * waiter that was in line before another of those drew its ticket is seen, by plain reads too: it stored WAITING before that draw, and the
+ * draw came before our read of the counter. A waiter that is missed has entered while we looked, or later, and so after, or at the same
+ * time as, all that were found: either may go first.
  */
 import { type Line, NONE, type Waiting } from '../words/line.ts';
 
@@ -24,12 +25,12 @@ export class FifoCursor implements Waiting {
     this.#keys = new Float64Array(line.count);
   }
 
-  /** Is there anybody? Then `cell` and `word` say who has waited longest. False decides nothing: `Line.look` does. */
+  /** Is there a waiter? Then `cell` and `word` are those of the one that has waited longest. False decides nothing: `Line.scan` does. */
   first(): boolean {
     return this.#remembered() || (this.#rescan() && this.#remembered());
   }
 
-  /** The first of those found who is still there. */
+  /** The first of the waiters found that is still there. */
   #remembered(): boolean {
     for (; this.#next < this.#found; this.#next++) {
       const key = this.#keys[this.#next];

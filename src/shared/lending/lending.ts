@@ -1,12 +1,13 @@
 /**
  * Borrowing, giving back, and matching, as one thread does them: the only file that moves slot, line and bell together.
  *
- * Two promises, and who keeps them
- *  - A slot that is idle and a waiter that waits never both persist. A joiner stores WAITING and then looks at every slot (`match`: it takes
- *    what is idle, and flags what is out). A release makes the slot IDLE and, if it finds the flag, then looks at the line. Both are sequentially
- *    consistent, so at least one side sees the other. A match that finds nothing idle has, before it ends, flagged every slot that is out;
- *    every other slot is the owner's, who matches whenever it makes one IDLE.
- *  - Nobody passes the line: `tryBorrow` takes nothing while LINE says that it is not empty, and `match` serves the oldest ticket first.
+ * Two promises, and what keeps them
+ *  - A slot that is idle and a waiter that waits never both persist. A joiner stores WAITING and then looks at every slot (`match`: it
+ *    takes what is idle, and flags what is out). A release makes the slot IDLE and, if it finds the flag, then looks at the line. Both are
+ *    sequentially consistent, so at least one side sees the other. A match that finds nothing idle has, before it ends, flagged every slot
+ *    that is out; every other slot is the owner's, which matches whenever it makes one IDLE.
+ *  - No borrower passes the line: `tryBorrow` takes nothing while LINE says that it is not empty, and `match` serves the oldest ticket
+ *    first.
  */
 import { now, stamp } from '../clock.ts';
 import { COUNTER_ACQUIRED, COUNTER_RELEASED, FEATURE_TRACE, LINE_WORD, SLOT_STATE, SLOT_STRIDE, STATE_WORD } from '../layout.ts';
@@ -29,23 +30,22 @@ import {
   WAITING,
   type Waiting,
 } from '../words/line.ts';
-import { EMPTY, FLAG, FOUND_IDLE, IDLE, leaseDelta, leasedTo, leaseOf, releaseDelta, type Slots, slotState } from '../words/slot.ts';
-import { CLOSED, guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, RETURNS_GUARDED } from '../words/state.ts';
+import { FLAG, FOUND_IDLE, IDLE, leaseDelta, leasedTo, leaseOf, releaseDelta, type Slots, slotState } from '../words/slot.ts';
+import { CLOSED, guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, isSuspended, RETURNS_GUARDED } from '../words/state.ts';
 import { OWNER } from '../words/threads.ts';
 import { FifoCursor } from './fifo-cursor.ts';
+import { type Outcome, PENDING, type Refused, refused, served } from './outcome.ts';
 
-/** What has become of a waiter: a slot (0 or more), PENDING, or a reason as a negative number. */
-export const PENDING = -1;
-export const isServed = (outcome: number): boolean => outcome >= 0;
-export const reasonOf = (outcome: number): number => -1 - outcome;
-const sentAway = (reason: number): number => -1 - reason;
-
-/** Every how many hand-outs one hold is timed, in the long run: the clock costs more than the hand-out. Before that each one whose number is a power of two. */
+/**
+ * In the long run one hold in this many is timed, as the clock costs more than a hand-out.
+ * Before that, each whose number is a power of two.
+ */
 const SAMPLE_EVERY = 256;
 
 /**
- * How often a thread that only ever borrows and gives back looks up from it, in ms: it may never get to its event loop. Reckoned from the pace at which it has borrowed
- * so far, as it has no clock in between; so one that suddenly holds for longer may be late by SAMPLE_EVERY holds.
+ * How often a thread that only ever borrows and gives back looks up from it, in ms: it may never get to its event loop. Estimated from the
+ * recent pace of borrowing, as the clock is not read in between; so a thread that suddenly holds for longer may be late by SAMPLE_EVERY
+ * holds.
  */
 const LOOK_EVERY = 250;
 
@@ -56,21 +56,27 @@ export interface Listener {
   served(): void;
   /** On the owner: what would have rung its bell. */
   called(): void;
+  /** This thread borrows a slot that it still believes to have: that lease was revoked, and the word of it has yet to be heard. */
+  revoked?(slot: number): void;
 }
 
 /**
- * Its members are private by TypeScript's word only, like those of `Slots`. What a thread does for each borrow should fit into the function that borrows: V8 puts no more than 920
- * bytes of bytecode into one, everything included, and a call to what is left out takes as long as half a compare-exchange. A `#` costs a byte or three each time.
+ * Its members are private by TypeScript's word only, like those of `Slots`. What a thread does for each borrow should fit into the function
+ * that borrows: V8 puts no more than 920 bytes of bytecode into one, everything included, and a call to what is left out takes as long as
+ * half a compare-exchange. A `#` costs a byte or three each time.
  */
 export class Lending {
   readonly me: number;
   readonly block: ControlBlock;
   /**
-   * The words of slots without their flag, as this thread had them when it last borrowed each: its lease, as long as it `holds` the slot. Afterwards nobody may compare
-   * with it or send it.
+   * The words of slots without their flag, as this thread had them when it last borrowed each: its lease, as long as it `holds` the slot.
+   * Afterwards it must not be compared with, nor sent.
    */
   readonly leases: Int32Array;
-  /** The number of this thread's lease of each slot, 0: none. Unlike the version in a lease it does not come round: what is handed out remembers it. */
+  /**
+   * The number of this thread's lease of each slot, 0: none.
+   * Unlike the version in a lease it does not come round: what is handed out remembers it.
+   */
   readonly serials: number[];
   private readonly words: Int32Array;
   private readonly slots: Slots;
@@ -86,6 +92,10 @@ export class Lending {
   private readonly maxUses: number;
   private readonly traced: boolean;
   private readonly listener: Listener;
+  /** What tells the tag of what runs now, if anything does: see `tagWith`. */
+  private tagOf: (() => number) | undefined;
+  /** The tags of the leases that this thread has, by slot. */
+  private readonly tags: Int32Array;
   /** When each of the holds began that are timed; 0: it is not. Negative: not for the histogram, only to look up. */
   private readonly timedAt: Float64Array;
   /** Hand-outs so far: the number of a lease, and our counter of hand-outs. */
@@ -94,8 +104,8 @@ export class Lending {
   private nextSampleAt = 1;
   private nextOwnerCheckAt = 1;
   private nextDueAt = 1;
-  private readonly watchesAll: boolean;
-  /** How many of those under way are timed. */
+  private watchesAll: boolean;
+  /** How many of those under way are timed, and how many have a tag: something is to be done at their end. */
   private timing = 0;
   /** CLOSED as soon as this thread has left: for it the pool is. */
   private detached = 0;
@@ -105,7 +115,10 @@ export class Lending {
   private pacedAt = 0;
   /** Where to look first: what one thread used last is in its caches. */
   private lastSlot = 0;
-  /** The word that it may have: the last that we left, in this slot or another. A guess: the compare-exchange decides. Always the word of something idle. */
+  /**
+   * The word that it may have: the last that we left, in this slot or another. A guess:
+   * the compare-exchange decides. Always the word of something idle.
+   */
   private lastIdle = IDLE;
 
   constructor(block: ControlBlock, me: number, listener: Listener) {
@@ -127,6 +140,7 @@ export class Lending {
     this.watchesAll = this.traced || block.constants.maxUses !== 0;
     this.listener = listener;
     this.timedAt = new Float64Array(block.slots.count);
+    this.tags = new Int32Array(block.slots.count);
   }
 
   /** The slot that this thread has last given back or, if that was later, found by a search or been granted. */
@@ -140,18 +154,46 @@ export class Lending {
   }
 
   /**
-   * Is the lease with this serial still this thread's? It may be over, and the slot even be lent to this thread again, under another serial.
-   * What is handed out asks for itself (`currentSlot` in worker/remote.ts): there a call would cost as much as the answer.
+   * Is the lease with this serial still this thread's? It may be over, and the slot even be lent to this thread again, under another
+   * serial. What is handed out asks for itself (`currentSlot` in worker/remote.ts): there a call would cost as much as the answer.
    */
   isCurrent(slot: number, serial: number): boolean {
     return this.serials[slot] === serial;
   }
 
+  // ── tags: what the present lease of a slot is for, and what a waiter waits for
+
+  /**
+   * From now on this thread says of each lease, and of each place in line, what it is for: what `tag` gives at that moment, a whole number
+   * other than 0, such as the number of a job; 0 for nothing in particular. It is asked when a borrow begins: a lease that was waited for
+   * has the tag of the wait, whatever runs when it is granted. It must not throw. undefined: this thread says nothing any more, and
+   * borrowing costs what it did. Every thread reads it by `tagged`, or from the cell of a waiter by `Line.tag`.
+   */
+  tagWith(tag: (() => number) | undefined): void {
+    this.tagOf = tag;
+    this.watchesAll = this.traced || tag !== undefined || this.block.constants.maxUses !== 0;
+    this.plan();
+  }
+
+  /** What runs now. */
+  get tag(): number {
+    return this.tagOf === undefined ? 0 : this.tagOf() | 0;
+  }
+
+  /** Our lease of this slot is for that. Undone where the lease ends. */
+  setTag(slot: number, tag: number): void {
+    if (tag === this.tags[slot]) return;
+    if (this.tags[slot] === 0) this.timing++;
+    else if (tag === 0) this.timing--;
+    this.tags[slot] = tag;
+    this.slots.setTag(slot, tag);
+  }
+
   // ── borrowing
 
   /**
-   * IDLE -> LEASED(me) for one slot, or NONE. The fast path: plain reads as hints, and a guess at the slot, on which one compare-exchange decides.
-   * NONE means nothing: whoever must know for sure joins the line.
+   * IDLE -> LEASED(me) for one slot, or NONE. The fast path: plain reads as hints, and a guess at the slot, on which one compare-exchange
+   * decides. NONE proves nothing: a borrower that must know for sure joins the line.
    */
   tryBorrow(): number {
     if ((this.words[STATE_WORD] | this.detached | (this.words[LINE_WORD] & NOT_EMPTY)) !== 0) return this.tryBorrowGuarded();
@@ -173,16 +215,29 @@ export class Lending {
   private borrowAnother(flag: number): number {
     const slots = this.slots;
     const as = leasedTo(this.me) | flag;
+    const extent = slots.extentHint;
     let slot = this.lastSlot;
-    for (let left = slots.count; left > 0; left--) {
+    for (let left = extent; left > 0; left--) {
+      if (slot >= extent) slot = 0;
       const lease = leaseOf(slots.borrow(slot, as));
       if (lease !== 0) {
+        // Read behind the compare-exchange: a slot that became idle after the pool was suspended
+        // is not borrowed by what was read before that.
+        if (isSuspended(this.words[STATE_WORD])) return this.undo(slot, lease);
         this.lastSlot = slot;
+        if (this.serials[slot] !== 0) this.listener.revoked?.(slot);
         this.begin(slot, lease);
         return slot;
       }
-      if (++slot === slots.count) slot = 0;
+      slot++;
     }
+    return NONE;
+  }
+
+  /** Nothing has been handed out yet: as if it had not been borrowed. */
+  private undo(slot: number, lease: number): number {
+    this.slots.unborrow(slot);
+    if (!this.slots.giveBack(slot, lease, (lease + this.releaseDelta) | 0)) this.giveBackFlagged(slot, lease);
     return NONE;
   }
 
@@ -204,6 +259,7 @@ export class Lending {
     // The last hand-out of a resource: its return has to be seen.
     if (this.block.uses(slot) >= this.maxUses) this.slots.flag(slot);
     if (this.traced) this.block.setBorrowedAt(slot, stamp());
+    if (this.tagOf !== undefined) this.setTag(slot, this.tag);
     const isSample = begun >= this.nextSampleAt;
     if (isSample) this.nextSampleAt = begun + Math.min(begun, SAMPLE_EVERY);
     if (isSample || begun >= this.nextOwnerCheckAt) {
@@ -229,10 +285,19 @@ export class Lending {
     this.lastIdle = idle;
   }
 
-  /** Our lease is over for this thread; somebody else moves the slot (the owner, by message). Gives the lease. */
+  /** Our lease is over for this thread; the owner moves the slot, told by a message. Gives the lease. */
   forget(slot: number): number {
     this.endLease(slot);
     return this.leases[slot];
+  }
+
+  /** Our lease was taken from us: what is written beside the slot is not ours to change. */
+  lose(slot: number): void {
+    if (this.tags[slot] !== 0) {
+      this.tags[slot] = 0;
+      this.timing--;
+    }
+    this.endLease(slot);
   }
 
   private endLease(slot: number): void {
@@ -242,6 +307,7 @@ export class Lending {
   }
 
   private endTiming(slot: number): void {
+    this.setTag(slot, 0);
     const began = this.timedAt[slot];
     if (began === 0) return;
     const time = now();
@@ -265,7 +331,7 @@ export class Lending {
     else this.passOn(slot, lease);
   }
 
-  /** To the owner, who has to see it first. */
+  /** To the owner, which has to see it first. */
   private returnToOwner(slot: number, lease: number): void {
     const { slots } = this.block;
     if (slots.toReturned(slot, lease)) this.callOwner();
@@ -279,9 +345,15 @@ export class Lending {
     if (this.block.isRetired(slot)) this.callOwner();
   }
 
-  /** Has the owner to look at this slot before anybody else gets it? */
+  /** Must the owner look at this slot before another borrower gets it? */
   mustReturn(slot: number): boolean {
-    return guardsReturns(this.block.state.load()) || this.block.isRetired(slot) || this.block.uses(slot) >= this.maxUses;
+    const { block } = this;
+    return guardsReturns(block.state.load()) || block.isRetired(slot) || block.uses(slot) >= this.maxUses || block.snapshot.isOverfull();
+  }
+
+  /** Has the slot that this thread believes to have been taken from it? Asked where a body ends: a compare-exchange would only fail. */
+  isLost(slot: number): boolean {
+    return leaseOf(this.slots.load(slot)) !== this.leases[slot];
   }
 
   // ── waiting
@@ -289,7 +361,7 @@ export class Lending {
   /** Stands in line: a cell that is WAITING, or NONE when there is no cell. Follow with `match`. */
   join(mark: number): number {
     const cell = this.block.line.claim(this.me);
-    if (cell !== NONE) this.block.line.enter(cell, mark, stamp());
+    if (cell !== NONE) this.block.line.enter(cell, mark, stamp(), this.tag);
     return cell;
   }
 
@@ -297,29 +369,33 @@ export class Lending {
    * Takes what a waiter of ours was given.
    * REASON_DAMAGED: the cell is not ours any more, or says what cannot be. Then there is nothing behind it that this thread may use.
    */
-  collect(cell: number): number {
+  collect(cell: number): Outcome {
     const { line } = this.block;
     const word = line.load(cell);
-    if (cellThread(word) !== this.me) return sentAway(REASON_DAMAGED);
+    if (cellThread(word) !== this.me) return refused(REASON_DAMAGED);
     switch (cellState(word)) {
       case WAITING:
         return PENDING;
       case GRANTED: {
+        const tag = line.tag(cell);
         const lease = this.pickUp(cell, word);
-        if (lease === 0) return sentAway(REASON_DAMAGED);
+        if (lease === 0) return refused(REASON_DAMAGED);
         const slot = cellSlot(word);
         this.lastSlot = slot;
+        if (this.serials[slot] !== 0) this.listener.revoked?.(slot);
         this.begin(slot, lease);
-        return slot;
+        // The tag of the waiter, not of what runs now.
+        if (this.tagOf !== undefined) this.setTag(slot, tag);
+        return served(slot);
       }
       case FAILED:
         line.free(cell, word);
-        return sentAway(cellReason(word));
+        return refused(cellReason(word));
       case FREE:
-        return sentAway(REASON_DAMAGED);
+        return refused(REASON_DAMAGED);
       default:
         line.free(cell, word);
-        return sentAway(REASON_DAMAGED);
+        return refused(REASON_DAMAGED);
     }
   }
 
@@ -335,58 +411,81 @@ export class Lending {
   /** Out of the line. False: it was served first, `collect` it. */
   leave(cell: number): boolean {
     if (!this.block.line.leave(cell, this.me)) return false;
-    // What it might have got is passed on; and somebody has to notice that the line is empty.
+    // What it might have got is passed on; and a match has to find out whether the line is empty.
     this.match();
     return true;
   }
 
   /**
-   * Out of the line, whatever it comes to: whoever cancels passes on what it won meanwhile. Nobody has had that, so it is not counted as borrowed, and neither
-   * beforeRelease nor a strategy hears of a return. Gives PENDING, or the reason for which it was sent away first.
+   * Takes a waiter out of the line in any case: if it was granted a slot meanwhile, that is passed on. No borrower has had that slot, so it
+   * is not counted as borrowed, and neither beforeRelease nor a strategy hears of a return. Gives the refusal, if it was refused first.
    */
-  withdraw(cell: number): number {
-    if (this.leave(cell)) return PENDING;
+  withdraw(cell: number): Refused | undefined {
+    if (this.leave(cell)) return undefined;
     const word = this.block.line.load(cell);
-    if (cellThread(word) !== this.me || cellState(word) !== GRANTED) return this.collect(cell);
+    if (cellThread(word) !== this.me || cellState(word) !== GRANTED) {
+      const outcome = this.collect(cell);
+      return outcome.kind === 'refused' ? outcome : undefined;
+    }
     const lease = this.pickUp(cell, word);
-    if (lease === 0) return PENDING;
+    if (lease === 0) return undefined;
     const slot = cellSlot(word);
     if (this.block.isRetired(slot)) this.returnToOwner(slot, lease);
     else this.passOn(slot, lease);
-    return PENDING;
+    return undefined;
   }
 
   // ── matching
 
   /**
-   * Serves the line, and calls the owner where only it can go on. Anyone, after anything that may have brought a slot and a waiter together.
+   * Serves the line, and calls the owner where only it can go on.
+   * By any thread, after anything that may have brought a slot and a waiter together.
    *
-   * Where the pool is being closed or drained the owner is called in any case, and the state is read last: it waits for slots to come to rest and for waiters
-   * to go, and may have looked while we had a slot TAKEN, or were on our way out. It sets the state and then looks; we move and then read it.
+   * Where the pool is being closed, drained or suspended the owner is called in any case, and the state is read last: it waits for slots to
+   * come to rest and for waiters to go, and may have looked while we had a slot TAKEN, or were on our way out. It sets the state and then
+   * looks; we move and then read it.
    */
   match(): void {
     const needed = this.serve();
     const state = this.block.state.load();
-    if (needed || isClosed(state) || isDraining(state)) this.callOwner();
+    if (needed || isClosed(state) || isDraining(state) || isSuspended(state)) this.callOwner();
   }
 
   /**
    * Gives idle slots to the oldest waiters until one or the other runs out.
-   * Ends when nobody waits (who joins later matches), when somebody is only on the way in (it will match), or when nothing is idle and
-   * every slot that is out is flagged. True: the owner is needed, as more may be made, or it alone may match, or everybody is to be sent away.
+   * Ends when no waiter is left (a later joiner matches), when there is only a joiner on the way in (it will match), or when nothing is
+   * idle and every slot that is out is flagged. True: the owner is needed, as more may be made, or it alone may match, or all waiters are
+   * to be sent away.
    */
   serve(): boolean {
     while (this.hasWaiters()) {
-      const state = this.block.state.load();
-      if (isEvicting(state) || guardsHandOuts(state)) return true;
+      // A hint: there is no need to take anything.
+      if (this.holdsBack(this.words[STATE_WORD])) return true;
       const slot = this.takeIdle();
+      // Read while the slot is TAKEN: a thread that suspends the pool sets the state, and then
+      // waits until no match has a slot that it has not granted.
+      if (this.holdsBack(this.block.state.load())) {
+        if (slot !== NONE) this.grantNone(slot);
+        return true;
+      }
       if (slot !== NONE) this.grant(slot);
       else if (!this.flagAll()) return this.mayGrow();
     }
     return false;
   }
 
-  /** Does anybody wait? LINE is emptied if not. */
+  /** Is nothing to be granted, or by the owner only? */
+  private holdsBack(state: number): boolean {
+    return isEvicting(state) || guardsHandOuts(state) || isSuspended(state);
+  }
+
+  /** TAKEN(me) -> IDLE. The owner is called in any case, and looks at the line. */
+  private grantNone(slot: number): void {
+    this.slots.putBack(slot, this.me);
+    if (this.block.isRetired(slot)) this.callOwner();
+  }
+
+  /** Is there a waiter? LINE is emptied if not. */
   hasWaiters(): boolean {
     const { line } = this.block;
     for (;;) {
@@ -404,7 +503,7 @@ export class Lending {
     }
   }
 
-  /** Who has waited longest, as far as plain reads can tell: its grant is what decides. Good until the next call. */
+  /** The waiter that has waited longest, as far as plain reads can tell: its grant is what decides. Good until the next call. */
   first(): Waiting | undefined {
     return this.fifo.first() ? this.fifo : undefined;
   }
@@ -412,17 +511,19 @@ export class Lending {
   /** IDLE -> TAKEN(me), or NONE. */
   private takeIdle(): number {
     const { slots } = this.block;
+    const extent = slots.extentHint;
     let slot = this.lastSlot;
-    for (let left = slots.count; left > 0; left--) {
+    for (let left = extent; left > 0; left--) {
+      if (slot >= extent) slot = 0;
       const word = this.words[this.slotWords + slot * SLOT_STRIDE + SLOT_STATE];
       if (slotState(word) === IDLE && slots.take(slot, word, this.me)) return slot;
-      if (++slot === slots.count) slot = 0;
+      slot++;
     }
     return NONE;
   }
 
   /**
-   * Gives a slot that we have TAKEN to whoever is first, or puts it back when nobody is there. False: put back; look at the line again.
+   * Gives a slot that we have TAKEN to the first waiter, or puts it back when there is none. False: put back; look at the line again.
    * If the waiter we saw has moved meanwhile, we keep the slot and look for the next.
    */
   grant(slot: number): boolean {
@@ -445,17 +546,15 @@ export class Lending {
   flagAll(): boolean {
     const { slots } = this.block;
     let idle = false;
-    for (let slot = 0; slot < slots.count; slot++) if (slots.flag(slot) === FOUND_IDLE) idle = true;
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) if (slots.flag(slot) === FOUND_IDLE) idle = true;
     return idle;
   }
 
   private mayGrow(): boolean {
-    const { slots } = this.block;
-    for (let slot = 0; slot < slots.count; slot++) if (slotState(slots.load(slot)) === EMPTY) return true;
-    return false;
+    return this.block.snapshot.hasRoom();
   }
 
-  /** Sends everybody who waits away. For a state that lets nobody in: a joiner reads the state after it has entered. */
+  /** Sends all waiters away. For a state that lets no borrower in: a joiner reads the state after it has entered. */
   rejectWaiters(reason: number): void {
     const { line } = this.block;
     while (this.hasWaiters()) {
@@ -464,7 +563,7 @@ export class Lending {
     }
   }
 
-  /** To whoever was granted or refused something. */
+  /** Wakes a waiter's thread, after a grant or a refusal. */
   wake(thread: number): void {
     if (thread === this.me) this.listener.served();
     else this.block.bells.ring(thread);

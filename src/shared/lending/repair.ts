@@ -5,17 +5,17 @@
  *  died                                          left                                  repair
  *  joining                                       JOINING(t)                            cell -> FREE
  *  waiting                                       WAITING(t)                            cell -> FREE
- *  granted, not picked up                        GRANTED(t, slot), TAKEN(who matched)  slot -> IDLE, cell -> FREE
+ *  granted, not picked up                        GRANTED(t, slot), TAKEN(its matcher)  slot -> IDLE, cell -> FREE
  *  picked up, cell not freed                     GRANTED(t, slot), LEASED(t)           cell -> FREE, then as a borrower
  *  told why not                                  FAILED(t)                             cell -> FREE
  *  as a borrower                                 LEASED(t)                             slot -> CHECKING: the caller decides
- *  between making a slot idle and matching       IDLE, somebody WAITING                match
+ *  between making a slot idle and matching       IDLE, another WAITING                 match
  *  handing in, before it rang                    RETURNED                              the owner looks at all slots
  *  matching, before it granted                   TAKEN(t), no cell GRANTED with it     slot -> IDLE
- *  matching, after it granted, before it woke    TAKEN(t), a cell GRANTED with it      ring whoever it is: it picks up TAKEN(t) as ever
- *  emptying LINE between its two looks           LINE empty, somebody WAITING          reopen, match
+ *  matching, after it granted, before it woke    TAKEN(t), a cell GRANTED with it      ring that waiter: it picks up TAKEN(t) as ever
+ *  emptying LINE between its two looks           LINE empty, another WAITING           reopen, match
  *
- * Cells first: a GRANTED cell of the dead thread tells a slot to put back from one that somebody is about to pick up.
+ * Cells first: a GRANTED cell of the dead thread tells a slot to put back from one that a waiter is about to pick up.
  */
 
 import { cellSlot, cellState, cellThread, FAILED, FREE, GRANTED } from '../words/line.ts';
@@ -35,13 +35,13 @@ export function repair(owner: Lending, dead: number): { slot: number; lease: num
         const taken = slots.has(slot) ? slots.load(slot) : 0;
         if (slotState(taken) === TAKEN) slots.untake(slot, taken);
       }
-      // Fails if somebody has granted the cell meanwhile: look again.
+      // Fails if a match has granted the cell meanwhile: look again.
       if (line.free(cell, word)) break;
     }
   }
 
   const borrowed: { slot: number; lease: number }[] = [];
-  for (let slot = 0; slot < slots.count; slot++) {
+  for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
     const word = slots.load(slot);
     if (slotThread(word) !== dead) continue;
     const lease = leaseOf(word);
@@ -49,6 +49,8 @@ export function repair(owner: Lending, dead: number): { slot: number; lease: num
     // The word was read before the cells: if the waiter it was granted to has picked it up since, the compare-exchange fails.
     if (slotState(word) === TAKEN && !owner.block.snapshot.isGranted(slot)) slots.untake(slot, word);
   }
+
+  for (const { slot } of borrowed) slots.setTag(slot, 0);
 
   for (let cell = 0; cell < line.count; cell++) {
     const word = line.load(cell);

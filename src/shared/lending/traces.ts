@@ -1,8 +1,8 @@
 /** Where a thread has borrowed what it has, for leak warnings. */
 
 /**
- * One stack for each slot, of the last hand-out there: memory does not grow with the hand-outs. A stack is kept as V8 took it and written out when it is asked for,
- * because writing it out costs many times what taking it does, and hardly any hand-out is ever asked about.
+ * One stack for each slot, of the last hand-out there: memory does not grow with the hand-outs. A stack is kept as V8 took it and written
+ * out when it is asked for, because writing it out costs many times what taking it does, and hardly any hand-out is ever asked about.
  */
 export class Traces {
   readonly #taken: ({ readonly lease: number; readonly at: Error } | undefined)[];

@@ -1,35 +1,25 @@
 /** What acquire accepts, and attachPool. */
 
-import { LONGEST } from '../clock.ts';
 import { show } from '../show.ts';
 import type { AcquireOptions } from '../types.ts';
 import { isAbortSignal } from '../waiting/abort-signals.ts';
+import { checkDuration, limitOf } from './durations.ts';
 
 const NONE_GIVEN: AcquireOptions = Object.freeze({});
 
-/** What they say, each read once. Throws TypeError or RangeError that names the option and the value. */
+/**
+ * What they say of the wait, each read once. `maxHold` is another matter: see hold-limits.ts.
+ * Throws TypeError or RangeError that names the option and the value.
+ */
 export function checkAcquireOptions(options: AcquireOptions | undefined, whose = 'acquire'): AcquireOptions {
   if (options === undefined) return NONE_GIVEN;
   if (typeof options !== 'object' || options === null)
     throw new TypeError(`${whose} options must be an object like { timeout, signal }, not ${show(options)}`);
   const { timeout, signal } = options;
   if (timeout !== undefined) checkDuration('timeout', timeout);
-  // Other names are not looked at. But a limit of a later version, which this one would not keep, is not to be believed in.
-  if ((options as { maxHold?: unknown }).maxHold !== undefined)
-    throw new TypeError('unknown option "maxHold" of acquire: this version of cenote does not have it yet. Leave it out');
   if (signal !== undefined && !isAbortSignal(signal)) throw new TypeError(`signal must be an AbortSignal, not ${show(signal)}`);
   return { timeout: timeout === undefined ? undefined : limitOf(timeout), signal };
 }
-
-/** Infinity is allowed: see `limitOf`. */
-export function checkDuration(option: string, value: unknown): asserts value is number {
-  if (typeof value !== 'number') throw new TypeError(`${option} must be a number of milliseconds, not ${show(value)}`);
-  if (!(value >= 0 && (value <= LONGEST || value === Number.POSITIVE_INFINITY)))
-    throw new RangeError(`${option} must be from 0 to ${LONGEST} milliseconds (0 or Infinity is no limit), not ${show(value)}`);
-}
-
-/** As it is kept: 0 for no limit. Programs may say Infinity for that. */
-export const limitOf = (limit: number): number => (limit === Number.POSITIVE_INFINITY ? 0 : limit);
 
 export function checkCall(method: unknown, args: unknown): void {
   if (typeof method !== 'string') throw new TypeError(`method must be the name of one, not ${show(method)}`);

@@ -65,9 +65,12 @@ const NEEDLESS: Readonly<Record<string, string>> = {
 };
 
 /** What a later version is to have: known, and refused, so that no program believes in a limit that nothing keeps. */
-export const LATER = ['ceiling', 'maxHold', 'cancel', 'abort', 'budget'];
+export const LATER = ['budget'];
 
-/** What to say of each foreign name to who may set `options`. `otherwise` is for those that mean an option that cannot be set there. */
+/**
+ * What to say of each foreign name to a program that may set `options`.
+ * `otherwise` is for those that mean an option that cannot be set there.
+ */
 export function foreignOptions(options: readonly string[], otherwise: string): Record<string, string> {
   const said: Record<string, string> = {};
   for (const [name, [option, how]] of Object.entries(SAME))

@@ -1,6 +1,6 @@
 /**
- * Borrowing, from the options to the slot, on every thread and in both ways of waiting. Two beginnings, which differ in what they ask for, and
- * two ways to wait, which differ in nothing else:
+ * Borrowing, from the options to the slot, on every thread and in both ways of waiting. Two beginnings, which differ in what they ask for,
+ * and two ways to wait, which differ in nothing else:
  *
  *   acquire:  check the options, refuse, `tryBorrow`;  or else `enqueue`  ─┐              ┌─ with a promise: `waitFor`
  *                                                                          ├─ `collect`, ─┤
@@ -10,15 +10,17 @@
  */
 import { now } from '../clock.ts';
 import { COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layout.ts';
-import { isServed, type Lending, PENDING, reasonOf } from '../lending/lending.ts';
+import type { Lending } from '../lending/lending.ts';
+import type { Ended, TIMED_OUT } from '../lending/outcome.ts';
 import { checkAcquireOptions } from '../options/acquire-options.ts';
 import type { AcquireOptions } from '../types.ts';
 import { throwIfAborted } from '../waiting/abort-signals.ts';
 import type { BellListener } from '../waiting/bell-listener.ts';
-import { sleepInLine, TIMED_OUT } from '../waiting/blocking.ts';
+import { sleepInLine } from '../waiting/blocking.ts';
+import { type Cancellation, canceller, throwIfCancelled, throwReason } from '../waiting/cancellation.ts';
 import type { Waiters } from '../waiting/waiters.ts';
 import { MARK_SYNC, MARK_TRIES, NONE, REASON_FACTORY } from '../words/line.ts';
-import { breakerOf, isRefusing, RECOVERING } from '../words/state.ts';
+import { breakerOf, isRefusing, isSuspended, RECOVERING } from '../words/state.ts';
 import type { RefusalSource, Refusals } from './refusals.ts';
 
 /** What only the side of this thread knows: the owner's or a worker's. */
@@ -65,8 +67,8 @@ export class Acquiring {
   // ── the four ways to borrow
 
   /**
-   * What `deliver` makes of a slot, in the moment in which it is this thread's; waiting for one, if need be. One promise, as thousands may wait.
-   * `thread`: on whose behalf, for what a timeout says. Rejects as `ResourcePool.acquire` does.
+   * What `deliver` makes of a slot, in the moment in which it is this thread's; waiting for one, if need be. One promise, as thousands may
+   * wait. `thread`: the thread on whose behalf, for the message of a timeout. Rejects as `ResourcePool.acquire` does.
    */
   acquire<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V, thread = this.#lending.me): Promise<V> {
     try {
@@ -79,7 +81,10 @@ export class Acquiring {
     }
   }
 
-  /** What `deliver` makes of a slot, or null: there is nothing to be had. For an async function to give: throws the factory's error, or rejects with it. */
+  /**
+   * What `deliver` makes of a slot, or null: nothing is available. For an async function to return:
+   * throws the factory's error, or rejects with it.
+   */
   tryAcquire<V>(deliver: (slot: number) => V): V | null | Promise<V | null> {
     const got = this.#tryAcquire();
     if (typeof got !== 'number') return this.#waitFor(got, deliver, this.#lending.me);
@@ -98,7 +103,7 @@ export class Acquiring {
     return typeof got === 'number' ? got : this.#sleep(got, thread);
   }
 
-  /** Throws if the pool lets nobody in. */
+  /** Throws if the pool lets no borrower in. */
   assertOpen(): void {
     if (this.#isDetached()) throw this.#rejected(this.#refusals.detached());
     const state = this.#lending.block.state.load();
@@ -110,6 +115,7 @@ export class Acquiring {
   #acquire(options: AcquireOptions | undefined, mark: number): number | Place {
     const { timeout = this.#lending.block.constants.acquireTimeout, signal } = checkAcquireOptions(options);
     throwIfAborted(signal);
+    throwIfCancelled();
     this.assertOpen();
     const slot = this.#lending.tryBorrow();
     return slot === NONE ? this.#inLine(this.#enqueue(mark), timeout, signal, false) : slot;
@@ -123,45 +129,56 @@ export class Acquiring {
   #inLine(cell: number, timeout: number, signal: AbortSignal | undefined, tries: boolean): number | Place {
     const place = { cell, ticket: this.#lending.block.line.ticket(cell), timeout, signal, tries };
     const outcome = this.#lending.collect(cell);
-    return outcome === PENDING ? place : this.#conclude(place, outcome);
+    return outcome.kind === 'pending' ? place : this.#conclude(place, outcome);
   }
 
-  /** Joins the line. Throws if there is no room, or if the pool lets nobody in. */
+  /** Joins the line. Throws if there is no room, or if the pool lets no borrower in. */
   #enqueue(mark: number): number {
     const { block } = this.#lending;
     const { line, constants } = block;
-    // Places serve as many as there are, unless only so many probes are let out.
-    const isRoom =
-      line.isShorterThan(constants.maxWaiting) || (breakerOf(block.state.load()) !== RECOVERING && !block.snapshot.isSupplyExhausted(true));
+    // Places serve as many as there are, unless only so many probes are let out, or nothing is.
+    const isRoom = line.isShorterThan(constants.maxWaiting) || (this.#isServing() && !block.snapshot.isSupplyExhausted(true));
     const cell = isRoom ? this.#lending.join(mark) : NONE;
     if (cell === NONE) throw this.#rejected(this.#refusals.queueFull());
-    // Read after the cell waits. Whoever closes or deactivates moves the state and then sends everyone in line away: one of the two sees the other.
+    // Read after the cell waits. A thread that closes or deactivates moves the state, and then
+    // sends all waiters away: one of the two sees the other.
     const state = block.state.load();
     if (isRefusing(state) && this.#lending.leave(cell)) throw this.#rejected(this.#refusals.refused(state));
     this.#lending.match();
     return cell;
   }
 
+  #isServing(): boolean {
+    const state = this.#lending.block.state.load();
+    return breakerOf(state) !== RECOVERING && !isSuspended(state);
+  }
+
   /** Joins the line with the mark that asks to be told if there is nothing; NONE: that much is clear at once. */
   #tryEnqueue(): number {
     const { block } = this.#lending;
-    if (this.#isDetached() || isRefusing(block.state.load())) return NONE;
-    // Somebody else who tries may be sent away, so it does not stand before us.
+    if (this.#isDetached() || this.#isHopeless()) return NONE;
+    // Another waiter that only tries may be sent away, so it does not stand before us.
     if (block.snapshot.isSupplyExhausted(false)) return NONE;
     const cell = this.#lending.join(MARK_TRIES);
     if (cell === NONE) return NONE;
-    if (isRefusing(block.state.load()) && this.#lending.leave(cell)) return NONE;
+    if (this.#isHopeless() && this.#lending.leave(cell)) return NONE;
     this.#lending.match();
     // The owner says no where there is nothing.
     this.#lending.callOwner();
     return cell;
   }
 
+  /** For one that only tries. */
+  #isHopeless(): boolean {
+    const state = this.#lending.block.state.load();
+    return isRefusing(state) || isSuspended(state);
+  }
+
   // ── the two ways to wait
 
   #waitFor<V>({ cell, timeout, signal, tries }: Place, deliver: (slot: number) => V, thread: number): Promise<V | null> {
-    const served = this.#waiters.wait(cell, timeout, signal, deliver, thread, tries);
-    // Listen, then look again: it may have been served before anybody listened.
+    const served = this.#waiters.wait(cell, timeout, signal, deliver, thread, tries, canceller?.present());
+    // Listen, then look again: the waiter may have been served before this thread listened.
     this.#bellListener.listen();
     this.#waiters.pollSoon();
     return served;
@@ -169,11 +186,13 @@ export class Acquiring {
 
   #sleep(place: Place, thread: BlockingThread): number {
     thread.beforeSleep();
+    const part: Cancellation | undefined = canceller?.present();
     const since = now();
-    let outcome: number;
+    let outcome: Ended | typeof TIMED_OUT;
     try {
       outcome = sleepInLine(this.#lending, place.cell, place.timeout, {
         assertOwnerAlive: () => thread.assertOwnerAlive(),
+        assertGoesOn: () => throwReason(part?.cancelled()),
         instead: (cell) => (this.#waiters.size > 0 ? this.#waiters.exchange(cell) : NONE),
       });
     } catch (error) {
@@ -188,15 +207,17 @@ export class Acquiring {
   // ── the end
 
   /** The slot, or NONE for a try that has found nothing. Throws for every other end. */
-  #conclude({ cell, ticket, timeout, tries }: Place, outcome: number): number {
-    if (isServed(outcome)) return outcome;
-    if (outcome === TIMED_OUT) {
-      this.#side.countOne(COUNTER_TIMED_OUT);
-      throw this.#refusals.timedOut(timeout);
+  #conclude({ cell, ticket, timeout, tries }: Place, outcome: Ended | typeof TIMED_OUT): number {
+    switch (outcome.kind) {
+      case 'served':
+        return outcome.slot;
+      case 'timed-out':
+        this.#side.countOne(COUNTER_TIMED_OUT);
+        throw this.#refusals.timedOut(timeout);
+      case 'refused':
+        if (tries && outcome.reason !== REASON_FACTORY) return NONE;
+        throw this.#rejected(this.#refusals.refusal(outcome.reason, cell, ticket));
     }
-    const reason = reasonOf(outcome);
-    if (tries && reason !== REASON_FACTORY) return NONE;
-    throw this.#rejected(this.#refusals.refusal(reason, cell, ticket));
   }
 
   #isDetached(): boolean {

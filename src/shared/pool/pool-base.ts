@@ -1,11 +1,12 @@
 /** What every thread can do with a pool; the owner and the workers differ only in what they hand out. */
 import { inspect } from 'node:util';
 import { now } from '../clock.ts';
-import type { PoolError } from '../errors.ts';
+import { type LeaseRevokedError, PoolError } from '../errors.ts';
 import { FEATURE_TRACE } from '../layout.ts';
 import { Lending } from '../lending/lending.ts';
 import { Traces } from '../lending/traces.ts';
 import { checkAcquireOptions, checkBody } from '../options/acquire-options.ts';
+import { checkOwnHold, type Hold } from '../options/hold-limits.ts';
 import { show } from '../show.ts';
 import {
   type AcquireOptions,
@@ -24,10 +25,12 @@ import { limited } from '../waiting/limited.ts';
 import { Waiters } from '../waiting/waiters.ts';
 import type { ControlBlock } from '../words/control-block.ts';
 import { NONE, REASON_UNAVAILABLE } from '../words/line.ts';
-import { ACTIVE, breakerOf, INACTIVE, isClosed, RECOVERING } from '../words/state.ts';
+import { ACTIVE, breakerOf, INACTIVE, isClosed, isSuspended, RECOVERING } from '../words/state.ts';
 import { figuresOf } from '../words/stats.ts';
 import { Acquiring, type Side } from './acquiring.ts';
+import { LeaseSignal } from './lease-signal.ts';
 import { Refusals, reasonToDestroy } from './refusals.ts';
+import { Revocations } from './revocations.ts';
 
 interface Borrowed {
   readonly slot: number;
@@ -44,6 +47,10 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   protected readonly factoryErrors = new FactoryErrors();
   protected readonly refusals: Refusals;
   protected readonly acquiring: Acquiring;
+  /** Leases of this thread that the owner has taken back. */
+  protected readonly revocations = new Revocations();
+  /** By slot, of the last `lease()` there. */
+  readonly #signals = new Map<number, LeaseSignal>();
   /** Where this thread has borrowed what, if that is to be remembered. */
   protected readonly traces: Traces | undefined;
 
@@ -55,6 +62,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
       served: () => this.waiters.pollSoon(),
       called: () => this.called(),
       lookUp: () => this.lookUp(),
+      revoked: (slot) => this.lost(slot),
     });
     this.refusals = new Refusals(name, block, me, this);
     this.waiters = new Waiters(this.lending, this.keepAlive, this.refusals);
@@ -65,6 +73,11 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
       () => this.rung(),
     );
     this.acquiring = new Acquiring(this.lending, this.waiters, this.bellListener, this.refusals, this);
+  }
+
+  /** What each lease of this thread, and each of its places in line, is for: see `Lending.tagWith`. For what stands on top of a pool. */
+  tagWith(tag: (() => number) | undefined): void {
+    this.lending.tagWith(tag);
   }
 
   get acquireTimeout(): number {
@@ -83,6 +96,17 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   protected abstract giveBack(slot: number): void;
   /** Ends the lease of a slot whose resource is broken. */
   protected abstract giveUp(slot: number, error: Error): void;
+  /** The pool's `maxHold`; what one acquire may ask for is shorter. */
+  protected abstract get maxHold(): Hold;
+  /** Throws TypeError where nothing could be taken back from a borrower: it has a value of its own. */
+  protected abstract assertRevocable(hold: Hold): void;
+  /** The lease of this slot, which has just begun, has limits of its own. */
+  protected abstract limitHold(slot: number, hold: Hold): void;
+  /** The limits of this lease count anew from now. */
+  protected abstract renew(slot: number): void;
+  /** By what a revoked lease is remembered that this was handed out for. */
+  protected abstract revocationKey(resource: R): unknown;
+  abstract suspendedBy(): readonly string[];
   detachReason(): string | undefined {
     return undefined;
   }
@@ -129,7 +153,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
 
   readonly #deliver = (slot: number): R => this.handOut(slot);
 
-  /** RemoteHandle out in a function that is awaited: the trace shows who has asked for it. */
+  /** Handed out in a function that is awaited, so that the trace shows the caller. */
   async #acquireTraced(options: AcquireOptions | undefined): Promise<R> {
     return this.handOut(this.#stillOurs(await this.borrow(options, this.#numbered)));
   }
@@ -138,13 +162,35 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
 
   /** See `Acquiring.acquire`. */
   protected borrow<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V, thread?: number): Promise<V> {
-    return this.acquiring.acquire(options, deliver, thread);
+    try {
+      return this.acquiring.acquire(options, this.#limiting(options, deliver), thread);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #limiting<V>(options: Pick<AcquireOptions, 'maxHold'> | undefined, deliver: (slot: number) => V): (slot: number) => V {
+    const hold = this.ownHold(options);
+    if (hold === undefined) return deliver;
+    return (slot) => {
+      this.limitHold(slot, hold);
+      return deliver(slot);
+    };
+  }
+
+  /** The limits that an acquire asks for, beyond the pool's. Throws RangeError if they are longer. */
+  protected ownHold(options: Pick<AcquireOptions, 'maxHold'> | undefined): Hold | undefined {
+    if (typeof options !== 'object' || options === null) return undefined;
+    const hold = checkOwnHold(options.maxHold, this.maxHold);
+    if (hold !== undefined) this.assertRevocable(hold);
+    return hold;
   }
 
   /**
-   * `acquire` for what borrows on top of this, and the first thing it does with the resource. `taken` has it in the moment in which it is this thread's: a promise tells only
-   * when the thread comes back to its microtasks, and it may block before that. `timeout` and `signal` hold for what `taken` gives as well, as the owner may be busy:
-   * then this rejects, and whoever has taken the resource gives it back. `taken` must not throw.
+   * `acquire` for code that borrows on top of this, together with the first use of the resource. `taken` gets it in the moment in which it
+   * is this thread's: a promise is settled only when the thread comes back to its microtasks, and it may block before that. `timeout` and
+   * `signal` hold for what `taken` gives as well, as the owner may be busy: then this rejects, and the code that has taken the resource
+   * gives it back. `taken` must not throw.
    */
   async take<V>(options: AcquireOptions, taken: (resource: R) => V | PromiseLike<V>): Promise<V> {
     const started = now();
@@ -162,13 +208,17 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
     return limited(Promise.resolve(value), left, signal, () => this.refusals.ownerBusy(timeout));
   }
 
-  async tryAcquire(): Promise<R | null> {
+  async tryAcquire(options?: Pick<AcquireOptions, 'maxHold'>): Promise<R | null> {
+    const deliver = options === undefined ? this.#deliver : this.#limiting(options, this.#deliver);
     const slot = this.lending.tryBorrow();
-    if (slot !== NONE) return this.handOut(slot);
-    return this.acquiring.tryAcquire(this.#deliver);
+    if (slot !== NONE) return deliver(slot);
+    return this.acquiring.tryAcquire(deliver);
   }
 
-  /** After an await: this thread may have left the pool meanwhile; or somebody on it gave the resource back for the second time, just when it had become ours. */
+  /**
+   * After an await: this thread may have left the pool meanwhile;
+   * or other code on it gave the resource back a second time, just when it had become ours.
+   */
   #stillOurs({ slot, serial }: Borrowed): number {
     if (this.lending.isCurrent(slot, serial)) return slot;
     this.acquiring.assertOpen();
@@ -179,12 +229,27 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
     checkBody(body);
     const slot = this.#stillOurs(await this.borrow(options, this.#numbered));
     const serial = this.lending.serials[slot];
+    let value: V;
     try {
-      return await body(this.handOut(slot));
-    } finally {
-      // The body may have given it back; and somebody on this thread may have borrowed the same slot since.
-      if (this.lending.isCurrent(slot, serial)) this.giveBack(slot);
+      value = await body(this.handOut(slot));
+    } catch (error) {
+      this.endBody(slot, serial);
+      throw error;
     }
+    const revoked = this.endBody(slot, serial);
+    if (revoked !== undefined) throw revoked;
+    return value;
+  }
+
+  /**
+   * A body has ended: gives the resource back. The body may have done so; and other code on this thread may have borrowed the same slot
+   * since. Or the owner has taken it back: gives the error that says so.
+   */
+  protected endBody(slot: number, serial: number, giveBack = (): void => this.giveBack(slot)): LeaseRevokedError | undefined {
+    if (this.lending.isCurrent(slot, serial) && this.lending.isLost(slot)) this.lost(slot);
+    if (!this.lending.isCurrent(slot, serial)) return this.revocations.get(serial);
+    giveBack();
+    return undefined;
   }
 
   async lease(options?: AcquireOptions): Promise<Lease<R>> {
@@ -192,19 +257,30 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
     const { lending } = this;
     const serial = lending.serials[slot];
     const resource = this.handOut(slot);
+    const signal = new LeaseSignal(serial);
+    this.#signals.set(slot, signal);
     const over = (): boolean => !lending.isCurrent(slot, serial);
+    /** It was revoked, and this is the first that its borrower says of it. */
+    const revoked = (): boolean => this.revocations.giveBack(serial);
     const dispose = (): void => {
       if (!over()) this.giveBack(slot);
     };
     return {
       resource,
+      get signal() {
+        return signal.signal;
+      },
+      renew: () => {
+        if (!over()) this.renew(slot);
+      },
       release: () => {
-        if (over()) this.#notBorrowed(resource);
-        else this.giveBack(slot);
+        if (!over()) this.giveBack(slot);
+        else if (!revoked()) this.#notBorrowed(resource);
       },
       destroy: (error?: Error) => {
-        if (over()) this.#notBorrowed(resource);
-        else this.giveUp(slot, reasonToDestroy(this.name, error));
+        if (over()) {
+          if (!revoked()) this.#notBorrowed(resource);
+        } else this.giveUp(slot, reasonToDestroy(this.name, error));
       },
       [Symbol.dispose]: dispose,
       [Symbol.asyncDispose]: async () => dispose(),
@@ -226,8 +302,35 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   }
 
   #notBorrowed(resource: R): void {
-    if (this.isDetached()) return;
+    if (this.isDetached() || this.revocations.giveBack(this.revocationKey(resource))) return;
     throw this.refusals.notBorrowed(resource);
+  }
+
+  // ── taken back
+
+  /** The borrower of this lease has had it for too long; it may still use it. */
+  protected overdue(slot: number, heldFor: number): void {
+    const why = `a resource has been out for ${Math.floor(heldFor)} ms, which is longer than maxHold.cancelAfter: end what it does, and give it back`;
+    const error = new PoolError(`pool ${show(this.name)}: ${why}`, this.name, { code: 'ERR_POOL_LEASE_OVERDUE' });
+    this.#abort(slot, this.lending.serials[slot], error);
+  }
+
+  /** The owner has taken the slot of this lease back. `value`: what its borrower gives back, if that does not say its serial. */
+  protected revoked(slot: number, error: LeaseRevokedError, value?: unknown): void {
+    const serial = this.lending.serials[slot];
+    this.lending.lose(slot);
+    this.revocations.add(serial, value, error);
+    this.#abort(slot, serial, error);
+  }
+
+  /** This thread believes to have the slot, and finds that it does not: what the owner says of it may still be on its way. */
+  protected lost(slot: number): void {
+    this.revoked(slot, this.refusals.revoked(0, undefined));
+  }
+
+  #abort(slot: number, serial: number, reason: Error): void {
+    const signal = this.#signals.get(slot);
+    if (signal?.serial === serial) signal.abort(reason);
   }
 
   protected isDetached(): boolean {
@@ -289,6 +392,10 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
     return this.block.line.waiting();
   }
 
+  get suspended(): boolean {
+    return isSuspended(this.block.state.load());
+  }
+
   isClosed(): boolean {
     return this.isDetached() || isClosed(this.block.state.load());
   }
@@ -300,6 +407,8 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   }
 
   stats(): PoolStats {
-    return { name: this.name, state: this.getState(), closed: this.isClosed(), ...figuresOf(this.block) };
+    const { suspended } = this;
+    const suspendedBy = suspended ? [...this.suspendedBy()] : [];
+    return { name: this.name, state: this.getState(), closed: this.isClosed(), suspended, suspendedBy, ...figuresOf(this.block) };
   }
 }

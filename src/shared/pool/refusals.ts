@@ -1,17 +1,28 @@
 /** Every error that borrowing or giving back ends in, with its text: what has happened, and what the program can do about it. */
-import { AcquireTimeoutError, NotBorrowedError, PoolClosedError, PoolError, QueueFullError, ServiceUnavailableError } from '../errors.ts';
+import {
+  AcquireTimeoutError,
+  LeaseRevokedError,
+  NotBorrowedError,
+  PoolClosedError,
+  PoolError,
+  PoolSuspendedError,
+  QueueFullError,
+  ServiceUnavailableError,
+} from '../errors.ts';
 import { asError, show } from '../show.ts';
 import type { WaiterErrors } from '../waiting/waiters.ts';
 import type { ControlBlock } from '../words/control-block.ts';
-import { NONE, REASON_CLOSED, REASON_FACTORY, REASON_UNAVAILABLE } from '../words/line.ts';
-import { isClosed, isDraining } from '../words/state.ts';
+import { NONE, REASON_CLOSED, REASON_FACTORY, REASON_SUSPENDED, REASON_UNAVAILABLE } from '../words/line.ts';
+import { breakerOf, INACTIVE, isClosed, isDraining, isSuspended } from '../words/state.ts';
 
 /** What only the side of this thread knows: the owner's or a worker's. */
 export interface RefusalSource {
   /** Why this thread takes no part any more (it has detached, or its owner died), and giving back means nothing. Undefined: it does. */
   detachReason(): string | undefined;
-  /** What the factory failed with for a waiter of this thread, whose cell says so. */
+  /** The factory's error for a waiter of this thread whose cell says that it was failed with one. */
   factoryError(cell: number, ticket: number): unknown;
+  /** The labels of the suspensions in force, as far as this thread has heard of them. */
+  suspendedBy(): readonly string[];
 }
 
 /** They are made here and thrown elsewhere; nothing is counted. */
@@ -28,11 +39,12 @@ export class Refusals implements WaiterErrors {
     this.#source = source;
   }
 
-  // ── to who would borrow
+  // ── to a thread that would borrow
 
-  /** For a state that lets nobody in. */
+  /** For a state that lets no borrower in. */
   refused(state: number): unknown {
-    return this.refusal(isClosed(state) || isDraining(state) ? REASON_CLOSED : REASON_UNAVAILABLE, NONE, 0);
+    if (isClosed(state) || isDraining(state)) return this.refusal(REASON_CLOSED, NONE, 0);
+    return this.refusal(breakerOf(state) === INACTIVE ? REASON_UNAVAILABLE : REASON_SUSPENDED, NONE, 0);
   }
 
   /** For a REASON_ of line.ts. `ticket` as it was before the cell was freed. */
@@ -42,6 +54,8 @@ export class Refusals implements WaiterErrors {
         return this.#source.factoryError(cell, ticket);
       case REASON_UNAVAILABLE:
         return new ServiceUnavailableError(this.#says(' is unavailable: its circuit breaker is open'), this.#pool);
+      case REASON_SUSPENDED:
+        return new PoolSuspendedError(this.#says(` is suspended${this.#labels()}`), this.#pool);
       case REASON_CLOSED:
         return new PoolClosedError(this.#says(` is ${isClosed(this.#block.state.load()) ? 'closed' : 'draining'}`), this.#pool);
       default:
@@ -56,17 +70,23 @@ export class Refusals implements WaiterErrors {
   }
 
   /**
-   * Says which thread holds how many: a thread that waits for itself should be able to read it. Calls come back by themselves: a thread does not
-   * wait for itself there. `timeout` in ms; `thread`: on whose behalf this thread has waited.
+   * Says which thread holds how many: a thread that waits for itself should be able to read it. Calls come back by themselves: a thread
+   * does not wait for itself there. `timeout` in ms; `thread`: the thread on whose behalf this one has waited.
    */
   timedOut(timeout: number, thread = this.#me): AcquireTimeoutError {
     const { count, idle } = this.#block.snapshot.count();
     const { leases, calls } = this.#block.snapshot.heldBy(thread);
     const also = calls > 0 ? ` and ${calls} in its one-shot calls` : '';
-    const out = `${count - idle} of ${this.#block.constants.max} are out or being made, ${leases} of them with this thread${also}`;
+    const out = `${count - idle} of ${this.#block.limits.max} are out or being made, ${leases} of them with this thread${also}`;
     const hint = leases > 0 && leases === count - idle ? ': it may be waiting for itself' : '';
-    const why = `nothing to be had within ${timeout} ms; ${out}${hint}; ${this.#block.line.waiting()} more are waiting`;
+    const suspended = isSuspended(this.#block.state.load()) ? `the pool is suspended${this.#labels()}; ` : '';
+    const why = `nothing to be had within ${timeout} ms; ${suspended}${out}${hint}; ${this.#block.line.waiting()} more are waiting`;
     return new AcquireTimeoutError(this.#says(`: ${why}`), this.#pool);
+  }
+
+  #labels(): string {
+    const labels = this.#source.suspendedBy();
+    return labels.length === 0 ? '' : `: ${labels.map((label) => show(label)).join(', ')}`;
   }
 
   /** The resource was borrowed in time, and what comes before its use was not done in time. */
@@ -84,7 +104,7 @@ export class Refusals implements WaiterErrors {
     return new PoolClosedError(this.#says(`: ${this.#source.detachReason()}`), this.#pool);
   }
 
-  // ── to who gives back
+  // ── to a thread that gives back
 
   notBorrowed(resource: unknown): NotBorrowedError {
     const why = `${show(resource)} is not borrowed by this thread: given back already, or from somewhere else`;
@@ -97,7 +117,23 @@ export class Refusals implements WaiterErrors {
     return new NotBorrowedError(this.#says(`: ${why}`), this.#pool);
   }
 
-  // ── to anyone
+  /** `heldFor` in ms, at least; `cause`: what `revoke` was given. */
+  revoked(heldFor: number, cause: unknown): LeaseRevokedError {
+    const long = heldFor > 0 ? ` after ${Math.floor(heldFor)} ms` : '';
+    const options = cause === undefined ? { heldFor } : { heldFor, cause };
+    return new LeaseRevokedError(this.#says(`: the resource has been taken back${long}`), this.#pool, options);
+  }
+
+  /** With `share` a worker has a value of its own: nothing takes that from it. */
+  notRevocable(): TypeError {
+    return new TypeError(
+      this.#says(
+        ': with share, a resource can be taken back only if the option abort says how to end it: give one, or leave revokeAfter out',
+      ),
+    );
+  }
+
+  // ── to any thread
 
   /** Only where something else has written into the control block. */
   damaged(why: string): PoolError {

@@ -1,6 +1,6 @@
 /**
- * Signals that end a wait. One may be of another realm (jsdom's), or a polyfill's, so it is told by what it has, not by its class; and what it does
- * must not harm: it may lack `reason`, or throw wherever it is asked.
+ * Signals that end a wait. One may be of another realm (jsdom's), or a polyfill's, so it is told by what it has, not by its class; and what
+ * it does must not harm: it may lack `reason`, or throw wherever it is asked.
  */
 
 /** Has all that is needed here. */
@@ -37,7 +37,7 @@ export class SharedAbortListeners {
   readonly #aborted: (signal: AbortSignal) => void;
   readonly #listening = new Map<AbortSignal, { users: number; readonly abort: () => void }>();
 
-  /** `aborted` is called when a signal aborts; whoever uses it is to be found there. */
+  /** `aborted` is called when a signal aborts: it finds the waiters that use that signal. */
   constructor(aborted: (signal: AbortSignal) => void) {
     this.#aborted = aborted;
   }

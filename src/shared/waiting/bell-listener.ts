@@ -24,7 +24,10 @@ export class BellListener {
     this.#bells.listen(this.#me, this.#rung);
   }
 
-  /** Before the thread's record becomes anybody else's: the standing wait may yet be woken, and must not touch a bell that is no longer ours. */
+  /**
+   * Before the thread's record becomes another thread's:
+   * the standing wait may yet be woken, and must not touch a bell that is no longer ours.
+   */
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;

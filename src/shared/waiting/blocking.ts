@@ -1,20 +1,18 @@
 /** A waiter that sleeps: blocks its thread until it is served, or until its time is over. */
 import { availableParallelism } from 'node:os';
 import { now } from '../clock.ts';
-import { type Lending, PENDING } from '../lending/lending.ts';
+import type { Lending } from '../lending/lending.ts';
+import { type Ended, ended, served, TIMED_OUT } from '../lending/outcome.ts';
 import { NONE } from '../words/line.ts';
 
-/** The time ran out first. Distinct from every outcome of `Lending.collect`. */
-export const TIMED_OUT = -1000;
-
 /**
- * A sleeper looks up this often whether there is still an owner, in ms: nobody rings for a thread whose owner died. A look costs some 50 us and more,
- * so that eight sleepers who look four times a second are seen in the processor's time.
+ * A sleeper looks this often whether there is still an owner, in ms: a thread whose owner died is never rung. A look costs 50 us and more,
+ * so that the looks of eight sleepers, four times a second each, show in the processor's time.
  */
 export const SLICE = 750;
-/** How long somebody who is alone in the line spins before it sleeps, in ms. Sleeping and waking cost about as much. */
+/** How long a waiter that is alone in the line spins before it sleeps, in ms. Sleeping and waking cost about as much. */
 const SPIN = 0.025;
-/** The same where whoever has what it waits for may itself be waiting for a core: long enough for holds that are over at once. */
+/** The same where the borrower of what it waits for may itself wait for a processor: long enough for holds that are over at once. */
 const SHORT_SPIN = 0.006;
 const CORES = availableParallelism();
 
@@ -22,26 +20,32 @@ const CORES = availableParallelism();
 export const spinFor = (slots: number, cores: number): number => (slots < cores ? SPIN : SHORT_SPIN);
 
 export interface Sleeper {
-  /** Called when it has slept for a while and nobody rang; may throw to give up (the caller leaves the line). */
+  /** Called when it has slept for a while without a ring; may throw to give up (the caller leaves the line). */
   assertOwnerAlive(): void;
-  /** Something else that would serve this sleeper just as well (see `Waiters.exchange`), or NONE. */
+  /**
+   * Called before each sleep, after the bell was read: throws if the part of the program that sleeps is cancelled (the caller leaves the
+   * line).
+   */
+  assertGoesOn(): void;
+  /** Another slot that has become this thread's, and serves this sleeper just as well (see `Waiters.exchange`); or NONE. */
   instead(cell: number): number;
 }
 
-/** An outcome of `collect` for the waiter in `cell`, or of `instead`, or TIMED_OUT. `timeout` in ms, 0: for ever. */
-export function sleepInLine(lending: Lending, cell: number, timeout: number, sleeper: Sleeper): number {
-  const { bells, line, slots } = lending.block;
+/** What the waiter in `cell` comes to, be it that `instead` has served it. `timeout` in ms, 0: for ever. */
+export function sleepInLine(lending: Lending, cell: number, timeout: number, sleeper: Sleeper): Ended | typeof TIMED_OUT {
+  const { bells, line, limits } = lending.block;
   const deadline = timeout === 0 ? Number.POSITIVE_INFINITY : now() + timeout;
-  if (line.waiting() === 1) spin(lending, cell, spinFor(slots.count, CORES));
+  if (line.waiting() === 1) spin(lending, cell, spinFor(limits.max, CORES));
   for (;;) {
     // Read before looking: a ring after this keeps the sleep from beginning.
     const seen = bells.read(lending.me);
     const outcome = lending.collect(cell);
-    if (outcome !== PENDING) return outcome;
+    if (outcome.kind !== 'pending') return outcome;
     const instead = sleeper.instead(cell);
-    if (instead !== NONE) return instead;
+    if (instead !== NONE) return served(instead);
     const left = deadline - now();
-    if (left <= 0) return lending.leave(cell) ? TIMED_OUT : lending.collect(cell);
+    if (left <= 0) return lending.leave(cell) ? TIMED_OUT : ended(lending.collect(cell));
+    sleeper.assertGoesOn();
     bells.sleep(lending.me, seen, Math.min(left, SLICE));
     if (bells.read(lending.me) === seen) sleeper.assertOwnerAlive();
   }

@@ -1,4 +1,4 @@
-/** What the factory failed with, for those waiters of this thread that were told so and have not collected it yet: kept for exactly as long. */
+/** Errors of the factory for the waiters of this thread that were failed with one: each is kept until its waiter has collected it. */
 export class FactoryErrors {
   readonly #byCell = new Map<number, { readonly ticket: number; readonly error: unknown }>();
 
@@ -12,7 +12,10 @@ export class FactoryErrors {
     if (this.#byCell.get(cell)?.ticket === ticket) this.#byCell.delete(cell);
   }
 
-  /** By the waiter whose cell says so, or in its place by whatever ends its wait. `lost`: what to say where there is none, as the block is damaged. */
+  /**
+   * By the waiter that was failed, or in its place by what ends its wait. `lost`:
+   * the message if there is no error, as the block is damaged.
+   */
   take(cell: number, ticket: number, lost: () => unknown): unknown {
     const found = this.#byCell.get(cell);
     this.#byCell.delete(cell);

@@ -1,4 +1,7 @@
-/** A promise, but for no longer than its caller has patience. What becomes of it later is the caller's affair; no rejection of it goes unhandled. */
+/**
+ * Waits for a promise within a timeout and a signal.
+ * If it settles later, its value is the caller's to deal with; a late rejection counts as handled.
+ */
 
 import { clearTimeout, setTimeout } from '../node.ts';
 import { abortReason, SharedAbortListeners } from './abort-signals.ts';

@@ -2,17 +2,19 @@
 
 import { now } from '../clock.ts';
 import { COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layout.ts';
-import { isServed, type Lending, PENDING, reasonOf } from '../lending/lending.ts';
+import type { Lending } from '../lending/lending.ts';
+import { type Ended, ended } from '../lending/outcome.ts';
 import { clearTimeout, queueMicrotask, setTimeout } from '../node.ts';
 import { MARK_TRIES, NONE, REASON_FACTORY } from '../words/line.ts';
 import { abortReason, SharedAbortListeners } from './abort-signals.ts';
+import { type Cancellation, canceller } from './cancellation.ts';
 import type { KeepAlive } from './keep-alive.ts';
 
 /** What to say to a waiter that gets nothing. */
 export interface WaiterErrors {
   /** For a REASON_ of line.ts. The cell and its ticket tell which waiter it is. */
   refusal(reason: number, cell: number, ticket: number): unknown;
-  /** `thread`: who has waited, or on whose behalf this thread has. */
+  /** `thread`: the thread that has waited, or on whose behalf this one has. */
   timedOut(timeout: number, thread: number): Error;
 }
 
@@ -20,7 +22,7 @@ interface Waiter {
   /** May change: see `exchange`. */
   cell: number;
   ticket: number;
-  /** On whose behalf. */
+  /** The thread on whose behalf it waits. */
   readonly thread: number;
   readonly tries: boolean;
   readonly since: number;
@@ -28,7 +30,10 @@ interface Waiter {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   timer: NodeJS.Timeout | undefined;
-  readonly signal: AbortSignal | undefined;
+  /** Those that end it: the caller's, and that of the part. */
+  readonly signals: AbortSignal[];
+  /** The part of the program that waits, if it can be cancelled. */
+  readonly part: Cancellation | undefined;
   older: Waiter | undefined;
   younger: Waiter | undefined;
   isPending: boolean;
@@ -43,7 +48,7 @@ export class Waiters {
   #oldest: Waiter | undefined;
   #youngest: Waiter | undefined;
   #size = 0;
-  /** Those who only try are sent away out of order. */
+  /** Waiters that only try are sent away out of order. */
   #trying = 0;
   #pollQueued = false;
 
@@ -65,6 +70,7 @@ export class Waiters {
     deliver: (slot: number) => V,
     thread: number,
     tries: boolean,
+    part?: Cancellation,
   ): Promise<V | null> {
     return new Promise<unknown>((resolve, reject) => {
       const waiter: Waiter = {
@@ -77,7 +83,8 @@ export class Waiters {
         resolve,
         reject,
         timer: undefined,
-        signal,
+        signals: [],
+        part,
         older: undefined,
         younger: undefined,
         isPending: true,
@@ -85,16 +92,24 @@ export class Waiters {
       this.#enter(waiter);
       this.#keepAlive.ref();
       if (timeout > 0) waiter.timer = setTimeout(() => this.#timeOut(waiter, timeout), timeout);
-      if (signal === undefined) return;
-      try {
-        this.#signals.add(signal);
-        // Standing in line calls out on the owner: to a factory, or a hook, that may have aborted it.
-        if (waiter.isPending && signal.aborted) this.#withdraw(waiter, abortReason(signal));
-      } catch (error) {
-        // One that is not Node's may throw. Nobody would collect what this waiter is granted.
-        if (waiter.isPending) this.#withdraw(waiter, error);
-      }
+      if (signal !== undefined) this.#endsBy(waiter, signal);
+      const ofPart = part?.signal;
+      if (ofPart !== undefined && waiter.isPending) this.#endsBy(waiter, ofPart);
     }) as Promise<V | null>;
+  }
+
+  #endsBy(waiter: Waiter, signal: AbortSignal): void {
+    // Before: one that is not Node's may abort as soon as it is listened to.
+    waiter.signals.push(signal);
+    try {
+      this.#signals.add(signal);
+      // Standing in line calls out on the owner: to a factory, or a hook, that may have aborted it.
+      if (waiter.isPending && signal.aborted) this.#withdraw(waiter, abortReason(signal));
+    } catch (error) {
+      // A signal that is not Node's may throw, and then it is not listened to. What this waiter is granted would never be collected.
+      waiter.signals.pop();
+      if (waiter.isPending) this.#withdraw(waiter, error);
+    }
   }
 
   // ── the list
@@ -128,7 +143,7 @@ export class Waiters {
 
   // ── being served
 
-  /** Settles whoever was served. The line serves the oldest first: behind one that has not been served, none has. */
+  /** Settles the waiters that were served. The line serves the oldest first: behind one that has not been served, none has. */
   poll(): void {
     let younger: Waiter | undefined;
     for (let waiter = this.#oldest; waiter !== undefined; waiter = younger) {
@@ -136,7 +151,7 @@ export class Waiters {
       // Concluding one may bring up the end of all: its error comes by the port, and so does that.
       if (!waiter.isPending) continue;
       const outcome = this.#lending.collect(waiter.cell);
-      if (outcome !== PENDING) this.#conclude(this.#finish(waiter), outcome);
+      if (outcome.kind !== 'pending') this.#conclude(this.#finish(waiter), outcome);
       // Unless its ticket has been damaged: then it is not first any more.
       else if (this.#trying === 0 && this.#lending.block.line.ticket(waiter.cell) === waiter.ticket) return;
     }
@@ -153,38 +168,40 @@ export class Waiters {
   }
 
   /**
-   * For a thread that is about to sleep in line, in `cell`: if one of its other waiters has been granted something, the sleeper takes that and the other
-   * gets the sleeper's place. A sleeping thread could not pick it up, and everybody (this thread, too) would wait for a slot that lies ready.
+   * For a thread that is about to sleep in line, in `cell`: if one of its other waiters has been granted something, the sleeper takes that
+   * and the other gets the sleeper's place. A sleeping thread could not pick it up, and all waiters (of this thread, too) would wait for a
+   * slot that lies ready.
    */
   exchange(cell: number): number {
     const { line } = this.#lending.block;
-    // Somebody who only tries has no place to give: whoever got it would be told that there is nothing.
+    // A waiter that only tries has no place to give: the sleeper would be told in it that there is nothing.
     if ((line.mark(cell) & MARK_TRIES) !== 0) return NONE;
     for (const waiter of this.#all()) {
       if (!waiter.isPending || this.#lending.isWaiting(waiter.cell)) continue;
       const outcome = this.#lending.collect(waiter.cell);
-      if (!isServed(outcome)) {
-        this.#conclude(this.#finish(waiter), outcome);
+      if (outcome.kind !== 'served') {
+        this.#conclude(this.#finish(waiter), ended(outcome));
         continue;
       }
       if (waiter.tries) {
-        // It would not have waited, so it does not take the sleeper's place either: the sleeper leaves it, or a later grant would lie there for ever.
+        // It would not have waited, so it does not take the sleeper's place either.
+        // The sleeper leaves that, or a later grant would never be picked up.
         this.#finish(waiter).resolve(null);
         this.withdraw(cell);
-        return outcome;
+        return outcome.slot;
       }
       this.#remove(waiter);
       waiter.cell = cell;
       waiter.ticket = line.ticket(cell);
       this.#enter(waiter);
-      return outcome;
+      return outcome.slot;
     }
     return NONE;
   }
 
   // ── leaving
 
-  /** Nobody is served any more: rejects everyone (those who only try get nothing), and passes on what they were granted. */
+  /** No waiter is served any more: rejects all of them (those that only try get nothing), and passes on what they were granted. */
   abandon(error: () => unknown): void {
     for (const waiter of this.#all()) {
       if (!waiter.isPending) continue;
@@ -195,11 +212,11 @@ export class Waiters {
   }
 
   #abort(signal: AbortSignal): void {
-    for (const waiter of this.#all()) if (waiter.isPending && waiter.signal === signal) this.#withdraw(waiter, abortReason(signal));
+    for (const waiter of this.#all()) if (waiter.isPending && waiter.signals.includes(signal)) this.#withdraw(waiter, abortReason(signal));
   }
 
   #withdraw(waiter: Waiter, reason: unknown): void {
-    // First: leaving calls out on the owner, and whoever joins from there may get this very cell.
+    // First: leaving calls out on the owner, and a waiter that joins from there may get this very cell.
     this.#finish(waiter);
     this.withdraw(waiter.cell);
     waiter.reject(reason);
@@ -208,29 +225,31 @@ export class Waiters {
   /** Out of the line, for good: what it was granted is passed on, and what the factory failed with is not kept for it. */
   withdraw(cell: number): void {
     const ticket = this.#lending.block.line.ticket(cell);
-    const outcome = this.#lending.withdraw(cell);
-    if (outcome !== PENDING && reasonOf(outcome) === REASON_FACTORY) this.#errors.refusal(REASON_FACTORY, cell, ticket);
+    if (this.#lending.withdraw(cell)?.reason === REASON_FACTORY) this.#errors.refusal(REASON_FACTORY, cell, ticket);
   }
 
   #timeOut(waiter: Waiter, timeout: number): void {
     this.#finish(waiter);
     // Served first: then it has a resource, or its error.
-    if (!this.#lending.leave(waiter.cell)) return this.#conclude(waiter, this.#lending.collect(waiter.cell));
+    if (!this.#lending.leave(waiter.cell)) return this.#conclude(waiter, ended(this.#lending.collect(waiter.cell)));
     this.#countOne(COUNTER_TIMED_OUT);
     waiter.reject(this.#errors.timedOut(timeout, waiter.thread));
   }
 
   // ── the end of a wait
 
-  #conclude(waiter: Waiter, outcome: number): void {
-    if (isServed(outcome)) {
+  #conclude(waiter: Waiter, outcome: Ended): void {
+    if (outcome.kind === 'served') {
       try {
-        return waiter.resolve(waiter.deliver(outcome));
+        // This runs in whatever part has served it; what it gets is its own part's.
+        return waiter.resolve(
+          canceller === undefined ? waiter.deliver(outcome.slot) : canceller.within(waiter.part, () => waiter.deliver(outcome.slot)),
+        );
       } catch (error) {
         return waiter.reject(error);
       }
     }
-    const reason = reasonOf(outcome);
+    const { reason } = outcome;
     if (waiter.tries && reason !== REASON_FACTORY) return waiter.resolve(null);
     this.#countOne(COUNTER_REJECTED);
     waiter.reject(this.#errors.refusal(reason, waiter.cell, waiter.ticket));
@@ -240,7 +259,7 @@ export class Waiters {
     this.#remove(waiter);
     waiter.isPending = false;
     clearTimeout(waiter.timer);
-    if (waiter.signal !== undefined) this.#signals.remove(waiter.signal);
+    for (const signal of waiter.signals) this.#signals.remove(signal);
     this.#keepAlive.unref();
     this.#lending.block.waitTimes.record(now() - waiter.since);
     return waiter;

@@ -3,12 +3,17 @@ import {
   AcquireTimeoutError,
   CallTimeoutError,
   CreateTimeoutError,
+  LeaseRevokedError,
   NotBorrowedError,
   PoolClosedError,
   PoolError,
+  PoolSuspendedError,
   QueueFullError,
+  RecycleTimeoutError,
   RemoteCallError,
+  ResizeTimeoutError,
   ServiceUnavailableError,
+  SuspendTimeoutError,
 } from '../errors.ts';
 import { DOMException, structuredClone } from '../node.ts';
 import { isDomException, isError, show } from '../show.ts';
@@ -23,6 +28,11 @@ const POOL_ERRORS = {
   ERR_POOL_NOT_BORROWED: NotBorrowedError,
   ERR_POOL_REMOTE_CALL: RemoteCallError,
   ERR_POOL_CALL_TIMEOUT: CallTimeoutError,
+  ERR_POOL_SUSPENDED: PoolSuspendedError,
+  ERR_POOL_SUSPEND_TIMEOUT: SuspendTimeoutError,
+  ERR_POOL_RESIZE_TIMEOUT: ResizeTimeoutError,
+  ERR_POOL_RECYCLE_TIMEOUT: RecycleTimeoutError,
+  ERR_POOL_LEASE_REVOKED: LeaseRevokedError,
 } as const;
 
 const BUILT_IN: Readonly<Record<string, ErrorConstructor>> = {
@@ -45,7 +55,9 @@ interface WireErrorParts {
   readonly type: string;
   readonly pool: string | undefined;
   readonly cause: WireError | undefined;
-  /** Own properties but for the four above; those that cannot be cloned, or are nested too deeply for every thread to read, are left behind. */
+  /**
+   * Own properties but for the four above; those that cannot be cloned, or are nested too deeply for every thread to read, are left behind.
+   */
   readonly own: readonly (readonly [
     key: string,
     value: unknown | WireErrorParts,
@@ -112,7 +124,7 @@ function read(error: Error, key: string): unknown {
   }
 }
 
-/** Somebody may have put anything there. */
+/** Other code may have put anything there. */
 function text(value: unknown): string {
   return typeof value === 'string' ? value : show(value);
 }
@@ -203,7 +215,8 @@ function cloned(value: unknown): { readonly value: unknown } | undefined {
 }
 
 /**
- * A clone that any thread will be able to read; undefined: there is none. What has views stays as it is: a clone would not tell a Buffer from another view.
+ * A clone that any thread will be able to read; undefined: there is none.
+ * What has views stays as it is: a clone would not tell a Buffer from another view.
  */
 function sendable(value: unknown): { readonly value: unknown } | undefined {
   const clone = cloned(value);

@@ -1,16 +1,18 @@
 /**
  * What goes through a port: values as structured clone passes them, but for two things.
  *
- * Bytes. A clone brings all the memory that a view looks at, and Node cuts small Buffers out of slabs that others use as well: a password may lie beside.
- * So a view of a part of its memory is replaced by a copy of just its bytes. A view of all of its memory, and of shared memory, goes as it is.
- * A clone makes a Uint8Array of a Buffer: which ones were Buffers is listed beside the value, and as a clone keeps identity, the receiver needs no search.
+ * Bytes. A clone brings all the memory that a view looks at, and Node cuts small Buffers out of slabs that others use as well: a password
+ * may lie beside. So a view of a part of its memory is replaced by a copy of just its bytes. A view of all of its memory, and of shared
+ * memory, goes as it is. A clone makes a Uint8Array of a Buffer: which ones were Buffers is listed beside the value, and as a clone keeps
+ * identity, the receiver needs no search.
  *
- * Depth. A thread reads a clone by recursion. What another thread could write may be too deep for its stack, and then the whole message is lost. So what is
- * deeper than any stack takes without effort is sent in a message of its own that is announced before (see `ALONE` in protocol.ts).
+ * Depth. A thread reads a clone by recursion. What another thread could write may be too deep for its stack, and then the whole message is
+ * lost. So what is deeper than any stack takes without effort is sent in a message of its own that is announced before (see `ALONE` in
+ * protocol.ts).
  */
 import { types } from 'node:util';
 
-/** Levels of nesting that any thread can read: a default stack takes over 1000, and who has set a smaller one may still expect this. */
+/** Levels of nesting that any thread can read: a default stack takes over 1000, and a thread with a smaller one may still expect this. */
 const LEVELS = 100;
 
 /** Nothing special: goes as it is. */
@@ -148,8 +150,8 @@ const entriesOf = (map: object): MapIterator<[unknown, unknown]> => Map.prototyp
 const itemsOf = (set: object): SetIterator<unknown> => Set.prototype.values.call(set);
 
 /**
- * The same, with a view of just its bytes wherever there was a view of a part of its memory, shared with nobody. Only what leads to one is made anew: as a
- * clone would make it, cycles and all. Those that were Buffers are added to `buffers`. Throws what a getter throws.
+ * The same, with a view of just its bytes wherever there was a view of a part of its memory, shared with no other code. Only what leads to
+ * one is made anew: as a clone would make it, cycles and all. Those that were Buffers are added to `buffers`. Throws what a getter throws.
  */
 export function repack(root: unknown, buffers: Uint8Array[]): unknown {
   const copies = new Map<object, object>();

@@ -6,10 +6,11 @@
  *     |   rings   | L | S |     S: the thread sleeps in Atomics.wait    L: it listens with Atomics.waitAsync
  *     +-----------+---+---+
  *
- * S and L are set and cleared by the thread itself, `rings` by everybody else. A ring that falls between the look at the cells and the sleep
- * changes the word, and then neither wait begins: whoever sleeps must pass the word it read *before* it looked.
+ * S and L are set and cleared by the thread itself, `rings` by all other threads. A ring that falls between the look at the cells and the
+ * sleep changes the word, and then neither wait begins: the sleeper must pass the word that it read *before* it looked.
  *
- * One word for each thread, not one for all: a notification that a dying thread swallows (seen: notify in the tick of terminate() counts it) is then nobody else's.
+ * One word for each thread, not one for all: then a notification that a dying thread swallows (seen: notify in the tick of terminate()
+ * counts it) is lost to that thread only.
  * 30 bits of rings: a thread would have to be rung a multiple of 2^30 times between one read and the next instruction.
  */
 import { THREAD_BELL, THREAD_STRIDE } from '../layout.ts';
@@ -18,6 +19,13 @@ import { queueMicrotask } from '../node.ts';
 const SLEEPING = 1;
 const LISTENING = 2;
 const RING = 4;
+
+/**
+ * Any thread that knows where a bell is. If its thread has gone, or it is another's by now, that is a ring too many, which does no harm.
+ */
+export function ringAt(words: Int32Array, at: number): void {
+  if ((Atomics.add(words, at, RING) & (SLEEPING | LISTENING)) !== 0) Atomics.notify(words, at);
+}
 
 export class Bells {
   readonly #words: Int32Array;
@@ -34,12 +42,15 @@ export class Bells {
     return this.#base + thread * THREAD_STRIDE + THREAD_BELL;
   }
 
-  /** Anyone. The notify costs more than the rest, so only if somebody is there to hear it. */
+  /** By any thread. The notify costs more than the rest, so only if the thread sleeps or listens. */
   ring(thread: number): void {
     // A number out of a damaged cell: what lies there is no bell.
-    if (thread >= this.#count) return;
-    const at = this.#at(thread);
-    if ((Atomics.add(this.#words, at, RING) & (SLEEPING | LISTENING)) !== 0) Atomics.notify(this.#words, at);
+    if (thread < this.#count) ringAt(this.#words, this.#at(thread));
+  }
+
+  /** Where the bell of a thread is, for `ringAt`. */
+  at(thread: number): number {
+    return this.#at(thread);
   }
 
   /** Read this before looking at what the bell is about. */
@@ -64,7 +75,7 @@ export class Bells {
     else queueMicrotask(heard);
   }
 
-  /** Nobody listens any more: rings cost no notify. */
+  /** The thread listens no more: rings cost no notify. */
   stopListening(me: number): void {
     Atomics.and(this.#words, this.#at(me), ~LISTENING);
     // A standing wait ends, or it would keep everything behind it for as long as the thread lives.

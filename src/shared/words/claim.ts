@@ -1,6 +1,6 @@
 /**
- * Has an errand begun? One word between the owner, which begins it, and the thread whose caller may stop waiting for it. Whoever moves the word first
- * has decided, though the other one be busy: what has begun is waited for, and what was withdrawn never runs.
+ * Has a one-shot call begun? One word between the owner, which begins it, and the thread whose caller may stop waiting for it. The first to
+ * move the word has decided, though the other one be busy: what has begun is waited for, and what was withdrawn never runs.
  *
  *                +---------+  begin   +-------+
  *                | WAITING | -------> | BEGUN |
@@ -9,8 +9,8 @@
  *                     +-------------> | WITHDRAWN |
  *                                     +-----------+
  *
- * A word for each errand with limits, in a buffer of its own that goes along with the call. It is no part of the control block: nothing is lent by it, so
- * nothing has to be repaired if the thread dies. It is used once, so it needs no version.
+ * A word for each one-shot call with limits, in a buffer of its own that goes along with the call. It is no part of the control block:
+ * nothing is lent by it, so nothing has to be repaired if the thread dies. It is used once, so it needs no version.
  */
 import { types } from 'node:util';
 

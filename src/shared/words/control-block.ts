@@ -1,13 +1,11 @@
-/** One SharedArrayBuffer seen as what is in it. Made by the owner, attached to by everybody else. */
+/** Views of one SharedArrayBuffer. The owner makes it, all other threads attach to it. */
 
+import { stamp } from '../clock.ts';
 import {
-  ABI_VERSION,
-  ABI_WORD,
   ACQUIRE_TIMEOUT_WORD,
   CELLS_WORD,
-  FEATURE_SHARE,
-  FEATURE_TRACE,
   FEATURES_WORD,
+  KNOWN_FEATURES,
   type Layout,
   LENGTH_WORD,
   layoutOf,
@@ -18,9 +16,10 @@ import {
   MAX_THREADS,
   MAX_USES_WORD,
   MAX_WAITING_WORD,
-  MIN_WORD,
+  PAD,
   POOL_ID_WORD,
   SLOT_GENERATION,
+  SLOT_MADE,
   SLOT_RETIRED,
   SLOT_SINCE,
   SLOT_STRIDE,
@@ -29,9 +28,11 @@ import {
   THREADS_WORD,
   WORD_BYTES,
 } from '../layout.ts';
+import { abiOf, difference, isReadable, OURS, storeAbi } from './abi.ts';
 import { Bells } from './bell.ts';
 import { Counters } from './counters.ts';
 import { Histogram } from './histogram.ts';
+import { Limits } from './limits.ts';
 import { Line } from './line.ts';
 import { Slots } from './slot.ts';
 import { Snapshot } from './snapshot.ts';
@@ -41,14 +42,21 @@ import { Threads } from './threads.ts';
 /** What never changes in the life of a pool. */
 export interface Constants {
   readonly poolId: number;
-  readonly min: number;
-  readonly max: number;
+  /** How many slots are laid out: what `max` may be set to. */
+  readonly ceiling: number;
   /** Threads besides the owner. */
   readonly maxThreads: number;
   readonly maxWaiting: number;
   readonly acquireTimeout: number;
   readonly maxUses: number;
   readonly features: number;
+}
+
+/** With what a pool begins. `ceiling`: `max`, unless it is given. */
+export interface Beginning extends Omit<Constants, 'ceiling'> {
+  readonly min: number;
+  readonly max: number;
+  readonly ceiling?: number | undefined;
 }
 
 /** Why a buffer is no control block that we can use. `foreign`: it is none at all. */
@@ -63,6 +71,7 @@ export class ControlBlock {
   readonly words: Int32Array;
   readonly floats: Float64Array;
   readonly slots: Slots;
+  readonly limits: Limits;
   readonly line: Line;
   readonly snapshot: Snapshot;
   readonly bells: Bells;
@@ -71,6 +80,8 @@ export class ControlBlock {
   readonly counters: Counters;
   readonly waitTimes: Histogram;
   readonly holdTimes: Histogram;
+  /** Of factory calls that have brought a resource. Written by the owner. */
+  readonly createTimes: Histogram;
 
   private constructor(buffer: SharedArrayBuffer, constants: Constants, layout: Layout) {
     this.constants = constants;
@@ -78,21 +89,24 @@ export class ControlBlock {
     this.words = new Int32Array(buffer);
     this.floats = new Float64Array(buffer);
     this.slots = new Slots(this.words, layout.slots, layout.slotCount);
+    this.limits = new Limits(this.words, this.slots);
     this.line = new Line(this.words, layout);
-    this.snapshot = new Snapshot(this.slots, this.line);
+    this.snapshot = new Snapshot(this.slots, this.line, this.limits);
     this.bells = new Bells(this.words, layout.threads, layout.threadCount);
     this.state = new PoolState(this.words);
     this.threads = new Threads(this.words, layout.threads, layout.threadCount);
     this.counters = new Counters(this.words, this.floats, layout.threads, layout.threadCount);
     this.waitTimes = new Histogram(this.words, layout.waitTimes);
     this.holdTimes = new Histogram(this.words, layout.holdTimes);
+    this.createTimes = new Histogram(this.words, layout.createTimes);
   }
 
-  static create(constants: Constants): ControlBlock {
+  static create({ min, max, ceiling = max, ...others }: Beginning): ControlBlock {
+    const constants: Constants = { ...others, ceiling };
     const threads = constants.maxThreads + 1;
     // A cell for each waiter, and one for each thread that was granted something and has not picked it up, or passed the limit in a burst.
     // As many as there are places may wait in any case, hence the slots.
-    const layout = layoutOf(constants.max, threads, Math.min(constants.maxWaiting + threads + constants.max, MAX_CELLS));
+    const layout = layoutOf(ceiling, threads, Math.min(constants.maxWaiting + threads + ceiling, MAX_CELLS));
     const buffer = new SharedArrayBuffer(layout.bytes);
     const words = new Int32Array(buffer);
     words[MAGIC_WORD] = MAGIC;
@@ -101,44 +115,40 @@ export class ControlBlock {
     words[SLOTS_WORD] = layout.slotCount;
     words[THREADS_WORD] = layout.threadCount;
     words[CELLS_WORD] = layout.cellCount;
-    words[MIN_WORD] = constants.min;
     words[MAX_WAITING_WORD] = constants.maxWaiting;
     words[ACQUIRE_TIMEOUT_WORD] = constants.acquireTimeout;
     words[MAX_USES_WORD] = constants.maxUses;
-    words[FEATURES_WORD] = constants.features;
-    // Pairs with the load in `attach`: whoever sees the version sees everything above.
-    Atomics.store(words, ABI_WORD, ABI_VERSION);
-    return new ControlBlock(buffer, constants, layout);
+    const block = new ControlBlock(buffer, constants, layout);
+    block.limits.set(min, max);
+    storeAbi(words, constants.features);
+    return block;
   }
 
   /**
-   * On a buffer from anywhere; or what speaks against it. Every constant is read once, and then judged: the block may be damaged at any time, and then what
-   * was judged must be what is used.
+   * The views of a buffer that comes from outside, or what is wrong with it. Every constant is read once, and then judged: the block may be
+   * damaged at any time, and then what was judged must be what is used.
    */
   static open(buffer: SharedArrayBuffer): ControlBlock | Rejection {
     const foreign = (why: string): Rejection => ({ foreign: true, why });
-    if (buffer.byteLength < layoutOf(1, 1, 1).bytes || buffer.byteLength % (2 * WORD_BYTES) !== 0)
+    // Its first line says what it is, whatever the version.
+    if (buffer.byteLength < PAD * WORD_BYTES || buffer.byteLength % (2 * WORD_BYTES) !== 0)
       return foreign(`its buffer has ${buffer.byteLength} bytes, which no control block has`);
     const words = new Int32Array(buffer);
-    const abi = Atomics.load(words, ABI_WORD);
+    const abi = abiOf(words);
     if (words[MAGIC_WORD] !== MAGIC) return foreign('its buffer does not begin like a control block');
-    if (abi !== ABI_VERSION)
-      return {
-        foreign: false,
-        why: `its control block has version ${abi}, this copy of cenote reads version ${ABI_VERSION}: use one version of cenote in the process`,
-      };
+    if (abi.version !== OURS.version && !isReadable(abi)) return { foreign: false, why: difference(abi) };
     const length = words[LENGTH_WORD];
     const cells = words[CELLS_WORD];
     const constants = constantsOf(words);
-    const { max, maxThreads } = constants;
-    if (!isWithin(max, 1, MAX_SLOTS) || !isWithin(maxThreads, 0, MAX_THREADS) || !isWithin(cells, 1, MAX_CELLS))
+    const { ceiling, maxThreads } = constants;
+    if (!isWithin(ceiling, 1, MAX_SLOTS) || !isWithin(maxThreads, 0, MAX_THREADS) || !isWithin(cells, 1, MAX_CELLS))
       return foreign('its control block is damaged: there is no pool of such a size');
-    const layout = layoutOf(max, maxThreads + 1, cells);
+    const layout = layoutOf(ceiling, maxThreads + 1, cells);
     if (length !== buffer.byteLength || layout.bytes !== buffer.byteLength)
       return foreign('its control block is damaged: sizes do not agree');
-    const { poolId, min, maxWaiting, acquireTimeout, maxUses, features } = constants;
-    const sane = poolId > 0 && isWithin(min, 0, max) && isWithin(maxWaiting, 0, MAX_CELLS) && acquireTimeout >= 0 && maxUses >= 0;
-    if (!sane || (features & ~(FEATURE_TRACE | FEATURE_SHARE)) !== 0)
+    const { poolId, maxWaiting, acquireTimeout, maxUses, features } = constants;
+    const sane = poolId > 0 && isWithin(maxWaiting, 0, MAX_CELLS) && acquireTimeout >= 0 && maxUses >= 0;
+    if (!sane || (features & ~KNOWN_FEATURES) !== 0 || !isReadable(abi))
       return foreign('its control block is damaged: no pool has such settings');
     return new ControlBlock(buffer, constants, layout);
   }
@@ -154,7 +164,7 @@ export class ControlBlock {
     return this.words.buffer as SharedArrayBuffer;
   }
 
-  // ── plain words of a slot: only whoever has the slot writes them (see layout.ts)
+  // ── plain words of a slot: only the thread that has the slot writes them (see layout.ts)
 
   uses(slot: number): number {
     return this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_USES];
@@ -167,8 +177,14 @@ export class ControlBlock {
   /** A new resource: never used, not retired. Gives its generation. */
   renew(slot: number): number {
     this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_USES] = 0;
+    this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_MADE] = stamp();
     this.setRetired(slot, false);
     return ++this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_GENERATION];
+  }
+
+  /** When its resource was made: see `stamp`. */
+  madeAt(slot: number): number {
+    return this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_MADE];
   }
 
   borrowedAt(slot: number): number {
@@ -193,8 +209,7 @@ export class ControlBlock {
 function constantsOf(words: Int32Array): Constants {
   return {
     poolId: words[POOL_ID_WORD],
-    min: words[MIN_WORD],
-    max: words[SLOTS_WORD],
+    ceiling: words[SLOTS_WORD],
     maxThreads: words[THREADS_WORD] - 1,
     maxWaiting: words[MAX_WAITING_WORD],
     acquireTimeout: words[ACQUIRE_TIMEOUT_WORD],

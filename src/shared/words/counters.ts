@@ -1,8 +1,41 @@
 /**
  * Counters. Each thread counts in words of its own, with plain writes (1 ns; an atomic add would cost more than the hand-out it counts);
- * whoever reads adds them up. 64-bit floats: aligned, so no platform that Node runs on tears them.
+ * a reader adds them up. 64-bit floats: aligned, so no platform that Node runs on tears them.
  */
-import { COUNTER_ACQUIRED, COUNTER_RELEASED, COUNTERS, FOLD_WORD, TALLY, THREAD_STRIDE, THREAD_TALLY } from '../layout.ts';
+import { COUNTER_ACQUIRED, COUNTER_RELEASED, COUNTERS, DESTROYED_WORD, FOLD_WORD, TALLY, THREAD_STRIDE, THREAD_TALLY } from '../layout.ts';
+
+/** Why a resource was destroyed. */
+export type DestroyReason =
+  | 'closed'
+  | 'unhealthy'
+  | 'rejected-on-acquire'
+  | 'rejected-on-release'
+  | 'destroyed'
+  | 'idle-timeout'
+  | 'max-lifetime'
+  | 'max-uses'
+  | 'orphaned'
+  | 'recycled'
+  | 'revoked'
+  | 'resized'
+  | 'suspended';
+
+/** In the order of their counters. */
+export const DESTROY_REASONS: readonly DestroyReason[] = [
+  'closed',
+  'unhealthy',
+  'rejected-on-acquire',
+  'rejected-on-release',
+  'destroyed',
+  'idle-timeout',
+  'max-lifetime',
+  'max-uses',
+  'orphaned',
+  'recycled',
+  'revoked',
+  'resized',
+  'suspended',
+];
 
 /** A reader gives up on a consistent sum after so many tries: the owner may have died in the middle of a fold. */
 const TRIES = 1000;
@@ -30,10 +63,20 @@ export class Counters {
     this.#floats[this.of(thread) + counter] += by;
   }
 
+  /** Owner: a resource is no more. */
+  addDestroyed(reason: DestroyReason): void {
+    this.#floats[DESTROYED_WORD / 2 + DESTROY_REASONS.indexOf(reason)]++;
+  }
+
+  /** How many resources have been destroyed for this reason. */
+  destroyedBy(reason: DestroyReason): number {
+    return this.#floats[DESTROYED_WORD / 2 + DESTROY_REASONS.indexOf(reason)];
+  }
+
   /**
-   * One counter over all threads, those that have left included. What the owner moves over meanwhile must not be counted twice or not at all: FOLD is the same before and
-   * after. The second look adds 0. A load would not do where the hardware moves plain loads behind it (ARM): the plain loads above stay before the store that
-   * an add is, and the add succeeds only if FOLD has not changed up to that store.
+   * One counter over all threads, those that have left included. What the owner moves over meanwhile must not be counted twice or not at
+   * all: FOLD is the same before and after. The second look adds 0. A load would not do where the hardware moves plain loads behind it
+   * (ARM): the plain loads above stay before the store that an add is, and the add succeeds only if FOLD has not changed up to that store.
    */
   sums(): Float64Array {
     const sums = new Float64Array(COUNTERS);
@@ -57,7 +100,8 @@ export class Counters {
   fold(thread: number): void {
     // Not an add: a word that was damaged into an odd one is put right by the next fold.
     Atomics.or(this.#words, FOLD_WORD, 1);
-    // Nothing below is stored before the mark: on ARM a plain store may pass the store half of the instruction above, but not this load, which in turn stays behind that half.
+    // Nothing below is stored before the mark: on ARM a plain store may pass the store half of the instruction
+    // above, but not this load, which in turn stays behind that half.
     Atomics.load(this.#words, FOLD_WORD);
     const from = this.of(thread);
     this.#floats[from + COUNTER_RELEASED] = this.#floats[from + COUNTER_ACQUIRED];

@@ -1,22 +1,9 @@
 /**
  * Durations in shared buckets, eight to each power of two: a bucket is at most 12.5 % wide, and its middle at most 6.25 % off.
- * From 1 us to 25 days. Anyone records, with one atomic add; only what is slow anyway is recorded (waits), or samples (holds).
+ * From 1 us to 25 days. Any thread records, with one atomic add; only what is slow anyway is recorded (waits), or samples (holds).
  */
 import { HISTOGRAM_BUCKETS } from '../layout.ts';
-
-/** How durations are spread, in milliseconds, at most 12.5 % off. All 0 while there is none. */
-export interface Percentiles {
-  /** How many durations were recorded. */
-  count: number;
-  /** Half of them were at most this long. */
-  p50: number;
-  /** 90 of 100 were at most this long. */
-  p90: number;
-  /** 99 of 100 were at most this long. */
-  p99: number;
-  /** The longest. */
-  max: number;
-}
+import type { Percentiles } from '../types.ts';
 
 export class Histogram {
   readonly #words: Int32Array;

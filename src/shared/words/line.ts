@@ -13,10 +13,11 @@
  *      └─────────────leave────────────────┘
  *
  * Rules
- *  1. FREE is claimed by whoever joins. JOINING(t) is left by t only, GRANTED(t) and FAILED(t) too; by the owner when t is dead.
- *  2. WAITING is left by whoever's compare-exchange comes first: a match, the waiter itself, or whoever fails the line.
+ *  1. FREE is claimed by a joiner. JOINING(t) is left by t only, GRANTED(t) and FAILED(t) too; by the owner when t is dead.
+ *  2. WAITING is left by the first compare-exchange: of a match, of the waiter itself, or of the thread that fails the waiters.
  *     If the waiter loses, it has a resource (or its reason).
- *  3. ticket, mark and time of a cell are written in JOINING, before the store of WAITING; whoever reads WAITING reads them whole.
+ *  3. ticket, mark, time and tag of a cell are written in JOINING, before the store of WAITING; a thread that reads WAITING reads them
+ *     whole.
  *  4. The version goes up at `free` and `leave`. 9 bits: a match that sleeps through exactly 512 rounds of one cell on the same thread
  *     grants a real waiter, only not the oldest.
  *
@@ -24,10 +25,10 @@
  *
  *     31        17 16             1  0
  *     +-----------+----------------+---+
- *     |   epoch   |   high water   | N |     N: not empty. High water: nobody waits at or above it
+ *     |   epoch   |   high water   | N |     N: not empty. High water: no waiter is at or above it
  *     +-----------+----------------+---+
  *
- * Every joiner raises the epoch, so that "I saw no one, empty it" fails if somebody came meanwhile.
+ * Every joiner raises the epoch, so that "I saw no waiter, empty it" fails if one has joined meanwhile.
  */
 import { LINE_WORD, TICKET_WORD } from '../layout.ts';
 
@@ -55,8 +56,10 @@ export const REASON_UNAVAILABLE = 2;
 export const REASON_FACTORY = 3;
 /** It only tried, and there is nothing for it. */
 export const REASON_NOTHING = 4;
+/** The pool is suspended, and refuses: for a waiter that sleeps. */
+export const REASON_SUSPENDED = 5;
 /** Not in any cell: what the cell said cannot be, because something else has written into the block. */
-export const REASON_DAMAGED = 5;
+export const REASON_DAMAGED = 6;
 
 /** A waiter's mark: it only tries, and is to be told when there is nothing for it. */
 export const MARK_TRIES = 1;
@@ -102,7 +105,7 @@ export const NONE = -1;
 
 /** What a look at every cell found. */
 export const NOBODY = 0;
-/** Somebody is on the way in, and will match when there. */
+/** A joiner is on the way in, and will match when it waits. */
 export const ON_THE_WAY = 1;
 export const SOMEBODY = 2;
 
@@ -117,6 +120,7 @@ export interface Cells {
   readonly tickets: number;
   readonly marks: number;
   readonly joined: number;
+  readonly tags: number;
   readonly cellCount: number;
 }
 
@@ -152,6 +156,11 @@ export class Line {
     return this.#words[this.#at.joined + cell];
   }
 
+  /** What its waiter waits for: as SLOT_TAG of the slot that it will get. */
+  tag(cell: number): number {
+    return this.#words[this.#at.tags + cell];
+  }
+
   #swap(cell: number, from: number, to: number): boolean {
     return Atomics.compareExchange(this.#words, this.#at.cells + cell, from, to) === from;
   }
@@ -175,10 +184,12 @@ export class Line {
   }
 
   /**
-   * JOINING -> WAITING, with a ticket, in a line that says it is not empty. Whoever enters must then read the state again and match:
+   * JOINING -> WAITING, with a ticket, in a line that says it is not empty. The joiner must then read the state again and match:
    * what became idle before the store of WAITING was not for it.
    */
-  enter(cell: number, mark: number, stamped: number): void {
+  enter(cell: number, mark: number, stamped: number, tag = 0): void {
+    // Most have none, and find none.
+    if (this.#words[this.#at.tags + cell] !== tag) this.#words[this.#at.tags + cell] = tag;
     this.#words[this.#at.marks + cell] = mark;
     this.#words[this.#at.joined + cell] = stamped;
     this.#words[this.#at.tickets + cell] = Atomics.add(this.#words, TICKET_WORD, 1);
@@ -198,19 +209,19 @@ export class Line {
 
   // ── serving
 
-  /** WAITING -> GRANTED(slot), by a match that has the slot TAKEN. Whoever does this must wake the waiter. */
+  /** WAITING -> GRANTED(slot), by a match that has the slot TAKEN. The matcher must wake the waiter. */
   grant(cell: number, waiting: number, slot: number): boolean {
     return this.#swap(cell, waiting, withSlot(waiting, GRANTED, slot));
   }
 
-  /** WAITING -> FAILED(reason). Whoever does this must wake the waiter. */
+  /** WAITING -> FAILED(reason). The caller must wake the waiter. */
   fail(cell: number, waiting: number, reason: number): boolean {
     return this.#swap(cell, waiting, withSlot(waiting, FAILED, reason));
   }
 
   // ── going
 
-  /** WAITING(me) -> FREE, by the waiter. False: it was granted or failed first. Whoever leaves must match. */
+  /** WAITING(me) -> FREE, by the waiter. False: it was granted or failed first. The leaver must match. */
   leave(cell: number, me: number): boolean {
     const word = this.load(cell);
     return cellState(word) === WAITING && cellThread(word) === me && this.free(cell, word);
@@ -235,8 +246,9 @@ export class Line {
   }
 
   /**
-   * Every waiter whose ticket was drawn before this began, with its age in tickets; gives the counter that ages are from. The counter is read before the high water: who
-   * has a ticket, and was in line before another drew one, is below it. Plain reads: what they miss is confirmed by `grant`, or by `scan` before anybody stops looking.
+   * Every waiter whose ticket was drawn before this began, with its age in tickets; gives the counter that ages are from. The counter is
+   * read before the high water: a waiter that was in line before another drew its ticket is below that. Plain reads: what they find is
+   * confirmed by `grant`, and what they miss by `scan`, before a match ends.
    */
   scanOldest(visit: (cell: number, age: number) => void): number {
     const counter = Atomics.load(this.#words, TICKET_WORD);
@@ -258,8 +270,8 @@ export class Line {
   }
 
   /**
-   * Waiters whose ticket has not been drawn even now: theirs is damaged, or the counter is. They come after everybody else, but they do come: `scan` sees them,
-   * so a match would otherwise never end.
+   * Waiters whose ticket has not been drawn even now: theirs is damaged, or the counter is. They are served after all others, but they are
+   * served: `scan` sees them, so a match would otherwise never end.
    */
   #scanDamagedTickets(counter: number, visit: (cell: number, age: number) => void): void {
     const { cells, tickets } = this.#at;
@@ -278,7 +290,7 @@ export class Line {
     return cellState(word) === WAITING && this.#words[this.#at.tickets + cell] === ticket ? word : NONE;
   }
 
-  /** Is anybody there? With atomic loads: this may decide that a match is over. */
+  /** Is there a waiter? With atomic loads: this may decide that a match is over. */
   scan(line: number): typeof NOBODY | typeof ON_THE_WAY | typeof SOMEBODY {
     const high = this.#high(line);
     let found: typeof NOBODY | typeof ON_THE_WAY | typeof SOMEBODY = NOBODY;
@@ -291,8 +303,8 @@ export class Line {
   }
 
   /**
-   * LINE -> empty, from the very word under which `scan` found nobody. A joiner publishes after it has claimed, so either `scan` saw its claim
-   * or this compare-exchange fails. The second look is for an epoch that came round (15 bits) while we slept in between.
+   * LINE -> empty, from the very word under which `scan` found no waiter. A joiner publishes after it has claimed, so either `scan` saw its
+   * claim or this compare-exchange fails. The second look is for an epoch that came round (15 bits) while we slept in between.
    */
   empty(line: number): boolean {
     const emptied = nextEpoch(line);
@@ -302,25 +314,37 @@ export class Line {
     return false;
   }
 
-  /** LINE: not empty, up to the last cell. Always safe: the next match empties it again if nobody is there. */
+  /** LINE: not empty, up to the last cell. Always safe: the next match empties it again if there is no waiter. */
   reopen(): void {
     this.#publish(this.count - 1);
   }
 
   /**
-   * Those who only try, in no order. One look at the cells by plain reads, and no object for anybody else. What they find is confirmed: a waiter's mark is read after an atomic load of
-   * its WAITING (rule 3). A try that they miss has just come, and calls the owner again when it is there.
+   * The waiters that sleep in line, in no order. As `trying`: one that is missed has just come, and reads the state after it has entered.
+   */
+  sleeping(): Waiting[] {
+    return this.#marked(MARK_SYNC);
+  }
+
+  /**
+   * The waiters that only try, in no order. One look at the cells by plain reads, and no object for other waiters. What the reads find is
+   * confirmed: a waiter's mark is read after an atomic load of its WAITING (rule 3). A try that they miss has just come, and calls the
+   * owner again when it waits.
    */
   trying(): Waiting[] {
+    return this.#marked(MARK_TRIES);
+  }
+
+  #marked(mark: number): Waiting[] {
     const { cells, marks } = this.#at;
     const high = this.#high(this.loadLine());
-    const trying: Waiting[] = [];
+    const marked: Waiting[] = [];
     for (let cell = 0; cell < high; cell++) {
-      if (cellState(this.#words[cells + cell]) !== WAITING || (this.#words[marks + cell] & MARK_TRIES) === 0) continue;
+      if (cellState(this.#words[cells + cell]) !== WAITING || (this.#words[marks + cell] & mark) === 0) continue;
       const word = this.load(cell);
-      if (cellState(word) === WAITING && (this.mark(cell) & MARK_TRIES) !== 0) trying.push({ cell, word });
+      if (cellState(word) === WAITING && (this.mark(cell) & mark) !== 0) marked.push({ cell, word });
     }
-    return trying;
+    return marked;
   }
 
   /** Have fewer than `count` waiters stood in line for longer than the one in this cell? */
@@ -341,7 +365,10 @@ export class Line {
     return waiting < limit;
   }
 
-  /** Do fewer than this many stand in line until they are served? Those who only try may be told no instead. Atomic loads, for the marks (rule 3). */
+  /**
+   * Do fewer than this many stand in line until they are served? Waiters that only try may be
+   * refused instead. Atomic loads, for the marks (rule 3).
+   */
   hasFewerStaying(limit: number): boolean {
     const high = this.#high(this.loadLine());
     let patient = 0;
@@ -350,7 +377,7 @@ export class Line {
     return patient < limit;
   }
 
-  /** Waiters in line. Exact only while nobody comes or goes. */
+  /** Waiters in line. Exact only while none joins or leaves. */
   waiting(): number {
     const high = this.#high(this.loadLine());
     let waiting = 0;

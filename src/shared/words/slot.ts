@@ -17,14 +17,14 @@
  *  1. EMPTY, CREATING, RETURNED and CHECKING are left by the owner only.
  *  2. LEASED(t) is left by t only. The owner may leave it for t when t is dead, or has asked it to by message.
  *  3. TAKEN(t) is left by the waiter it was granted to (`pickUp`), by t (`putBack`), or by the owner when t is dead.
- *  4. IDLE belongs to whoever's compare-exchange comes first.
- *  5. F means "look at the line and the state when you give this back". Anyone may set it on LEASED and TAKEN; nobody clears it there.
+ *  4. IDLE belongs to the thread whose compare-exchange comes first.
+ *  5. F means "look at the line and the state when you give this back". Any thread may set it on LEASED and TAKEN; none clears it there.
  *     So a release without F needs no look at all: one compare-exchange.
  *  6. The version goes up whenever a word becomes IDLE or EMPTY: a lease is (slot, version), and a late compare-exchange
  *     from an earlier round fails. 18 bits: it would have to sleep for exactly a multiple of 262,144 rounds, and even then
  *     would find a word that really is in the state it expects.
  */
-import { SLOT_BEHALF, SLOT_STATE, SLOT_STRIDE, SLOT_USES } from '../layout.ts';
+import { EXTENT_WORD, SLOT_BEHALF, SLOT_STATE, SLOT_STRIDE, SLOT_TAG, SLOT_USES } from '../layout.ts';
 
 export const EMPTY = 0;
 export const CREATING = 1;
@@ -66,7 +66,9 @@ export const leaseOf = (word: number): number => word & ~FLAG;
 
 /** What a lease's word has besides its version. */
 export const leasedTo = (thread: number): number => (thread << THREAD_SHIFT) | LEASED;
-/** What to add to the word of an idle slot so that it says that the slot is lent to this thread; and to the word of such a lease, for the slot that is idle after it. */
+/**
+ * What to add to the word of an idle slot to lend it to this thread; and to the word of such a lease, for the slot that is idle after it.
+ */
 export const leaseDelta = (thread: number): number => leasedTo(thread) - IDLE;
 export const releaseDelta = (thread: number): number => VERSION_ONE - leaseDelta(thread);
 const inState = (word: number, state: number, thread: number): number => (word & VERSION_MASK) | (thread << THREAD_SHIFT) | state;
@@ -75,14 +77,15 @@ const nextRound = (word: number, state: number): number => ((word & VERSION_MASK
 /** What `flag` found. */
 export const FLAGGED = 0;
 export const FOUND_IDLE = 1;
-/** EMPTY, CREATING, RETURNED or CHECKING: whoever makes it IDLE is the owner, and the owner always looks at the line. */
+/** EMPTY, CREATING, RETURNED or CHECKING: only the owner makes such a slot IDLE, and the owner always looks at the line. */
 export const OWNERS = 2;
 
 export class Slots {
+  /** How many are laid out. Those that anything may be in are fewer: see `extent`. */
   readonly count: number;
   private readonly words: Int32Array;
   private readonly base: number;
-  /** The owner's own books: which slots it has in hand. Nobody else can write there. */
+  /** The owner's own list of the slots that it has in hand. No other thread can write there. */
   private readonly ownerHolds: Uint8Array;
 
   constructor(words: Int32Array, base: number, count: number) {
@@ -90,6 +93,18 @@ export class Slots {
     this.base = base;
     this.ownerHolds = new Uint8Array(count);
     this.count = count;
+  }
+
+  /** Slots from this one on are EMPTY: a search ends here. What a damaged word says is not believed. */
+  get extent(): number {
+    const extent = Atomics.load(this.words, EXTENT_WORD);
+    return extent > 0 && extent < this.count ? extent : this.count;
+  }
+
+  /** The same by a plain read, for a search in which nothing found means nothing. */
+  get extentHint(): number {
+    const extent = this.words[EXTENT_WORD];
+    return extent > 0 && extent < this.count ? extent : this.count;
   }
 
   /** Is there such a slot? A number out of a cell may be a damaged one. */
@@ -122,9 +137,12 @@ export class Slots {
     return isOwnerHeld(from) && this.swap(slot, from, to);
   }
 
-  // ── anyone
+  // ── by any thread
 
-  /** IDLE -> LEASED(me). `as` is `leasedTo(me)`, with FLAG where returns are guarded. Gives the word as it is now, or 0: it was not idle, or somebody else was first. */
+  /**
+   * IDLE -> LEASED(me). `as` is `leasedTo(me)`, with FLAG where returns are guarded.
+   * Gives the word as it is now, or 0: it was not idle, or another thread was first.
+   */
   borrow(slot: number, as: number): number {
     const idle = this.words[this.at(slot)];
     const leased = (idle & VERSION_MASK) | as;
@@ -132,8 +150,9 @@ export class Slots {
   }
 
   /**
-   * The same from exactly `idle`, the word of something idle, no matter who left it; `leased` is what `leasing` makes of it. The fast path: a thread that knows what it left
-   * in a slot need not read it first. Whoever has the slot counts the use; a thread that dies before it does has hardly used it.
+   * The same from exactly `idle`, the word of an idle slot, whichever thread left it; `leased` is what `leasing` makes of it. The fast
+   * path: a thread that knows what it left in a slot need not read it first. The borrower counts the use; a thread that dies before it does
+   * has hardly used it.
    */
   borrowAgain(slot: number, idle: number, leased: number): boolean {
     const at = this.base + slot * SLOT_STRIDE;
@@ -142,18 +161,30 @@ export class Slots {
     return true;
   }
 
+  /** What was borrowed has not been used after all. By its borrower. */
+  unborrow(slot: number): void {
+    const at = this.base + slot * SLOT_STRIDE + SLOT_USES;
+    const uses = this.words[at];
+    this.words[at] = uses - 1;
+  }
+
   /** IDLE -> TAKEN(me): mine to grant. Flagged from the start, as there is a line. */
   take(slot: number, idle: number, me: number): boolean {
     return this.swap(slot, idle, inState(idle, TAKEN, me) | FLAG);
   }
 
-  /** TAKEN(me) -> IDLE: nobody to grant it to. Whoever does this must look at the line again: a joiner may have relied on the flag. */
+  /**
+   * TAKEN(me) -> IDLE: there is no waiter to grant it to. The matcher must look at the line again: a joiner may have relied on the flag.
+   */
   putBack(slot: number, me: number): boolean {
     const word = this.load(slot);
     return slotState(word) === TAKEN && slotThread(word) === me && this.swap(slot, word, nextRound(word, IDLE));
   }
 
-  /** TAKEN(whoever matched) -> LEASED(me), by the waiter it was granted to, before it frees its cell. Keeps the flag, counts the use. Gives the lease, or 0 if the block is damaged. */
+  /**
+   * TAKEN(its matcher) -> LEASED(me), by the waiter it was granted to, before that frees its cell.
+   * Keeps the flag, counts the use. Gives the lease, or 0 if the block is damaged.
+   */
   pickUp(slot: number, me: number): number {
     const word = this.load(slot);
     const lease = inState(word, LEASED, me);
@@ -162,17 +193,20 @@ export class Slots {
     return lease;
   }
 
-  /** LEASED(me) -> IDLE, the fast path; `idle` is what `leaving` makes of the lease. Fails if the flag is set, or if the lease is not ours (any more). */
+  /**
+   * LEASED(me) -> IDLE, the fast path; `idle` is what `leaving` makes of the lease.
+   * Fails if the flag is set, or if the lease is not ours (any more).
+   */
   giveBack(slot: number, lease: number, idle: number): boolean {
     return Atomics.compareExchange(this.words, this.base + slot * SLOT_STRIDE, lease, idle) === lease;
   }
 
-  /** LEASED(me)|F -> IDLE. Whoever does this must match afterwards. */
+  /** LEASED(me)|F -> IDLE. The borrower must match afterwards. */
   giveBackFlagged(slot: number, lease: number): boolean {
     return this.swap(slot, lease | FLAG, nextRound(lease, IDLE));
   }
 
-  /** LEASED(me)|F -> RETURNED: the owner has to see it first. Whoever does this must ring the owner. */
+  /** LEASED(me)|F -> RETURNED: the owner has to see it first. The borrower must ring the owner. */
   toReturned(slot: number, lease: number): boolean {
     return this.swap(slot, lease | FLAG, inState(lease, RETURNED, slotThread(lease)));
   }
@@ -194,9 +228,19 @@ export class Slots {
     }
   }
 
-  /** For whom the owner has it LEASED: see SLOT_BEHALF. Not 0: so it is at this instant. */
+  /** The thread that the owner has it LEASED for: see SLOT_BEHALF. If it is not 0, it is so at this instant. */
   behalf(slot: number): number {
     return Atomics.load(this.words, this.base + slot * SLOT_STRIDE + SLOT_BEHALF);
+  }
+
+  /** What its borrower has it for: see SLOT_TAG. Holds for the word that is there before and after. */
+  tag(slot: number): number {
+    return Atomics.load(this.words, this.base + slot * SLOT_STRIDE + SLOT_TAG);
+  }
+
+  /** By the borrower, while it has the slot; by the owner for one that is gone. 0: for nothing in particular. */
+  setTag(slot: number, tag: number): void {
+    Atomics.store(this.words, this.base + slot * SLOT_STRIDE + SLOT_TAG, tag);
   }
 
   // ── the owner only
@@ -207,8 +251,8 @@ export class Slots {
   }
 
   /**
-   * -> CHECKING from a word that is damaged: the state that does not exist, or one in which the owner has it in hand, and it has not. The owner takes what it
-   * stands for.
+   * -> CHECKING from a word that is damaged: the state that does not exist, or one in which the owner has
+   * it in hand, and it has not. The owner takes what it stands for.
    */
   reclaimDamaged(slot: number): boolean {
     const word = this.load(slot);
@@ -257,7 +301,7 @@ export class Slots {
     return this.ownerClaim(slot, lease, inState(lease, CHECKING, 0)) || this.ownerClaim(slot, lease | FLAG, inState(lease, CHECKING, 0));
   }
 
-  /** TAKEN(t) -> IDLE, exactly from the word that was seen: t is dead and granted it to nobody. The owner matches afterwards. */
+  /** TAKEN(t) -> IDLE, exactly from the word that was seen: t is dead and granted it to no waiter. The owner matches afterwards. */
   untake(slot: number, taken: number): boolean {
     return this.swap(slot, taken, nextRound(taken, IDLE));
   }

@@ -1,4 +1,5 @@
-/** What can be told by looking at every slot, and at every cell for who has been granted one. It moves nothing. */
+/** What can be told by a look at every slot, and at every cell for what has been granted. It moves nothing. */
+import type { Limits } from './limits.ts';
 import { cellSlot, cellState, GRANTED, type Line } from './line.ts';
 import { EMPTY, IDLE, LEASED, type Slots, slotState, slotThread, TAKEN } from './slot.ts';
 import { OWNER } from './threads.ts';
@@ -11,19 +12,23 @@ export interface Holding {
   readonly calls: number;
 }
 
-/** How often somebody who would say no looks at all slots before leaving it to the line. */
+/** How often a thread that would refuse looks at all slots before it leaves the answer to the line. */
 const LOOKS = 3;
 
 export class Snapshot {
   readonly #slots: Slots;
   readonly #line: Line;
+  readonly #limits: Limits;
+  /** How far the last look went. */
+  #extent = 0;
   /** What the last look found: the word of each slot, and which had been granted. */
   readonly #seen: Int32Array;
   readonly #granted: Uint8Array;
 
-  constructor(slots: Slots, line: Line) {
+  constructor(slots: Slots, line: Line, limits: Limits) {
     this.#slots = slots;
     this.#line = line;
+    this.#limits = limits;
     this.#seen = new Int32Array(slots.count);
     this.#granted = new Uint8Array(slots.count);
   }
@@ -32,7 +37,7 @@ export class Snapshot {
   count(): { count: number; idle: number } {
     let count = 0;
     let idle = 0;
-    for (let slot = 0; slot < this.#slots.count; slot++) {
+    for (let slot = 0, extent = this.#slots.extent; slot < extent; slot++) {
       const state = slotState(this.#slots.load(slot));
       if (state !== EMPTY) count++;
       if (state === IDLE) idle++;
@@ -44,7 +49,7 @@ export class Snapshot {
   heldBy(thread: number): Holding {
     let leases = 0;
     let calls = 0;
-    for (let slot = 0; slot < this.#slots.count; slot++) {
+    for (let slot = 0, extent = this.#slots.extent; slot < extent; slot++) {
       const word = this.#slots.load(slot);
       if (slotState(word) !== LEASED) continue;
       const borrower = slotThread(word);
@@ -56,10 +61,12 @@ export class Snapshot {
   }
 
   /**
-   * Is everything that might serve somebody without anybody giving back (idle, empty, in the owner's hands, or about to be granted) wanted by those in line already? `tries`: those who only try count, too.
+   * Do waiters already claim every slot that could be granted without a release (idle, empty, in the owner's hands, or about to be
+   * granted)? `tries`: the waiters that only try count, too.
    *
-   * True is final, so it has to have been so at one instant: every slot was the same before and after we looked at the line. A single look may see one slot before and another
-   * after something was handed on, and find nothing where something was idle all along. False may also mean that too much is going on to tell: whoever joins the line will be told.
+   * True is final, so it has to have been so at one instant: every slot was the same before and after we looked at the line. A single look
+   * may see one slot before and another after something was handed on, and find nothing where something was idle all along. False may also
+   * mean that too much is going on to tell: a joiner learns it from the line.
    */
   isSupplyExhausted(tries: boolean): boolean {
     for (let looks = 0; looks < LOOKS; looks++) {
@@ -73,23 +80,41 @@ export class Snapshot {
   #supply(): number {
     this.#scan();
     let supply = 0;
-    for (let slot = 0; slot < this.#slots.count; slot++) {
+    let room = this.#limits.max;
+    for (let slot = 0; slot < this.#extent; slot++) {
       const state = slotState(this.#seen[slot]);
+      if (state === EMPTY) continue;
+      room--;
       if (state === TAKEN ? this.#granted[slot] === 0 : state !== LEASED) supply++;
     }
-    return supply;
+    return supply + Math.max(0, room);
   }
 
-  /** Has some match a slot that it has not granted to anybody yet? It is about to, or to put it back. */
+  /**
+   * Are there more than there may be? `max` was lowered: what comes back may be one too many. Says so cheaply while nothing is left over.
+   */
+  isOverfull(): boolean {
+    const { max } = this.#limits;
+    return max < this.#slots.extent && this.count().count > max;
+  }
+
+  /** May one more be made? A slot that is EMPTY does not say so: `max` may be less than there are slots. */
+  hasRoom(): boolean {
+    return this.count().count < this.#limits.max;
+  }
+
+  /** Does a match have a slot that it has not granted yet? It is about to grant it, or to put it back. */
   isGrantInFlight(): boolean {
     this.#scan();
-    return this.#seen.some((word, slot) => slotState(word) === TAKEN && this.#granted[slot] === 0);
+    for (let slot = 0; slot < this.#extent; slot++) if (slotState(this.#seen[slot]) === TAKEN && this.#granted[slot] === 0) return true;
+    return false;
   }
 
   /** The slots first: the cell of a slot that is granted says so for as long as its word stays TAKEN. */
   #scan(): void {
     let isAnyTaken = false;
-    for (let slot = 0; slot < this.#slots.count; slot++) {
+    this.#extent = this.#slots.extent;
+    for (let slot = 0; slot < this.#extent; slot++) {
       const word = this.#slots.load(slot);
       this.#seen[slot] = word;
       if (slotState(word) === TAKEN) isAnyTaken = true;
@@ -103,7 +128,8 @@ export class Snapshot {
   }
 
   #isAsSeen(): boolean {
-    return this.#seen.every((word, slot) => this.#slots.load(slot) === word);
+    for (let slot = 0; slot < this.#extent; slot++) if (this.#slots.load(slot) !== this.#seen[slot]) return false;
+    return this.#slots.extent === this.#extent;
   }
 
   /** Has a waiter been given this slot, and not picked it up yet? */

@@ -1,5 +1,5 @@
 /**
- * Who is attached. Records are given out and taken back by the owner alone; everybody may read.
+ * The attached threads. Records are given out and taken back by the owner alone; every thread may read them.
  * Record 0 is the owner's. A record is free again only when everything its thread left behind has been repaired.
  */
 import { THREAD_ID, THREAD_STATUS, THREAD_STRIDE } from '../layout.ts';
@@ -43,7 +43,10 @@ export class Threads {
 
   // ── the owner only
 
-  /** A free record for the thread, or NONE. The owner asks its own books which are: a status may be damaged, and two threads with one number would be one. */
+  /**
+   * A free record for the thread, or NONE. The owner looks in its own list, as a status may be
+   * damaged, and two threads with one number would be one.
+   */
   attach(threadId: number, isTaken = (thread: number): boolean => this.isAttached(thread)): number {
     for (let thread = 1; thread < this.count; thread++) {
       if (isTaken(thread)) continue;

@@ -76,7 +76,26 @@ const stuck = scenario(import.meta.url, 'one never comes to an operation', {
   stuckAfter: 2,
 });
 
+/** What `after` says counts, although the last thread to end is unwound: the daemon, when the others have ended. */
+const leftWrong = (
+  name: string,
+  check: (assert: (condition: boolean, message: string) => void, fail: (message: string) => never) => void,
+) =>
+  scenario(import.meta.url, name, {
+    setup: words,
+    threads: { asks },
+    daemons: { answers: answers(true) },
+    after: ({ assert, fail }) => check(assert, fail),
+  });
+const asserts = leftWrong('after a daemon, an assertion does not hold', (assert) => assert(false, 'left wrong'));
+const gives = leftWrong('after a daemon, something has failed', (_, fail) => fail('left wrong'));
+
 describe('daemons', () => {
+  test('are unwound, and what the check after them finds is a failure', async () => {
+    for (const race of [asserts, gives])
+      expect(await breaks(race, exhaustive())).toMatchObject({ kind: 'invariant', message: 'left wrong' });
+  });
+
   test('serve, and need not end', async () => {
     expect((await holds(served, exhaustive())).complete).toBe(true);
   });

@@ -37,7 +37,27 @@ const leaves = scenario(import.meta.url, 'dies with the lock', {
   ),
 });
 
+/** Dies before its second store, as the last to end: there is no repair. What it leaves is looked at all the same. */
+const unrepaired = scenario(import.meta.url, 'dies, and nothing is repaired', {
+  setup: () => ({ words: new Int32Array(new SharedArrayBuffer(8)) }),
+  threads: {
+    victim: ({ shared }) => {
+      Atomics.store(shared.words, 0, 1);
+      Atomics.store(shared.words, 1, 1);
+    },
+  },
+  after: ({ shared, dead, assert }) => assert(shared.words[0] === shared.words[1], `half of it is there, dead: ${dead}`),
+});
+
 describe('death', () => {
+  test('of the last thread to end does not hide what the check afterwards finds', async () => {
+    await holds(unrepaired, exhaustive());
+    expect(await breaks(unrepaired, exhaustive({ deaths: 1 }))).toMatchObject({
+      kind: 'invariant',
+      message: 'half of it is there, dead: victim',
+    });
+  });
+
   test('comes between any two operations, and nothing is written after it', async () => {
     // Before the second store, before the third, and not at all: to die before the first is not to begin.
     expect(await holds(all, exhaustive({ deaths: 1 }))).toMatchObject({ schedules: 3, complete: true });

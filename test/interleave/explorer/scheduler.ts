@@ -13,7 +13,7 @@ export const UNWIND = Symbol('unwind');
 /** There is nobody left to run. */
 export const NOBODY = -1;
 
-export interface Crew {
+export interface Roles {
   readonly names: readonly string[];
   /** Masks. */
   readonly threads: number;
@@ -38,7 +38,7 @@ export class Scheduler {
   failed: { message: string; stack: string } | undefined;
   readonly #control: Control;
   readonly #w: Int32Array;
-  readonly #crew: Crew;
+  readonly #roles: Roles;
   readonly #limits: Limits;
   readonly #strategy: Strategy;
   readonly #memory: Memory;
@@ -49,11 +49,11 @@ export class Scheduler {
   #unwinding = false;
   readonly #point: Point = { current: -1, runnable: 0, expirable: 0, mortal: 0, free: false, step: 0 };
 
-  constructor(me: number, control: Control, crew: Crew, limits: Limits, strategy: Strategy, memory: Memory) {
+  constructor(me: number, control: Control, roles: Roles, limits: Limits, strategy: Strategy, memory: Memory) {
     this.me = me;
     this.#control = control;
     this.#w = control.words;
-    this.#crew = crew;
+    this.#roles = roles;
     this.#limits = limits;
     this.#strategy = strategy;
     this.#memory = memory;
@@ -69,7 +69,7 @@ export class Scheduler {
   /** Puts everything back to the start. */
   begin(): void {
     const w = this.#w;
-    const { threads, daemons } = this.#crew;
+    const { threads, daemons } = this.#roles;
     this.#memory.reset();
     this.waiting.clear();
     w[C.step] = 0;
@@ -110,7 +110,7 @@ export class Scheduler {
     const w = this.#w;
     if (this.#through) {
       this.#through = false;
-      if (this.#woken && (this.#crew.mortal >> this.me) & 1) this.#next(true);
+      if (this.#woken && (this.#roles.mortal >> this.me) & 1) this.#next(true);
       this.#woken = false;
     } else {
       const next = this.#next();
@@ -198,7 +198,7 @@ export class Scheduler {
     w[C.failure] = failures.indexOf(kind);
     w[C.failedThread] = this.me;
     this.failed = { message, stack };
-    this.tracer?.note(this.#crew.names[this.me], `${kind}: ${message}`);
+    this.tracer?.note(this.#roles.names[this.me], `${kind}: ${message}`);
   }
 
   // ── choosing
@@ -223,7 +223,7 @@ export class Scheduler {
     for (;;) {
       if (w[C.abort] === 1) return this.#nextToUnwind();
       if (w[C.runnable] === 0) {
-        if ((w[C.unfinished] & ~this.#crew.daemons) === 0) w[C.abort] = 1;
+        if ((w[C.unfinished] & ~this.#roles.daemons) === 0) w[C.abort] = 1;
         else this.#letTimePass();
         continue;
       }
@@ -260,7 +260,7 @@ export class Scheduler {
     point.runnable = alone ? bit : w[C.runnable];
     point.expirable = alone ? 0 : this.waiting.timed() & w[C.sleeping];
     // Whoever is at an operation now, or sleeps. To die later, while others run, makes no difference to what is left behind.
-    point.mortal = this.#crew.mortal & w[C.started] & (alone ? bit : w[C.sleeping] | (canGoOn ? bit : 0));
+    point.mortal = this.#roles.mortal & w[C.started] & (alone ? bit : w[C.sleeping] | (canGoOn ? bit : 0));
     point.free = free;
     point.step = w[C.step];
     try {
@@ -288,14 +288,14 @@ export class Scheduler {
     this.#control.segments[2 * at] = choice;
     this.#control.segments[2 * at + 1] = 0;
     w[C.segments] = at + 1;
-    if (choice >= EXPIRE) this.tracer?.note('', `${choice & KILL ? 'dies' : 'time passes for'}: ${this.#crew.names[threadOf(choice)]}`);
+    if (choice >= EXPIRE) this.tracer?.note('', `${choice & KILL ? 'dies' : 'time passes for'}: ${this.#roles.names[threadOf(choice)]}`);
   }
 
   /** Nobody can run: the next timeout, or it is a deadlock. */
   #letTimePass(): void {
     const w = this.#w;
     const waiter = this.waiting.earliest(w[C.sleeping]);
-    const names = this.#crew.names.filter((_, thread) => (w[C.unfinished] >> thread) & 1).join(', ');
+    const names = this.#roles.names.filter((_, thread) => (w[C.unfinished] >> thread) & 1).join(', ');
     if (waiter < 0) this.report('deadlock', `asleep without a timeout, and nobody is left to wake them: ${names}`);
     else {
       this.tracer?.note('', 'nobody can run: time passes');
@@ -309,7 +309,7 @@ export class Scheduler {
 
   #kill(thread: number): void {
     const w = this.#w;
-    const { repair } = this.#crew;
+    const { repair } = this.#roles;
     w[C.dead] |= 1 << thread;
     w[C.victim] = thread + 1;
     if (repair >= 0) {

@@ -7,7 +7,7 @@ import { C, type Control, D, firstSeen, RUNNING, STOPPED } from './control.ts';
 import { Memory } from './memory.ts';
 import type { Reply, Request } from './messages.ts';
 import { type Context, type Load, type NamedScenario, scenarioNamed, threadNames, type Word } from './scenario.ts';
-import { type Crew, NOBODY, Scheduler, UNWIND } from './scheduler.ts';
+import { NOBODY, type Roles, Scheduler, UNWIND } from './scheduler.ts';
 import { strategyFor } from './strategies/index.ts';
 import { Tracer } from './trace.ts';
 import { awaitTurn, handOver, wakeAll } from './turns.ts';
@@ -50,7 +50,7 @@ function attach(value: unknown): void {
 
 const maskOf = (some: readonly string[]): number => some.reduce((bits, name) => bits | (1 << names().indexOf(name)), 0);
 
-function crewOf(): Crew {
+function rolesOf(): Roles {
   const threads = Object.keys(race.threads);
   const daemons = Object.keys(race.daemons ?? {});
   const mask = (count: number, from: number): number => ((1 << count) - 1) << from;
@@ -154,7 +154,7 @@ async function explore(message: Request & { type: 'run' }): Promise<Reply> {
   control = message.control;
   const strategy = strategyFor(message.plan, control.strategy);
   const { bound = 5000, patience = 200, timeouts = names() } = race;
-  const scheduler = new Scheduler(me, control, crewOf(), { bound, patience, timeouts: maskOf(timeouts) }, strategy, memory);
+  const scheduler = new Scheduler(me, control, rolesOf(), { bound, patience, timeouts: maskOf(timeouts) }, strategy, memory);
   const tracer = message.traced ? new Tracer(control) : undefined;
   scheduler.tracer = tracer;
   const context = contextFor(scheduler);
@@ -206,12 +206,18 @@ function endSchedule(scheduler: Scheduler, strategy: Strategy, context: Context<
   return NOBODY;
 }
 
+/** What fails here is thrown and reported: `scheduler.fail` would keep silent if this thread, the last to end, was unwound (a daemon always is). */
 function checkAfter(scheduler: Scheduler, context: Context<unknown, unknown>): void {
   const dead = names().filter((_, thread) => (control.words[C.dead] >> thread) & 1);
+  const fail = (message: string): never => {
+    throw new Error(message);
+  };
+  const assert = (condition: boolean, message: string): void => {
+    if (!condition) fail(message);
+  };
   try {
-    race.after?.({ ...context, dead });
+    race.after?.({ ...context, dead, fail, assert });
   } catch (error) {
-    if (error === UNWIND) return;
     const { message, stack } = error instanceof Error ? error : new Error(String(error));
     scheduler.report('invariant', message, stack);
   }

@@ -25,8 +25,10 @@ async function move(by) {
   await book(by, to, amount);
 }
 
-/** How long this thread may block for a connection, in ms: its other lanes hold some, and cannot give them back meanwhile. */
+/** How long this thread may block for a connection and its answers, in ms: its other lanes hold some, and cannot give them back meanwhile. */
 const BLOCKED = 200;
+/** A thread that blocked for so long has given up: in line, or, on a busy machine, while it slept for an answer. */
+const GIVEN_UP = new Set(['ERR_POOL_ACQUIRE_TIMEOUT', 'ERR_POOL_CALL_TIMEOUT']);
 
 class ChangedMind extends Error {}
 
@@ -168,7 +170,7 @@ async function work() {
       parentPort.postMessage({ did: name });
     } catch (error) {
       parentPort.postMessage({ did: `met ${error.code ?? error.constructor.name}` });
-      const hasGivenUp = error.code === 'ERR_POOL_ACQUIRE_TIMEOUT' && (name === 'blocking' || name === 'sumSync');
+      const hasGivenUp = GIVEN_UP.has(error.code) && (name === 'blocking' || name === 'sumSync');
       if (!isExpected(error) && !hasGivenUp) wrong ??= `${name}: ${error.stack}`;
     }
     if (random.chance(0.2)) await new Promise(setImmediate);

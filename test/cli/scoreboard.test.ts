@@ -1,18 +1,18 @@
 /** The benchmark's own bookkeeping: a referee has to be right before anybody plays. */
 import { describe, expect, test } from 'vitest';
 import { BUCKETS, bucketOf, quantile } from '../../src/cli/measure/histogram.ts';
-import { createLedger, Ledger } from '../../src/cli/measure/scoreboard.ts';
+import { createScoreboard, Scoreboard } from '../../src/cli/measure/scoreboard.ts';
 
-const ledgerFor = (slots: number, threads = 4): Ledger => new Ledger(createLedger(slots, threads));
+const ledgerFor = (slots: number, threads = 4): Scoreboard => new Scoreboard(createScoreboard(slots, threads));
 
 /** Everybody asks, in the order of the numbers; then they are served in this order. Who was overtaken, and by how many. */
 function overtaken(slots: number, order: readonly number[]): Record<number, number> {
-  const ledger = ledgerFor(slots);
-  const tickets = order.map(() => ledger.ask());
-  const jump = ledger.lastJump();
+  const scoreboard = ledgerFor(slots);
+  const tickets = order.map(() => scoreboard.ask());
+  const jump = scoreboard.lastJump();
   const found: Record<number, number> = {};
   for (const which of order) {
-    const by = ledger.served(tickets[which], jump);
+    const by = scoreboard.served(tickets[which], jump);
     if (by > 0) found[which] = by;
   }
   return found;
@@ -38,26 +38,26 @@ describe('who was overtaken', () => {
   });
 
   test('not one who came after it had happened', () => {
-    const ledger = ledgerFor(1);
-    const [first, second] = [ledger.ask(), ledger.ask()];
-    expect(ledger.served(second, 0)).toBe(0);
-    const third = ledger.ask();
-    const jump = ledger.lastJump();
-    expect(ledger.served(first, 0)).toBe(1);
-    expect(ledger.served(third, jump)).toBe(0);
+    const scoreboard = ledgerFor(1);
+    const [first, second] = [scoreboard.ask(), scoreboard.ask()];
+    expect(scoreboard.served(second, 0)).toBe(0);
+    const third = scoreboard.ask();
+    const jump = scoreboard.lastJump();
+    expect(scoreboard.served(first, 0)).toBe(1);
+    expect(scoreboard.served(third, jump)).toBe(0);
   });
 });
 
 describe('the witness', () => {
   test('sees two in one slot, from whatever thread', () => {
-    const ledger = ledgerFor(2);
-    ledger.enter(0, 0);
-    ledger.enter(1, 1);
-    ledger.leave(0, 0);
-    ledger.enter(0, 2);
-    expect(ledger.read().clashes).toBe(0);
-    ledger.enter(0, 3);
-    expect(ledger.read().clashes).toBe(1);
+    const scoreboard = ledgerFor(2);
+    scoreboard.enter(0, 0);
+    scoreboard.enter(1, 1);
+    scoreboard.leave(0, 0);
+    scoreboard.enter(0, 2);
+    expect(scoreboard.read().clashes).toBe(0);
+    scoreboard.enter(0, 3);
+    expect(scoreboard.read().clashes).toBe(1);
   });
 
   test('does not take a slot that there is not', () => {
@@ -67,24 +67,24 @@ describe('the witness', () => {
 
 describe('the books', () => {
   test('begin when everybody has had a turn, and end with the stop; a wait that ends later still counts', () => {
-    const ledger = ledgerFor(1, 2);
-    ledger.record(0, 5, 0);
-    ledger.record(0, 5, 0);
-    expect(ledger.ready()).toBe(1);
-    ledger.record(1, 5, 0);
-    expect(ledger.ready()).toBe(2);
-    ledger.go();
-    ledger.record(0, 1, 0);
-    ledger.record(0, 2, 7);
-    ledger.record(1, 3, 0);
-    ledger.stop();
-    ledger.record(1, 400, 0);
-    const { done, waits, longest, overtaken, worst } = ledger.read();
+    const scoreboard = ledgerFor(1, 2);
+    scoreboard.record(0, 5, 0);
+    scoreboard.record(0, 5, 0);
+    expect(scoreboard.ready()).toBe(1);
+    scoreboard.record(1, 5, 0);
+    expect(scoreboard.ready()).toBe(2);
+    scoreboard.go();
+    scoreboard.record(0, 1, 0);
+    scoreboard.record(0, 2, 7);
+    scoreboard.record(1, 3, 0);
+    scoreboard.stop();
+    scoreboard.record(1, 400, 0);
+    const { done, waits, longest, overtaken, worst } = scoreboard.read();
     expect(done).toEqual([2, 1]);
     expect(waits.reduce((sum, count) => sum + count)).toBe(4);
     expect({ longest, overtaken, worst }).toEqual({ longest: 400, overtaken: 1, worst: 7 });
-    ledger.reset();
-    expect(ledger.read()).toMatchObject({ done: [0, 0], longest: 0, overtaken: 0 });
+    scoreboard.reset();
+    expect(scoreboard.read()).toMatchObject({ done: [0, 0], longest: 0, overtaken: 0 });
   });
 });
 

@@ -1,0 +1,56 @@
+/**
+ * A runner's events. A listener that throws harms only itself: the others are called all the same, and what it threw is an 'error' event.
+ */
+import { asError, process } from '../shared/index.ts';
+import type { RunnerEvents } from './types.ts';
+
+type Listener<E extends keyof RunnerEvents> = (...args: RunnerEvents[E]) => void;
+
+export class Listeners {
+  readonly #of: { [E in keyof RunnerEvents]: { readonly listener: Listener<E>; readonly isOnce: boolean }[] } = {
+    progress: [],
+    thread: [],
+    error: [],
+  };
+  /** Called when the first listener for 'progress' is there. */
+  readonly #wantsProgress: () => void;
+
+  constructor(wantsProgress: () => void) {
+    this.#wantsProgress = wantsProgress;
+  }
+
+  add<E extends keyof RunnerEvents>(event: E, listener: Listener<E>, isOnce: boolean): void {
+    this.#listOf(event).push({ listener, isOnce });
+    if (event === 'progress') this.#wantsProgress();
+  }
+
+  remove<E extends keyof RunnerEvents>(event: E, listener: Listener<E>): void {
+    const list = this.#listOf(event);
+    const index = list.findLastIndex((entry) => entry.listener === listener);
+    if (index >= 0) list.splice(index, 1);
+  }
+
+  has(event: keyof RunnerEvents): boolean {
+    return this.#of[event].length > 0;
+  }
+
+  emit<E extends keyof RunnerEvents>(event: E, ...args: RunnerEvents[E]): void {
+    const list = this.#listOf(event);
+    if (event === 'error' && list.length === 0) return process.emitWarning(args[0] as Error);
+    for (const entry of [...list]) {
+      if (entry.isOnce) list.splice(list.indexOf(entry), 1);
+      try {
+        entry.listener(...args);
+      } catch (thrown) {
+        if (event === 'error') process.emitWarning(asError(thrown));
+        else this.emit('error', asError(thrown));
+      }
+    }
+  }
+
+  #listOf<E extends keyof RunnerEvents>(event: E): { readonly listener: Listener<E>; readonly isOnce: boolean }[] {
+    const list = this.#of[event] as { readonly listener: Listener<E>; readonly isOnce: boolean }[] | undefined;
+    if (list === undefined) throw new TypeError(`a runner has no event ${JSON.stringify(event)}: there are progress, thread and error`);
+    return list;
+  }
+}

@@ -1,0 +1,128 @@
+/** What exists is replaced while it is in use. */
+import { PoolClosedError, RecycleTimeoutError } from 'cenote';
+import { expect, test } from 'vitest';
+import { open, workshop } from '../support/pools.ts';
+import { thread } from '../support/thread.ts';
+import { failureOf, rejection, settled, staysPending, turns, until } from '../support/wait.ts';
+
+const reasonsOf = (pool: Awaited<ReturnType<typeof open<object>>>): string[] => {
+  const reasons: string[] = [];
+  pool.on('destroy', (_, reason) => reasons.push(reason));
+  return reasons;
+};
+
+test('idle ones go at once, borrowed ones when they come back, and it says how many', async () => {
+  const shop = workshop();
+  const pool = await open({ ...shop, min: 2, max: 4 });
+  const reasons = reasonsOf(pool as never);
+  const held = [await pool.acquire(), await pool.acquire(), await pool.acquire()];
+  pool.release(held.pop()!);
+  const recycled = pool.recycle();
+  await turns();
+  expect(shop.gone.map(({ id }) => id)).toEqual([3]);
+  await staysPending(recycled);
+  for (const thing of held) pool.release(thing);
+  expect(await settled(recycled)).toBe(3);
+  expect(reasons).toEqual(['recycled', 'recycled', 'recycled']);
+  expect(pool.stats()).toMatchObject({ recycled: 3, count: 2 });
+  expect((await pool.acquire()).id).toBeGreaterThan(3);
+});
+
+test('nothing to replace is nothing replaced; a closed pool is not recycled', async () => {
+  const pool = await open({ ...workshop(), max: 2 });
+  expect(await pool.recycle()).toBe(0);
+  for (const options of [{ timeout: -1 }, { revokeAfter: 'x' }, { after: 1 }])
+    expect(await failureOf(() => pool.recycle(options as never))).toBeInstanceOf(Error);
+  const held = await pool.acquire();
+  const pending = pool.recycle();
+  await pool.close();
+  for (const promise of [pending, pool.recycle()]) expect(await rejection(promise)).toBeInstanceOf(PoolClosedError);
+  pool.release(held);
+});
+
+test('while there is room there is always one', async () => {
+  const shop = workshop();
+  const pool = await open({ ...shop, min: 1, max: 2 });
+  let least = 1;
+  pool.on('create', () => (least = Math.min(least, shop.made.length - shop.gone.length)));
+  pool.on('destroy', () => (least = Math.min(least, shop.made.length - shop.gone.length)));
+  expect(await settled(pool.recycle())).toBe(1);
+  expect([least, pool.count()]).toEqual([1, 1]);
+});
+
+test('while the factory fails the old ones serve on; where there is no room, one is given up', async () => {
+  for (const [max, left] of [
+    [4, 3],
+    [3, 2],
+  ]) {
+    let isDown = false;
+    const pool = await open({
+      factory: async () => {
+        if (isDown) throw new Error('down');
+        return {};
+      },
+      min: 3,
+      max,
+    });
+    pool.on('error', () => {});
+    isDown = true;
+    const error = await rejection(pool.recycle({ timeout: 150 }));
+    expect(error).toBeInstanceOf(RecycleTimeoutError);
+    expect(error).toMatchObject({ code: 'ERR_POOL_RECYCLE_TIMEOUT' });
+    expect(pool.idleCount()).toBe(left);
+    pool.release(await settled(pool.acquire()));
+    isDown = false;
+    await until(() => pool.stats().recycled === 3 && pool.idleCount() === 3);
+  }
+});
+
+test('calls overlap: each is about what there was', async () => {
+  const pool = await open({ ...workshop(), max: 1 });
+  const held = await pool.acquire();
+  const recycled = [pool.recycle(), pool.recycle()];
+  await staysPending(Promise.race(recycled));
+  pool.release(held);
+  expect(await settled(Promise.all(recycled))).toEqual([1, 1]);
+});
+
+test('revokeAfter takes back what is still out', async () => {
+  const pool = await open({ ...workshop(), max: 1 });
+  const reasons = reasonsOf(pool as never);
+  const use = pool.use(() => new Promise<void>((resolve) => setTimeout(resolve, 300)));
+  await turns();
+  expect(await settled(pool.recycle({ revokeAfter: 20 }))).toBe(1);
+  expect([reasons, pool.stats().revoked]).toEqual([['revoked'], 1]);
+  expect(await rejection(use)).toMatchObject({ code: 'ERR_POOL_LEASE_REVOKED' });
+});
+
+test('with share and no abort nothing can be taken back', async () => {
+  const pool = await open({ ...workshop(), max: 1, share: ({ id }) => id });
+  const thing = await pool.acquire();
+  expect(await failureOf(() => pool.recycle({ revokeAfter: 1 }))).toBeInstanceOf(TypeError);
+  expect(await failureOf(() => pool.revoke(thing))).toBeInstanceOf(TypeError);
+  expect(await failureOf(() => open({ ...workshop(), share: ({ id }) => id, maxHold: { revokeAfter: 1 } }))).toBeInstanceOf(TypeError);
+  pool.release(thing);
+});
+
+test('under load from workers everything is replaced, and no acquire fails', async () => {
+  const shop = workshop();
+  const pool = await open({ ...shop, min: 1, max: 3 });
+  const workers = await Promise.all([thread(pool), thread(pool)]);
+  const done = workers.map((worker) =>
+    worker.run(async ({ pool, flags }) => {
+      let rounds = 0;
+      while (Atomics.load(flags, 0) === 0) {
+        await Promise.all([pool.use(() => rounds++), pool.use(() => rounds++)]);
+        pool.useSync(() => rounds++);
+      }
+      return rounds;
+    }),
+  );
+  for (let i = 0; i < 5; i++) {
+    const last = shop.made.at(-1)!.id;
+    await settled(pool.recycle());
+    expect(shop.made.filter((thing) => thing.id <= last && !shop.gone.includes(thing))).toEqual([]);
+  }
+  for (const worker of workers) worker.raise(0);
+  expect(Math.min(...(await settled(Promise.all(done))))).toBeGreaterThan(0);
+});

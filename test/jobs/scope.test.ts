@@ -1,0 +1,171 @@
+import { JobTimeoutError, RunnerClosedError, ScopeClosedError } from 'cenote/jobs';
+import { describe, expect, test } from 'vitest';
+import { outcome, rejection, settled, until } from '../support/wait.ts';
+import { isRunning, job, open, run } from './support.ts';
+
+const long = job(() => pause(60_000));
+const failing = job(() => {
+  throw new RangeError('first');
+});
+
+describe('a scope', () => {
+  test('gives the value of its body when all its jobs have ended, those that nothing awaits too', async () => {
+    const runner = open();
+    let inner = 0;
+    const value = await runner.scope(async (scope) => {
+      for (let n = 0; n < 5; n++) void scope.run(job(() => pause(5)));
+      void scope.scope(async (deeper) => {
+        await deeper.run(job(() => pause(20)));
+        inner = scope.active;
+      });
+      expect(scope.active).toBe(6);
+      return 'body';
+    });
+    expect(value).toBe('body');
+    expect(inner).toBeGreaterThanOrEqual(0);
+    expect(runner.stats()).toMatchObject({ completed: 6, running: 0, waiting: 0 });
+  });
+
+  test('cancels the rest when one job fails, and throws the first error, whoever awaits what', async () => {
+    const runner = open();
+    let jobs: Promise<unknown>[] = [];
+    const error = await rejection(
+      runner.scope(async (scope) => {
+        jobs = [scope.run(long), scope.run(failing), scope.run(long)];
+        await jobs[0];
+      }),
+    );
+    expect(error).toMatchObject({ name: 'RangeError', message: 'first' });
+    expect((await Promise.all(jobs.map((each) => outcome(each)))).map((each) => each.error)).toEqual([error, error, error]);
+    expect(runner.stats()).toMatchObject({ failed: 1, cancelled: 2, running: 0, waiting: 0 });
+  });
+
+  test('cancels and awaits the rest when its body throws', async () => {
+    const runner = open();
+    const why = new Error('body');
+    const error = await rejection(
+      runner.scope(async (scope) => {
+        void scope.run(long);
+        await until(isRunning(runner));
+        throw why;
+      }),
+    );
+    expect(error).toBe(why);
+    expect(runner.stats()).toMatchObject({ cancelled: 1, running: 0 });
+  });
+
+  test('in the mode independent leaves errors to the single promises', async () => {
+    const runner = open();
+    const results = await runner.scope((scope) => Promise.allSettled([scope.run(failing), scope.run(job(() => 'fine'))]), {
+      mode: 'independent',
+    });
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+  });
+
+  test('does not fail by the cancel of a job, or of an inner scope whose error the body takes', async () => {
+    const runner = open();
+    const abort = new AbortController();
+    const seen = await runner.scope(async (scope) => {
+      const cancelled = scope.run(long, { signal: abort.signal });
+      await until(isRunning(runner));
+      abort.abort(new Error('only this one'));
+      const first = await rejection(cancelled);
+      const second = await rejection(scope.scope((inner) => inner.run(failing)));
+      return [first, second, await scope.run(job(() => 'goes on'))];
+    });
+    expect(seen).toMatchObject([{ message: 'only this one' }, { message: 'first' }, 'goes on']);
+  });
+
+  test('is cancelled downwards only; the first reason stands; its body may go on and give its value', async () => {
+    const runner = open({ maxThreads: 3 });
+    const why = new Error('down');
+    const value = await runner.scope(async (scope) => {
+      const abort = new AbortController();
+      const beside = scope.run(
+        job(() => pause(60_000).catch(() => 'beside')),
+        { signal: abort.signal },
+      );
+      const inner = await scope.scope(async (middle) => {
+        const jobs = [middle.run(long), outcome(middle.scope((deepest) => deepest.run(long)))];
+        await until(isRunning(runner, 3));
+        const signal = middle.signal;
+        const done = middle.cancel(why);
+        void middle.cancel(new Error('another'));
+        await done;
+        expect(signal.reason).toBe(why);
+        expect(await rejection(jobs[0])).toBe(why);
+        expect(await jobs[1]).toEqual({ error: why });
+        expect(await rejection(middle.run(1))).toBeInstanceOf(ScopeClosedError);
+        return 'taken';
+      });
+      abort.abort();
+      return [inner, await beside];
+    });
+    expect(value).toEqual(['taken', 'beside']);
+  });
+
+  test('ends by its timeout, or by its signal, even if its body does not', async () => {
+    const runner = open({ grace: 20 });
+    const late = await rejection(
+      runner.scope(
+        async (scope) => {
+          void scope.run(long);
+          await new Promise(() => {});
+        },
+        { timeout: 50, name: 'slow' },
+      ),
+    );
+    expect(late).toBeInstanceOf(JobTimeoutError);
+    expect(late).toMatchObject({ job: 0, jobName: 'slow' });
+    const abort = new AbortController();
+    const stopped = runner.scope((scope) => scope.run(long), { signal: abort.signal });
+    await until(isRunning(runner));
+    abort.abort('stop');
+    expect(await rejection(stopped)).toBe('stop');
+    let ran = false;
+    expect(await rejection(runner.scope(() => (ran = true), { signal: AbortSignal.abort('before') }))).toBe('before');
+    expect(ran).toBe(false);
+  });
+
+  test('runs only so many of its jobs at once, inner scopes included', async () => {
+    const runner = open({ maxThreads: 3 });
+    let most = 0;
+    const watch = setInterval(() => {
+      most = Math.max(most, runner.stats().running);
+    }, 1);
+    await runner.scope(
+      async (scope) => {
+        for (let n = 0; n < 6; n++) void scope.run(job(() => pause(5)));
+        await scope.scope(
+          async (inner) => {
+            for (let n = 0; n < 4; n++) void inner.run(job(() => pause(5)));
+          },
+          { concurrency: 1 },
+        );
+      },
+      { concurrency: 2 },
+    );
+    clearInterval(watch);
+    expect(most).toBeLessThanOrEqual(2);
+    expect(runner.stats().completed).toBe(10);
+  });
+
+  test('takes no job after its end, nor on a closed runner', async () => {
+    const runner = open();
+    let escaped: any;
+    await runner.scope((scope) => void (escaped = scope));
+    expect(await rejection(escaped.run(1))).toMatchObject({ code: 'ERR_SCOPE_CLOSED' });
+    expect(await rejection(escaped.scope(() => 1))).toBeInstanceOf(ScopeClosedError);
+    expect(escaped.active).toBe(0);
+    await settled(
+      runner.scope(async (scope) => {
+        const running = scope.run(job(() => pause(30).then(() => 'finished')));
+        await until(isRunning(runner));
+        await runner.close();
+        expect(await running).toBe('finished');
+      }),
+    );
+    expect(await rejection(runner.scope(() => 1))).toBeInstanceOf(RunnerClosedError);
+    expect(await rejection(run(runner, () => 1))).toBeInstanceOf(RunnerClosedError);
+  });
+});
