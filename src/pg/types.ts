@@ -41,9 +41,11 @@ export interface PgPoolOptions
   lend?: 'auto' | 'remote' | undefined;
 }
 
-/** Where borrowed connections are spoken to. `why`: why not in the borrowing thread. */
+/** Where borrowed connections are spoken to. */
 export interface PgLending {
+  /** 'local': in the borrowing thread, by its own driver. 'remote': by the owner's. */
   readonly way: 'local' | 'remote';
+  /** Why it is not in the borrowing thread. */
   readonly why?: string | undefined;
 }
 

@@ -27,7 +27,6 @@ const OPTIONS = Object.keys({
     statementCacheSize: 1,
     reset: 1,
     lend: 1,
-
     min: 1,
     maxCreating: 1,
     max: 1,
