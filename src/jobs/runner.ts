@@ -7,7 +7,7 @@ import { MapRun } from './map.ts';
 import { checkBody, checkEnding, checkMap, checkRun, checkScope, settingsOf } from './options.ts';
 import { Reloading } from './reloading.ts';
 import { Scope } from './scope.ts';
-import type { JobScope, JobStats, MapOptions, RunnerEvents, RunnerOptions, RunOptions, ScopeOptions } from './types.ts';
+import type { JobScope, JobStats, MapOptions, RunnerEvents, RunnerOptions, RunnerPool, RunOptions, ScopeOptions } from './types.ts';
 
 const NONE = {};
 
@@ -19,7 +19,7 @@ export let runningJobs: (runner: JobRunner<any>) => Iterable<Job>;
  * options pass through, but for those
  * of its queue. The constructor throws TypeError or RangeError for bad options, and an Error where the package piscina is not there.
  */
-export class JobRunner<Pools extends Record<string, { handle: unknown }> = Record<never, never>> implements AsyncDisposable {
+export class JobRunner<Pools extends Record<string, RunnerPool> = Record<never, never>> implements AsyncDisposable {
   readonly #dispatcher: Dispatcher;
   readonly #listeners: Listeners = new Listeners(() => this.#dispatcher.wantsProgress());
   readonly #reloading: Reloading;

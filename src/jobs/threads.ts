@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { MessageChannel, receiveMessageOnPort, type Worker } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
 import { asError, clearTimeout, setTimeout } from '../shared/index.ts';
+import type { PoolHandle } from '../worker/index.ts';
 import { JobLostError, RunnerClosedError, received } from './errors.ts';
 import type { Job } from './job.ts';
 import type { Settings } from './options.ts';
@@ -141,7 +142,7 @@ export class Threads {
       seats,
       buffer: thread.buffer,
       port: port2,
-      pools: Object.entries(pools).map(([name, pool]) => ({ name, isPg: isPg(pool), handle: pool.handle })),
+      pools: Object.entries(pools).map(([name, pool]) => ({ name, isPg: isPg(pool), handle: pool.handle as PoolHandle<unknown> })),
       progressInterval,
       notesHeap: recycleHeap !== Number.POSITIVE_INFINITY,
     };

@@ -7,6 +7,7 @@ import { driverHere } from './driver-here.ts';
 import type { Hold, HoldListener } from './hold.ts';
 import { OwnParsers } from './own-parsers.ts';
 import type { Heard } from './protocol.ts';
+import { traced } from './query-channel.ts';
 import { ask, type Question, tell } from './question.ts';
 import { isSubmission, refuseSubmission, submitTo } from './submission.ts';
 import type { QueryCallback, Submission, PgClient as Type } from './types.ts';
@@ -86,7 +87,8 @@ export class PgClient extends EventEmitter implements Type {
   async #query(text: string | QueryConfig, values: unknown): Promise<QueryResult<any>> {
     this.#assertUsable();
     const question = ask(text, values, this.#types);
-    return this.#setup === undefined ? this.#hold.run(question) : this.#setup.run(question);
+    if (this.#setup !== undefined) return this.#setup.run(question);
+    return traced(this.#hold.sessions, question, 0, () => this.#hold.run(question));
   }
 
   /** As in pg, for what is asked through this client: parsers are gone when it is given back. Throws on a thread without the driver. */

@@ -14,6 +14,7 @@ import { receiveError } from './database-error.ts';
 import { driverHere } from './driver-here.ts';
 import { borrow, type Granted, type Hold, runOnce } from './hold.ts';
 import type { Lender } from './lender.ts';
+import { traced } from './query-channel.ts';
 import { ask, type Question, tell } from './question.ts';
 import { Scope } from './scope.ts';
 import { Place, transact } from './transaction.ts';
@@ -119,11 +120,11 @@ export abstract class PgPool extends EventEmitter implements Type {
     if (typeof text === 'function') throw new TypeError('Passing a function as the first parameter to pool.query is not supported');
     const question = ask(text, values);
     const place = this.place();
-    if (place !== undefined) return place.scope.run(question);
+    if (place !== undefined) return traced(this.sessions, question, undefined, () => place.scope.run(question));
     if (!this.isListenedTo) {
       this.#begin();
       try {
-        return await runOnce(this.sessions, question, this.profile);
+        return await traced(this.sessions, question, undefined, () => runOnce(this.sessions, question, this.profile));
       } finally {
         this.#done();
       }
@@ -168,8 +169,8 @@ export abstract class PgPool extends EventEmitter implements Type {
   }
 
   /**
-   * The scope's connection, kept until this client is released. In a transaction it is of use as long as the transaction goes on. Listeners
-   * were asked about it when the scope borrowed it.
+   * The scope's connection, kept until this client is released. In a transaction it is of use as long as the transaction goes on.
+   * Listeners were asked about it when the scope borrowed it.
    */
   async #connectIn(place: Place, options: AcquireOptions | undefined): Promise<PgClient> {
     const { scope } = place;

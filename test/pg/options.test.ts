@@ -29,6 +29,7 @@ const OPTIONS = Object.keys({
     lend: 1,
     min: 1,
     maxCreating: 1,
+    budget: 1,
     max: 1,
     name: 1,
     healthcheckInterval: 1,
