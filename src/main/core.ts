@@ -4,6 +4,7 @@ import { PoolClosedError } from '../shared/errors.ts';
 import type { Lending } from '../shared/lending/lending.ts';
 import type { Traces } from '../shared/lending/traces.ts';
 import { setTimeout } from '../shared/node.ts';
+import { states } from '../shared/observing/channels.ts';
 import type { Hold } from '../shared/options/hold-limits.ts';
 import { show } from '../shared/show.ts';
 import type { CircuitBreaker } from '../shared/types.ts';
@@ -11,7 +12,8 @@ import type { FactoryErrors } from '../shared/waiting/factory-errors.ts';
 import type { KeepAlive } from '../shared/waiting/keep-alive.ts';
 import type { Waiters } from '../shared/waiting/waiters.ts';
 import type { DestroyReason } from '../shared/words/counters.ts';
-import { HAND_OUTS_GUARDED, RETURNS_GUARDED } from '../shared/words/state.ts';
+import { LEASED, RETURNED, slotState, TAKEN } from '../shared/words/slot.ts';
+import { HAND_OUTS_GUARDED, isClosed, isDraining, RETURNS_GUARDED } from '../shared/words/state.ts';
 import { OWNER } from '../shared/words/threads.ts';
 import { BreakerController } from './breaker/controller.ts';
 import { Probes } from './breaker/probes.ts';
@@ -19,6 +21,7 @@ import { Events } from './events.ts';
 import type { Settings } from './options.ts';
 import { type HookOutcome, runHook, thenMaybeSync } from './resources/hooks.ts';
 import { Maintenance } from './resources/maintenance.ts';
+import { UNLIMITED } from './resources/permits.ts';
 import { Replenisher } from './resources/replenisher.ts';
 import { Resources } from './resources/resources.ts';
 import { ResourceStore } from './resources/store.ts';
@@ -30,7 +33,7 @@ import { removeAttachListener } from './threads/attach-listener.ts';
 import { AttachedThreads, type Steering } from './threads/attached-threads.ts';
 import type { BorrowFor } from './threads/one-shot-calls.ts';
 import { Turn, type TurnEffects, type Verdict } from './turn.ts';
-import type { CircuitBreakerStrategy } from './types.ts';
+import type { BudgetedPool, CircuitBreakerStrategy, PoolPermits } from './types.ts';
 
 /** The owner's thread as a borrower of its own pool. */
 export interface OwnBorrower {
@@ -43,12 +46,14 @@ export interface OwnBorrower {
   readonly borrow: BorrowFor;
   /** An error that says that the block is damaged. */
   readonly damaged: (why: string) => Error;
+  /** The pool has ended. */
+  readonly ended: () => void;
   /** An error that says that a resource was taken back. */
   readonly revokedError: (heldFor: number, cause: unknown) => Error;
   readonly leases: OwnLeases;
 }
 
-export class OwnerCore<T> implements TurnEffects, Steering {
+export class OwnerCore<T> implements TurnEffects, Steering, BudgetedPool {
   readonly events = new Events<T>();
   readonly turn: Turn;
   readonly probes: Probes;
@@ -61,6 +66,7 @@ export class OwnerCore<T> implements TurnEffects, Steering {
   readonly resizing: Resizing<T>;
   readonly recycling: Recycling<T>;
   readonly holds: Holds<T>;
+  readonly permits: PoolPermits;
   readonly imposed: number;
   readonly #settings: Settings<T>;
   readonly #own: OwnBorrower;
@@ -78,9 +84,11 @@ export class OwnerCore<T> implements TurnEffects, Steering {
     this.turn = new Turn(lending, this.probes, this);
     this.resources = new Resources(settings.ceiling);
     this.breaker = new BreakerController(own.breaker, block.state, settings.recoveryProbes, events);
+    events.on('state', (next, previous) => states.publish({ pool: settings.name, next, previous }));
     this.threads = new AttachedThreads(settings, lending, this.resources, this.turn, events, this, own.borrow);
     this.suspensions = new Suspensions(settings.name, this.turn, this.threads, events, keepAlive);
-    this.store = new ResourceStore(settings, block, keepAlive, events, this.resources, this.threads, this.turn);
+    this.permits = settings.budget?.enter(this) ?? UNLIMITED;
+    this.store = new ResourceStore(settings, block, keepAlive, events, this.resources, this.threads, this.turn, this.permits);
     this.replenisher = new Replenisher({ ...this.#parts(), lending, factoryErrors });
     this.#maintenance = new Maintenance(settings, { ...this.#parts(), block, traces });
     this.holds = new Holds(settings, block, this.turn, this.threads, this.resources, events, traces, own.leases);
@@ -135,9 +143,16 @@ export class OwnerCore<T> implements TurnEffects, Steering {
 
   setStrategy(strategy: CircuitBreakerStrategy | undefined): void {
     this.breaker.strategy = strategy;
+    this.guardReturns();
+  }
+
+  /** Returns pass by us if a hook or a strategy wants to know of them, or if there is more than there are permits for. */
+  guardReturns(): void {
     const { lending } = this.#own;
-    // Returns go by way of the owner if a hook or a strategy wants to know of them.
-    if (this.#settings.beforeRelease === undefined && strategy === undefined) return void lending.block.state.clear(RETURNS_GUARDED);
+    const isGuarded = (lending.block.state.load() & RETURNS_GUARDED) !== 0;
+    const guards = this.#settings.beforeRelease !== undefined || this.breaker.strategy !== undefined || this.excess !== undefined;
+    if (guards === isGuarded) return;
+    if (!guards) return void lending.block.state.clear(RETURNS_GUARDED);
     lending.block.state.set(RETURNS_GUARDED);
     lending.flagAll();
   }
@@ -171,6 +186,53 @@ export class OwnerCore<T> implements TurnEffects, Steering {
   isEvicted(slot: number): boolean {
     return this.store.isEvicted(slot);
   }
+
+  // ── effects: permits
+
+  get isAsking(): boolean {
+    return this.permits.isAsking;
+  }
+
+  get excess(): DestroyReason | undefined {
+    return this.permits.excess;
+  }
+
+  // ── what a budget asks
+
+  get name(): string {
+    return this.#settings.name;
+  }
+
+  wanted(): number {
+    const { slots, line, state, limits } = this.#own.lending.block;
+    let out = 0;
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
+      const now = slotState(slots.load(slot));
+      if (now === LEASED || now === TAKEN || now === RETURNED) out++;
+    }
+    const { min, max } = limits;
+    const least = isClosed(state.load()) || isDraining(state.load()) ? 0 : min;
+    return Math.min(max, Math.max(least, out + Math.max(line.waiting(), this.creating)));
+  }
+
+  changed(): void {
+    this.turn.request();
+  }
+
+  lost(revoke: boolean): void {
+    const { slots } = this.#own.lending.block;
+    const { share, abort } = this.#settings;
+    // Of a value that is the borrower's own nothing can be taken back.
+    const isRevocable = share === undefined || abort !== undefined;
+    for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
+      if (!this.has(slot)) continue;
+      this.turn.retire(slot, 'lost');
+      if (revoke && isRevocable) this.holds.revokeWhatIsOut(slot, undefined);
+    }
+    this.turn.request();
+  }
+
+  // ── effects: hooks
 
   beforeAcquire(slot: number, then: (verdict: Verdict) => void): void {
     const { beforeAcquire, checkTimeout } = this.#settings;
@@ -234,10 +296,12 @@ export class OwnerCore<T> implements TurnEffects, Steering {
     this.breaker.end();
     removeAttachListener(block.constants.poolId);
     this.threads.detachAll();
+    this.permits.end();
     this.#own.waiters.poll();
     this.#own.keepAlive.end();
     // The owner does not listen to its bell any more; ring it once, so that the standing wait ends.
     block.bells.ring(OWNER);
+    this.#own.ended();
     this.events.emit('close');
   }
 }

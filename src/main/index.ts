@@ -32,6 +32,7 @@ export {
   ResizeTimeoutError,
   ServiceUnavailableError,
   SuspendTimeoutError,
+  type WaitedBehind,
 } from '../shared/errors.ts';
 export type {
   AcquireOptions,
@@ -47,4 +48,16 @@ export { CircuitBreakerState } from '../shared/types.ts';
 export type { DestroyReason } from '../shared/words/counters.ts';
 export { consecutiveFailures } from './breaker/consecutive-failures.ts';
 export { failureRate } from './breaker/failure-rate.ts';
-export type { CircuitBreakerStrategy, Pool, PoolEvents, PoolOptions, SuspendOptions, Suspension } from './types.ts';
+export type {
+  BudgetedPool,
+  CircuitBreakerStrategy,
+  FactoryContext,
+  Permit,
+  Pool,
+  PoolBudget,
+  PoolEvents,
+  PoolOptions,
+  PoolPermits,
+  SuspendOptions,
+  Suspension,
+} from './types.ts';

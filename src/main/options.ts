@@ -6,19 +6,20 @@ import { foreignOptions, LATER } from '../shared/options/foreign-options.ts';
 import { checkHold, type Hold } from '../shared/options/hold-limits.ts';
 import { checkNames, type OptionNames } from '../shared/options/option-names.ts';
 import { show } from '../shared/show.ts';
-import type { CircuitBreakerStrategy, PoolOptions } from './types.ts';
+import type { CircuitBreakerStrategy, FactoryContext, PoolBudget, PoolOptions } from './types.ts';
 import { limit, whole } from './whole.ts';
 
 type Hook<T, V> = (resource: T) => V | PromiseLike<V>;
 
 export interface Settings<T> {
-  readonly factory: (context: { signal: AbortSignal }) => T | PromiseLike<T>;
+  readonly factory: (context: FactoryContext) => T | PromiseLike<T>;
   readonly destructor: Hook<T, void> | undefined;
   readonly healthcheck: Hook<T, boolean | void> | undefined;
   readonly beforeAcquire: Hook<T, boolean | void> | undefined;
   readonly beforeRelease: Hook<T, boolean | void> | undefined;
   readonly min: number;
   readonly max: number;
+  readonly budget: PoolBudget | undefined;
   readonly ceiling: number;
   readonly maxHold: Hold;
   readonly cancel: Hook<T, void> | undefined;
@@ -46,7 +47,7 @@ const OPTIONS = [
   ...['factory', 'destructor', 'healthcheck', 'beforeAcquire', 'beforeRelease', 'min', 'max', 'maxCreating', 'healthcheckInterval', 'name'],
   ...['acquireTimeout', 'createTimeout', 'checkTimeout', 'idleTimeout', 'maxLifetime', 'maxUses', 'maxWaiting', 'maxThreads'],
   ...['leakDetectionThreshold', 'orphans', 'recoveryProbes', 'circuitBreaker', 'expose', 'share', 'strict'],
-  ...['ceiling', 'maxHold', 'cancel', 'abort'],
+  ...['ceiling', 'maxHold', 'cancel', 'abort', 'budget'],
 ];
 
 const OF_THE_FACTORY = ['connection', 'connectionString', 'onConnect', 'url', 'host', 'port', 'user', 'password', 'database', 'ssl'];
@@ -104,6 +105,7 @@ export function settingsOf<T>(options: PoolOptions<T>): Settings<T> {
     beforeRelease: hook('beforeRelease', options.beforeRelease),
     min,
     max,
+    budget: budget(options.budget),
     ceiling,
     maxHold,
     cancel: hook('cancel', options.cancel),
@@ -127,6 +129,21 @@ export function settingsOf<T>(options: PoolOptions<T>): Settings<T> {
     expose: names(options.expose),
     share,
   };
+}
+
+function budget(value: PoolBudget | undefined): PoolBudget | undefined {
+  if (value !== undefined && !isBudget(value))
+    throw new TypeError(`budget must be what createBudget of cenote/budget resolves with, not ${show(value)}`);
+  return value;
+}
+
+function isBudget(value: unknown): boolean {
+  try {
+    return typeof (value as Partial<PoolBudget> | null)?.enter === 'function';
+  } catch {
+    // A Proxy that does not answer.
+    return false;
+  }
 }
 
 function isStrict(strict: unknown): boolean {

@@ -45,11 +45,17 @@ export interface TurnEffects {
   readonly isEmptying: boolean;
   /** Factory calls under way, each of which will bring a resource, or fail. */
   readonly creating: number;
-  /** Are as many factory calls under way as `maxCreating` allows? */
+  /** Are as many factory calls under way as `maxCreating` allows, or is there no permit for another? */
   readonly isCreatingEnough: boolean;
+  /** Is an answer under way that may bring permits? */
+  readonly isAsking: boolean;
+  /** Why something has to go, if there is more than there are permits for. */
+  readonly excess: DestroyReason | undefined;
 
   /** Emits the event of a breaker that has moved since the last call. */
   announceBreaker(): void;
+  /** Has returns pass by the owner, or not, as `excess` and the rest say now. */
+  guardReturns(): void;
   /** A hand-out has ended well, or badly. May move the breaker. */
   succeeded(wasProbe: boolean): void;
   failed(error: Error, wasProbe: boolean): void;
@@ -272,7 +278,7 @@ export class Turn {
     const retired = this.#retirements.reasonOf(slot);
     if (retired !== undefined) return retired;
     if (this.#effects.isEmptying) return 'suspended';
-    return this.#surplus() > 0 ? 'resized' : undefined;
+    return this.#surplus() > 0 ? 'resized' : this.#effects.excess;
   }
 
   /** The resource in this slot is not to be borrowed again: it goes now if it is idle, else as soon as it is back. */
@@ -295,7 +301,7 @@ export class Turn {
     return this.#retirements.reasonOf(slot) !== undefined;
   }
 
-  // ── fewer: `max` was lowered, or nothing is to be left
+  // ── fewer: `max` was lowered, permits have become fewer, or nothing is to be left
 
   /** How many are too many, those left out whose destructor is at work. */
   #surplus(): number {
@@ -316,8 +322,9 @@ export class Turn {
    * the others as they come back, for which they are flagged.
    */
   #trim(): void {
+    this.#effects.guardReturns();
     const { slots } = this.#block;
-    const hasTooMany = (): boolean => this.#effects.isEmptying || this.#surplus() > 0;
+    const hasTooMany = (): boolean => this.#effects.isEmptying || this.#surplus() > 0 || this.#effects.excess !== undefined;
     for (let isAnyIdle = true; isAnyIdle && hasTooMany(); ) {
       isAnyIdle = false;
       for (let slot = slots.extent - 1; slot >= 0; slot--) {
@@ -460,7 +467,7 @@ export class Turn {
    * while a match on some thread is about to grant a slot, as it may be for one of them.
    */
   #refuse(tries: readonly Waiting[]): void {
-    if (tries.length === 0) return;
+    if (tries.length === 0 || this.#effects.isAsking) return;
     // Soon is enough. A match takes microseconds, unless its thread waits for a processor. If that thread dies, its repair asks for a turn.
     if (this.#block.snapshot.isGrantInFlight()) return this.#effects.lookAgain();
     const { line } = this.#block;

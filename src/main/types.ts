@@ -9,9 +9,10 @@ import type { DestroyReason } from '../shared/words/counters.ts';
 export interface PoolOptions<T> {
   /**
    * Makes one resource. The signal aborts at `createTimeout` and when the pool closes; a resource that arrives after that is destroyed.
-   * null and undefined are failures (TypeError). If it fails, the first waiter is rejected with its error.
+   * null and undefined are failures (TypeError). If it fails, the first waiter is rejected with its error. With a `budget`, `permit` is what
+   * the resource exists by: a fencing token for what can check one.
    */
-  factory: (context: { signal: AbortSignal }) => T | PromiseLike<T>;
+  factory: (context: FactoryContext) => T | PromiseLike<T>;
   /**
    * Destroys one; the slot is free when it has finished. If it fails, or takes longer than `checkTimeout`, that is an 'error' event, and
    * the slot is free all the same.
@@ -39,6 +40,12 @@ export interface PoolOptions<T> {
   min?: number | undefined;
   /** Most resources at once: idle + borrowed + being made or checked. Default 10, at most 1023. */
   max?: number | undefined;
+  /**
+   * A cap that this pool shares with others, in this process and elsewhere, from `createBudget` of cenote/budget. Each resource needs one
+   * of its permits, so there may be fewer than `max`, and fewer than `min`; what is missing is made when it is granted. What is too many
+   * goes: idle resources at once, borrowed ones as they come back ('shed', or 'lost'). Default: none.
+   */
+  budget?: PoolBudget | undefined;
   /**
    * Most that `resize` may ever set `max` to: so many places are laid out in shared memory. Costs memory, 128 bytes each, not speed. At
    * least `max`, at most 1023. Default: `max`.
@@ -127,6 +134,62 @@ export interface PoolOptions<T> {
    * ignored, but options with the wrong capitals are still rejected. An option whose value is undefined counts as not given. Default true.
    */
   strict?: boolean | undefined;
+}
+
+/** What a factory is given. */
+export interface FactoryContext {
+  /** Aborts at `createTimeout`, and when the pool closes. */
+  signal: AbortSignal;
+  /** With a `budget` only. */
+  permit?: Permit | undefined;
+}
+
+/** What one resource exists by, in a budget. */
+export interface Permit {
+  /** The budget's key. */
+  readonly key: string;
+  /** Goes up with every grant, over all members of the budget: what holds a higher one came later. */
+  readonly epoch: number;
+}
+
+/** What the option `budget` takes: what `createBudget` of cenote/budget gives. A pool enters it, and has its permits from it. */
+export interface PoolBudget {
+  /** Called once, before the pool makes anything. */
+  enter(pool: BudgetedPool): PoolPermits;
+}
+
+/** A pool as its budget sees it. */
+export interface BudgetedPool {
+  /** The pool's name. */
+  readonly name: string;
+  /** Resources that it needs now: borrowed, waited for or being made; at least `min`, at most `max`. */
+  wanted(): number;
+  /** Its permits may have changed: it makes what it lacks, and lets go of what is too many. */
+  changed(): void;
+  /** The permits of all that exists are lost: what is out is destroyed when it comes back, with `revoke` at once. */
+  lost(revoke: boolean): void;
+}
+
+/** What a budget gives to one pool. */
+export interface PoolPermits {
+  /** Most resources that the pool may have now. undefined: there is no budget. */
+  readonly granted: number | undefined;
+  /** May it make one more? If not, the budget asks for it, and calls `changed` when there is an answer. */
+  readonly hasRoom: boolean;
+  /** Is an answer under way that may bring more? */
+  readonly isAsking: boolean;
+  /** Are there more than there may be, and why? */
+  readonly excess: 'shed' | 'lost' | undefined;
+  /** How many of `count` it may have to begin with: a promise, where the budget has to ask for them. Never rejects. */
+  first(count: number): number | Promise<number>;
+  /** A resource is about to be made. Only where there is room. */
+  take(): Permit | undefined;
+  /** A resource is about to be destroyed, or has failed to come. */
+  leaving(): void;
+  /** What was leaving has gone. */
+  gone(): void;
+  /** The pool has ended. What is still out of its hands (a factory call that was given up) goes later. */
+  end(): void;
 }
 
 /** How a pool is suspended. Durations in milliseconds; 0 and Infinity mean no limit. */

@@ -15,6 +15,7 @@ const OF_THE_POOL = [
     'min',
     'max',
     'maxCreating',
+    'budget',
     'healthcheckInterval',
     'name',
     'acquireTimeout',

@@ -127,6 +127,8 @@ export interface PoolStats {
   min: number;
   /** The option `max`, or what `resize` has set. */
   max: number;
+  /** With a `budget`, on the owner's thread: most resources that it lets this pool have now. */
+  granted?: number;
   /** The option `ceiling`. */
   ceiling: number;
   /** Resources that exist, or are being made or checked: always idle + active. */

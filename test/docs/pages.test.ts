@@ -133,6 +133,7 @@ describe('the documentation', () => {
       await import('cenote/worker'),
       await import('cenote/pg'),
       await import('cenote/pg/worker'),
+      await import('cenote/observe'),
       await import('cenote/jobs'),
       await import('cenote/jobs/worker'),
     ];

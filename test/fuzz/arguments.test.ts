@@ -39,7 +39,7 @@ function expectClear(error: unknown, option: string, value: unknown): void {
 
 /** All of them: the compiler counts. */
 const OPTIONS = Object.keys({
-  ...{ factory: 0, destructor: 0, name: 0, min: 0, max: 0, maxUses: 0, maxCreating: 0, maxWaiting: 0, maxThreads: 0 },
+  ...{ factory: 0, destructor: 0, name: 0, min: 0, max: 0, maxUses: 0, maxCreating: 0, budget: 0, maxWaiting: 0, maxThreads: 0 },
   ...{ acquireTimeout: 0, createTimeout: 0, checkTimeout: 0, idleTimeout: 0, maxLifetime: 0, leakDetectionThreshold: 0 },
   ...{ healthcheck: 0, healthcheckInterval: 0, beforeAcquire: 0, beforeRelease: 0, circuitBreaker: 0, recoveryProbes: 0 },
   ...{ expose: 0, share: 0, orphans: 0, strict: 0, ceiling: 0, maxHold: 0, cancel: 0, abort: 0 },

@@ -25,6 +25,8 @@ class Effects implements TurnEffects {
   isEmptying = false;
   readonly creating = 0;
   readonly isCreatingEnough = false;
+  readonly isAsking = false;
+  readonly excess = undefined;
   looksAgain = false;
   readonly #owner: Owner;
   readonly #context: PoolContext;
@@ -41,6 +43,8 @@ class Effects implements TurnEffects {
   }
 
   announceBreaker(): void {}
+
+  guardReturns(): void {}
 
   succeeded(wasProbe: boolean): void {
     if (wasProbe) this.#owner.lending.block.state.moveBreaker(this.#context.code.state.ACTIVE);

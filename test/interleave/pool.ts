@@ -10,6 +10,8 @@ type Modules = typeof import('../../src/shared/words/control-block.ts') &
   typeof import('../../src/shared/waiting/cancellation.ts') &
   typeof import('../../src/shared/lending/repair.ts') &
   typeof import('../../src/shared/pool/pool-base.ts') &
+  typeof import('../../src/shared/observing/observation.ts') &
+  typeof import('../../src/shared/observing/knots.ts') &
   typeof import('../../src/main/turn.ts') &
   typeof import('../../src/main/breaker/probes.ts') &
   typeof import('../../src/main/threads/one-shot-calls.ts');
@@ -42,6 +44,8 @@ async function poolCode(load: Load): Promise<PoolCode> {
     'waiting/cancellation',
     'lending/repair',
     'pool/pool-base',
+    'observing/observation',
+    'observing/knots',
   ].map((name) => `shared/${name}`);
   const parts = [...shared, 'main/turn', 'main/breaker/probes', 'main/threads/one-shot-calls'];
   return {
@@ -135,7 +139,9 @@ const poolOf =
 
 type Race = Partial<Scenario<PoolCode, PoolMemory>> & Pick<Scenario<PoolCode, PoolMemory>, 'threads'>;
 
-/** A scenario with a pool. Unless it says otherwise, nobody's sleep ends without a ring: what is owed to a timeout shows as a deadlock. */
+/**
+ * A scenario with a pool. Unless it says otherwise, nobody's sleep ends without a ring: what is owed to a timeout shows as a deadlock.
+ */
 export function poolRace(file: string, name: string, size: PoolSize, race: Race): NamedScenario<PoolCode, PoolMemory> {
   const threads = size.threads ?? Object.keys(race.threads).filter((thread) => thread !== 'owner').length;
   return scenario(file, name, {
@@ -148,7 +154,9 @@ export function poolRace(file: string, name: string, size: PoolSize, race: Race)
   });
 }
 
-/** Everyone has gone: every slot is idle (or was never made), every cell free, the line empty and served in order, nobody uses anything. */
+/**
+ * Everyone has gone: every slot is idle (or was never made), every cell free, the line empty and served in order, nobody uses anything.
+ */
 export function atRest({ assert, code, shared }: Outcome<PoolCode, PoolMemory>): void {
   const block = code.ControlBlock.attach(shared.buffer);
   const { EMPTY, IDLE, SLOT_STATES, slotState } = code.slots;
@@ -167,7 +175,10 @@ export function atRest({ assert, code, shared }: Outcome<PoolCode, PoolMemory>):
   if (block.slots.count === 1) inOrder(shared.served, assert);
 }
 
-/** Whoever had joined before another began to was served first. Who joined at the same time may be served in either order, whatever the tickets. */
+/**
+ * Whoever had joined before another began to was served first. Who joined at the same time may be served in either order, whatever the
+ * tickets.
+ */
 function inOrder(served: Int32Array, assert: (ok: boolean, why: string) => void): void {
   for (let late = 1; late < served[1]; late++)
     for (let early = 0; early < late; early++)

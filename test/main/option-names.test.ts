@@ -123,12 +123,6 @@ describe('strict: false', () => {
   });
 });
 
-test.each(['budget'])('%s is not accepted as if it worked', async (name) => {
-  expect(await refusal({ [name]: 5 })).toBe(
-    `unknown option "${name}" (5) of createPool: this version of cenote does not have it yet. Leave it out`,
-  );
-});
-
 test('names of an acquire are not looked at', async () => {
   const pool = await open({ factory });
   pool.release(await pool.acquire({ flavour: 5 } as never));

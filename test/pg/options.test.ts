@@ -21,7 +21,18 @@ const made = async (options: object) => {
 
 /** All of them: the compiler counts. */
 const OPTIONS = Object.keys({
-  ...{ connection: 1, onConnect: 1, statementCacheSize: 1, reset: 1, min: 1, maxCreating: 1, max: 1, name: 1, healthcheckInterval: 1 },
+  ...{
+    connection: 1,
+    onConnect: 1,
+    statementCacheSize: 1,
+    reset: 1,
+    min: 1,
+    maxCreating: 1,
+    budget: 1,
+    max: 1,
+    name: 1,
+    healthcheckInterval: 1,
+  },
   ...{ acquireTimeout: 1, createTimeout: 1, checkTimeout: 1, idleTimeout: 1, maxLifetime: 1, maxUses: 1, maxWaiting: 1 },
   ...{ maxThreads: 1, leakDetectionThreshold: 1, orphans: 1, recoveryProbes: 1, circuitBreaker: 1, strict: 1, ceiling: 1, maxHold: 1 },
 } satisfies Record<keyof PgPoolOptions, 1>);

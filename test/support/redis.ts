@@ -1,49 +1,83 @@
-/** A redis-server for the tests of a file, where the machine has one: started when the first test asks for it, gone with the file. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+/** A real Redis for the tests of a file, where redis-server (or valkey-server) is installed: in a temp folder, on a port of its own. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createConnection, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
+import { Redis } from 'ioredis';
+import { afterAll, test } from 'vitest';
 import { until } from './wait.ts';
 
-let server: ChildProcess | undefined;
-let folder: string | undefined;
-let started: Promise<string | undefined> | undefined;
+export interface RedisServer {
+  readonly url: string;
+  readonly port: number;
+  /** Ends it, and keeps nothing. */
+  down(): Promise<void>;
+  up(): Promise<void>;
+}
 
-afterAll(async () => {
-  server?.kill('SIGKILL');
-  if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+const binary = ['redis-server', 'valkey-server'].find((name) => {
+  try {
+    execFileSync(name, ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
 });
 
-/** Its address; undefined: there is no redis-server here. */
-export const redis = (): Promise<string | undefined> => (started ??= start());
+export const hasRedis = binary !== undefined;
+if (!hasRedis) console.log('redis-server is not installed: what needs Redis is skipped (apt-get install redis-server)');
 
-async function start(): Promise<string | undefined> {
-  if (spawnSync('redis-server', ['--version']).status !== 0) return undefined;
-  folder = mkdtempSync(join(tmpdir(), 'cenote-redis-'));
-  const port = await freePort();
-  // No file: what is in it goes with it. It ends with this process, as its standard input does.
-  server = spawn('redis-server', ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder], {
-    stdio: 'ignore',
-  });
-  await until(() => answers(port));
-  return `redis://127.0.0.1:${port}`;
-}
+/** A test that is skipped where there is no Redis. */
+export const withRedis = test.skipIf(!hasRedis);
 
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => probe.once('listening', resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
+let server: Promise<RedisServer> | undefined;
+let running: ChildProcess | undefined;
+const folder = hasRedis ? mkdtempSync(join(tmpdir(), 'cenote-redis-')) : '';
 
-const answers = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = createConnection(port, '127.0.0.1', () => {
-      socket.destroy();
-      resolve(true);
+afterAll(() => {
+  running?.kill('SIGKILL');
+  if (folder !== '') rmSync(folder, { recursive: true, force: true });
+});
+process.on('exit', () => running?.kill('SIGKILL'));
+
+export const redisServer = (): Promise<RedisServer> => (server ??= startRedis());
+
+async function startRedis(): Promise<RedisServer> {
+  const port = await new Promise<number>((resolve) => {
+    const probe = createServer().listen(0, '127.0.0.1', () => {
+      const { port: free } = probe.address() as { port: number };
+      probe.close(() => resolve(free));
     });
-    socket.once('error', () => resolve(false));
   });
+  const url = `redis://127.0.0.1:${port}`;
+  const self: RedisServer = {
+    url,
+    port,
+    down: () =>
+      new Promise((resolve) => {
+        running!.once('exit', () => resolve());
+        running!.kill('SIGKILL');
+      }),
+    up: async () => {
+      running = spawn(binary!, ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder], {
+        stdio: 'ignore',
+      });
+      await until(async () => {
+        const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null, maxRetriesPerRequest: 0 });
+        client.on('error', () => {});
+        try {
+          await client.connect();
+          return (await client.ping()) === 'PONG';
+        } finally {
+          client.disconnect();
+        }
+      });
+    },
+  };
+  await self.up();
+  return self;
+}
+
+/** Its address; undefined: there is no Redis here. */
+export const redis = async (): Promise<string | undefined> => (hasRedis ? (await redisServer()).url : undefined);

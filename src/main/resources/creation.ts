@@ -3,6 +3,7 @@ import { CreateTimeoutError } from '../../shared/errors.ts';
 import { AbortController, clearTimeout, setTimeout } from '../../shared/node.ts';
 import { show } from '../../shared/show.ts';
 import type { Settings } from '../options.ts';
+import type { PoolPermits } from '../types.ts';
 import { isThenable } from './hooks.ts';
 
 export interface CreationOutcome<T> {
@@ -13,21 +14,23 @@ export interface CreationOutcome<T> {
 
 export class PendingCreations<T> {
   readonly #settings: Settings<T>;
+  readonly #permits: PoolPermits;
   /** A call that had been given up has settled, with this, or without a resource. */
   readonly #late: (resource: T | undefined) => void;
   readonly #underWay = new Map<number, (error: Error) => void>();
   /** Factory calls that have not settled, those given up included: a server has to bear them all the same. */
   #calls = 0;
 
-  constructor(settings: Settings<T>, late: (resource: T | undefined) => void) {
+  constructor(settings: Settings<T>, permits: PoolPermits, late: (resource: T | undefined) => void) {
     this.#settings = settings;
+    this.#permits = permits;
     this.#late = late;
   }
 
-  /** Are as many factory calls under way as `maxCreating` allows? */
+  /** Are as many factory calls under way as `maxCreating` allows, or is there no permit for another? */
   get isFull(): boolean {
     const { maxCreating } = this.#settings;
-    return maxCreating > 0 && this.#calls >= maxCreating;
+    return (maxCreating > 0 && this.#calls >= maxCreating) || !this.#permits.hasRoom;
   }
 
   /** How many are being made. */
@@ -52,6 +55,8 @@ export class PendingCreations<T> {
     };
     const fail = (thrown: unknown): void => {
       this.#calls--;
+      this.#permits.leaving();
+      this.#permits.gone();
       if (end()) outcome.failed(slot, thrown);
       else this.#late(undefined);
     };
@@ -73,9 +78,11 @@ export class PendingCreations<T> {
         () => giveUp(new CreateTimeoutError(`pool ${show(name)}: the factory took longer than ${createTimeout} ms`, name)),
         createTimeout,
       ).unref();
+    const permit = this.#permits.take();
+    const context = permit === undefined ? { signal: controller.signal } : { signal: controller.signal, permit };
     let made: T | PromiseLike<T>;
     try {
-      made = factory({ signal: controller.signal });
+      made = factory(context);
       if (isThenable(made)) return void Promise.resolve(made).then(arrive as (made: unknown) => void, fail);
     } catch (error) {
       return fail(error);

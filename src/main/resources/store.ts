@@ -2,6 +2,7 @@
 
 import { now } from '../../shared/clock.ts';
 import { COUNTER_CREATED, COUNTER_DESTROYED, COUNTER_RECYCLED } from '../../shared/layout.ts';
+import { creations, destructions, publicError } from '../../shared/observing/channels.ts';
 import type { KeepAlive } from '../../shared/waiting/keep-alive.ts';
 import type { ControlBlock } from '../../shared/words/control-block.ts';
 import type { DestroyReason } from '../../shared/words/counters.ts';
@@ -10,6 +11,7 @@ import type { Events } from '../events.ts';
 import type { Settings } from '../options.ts';
 import type { AttachedThreads } from '../threads/attached-threads.ts';
 import type { Turn } from '../turn.ts';
+import type { PoolPermits } from '../types.ts';
 import { type CreationOutcome, PendingCreations } from './creation.ts';
 import { isThenable, runHook, thenMaybeSync } from './hooks.ts';
 import type { Resources } from './resources.ts';
@@ -25,6 +27,7 @@ export class ResourceStore<T> {
   readonly #events: Events<T>;
   readonly #threads: AttachedThreads<T>;
   readonly #turn: Turn;
+  readonly #permits: PoolPermits;
   readonly #making: PendingCreations<T>;
   /** Known to be broken, by slot. */
   readonly #condemned = new Set<number>();
@@ -37,6 +40,7 @@ export class ResourceStore<T> {
     resources: Resources<T>,
     threads: AttachedThreads<T>,
     turn: Turn,
+    permits: PoolPermits,
   ) {
     this.resources = resources;
     this.#settings = settings;
@@ -45,7 +49,8 @@ export class ResourceStore<T> {
     this.#events = events;
     this.#threads = threads;
     this.#turn = turn;
-    this.#making = new PendingCreations(settings, (resource) => {
+    this.#permits = permits;
+    this.#making = new PendingCreations(settings, permits, (resource) => {
       if (resource !== undefined) void this.#destruct(resource);
       // The call that ended may have been the last that `maxCreating` allowed.
       this.#turn.request();
@@ -66,6 +71,26 @@ export class ResourceStore<T> {
 
   /** Makes a resource for a slot that is CREATING. It is in hand when `arrived` is called. */
   create(slot: number, outcome: Pick<CreationOutcome<T>, 'failed'> & { arrived(slot: number): void }): void {
+    if (!creations.isHeard) return this.#create(slot, outcome);
+    const { name } = this.#settings;
+    creations.callback(
+      { pool: name, slot },
+      (done) =>
+        this.#create(slot, {
+          arrived: () => {
+            done();
+            outcome.arrived(slot);
+          },
+          failed: (_, thrown) => {
+            done(thrown ?? new Error(`the factory failed with ${thrown}`));
+            outcome.failed(slot, thrown);
+          },
+        }),
+      publicError(name),
+    );
+  }
+
+  #create(slot: number, outcome: Pick<CreationOutcome<T>, 'failed'> & { arrived(slot: number): void }): void {
     const since = now();
     this.#making.start(slot, {
       arrived: (_, resource) => {
@@ -127,18 +152,31 @@ export class ResourceStore<T> {
     }
     const resource = this.resources.delete(slot);
     const reason = this.#condemned.delete(slot) ? 'unhealthy' : cause;
-    thenMaybeSync(this.#destruct(resource, reason === 'revoked'), () => {
-      this.#block.slots.toEmpty(slot);
-      this.#block.counters.add(OWNER, COUNTER_DESTROYED);
-      if (reason === 'recycled') this.#block.counters.add(OWNER, COUNTER_RECYCLED);
-      this.#block.counters.addDestroyed(reason);
-      this.#events.emit('destroy', resource, reason);
-      this.#turn.request();
-    });
+    const destroy = (done: () => void): void =>
+      thenMaybeSync(this.#destruct(resource, reason === 'revoked'), () => {
+        this.#block.slots.toEmpty(slot);
+        this.#block.counters.add(OWNER, COUNTER_DESTROYED);
+        if (reason === 'recycled') this.#block.counters.add(OWNER, COUNTER_RECYCLED);
+        this.#block.counters.addDestroyed(reason);
+        done();
+        this.#events.emit('destroy', resource, reason);
+        this.#turn.request();
+      });
+    const { name } = this.#settings;
+    if (destructions.isHeard) destructions.callback({ pool: name, slot, reason }, destroy, publicError(name));
+    else destroy(() => {});
   }
 
-  /** Synchronous if the destructor is. Never fails: that is told, and otherwise ignored. `isInUse`: its borrower may be using it. */
+  /** Synchronous if the destructor is. Then the permit goes back. `isInUse`: its borrower may be using it. */
   #destruct(resource: T, isInUse = false): void | Promise<void> {
+    this.#permits.leaving();
+    const done = this.#callDestructor(resource, isInUse);
+    if (done instanceof Promise) return done.then(() => this.#permits.gone());
+    this.#permits.gone();
+  }
+
+  /** Never fails: an error of the destructor is reported, and otherwise ignored. */
+  #callDestructor(resource: T, isInUse: boolean): void | Promise<void> {
     const { checkTimeout, abort } = this.#settings;
     const isAborted = isInUse && abort !== undefined;
     const destructor = isAborted ? abort : this.#settings.destructor;

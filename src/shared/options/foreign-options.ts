@@ -65,7 +65,7 @@ const NEEDLESS: Readonly<Record<string, string>> = {
 };
 
 /** What a later version is to have: known, and refused, so that no program believes in a limit that nothing keeps. */
-export const LATER = ['budget'];
+export const LATER: readonly string[] = [];
 
 /**
  * What to say of each foreign name to a program that may set `options`.

@@ -18,7 +18,9 @@ export type DestroyReason =
   | 'recycled'
   | 'revoked'
   | 'resized'
-  | 'suspended';
+  | 'suspended'
+  | 'shed'
+  | 'lost';
 
 /** In the order of their counters. */
 export const DESTROY_REASONS: readonly DestroyReason[] = [
@@ -35,6 +37,8 @@ export const DESTROY_REASONS: readonly DestroyReason[] = [
   'revoked',
   'resized',
   'suspended',
+  'shed',
+  'lost',
 ];
 
 /** A reader gives up on a consistent sum after so many tries: the owner may have died in the middle of a fold. */

@@ -1,0 +1,234 @@
+/** A budget as the program has it, on its owner's thread. */
+import { randomBytes } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import process from 'node:process';
+import { setImmediate } from 'node:timers';
+import type { BudgetedPool, PoolPermits } from '../main/index.ts';
+import { origin, RealClock } from './clock.ts';
+import { BudgetError, type BudgetErrorCode, RefusedError } from './errors.ts';
+import { Holdings } from './holdings.ts';
+import type { News } from './member.ts';
+import { checkedLimit, type Settings } from './options.ts';
+import { Speaker } from './speaker.ts';
+import type { Budget, BudgetEvents, BudgetMember } from './types.ts';
+import { Words } from './words.ts';
+
+/** createBudget gives up after so long, in ms. */
+const JOIN_TIMEOUT = 9000;
+
+const ORIGIN = origin();
+
+export class OwnBudget implements Budget {
+  readonly key: string;
+  readonly #settings: Settings;
+  readonly #id = randomBytes(6).toString('hex');
+  readonly #words = new Words();
+  readonly #clock = new RealClock(ORIGIN);
+  readonly #emitter = new EventEmitter();
+  readonly #speaker = Speaker.present();
+  readonly #holdings: Holdings;
+  readonly #number: number;
+  /** Joining: what createBudget waits for. */
+  #joining: { done(): void; failed(error: Error): void } | undefined;
+  #closing: Promise<void> | undefined;
+  #trouble: Error | undefined;
+
+  constructor(settings: Settings) {
+    const { key, limit, floor, weight, ttl, ownerTimeout, member: label, onUnreachable, onLost } = settings;
+    this.key = key;
+    this.#settings = settings;
+    this.#words.limit = limit;
+    this.#holdings = new Holdings({ key, isOpen: onUnreachable === 'open', onLost }, this.#words, this.#clock, (order) =>
+      this.#speaker.order(this.#number, order),
+    );
+    this.#number = this.#speaker.open(
+      settings.engine,
+      { settings: { key, id: this.#id, label, limit, floor, weight, ttl, ownerTimeout }, words: this.#words.buffer, origin: ORIGIN },
+      this,
+    );
+    this.#holdings.start();
+  }
+
+  /** Resolves when it is a member, or need not be one yet. */
+  async join(): Promise<void> {
+    try {
+      await this.#speaker.during(
+        new Promise<void>((done, failed) => {
+          this.#joining = { done, failed };
+          this.#clock.after(JOIN_TIMEOUT, () => this.#joining?.failed(this.#unreachable(this.#trouble ?? new Error('no answer'))));
+        }),
+      );
+    } catch (error) {
+      await this.#end();
+      throw error;
+    } finally {
+      this.#joining = undefined;
+    }
+  }
+
+  // ── what the other thread has heard
+
+  heard(news: News): void {
+    switch (news.type) {
+      case 'answer':
+        return this.#holdings.answered();
+      case 'joined':
+        return this.#joining?.done();
+      case 'granted': {
+        this.#holdings.answered();
+        return this.#emit('granted', { granted: news.granted, added: news.added, epoch: news.epoch });
+      }
+      case 'shed': {
+        this.#holdings.answered();
+        return this.#emit('shed', { granted: news.granted, share: news.share });
+      }
+      case 'lost': {
+        // First what is to be let go of.
+        this.#holdings.answered();
+        return this.#emit('lost', { granted: news.granted, error: this.#error('ERR_BUDGET_LOST', this.#why(news.why)) });
+      }
+      case 'regained': {
+        this.#holdings.answered();
+        return this.#emit('regained', { granted: news.granted, epoch: news.epoch });
+      }
+      case 'unreachable': {
+        this.#trouble = news.error;
+        this.#holdings.answered();
+        if (this.#joining !== undefined && this.#settings.onUnreachable === 'open' && !isRefusal(news.error)) this.#joining.done();
+        return this.#emit('unreachable', { error: this.#unreachable(news.error) });
+      }
+      case 'reachable': {
+        this.#holdings.answered();
+        return this.#emit('reachable', { granted: this.granted });
+      }
+      case 'mismatch': {
+        const error = this.#error(
+          'ERR_BUDGET_MISMATCH',
+          `limit is ${this.#settings.limit} here, and ${news.limit} for the members that live`,
+        );
+        if (this.#joining !== undefined) return this.#joining.failed(error);
+        return this.#emit('error', error);
+      }
+      case 'refused': {
+        const error = this.#unreachable(news.error);
+        if (this.#joining !== undefined) return this.#joining.failed(error);
+        return this.#emit('error', error);
+      }
+    }
+  }
+
+  failed(error: Error): void {
+    this.#joining?.failed(this.#unreachable(error));
+    if (this.#closing === undefined) this.#emit('error', this.#unreachable(error));
+  }
+
+  #why(why: 'expired' | 'blocked'): string {
+    const { ttl, ownerTimeout } = this.#settings;
+    return why === 'expired'
+      ? `its permits are lost: they were not renewed for nine tenths of ${ttl} ms`
+      : `its permits are given up: the owner's thread was blocked for more than ${ownerTimeout} ms`;
+  }
+
+  #error(code: BudgetErrorCode, message: string, cause?: unknown): BudgetError {
+    const options = cause === undefined ? undefined : { cause };
+    return new BudgetError(code, this.key, `budget ${JSON.stringify(this.key)}: ${message}`, options);
+  }
+
+  #unreachable(trouble: Error): BudgetError {
+    if (trouble instanceof BudgetError) return trouble;
+    const cause = trouble instanceof RefusedError && trouble.cause !== undefined ? trouble.cause : trouble;
+    return this.#error('ERR_BUDGET_UNREACHABLE', `the engine (${this.#settings.engine.name}) is out of reach: ${trouble.message}`, cause);
+  }
+
+  // ── what the program asks
+
+  get limit(): number {
+    return this.#words.limit;
+  }
+
+  get granted(): number {
+    return this.#holdings.isLost ? 0 : this.#words.allowed;
+  }
+
+  get used(): number {
+    return this.#holdings.used;
+  }
+
+  enter(pool: BudgetedPool): PoolPermits {
+    if (this.#closing !== undefined) throw this.#error('ERR_BUDGET_CLOSED', 'it is closed, so no pool can use it');
+    return this.#holdings.enter(pool);
+  }
+
+  async members(): Promise<BudgetMember[]> {
+    this.#assertOpen();
+    this.#holdings.look();
+    const rows = await this.#asked({ to: 'members' });
+    return rows!.map(({ id, ...row }) => ({ ...row, you: id === this.#id }));
+  }
+
+  async resize(limit: number): Promise<void> {
+    checkedLimit(limit);
+    this.#assertOpen();
+    await this.#asked({ to: 'resize', limit });
+  }
+
+  async #asked(what: Parameters<Speaker['call']>[1]): ReturnType<Speaker['call']> {
+    try {
+      return await this.#speaker.call(this.#number, what);
+    } catch (error) {
+      throw this.#closing === undefined ? this.#unreachable(error as Error) : this.#error('ERR_BUDGET_CLOSED', 'it was closed meanwhile');
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw this.#error('ERR_BUDGET_CLOSED', 'it is closed');
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing === undefined && this.#holdings.pools > 0) {
+      const names = this.#holdings.names.map((name) => JSON.stringify(name)).join(', ');
+      throw this.#error('ERR_BUDGET_IN_USE', `it is in use by ${names}: close that first, and have what is borrowed come back`);
+    }
+    await this.#end();
+  }
+
+  #end(): Promise<void> {
+    this.#closing ??= (async () => {
+      this.#holdings.stop();
+      await this.#speaker.close(this.#number);
+      this.#words.lose();
+    })();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  // ── events
+
+  on<E extends keyof BudgetEvents>(event: E, listener: (info: BudgetEvents[E]) => void): this {
+    this.#emitter.on(event, listener);
+    return this;
+  }
+
+  off<E extends keyof BudgetEvents>(event: E, listener: (info: BudgetEvents[E]) => void): this {
+    this.#emitter.off(event, listener);
+    return this;
+  }
+
+  /** A listener that throws fails for itself: it is reported as uncaught, and the budget goes on. */
+  #emit<E extends keyof BudgetEvents>(event: E, info: BudgetEvents[E]): void {
+    if (this.#closing !== undefined) return;
+    if (event === 'error' && this.#emitter.listenerCount('error') === 0) return process.emitWarning(info as Error);
+    try {
+      this.#emitter.emit(event, info);
+    } catch (error) {
+      setImmediate(() => {
+        throw error;
+      });
+    }
+  }
+}
+
+const isRefusal = (error: Error): boolean => error instanceof RefusedError;
