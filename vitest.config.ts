@@ -14,6 +14,7 @@ const resolve = {
     { find: /^cenote\/worker$/, replacement: here('./dist/worker/index.js') },
     { find: /^cenote\/budget$/, replacement: here('./dist/budget/main.js') },
     { find: /^cenote\/pg$/, replacement: here('./dist/pg/main.js') },
+    { find: /^cenote\/observe$/, replacement: here('./dist/observe/index.js') },
     { find: /^cenote\/jobs$/, replacement: here('./dist/jobs/main.js') },
     { find: /^cenote\/jobs\/worker$/, replacement: here('./dist/jobs/worker.js') },
     { find: /^cenote\/pg\/worker$/, replacement: here('./dist/pg/worker.js') },

@@ -5,14 +5,17 @@ import { checkPage, putInto } from './frame/page.ts';
 import type { Effort, Question, Row } from './frame/question.ts';
 import { footer, machine, table } from './frame/table.ts';
 import { attach } from './questions/attach.ts';
+import { control } from './questions/control.ts';
 import { demo } from './questions/demo.ts';
 import { handOffs } from './questions/hand-offs.ts';
+import { jobs } from './questions/jobs.ts';
 import { longLine } from './questions/long-line.ts';
 import { memory } from './questions/memory.ts';
 import { order } from './questions/order.ts';
 import { owner } from './questions/owner.ts';
 import { remoteCalls } from './questions/remote-calls.ts';
 import { waiting } from './questions/waiting.ts';
+import { watching } from './questions/watching.ts';
 import { workerAsync } from './questions/worker-async.ts';
 import { workerSync } from './questions/worker-sync.ts';
 
@@ -27,7 +30,10 @@ const QUESTIONS: readonly Question[] = [
   waiting,
   remoteCalls,
   attach,
+  jobs,
+  control,
   memory,
+  watching,
   demo,
 ];
 

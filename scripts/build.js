@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { renameSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { buildPage } from './page.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const fresh = `${root}dist.${process.pid}`;
@@ -10,6 +11,7 @@ try {
   execFileSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', `${root}tsconfig.build.json`, '--outDir', fresh], {
     stdio: 'inherit',
   });
+  buildPage(root, `${fresh}/observe`);
   try {
     renameSync(`${root}dist`, old);
   } catch (error) {

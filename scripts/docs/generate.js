@@ -13,6 +13,7 @@ const ENTRIES = [
   { file: 'src/main/index.ts', name: 'main', imported: 'cenote' },
   { file: 'src/worker/index.ts', name: 'worker', imported: 'cenote/worker' },
   { file: 'src/budget/main.ts', name: 'budget/main', imported: 'cenote/budget' },
+  { file: 'src/observe/index.ts', name: 'observe', imported: 'cenote/observe' },
   { file: 'src/pg/main.ts', name: 'pg/main', imported: 'cenote/pg' },
   { file: 'src/pg/worker.ts', name: 'pg/worker', imported: 'cenote/pg/worker' },
   { file: 'src/jobs/main.ts', name: 'jobs/main', imported: 'cenote/jobs' },

@@ -3,12 +3,14 @@
 import { bench } from './bench.ts';
 import { UsageError } from './options.ts';
 import { VERSION } from './report/machine.ts';
+import { top } from './top.ts';
 
 const HELP = `cenote ${VERSION}: one resource pool for every thread of a Node.js process
 
 usage: cenote <command>
 
   bench        a contention benchmark, on this machine: cenote bench --help
+  top          the dashboard of a running program, in this terminal: cenote top --help
   --version    the version
   --help       this text
 
@@ -19,6 +21,8 @@ async function main([command, ...rest]: readonly string[]): Promise<number> {
   switch (command) {
     case 'bench':
       return bench(rest);
+    case 'top':
+      return top(rest);
     case undefined:
     case 'help':
     case '-h':
@@ -30,7 +34,7 @@ async function main([command, ...rest]: readonly string[]): Promise<number> {
       process.stdout.write(`${VERSION}\n`);
       return 0;
     default:
-      throw new UsageError(`there is no command ${JSON.stringify(command)}; there is bench. See cenote --help`);
+      throw new UsageError(`there is no command ${JSON.stringify(command)}; there are bench and top. See cenote --help`);
   }
 }
 

@@ -20,9 +20,10 @@ const COUNTED = '{value}  {text}';
 type Progress = RunnerEvents['progress'][0];
 
 /**
- * Shows a progress bar on a terminal: one line for all jobs, and one for each running job that has said something of its progress. Nothing where `stream` is no
- * terminal. `stream`: default process.stderr. `total`: how many jobs there will be; default: those that the runner has been given so far. Needs the package
- * cli-progress, on a terminal only: throws an Error that says so. Disposing it removes the bars; they do not keep the process alive.
+ * Shows a progress bar on a terminal: one line for all jobs, and one for each running job that has said something of its progress. Nothing
+ * where `stream` is no terminal. `stream`: default process.stderr. `total`: how many jobs there will be; default: those that the runner has
+ * been given so far. Needs the package cli-progress, on a terminal only: throws an Error that says so. Disposing it removes the bars; they
+ * do not keep the process alive.
  */
 export function showProgress(runner: JobRunner<any>, options: { stream?: NodeJS.WritableStream; total?: number } = {}): Disposable {
   const { stream = process.stderr, total } = options;

@@ -66,18 +66,22 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
     this.assertOpen();
     const { signal } = limits;
     if (signal?.aborted) throw abortReason(signal);
-    const isSentNow = gate === undefined && this.#queue.size === 0 && this.threads.withRoom() !== undefined && this.#hasRoom;
-    if (!isSentNow && isPaced !== true) this.#assertRoom(limits);
+    // One that can start at once is cloned to its thread right away.
+    const free = gate === undefined && this.#queue.size === 0 && this.#hasRoom ? this.threads.withRoom() : undefined;
+    if (free === undefined && isPaced !== true) this.#assertRoom(limits);
     const retries = canBeCopied(transferList) ? (limits.retryLost ?? this.settings.retryLost) : 0;
-    const parcel = pack(payload, transferList, isSentNow && retries === 0);
+    const parcel = pack(payload, transferList, free !== undefined && retries === 0);
     const job = new Job(this, ++this.#jobs, limits, limits.grace ?? grace ?? this.settings.grace, retries, group);
     job.payload = parcel.payload;
     job.transferList = parcel.transferList;
     if (signal !== undefined) this.signals.add(signal, job);
     this.#counts.submitted++;
-    this.#standing.add(job);
-    this.#admit(job, gate);
-    this.pump();
+    if (free !== undefined) this.#start(job, free);
+    else {
+      this.#standing.add(job);
+      this.#admit(job, gate);
+      this.#serve();
+    }
     return job;
   }
 
@@ -136,15 +140,22 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
 
   // ── starting
 
+  /** Something about the threads has changed. */
   pump(): void {
+    this.#serve();
+    if (this.threads.working < this.#least) this.#outside(() => this.#grow());
+  }
+
+  /** Starts what can start. */
+  #serve(): void {
     for (const job of this.#queue) {
       const thread = this.#hasRoom ? this.threads.withRoom() : undefined;
       if (thread === undefined) break;
       this.#queue.delete(job);
       this.#start(job, thread);
     }
-    if (this.#queue.size > 0 || this.threads.working < this.#least) this.#outside(() => this.#grow());
-    if (this.#running.size + this.waiting === 0) for (const then of this.#whenQuiet.splice(0)) then();
+    if (this.#queue.size > 0) this.#outside(() => this.#grow());
+    if (this.#whenQuiet.length > 0 && this.#running.size + this.waiting === 0) for (const then of this.#whenQuiet.splice(0)) then();
   }
 
   get #least(): number {
@@ -203,7 +214,7 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
     else this.#fail(job, error);
     if (thread.heap > this.settings.recycleHeap) void this.#recycle(thread);
     if (thread.running === 0) this.threads.idle(thread);
-    this.pump();
+    this.#serve();
   }
 
   /** It has thrown. */
@@ -221,13 +232,13 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
       this.#counts.submitted--;
       this.#settle(job, () => job.reject(error), undefined);
       if (thread.running === 0) this.threads.idle(thread);
-      return this.pump();
+      return this.#serve();
     }
     await thread.gone;
     this.#leaveThread(job, thread);
     if (job.cancelled !== undefined) this.#fail(job, { error: job.cancelled.reason });
     else this.#lose(job, thread);
-    this.pump();
+    this.#serve();
   }
 
   #lose(job: Job, thread: RunnerThread): void {
@@ -278,7 +289,7 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
     if (job.state === 'running') return this.#cancelRunning(job, reason);
     if (!this.#queue.delete(job)) this.#standing.delete(job);
     this.#over(job, 'cancelled', () => job.reject(reason), undefined);
-    this.pump();
+    this.#serve();
   }
 
   #cancelRunning(job: Job, reason: unknown): void {
@@ -339,7 +350,7 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
   quiet(): Promise<void> {
     return new Promise((resolve) => {
       this.#whenQuiet.push(resolve);
-      this.pump();
+      this.#serve();
     });
   }
 

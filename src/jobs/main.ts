@@ -18,6 +18,7 @@ export type {
   MapOptions,
   RunnerEvents,
   RunnerOptions,
+  RunnerPool,
   RunOptions,
   ScopeOptions,
   ThreadEnd,

@@ -33,6 +33,8 @@ export class Part implements Cancellation {
   #cancelled: Box | undefined;
   /** The job has been told: by its signal, or by an error that was thrown. */
   #isTold = false;
+  #hasEnded = false;
+  /** Why what it has left behind ends. Made when it is asked for: an error costs more than the rest of an empty job. */
   #ended: Box | undefined;
   #protected = 0;
   /** What the program has. */
@@ -68,7 +70,7 @@ export class Part implements Cancellation {
 
   /** The reason has come. `isAtOnce` false: listeners are not to run in the middle of what this thread is doing. */
   cancel(reason: unknown, isAtOnce: boolean): void {
-    if (this.#cancelled !== undefined || this.#ended !== undefined) return;
+    if (this.#cancelled !== undefined || this.#hasEnded) return;
     this.#cancelled = { reason };
     this.#host.excuse(reason);
     if (isAtOnce) this.#deliver();
@@ -77,7 +79,7 @@ export class Part implements Cancellation {
 
   /** Aborts the signals, unless that is held back. */
   #deliver(): void {
-    if (this.#cancelled === undefined || this.#protected > 0 || this.#ended !== undefined) return;
+    if (this.#cancelled === undefined || this.#protected > 0 || this.#hasEnded) return;
     const { reason } = this.#cancelled;
     this.#isTold = true;
     this.#waits?.abort(reason);
@@ -85,13 +87,13 @@ export class Part implements Cancellation {
   }
 
   cancelled(): Box | undefined {
-    if (this.#ended !== undefined) return this.#ended;
+    if (this.#hasEnded) return this.#end;
     if (!this.#seat.isCancelled || this.#protected > 0) return undefined;
     return this.#reason();
   }
 
   untold(): Box | undefined {
-    const box = this.#isTold && this.#ended === undefined ? undefined : this.cancelled();
+    const box = this.#isTold && !this.#hasEnded ? undefined : this.cancelled();
     if (box !== undefined) this.#isTold = true;
     return box;
   }
@@ -123,7 +125,7 @@ export class Part implements Cancellation {
   get ownSignal(): AbortSignal {
     if (this.#own === undefined) {
       this.#own = new AbortController();
-      const box = this.#protected > 0 ? undefined : this.#ended === undefined ? this.cancelled() : this.#cancelled;
+      const box = this.#protected > 0 ? undefined : this.#hasEnded ? this.#cancelled : this.cancelled();
       if (box !== undefined) this.#own.abort(box.reason);
     }
     return this.#own.signal;
@@ -134,7 +136,7 @@ export class Part implements Cancellation {
     try {
       return await body();
     } finally {
-      if (--this.#protected === 0 && this.isCancelled && this.#ended === undefined) {
+      if (--this.#protected === 0 && this.isCancelled && !this.#hasEnded) {
         this.#reason();
         this.#deliver();
       }
@@ -144,7 +146,7 @@ export class Part implements Cancellation {
   // ── progress
 
   progress(done: number, total: number | undefined, message: string | undefined): void {
-    if (this.#ended !== undefined) return;
+    if (this.#hasEnded) return;
     const report = this.#seat.report(Number(done), total === undefined ? Number.NaN : Number(total), message !== undefined);
     if (message !== undefined) this.#say(report, String(message));
   }
@@ -176,10 +178,15 @@ export class Part implements Cancellation {
     clearTimeout(this.#timer);
     this.#flush();
     this.#protected = 0;
-    const reason = this.#cancelled?.reason ?? new Error(`${nameOf(this)} has ended`);
-    this.#ended = { reason };
+    this.#hasEnded = true;
     if (this.#waits === undefined || this.#waits.signal.aborted) return;
+    const { reason } = this.#end;
     this.#host.excuse(reason);
     this.#waits.abort(reason);
+  }
+
+  get #end(): Box {
+    this.#ended ??= { reason: this.#cancelled?.reason ?? new Error(`${nameOf(this)} has ended`) };
+    return this.#ended;
   }
 }

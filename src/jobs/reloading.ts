@@ -33,8 +33,13 @@ export class Reloading {
         await thread.loaded;
         if (thread.state !== 'ready') continue;
         this.#assertOpen();
+        // Else it might be ended as one too many.
+        thread.isReplaced = true;
         const failure = await this.#threads.start().loaded;
-        if (failure !== undefined) throw failure.error;
+        if (failure !== undefined) {
+          thread.isReplaced = false;
+          throw failure.error;
+        }
         this.#threads.retire(thread, 'reloaded');
       }
       await Promise.all(old.map(({ gone }) => gone));

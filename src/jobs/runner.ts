@@ -7,7 +7,7 @@ import { MapRun } from './map.ts';
 import { checkBody, checkEnding, checkMap, checkRun, checkScope, settingsOf } from './options.ts';
 import { Reloading } from './reloading.ts';
 import { Scope } from './scope.ts';
-import type { JobScope, JobStats, MapOptions, RunnerEvents, RunnerOptions, RunOptions, ScopeOptions } from './types.ts';
+import type { JobScope, JobStats, MapOptions, RunnerEvents, RunnerOptions, RunnerPool, RunOptions, ScopeOptions } from './types.ts';
 
 const NONE = {};
 
@@ -19,7 +19,7 @@ export let runningJobs: (runner: JobRunner<any>) => Iterable<Job>;
  * options pass through, but for those
  * of its queue. The constructor throws TypeError or RangeError for bad options, and an Error where the package piscina is not there.
  */
-export class JobRunner<Pools extends Record<string, { handle: unknown }> = Record<never, never>> implements AsyncDisposable {
+export class JobRunner<Pools extends Record<string, RunnerPool> = Record<never, never>> implements AsyncDisposable {
   readonly #dispatcher: Dispatcher;
   readonly #listeners: Listeners = new Listeners(() => this.#dispatcher.wantsProgress());
   readonly #reloading: Reloading;
@@ -44,9 +44,13 @@ export class JobRunner<Pools extends Record<string, { handle: unknown }> = Recor
    * DataCloneError, JobQueueFullError, RunnerClosedError, the reason of a signal that has aborted, or TypeError or RangeError for bad
    * options.
    */
-  async run<In = any, Out = any>(payload: In, options: RunOptions = NONE): Promise<Out> {
-    const { transferList, ...limits } = options === NONE ? NO_LIMITS : checkRun(options);
-    return this.#dispatcher.submit({ payload, limits, transferList }).promise as Promise<Out>;
+  run<In = any, Out = any>(payload: In, options?: RunOptions): Promise<Out> {
+    try {
+      const limits = options === undefined ? NO_LIMITS : checkRun(options);
+      return this.#dispatcher.submit({ payload, limits, transferList: limits.transferList }).promise as Promise<Out>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**

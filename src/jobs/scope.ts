@@ -69,11 +69,11 @@ export class Scope implements JobScope, JobGroup, Abortable {
   run(payload: unknown, options: RunOptions = NONE): Promise<any> {
     let job: Job;
     try {
-      const { transferList, ...limits } = checkRun(options);
+      const limits = checkRun(options);
       this.#assertOpen();
       const { signal } = limits;
       if (signal?.aborted) return this.#handled(Promise.reject(abortReason(signal)));
-      job = this.#submit({ payload, limits, transferList, group: this });
+      job = this.#submit({ payload, limits, transferList: limits.transferList, group: this });
     } catch (error) {
       // A job that could not be submitted is one that has failed, or nothing would tell of it where no caller handles it.
       if (!(error instanceof ScopeClosedError)) this.#fail(error);

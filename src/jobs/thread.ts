@@ -59,6 +59,8 @@ class JobThread implements Host, Canceller {
   readonly #notesHeap: boolean;
   readonly #excused = new WeakSet<object>();
   readonly #excusedValues = new Set<unknown>();
+  /** The one job that runs, if it is not followed: it has begun before there was a pool. */
+  #alone: Part | undefined;
   #job: JobFunction | undefined;
 
   constructor({ port, buffer, seats, progressInterval, notesHeap }: Setup) {
@@ -94,7 +96,13 @@ class JobThread implements Host, Canceller {
     try {
       // Cancelled before it has begun: then it does not begin.
       part.check();
-      value = this.#storage.run(part, this.#job!, payload, new Context(part));
+      const context = new Context(part);
+      // To follow a job through its promises costs as much as the rest of an empty job. There is nothing to follow where there is no pool.
+      if (this.#attached.size > 0 || this.#seats.length > 1) value = this.#storage.run(part, this.#job!, payload, context);
+      else {
+        this.#alone = part;
+        value = this.#job!(payload, context);
+      }
       // Also whatever else can be awaited.
       if (typeof value === 'object' && value !== null) value = await value;
     } catch (thrown) {
@@ -126,6 +134,7 @@ class JobThread implements Host, Canceller {
 
   #end(part: Part, index: number): void {
     this.#parts[index] = undefined;
+    this.#alone = undefined;
     part.end();
     for (const pool of this.#attached) pool.takeBackFrom(part, part.name ?? part.job, performance.now() - part.startedAt);
     if (this.#notesHeap) setHeap(this.#words, Math.round(process.memoryUsage().heapUsed / 2 ** 20));
@@ -134,7 +143,7 @@ class JobThread implements Host, Canceller {
   // ── cancelling
 
   present(): Part | undefined {
-    return this.#storage.getStore();
+    return this.#storage.getStore() ?? this.#alone;
   }
 
   within<V>(part: Part | undefined, body: () => V): V {

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { MessageChannel, receiveMessageOnPort, type Worker } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
 import { asError, clearTimeout, setTimeout } from '../shared/index.ts';
+import type { PoolHandle } from '../worker/index.ts';
 import { JobLostError, RunnerClosedError, received } from './errors.ts';
 import type { Job } from './job.ts';
 import type { Settings } from './options.ts';
@@ -40,9 +41,9 @@ export interface ThreadsOwner {
   pump(): void;
   /** A thread is ready, or has ended. */
   threadMoved(thread: RunnerThread, event: 'start' | 'end', reason?: ThreadEnd): void;
-  /** No thread can load the file, so whoever waits waits in vain. True: somebody was told. */
+  /** No thread can load the file, so its waiters wait in vain. True: at least one was told. */
   loadFailed(error: unknown): boolean;
-  /** Nobody was told. */
+  /** No waiter was told. */
   report(error: Error): void;
 }
 
@@ -141,7 +142,7 @@ export class Threads {
       seats,
       buffer: thread.buffer,
       port: port2,
-      pools: Object.entries(pools).map(([name, pool]) => ({ name, isPg: isPg(pool), handle: pool.handle })),
+      pools: Object.entries(pools).map(([name, pool]) => ({ name, isPg: isPg(pool), handle: pool.handle as PoolHandle<unknown> })),
       progressInterval,
       notesHeap: recycleHeap !== Number.POSITIVE_INFINITY,
     };
@@ -270,7 +271,8 @@ export class Threads {
     if (thread.state === 'retiring') return this.#terminate(thread, thread.reason);
     if (thread.state !== 'ready' || idleTimeout === Number.POSITIVE_INFINITY || this.working <= minThreads) return;
     thread.idleTimer = setTimeout(() => {
-      if (thread.state === 'ready' && thread.running === 0 && this.working > minThreads) this.#terminate(thread, 'idle');
+      const isIdle = thread.state === 'ready' && thread.running === 0 && !thread.isReplaced;
+      if (isIdle && this.working > minThreads) this.#terminate(thread, 'idle');
     }, idleTimeout).unref();
   }
 

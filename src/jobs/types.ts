@@ -1,6 +1,5 @@
 /** The public types of cenote/jobs, for both of its entry points. */
 import type { Percentiles } from '../main/index.ts';
-import type { PoolHandle } from '../worker/index.ts';
 
 type PiscinaOptions = NonNullable<ConstructorParameters<typeof import('piscina').Piscina>[0]>;
 
@@ -14,7 +13,7 @@ type PiscinaOptions = NonNullable<ConstructorParameters<typeof import('piscina')
  * so long is
  * ended; `recordTiming` is false, since `stats` has its own times.
  */
-export interface RunnerOptions<Pools = Record<string, { handle: unknown }>>
+export interface RunnerOptions<Pools = Record<string, RunnerPool>>
   extends Omit<PiscinaOptions, 'filename' | 'name' | 'workerData' | 'maxQueue' | 'taskQueue' | 'loadBalancer' | 'closeTimeout'> {
   /** The job's file: a path, or a URL of one. Its default export is what `defineJob` gives. */
   filename: string | URL;
@@ -41,7 +40,12 @@ export interface RunnerOptions<Pools = Record<string, { handle: unknown }>>
    * than `jobs`
    * jobs. Default: off.
    */
-  recycleAfter?: { jobs?: number; heapMB?: number };
+  recycleAfter?: {
+    /** Jobs that a thread does at most. */
+    jobs?: number;
+    /** Heap in use after a job, in MB, from which a thread is replaced. */
+    heapMB?: number;
+  };
 }
 
 /** Options of one job. */
@@ -222,8 +226,8 @@ export interface JobContext {
   progress(done: number, total?: number, message?: string): void;
 }
 
-/** A pool as `RunnerOptions.pools` takes it. */
+/** A pool as a runner takes it: what createPool or createPgPool gives. */
 export interface RunnerPool {
   /** The pool's handle. */
-  readonly handle: PoolHandle<unknown>;
+  readonly handle: unknown;
 }

@@ -4,6 +4,7 @@ import { PoolClosedError } from '../shared/errors.ts';
 import type { Lending } from '../shared/lending/lending.ts';
 import type { Traces } from '../shared/lending/traces.ts';
 import { setTimeout } from '../shared/node.ts';
+import { states } from '../shared/observing/channels.ts';
 import type { Hold } from '../shared/options/hold-limits.ts';
 import { show } from '../shared/show.ts';
 import type { CircuitBreaker } from '../shared/types.ts';
@@ -45,6 +46,8 @@ export interface OwnBorrower {
   readonly borrow: BorrowFor;
   /** An error that says that the block is damaged. */
   readonly damaged: (why: string) => Error;
+  /** The pool has ended. */
+  readonly ended: () => void;
   /** An error that says that a resource was taken back. */
   readonly revokedError: (heldFor: number, cause: unknown) => Error;
   readonly leases: OwnLeases;
@@ -81,6 +84,7 @@ export class OwnerCore<T> implements TurnEffects, Steering, BudgetedPool {
     this.turn = new Turn(lending, this.probes, this);
     this.resources = new Resources(settings.ceiling);
     this.breaker = new BreakerController(own.breaker, block.state, settings.recoveryProbes, events);
+    events.on('state', (next, previous) => states.publish({ pool: settings.name, next, previous }));
     this.threads = new AttachedThreads(settings, lending, this.resources, this.turn, events, this, own.borrow);
     this.suspensions = new Suspensions(settings.name, this.turn, this.threads, events, keepAlive);
     this.permits = settings.budget?.enter(this) ?? UNLIMITED;
@@ -297,6 +301,7 @@ export class OwnerCore<T> implements TurnEffects, Steering, BudgetedPool {
     this.#own.keepAlive.end();
     // The owner does not listen to its bell any more; ring it once, so that the standing wait ends.
     block.bells.ring(OWNER);
+    this.#own.ended();
     this.events.emit('close');
   }
 }

@@ -32,6 +32,7 @@ export {
   ResizeTimeoutError,
   ServiceUnavailableError,
   SuspendTimeoutError,
+  type WaitedBehind,
 } from '../shared/errors.ts';
 export type {
   AcquireOptions,

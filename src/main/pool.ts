@@ -3,7 +3,7 @@
  */
 import { threadId } from 'node:worker_threads';
 import { type LeaseRevokedError, PoolError, RemoteCallError } from '../shared/errors.ts';
-import { FEATURE_SHARE, FEATURE_TRACE } from '../shared/layout.ts';
+import { BEHALF_OWN, FEATURE_SHARE, FEATURE_TRACE } from '../shared/layout.ts';
 import { clearTimeout, setTimeout } from '../shared/node.ts';
 import { checkCall } from '../shared/options/acquire-options.ts';
 import { checkDuration, limitOf } from '../shared/options/durations.ts';
@@ -30,7 +30,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
   readonly #settings: Settings<T>;
   readonly #core: OwnerCore<T>;
   readonly #resources: Resources<T>;
-  /** By slot: who waits here for a method that was called by `call`. */
+  /** By slot: the caller that waits here for a method called by `call`. */
   readonly #callers = new Map<number, (error: unknown) => void>();
 
   constructor(settings: Settings<T>) {
@@ -58,6 +58,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
       breaker: this,
       borrow: (options, run, thread) => this.borrow(options, run, thread),
       damaged: (why) => this.damaged(why),
+      ended: () => this.leaveWatched(),
       revokedError: (heldFor, cause) => this.refusals.revoked(heldFor, cause),
       leases: {
         overdue: (slot, heldFor) => this.overdue(slot, heldFor),
@@ -256,8 +257,22 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
       if (found === undefined)
         throw new RemoteCallError(`pool ${show(this.name)}: ${method}() is not a method of ${show(resource)}`, this.name);
       const slot = this.slotOf(resource);
-      const result = Reflect.apply(found, resource, args) as Result<T, K>;
-      return isThenable(result) ? this.#unlessRevoked(slot, result as PromiseLike<Result<T, K>>) : result;
+      const { slots } = this.block;
+      // It comes back by itself, so no waiter waits for this thread there.
+      slots.actFor(slot, BEHALF_OWN);
+      const over = (): void => {
+        // The method may have given it back, which is odd, and then it may be out for another call.
+        if (slots.behalf(slot) === BEHALF_OWN) slots.actFor(slot, 0);
+      };
+      try {
+        const result = Reflect.apply(found, resource, args) as Result<T, K>;
+        if (isThenable(result)) return this.#unlessRevoked(slot, result as PromiseLike<Result<T, K>>).finally(over);
+        over();
+        return result;
+      } catch (error) {
+        over();
+        throw error;
+      }
     }, options);
   }
 

@@ -198,10 +198,10 @@ export class Turn {
   /** A slot in hand that came back clean, as far as its borrower knows. */
   takeBack(slot: number): void {
     const wasProbe = this.#probes.returned(slot);
-    this.#effects.whenCancelled(slot, () => this.#takeBack(slot, wasProbe));
+    this.#effects.whenCancelled(slot, () => this.#receive(slot, wasProbe));
   }
 
-  #takeBack(slot: number, wasProbe: boolean): void {
+  #receive(slot: number, wasProbe: boolean): void {
     // Only where the block was damaged: there is nothing to ask a hook about.
     if (!this.#effects.has(slot)) return this.#effects.destroy(slot, 'unhealthy');
     if (isClosed(this.#block.state.load())) return this.#effects.destroy(slot, 'closed');

@@ -4,6 +4,7 @@ import { inspect } from 'node:util';
 import type { QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, QueryResultRow } from 'pg';
 import type { Hold, HoldListener } from './hold.ts';
 import type { Heard } from './protocol.ts';
+import { traced } from './query-channel.ts';
 import { ask, tell } from './question.ts';
 import { isSubmission, refuseSubmission, submitTo } from './submission.ts';
 import type { QueryCallback, Submission, PgClient as Type } from './types.ts';
@@ -69,7 +70,8 @@ export class PgClient extends EventEmitter implements Type {
 
   async #query(text: string | QueryConfig, values: unknown): Promise<QueryResult<any>> {
     this.#assertUsable();
-    return this.#hold.run(ask(text, values));
+    const question = ask(text, values);
+    return traced(this.#hold.sessions, question, 0, () => this.#hold.run(question));
   }
 
   #submit(submission: Submission, values: unknown, callback: unknown): Submission {

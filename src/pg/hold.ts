@@ -80,6 +80,11 @@ export class Hold {
     this.#pid = pid;
   }
 
+  /** The pool that it is borrowed from. */
+  get sessions(): Sessions {
+    return this.#sessions;
+  }
+
   get pid(): number {
     return this.#pid;
   }
@@ -107,8 +112,8 @@ export class Hold {
   }
 
   /**
-   * Why the connection was lost or given up, if that was in the middle of something (a transaction, say). The next statement must not go to
-   * another connection as if nothing had happened.
+   * Why the connection was lost or given up, if that was in the middle of something (a transaction, say). The next statement must not go
+   * to another connection as if nothing had happened.
    */
   get lost(): Error | undefined {
     return this.#isTold ? undefined : this.#lost;
@@ -251,8 +256,8 @@ export class Hold {
   }
 
   /**
-   * The server only warns. But code that says BEGIN also says COMMIT, and would end the transaction around it: nothing would be rolled back
-   * any more.
+   * The server only warns. But code that says BEGIN also says COMMIT, and would end the transaction around it: nothing would be rolled
+   * back any more.
    */
   assertNoSecondBegin({ text }: Question): void {
     if (this.#bodies === 0 || this.#status === 'I' || text === undefined || !/^\s*(?:begin|start\s+transaction)\b/i.test(text)) return;

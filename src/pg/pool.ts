@@ -13,6 +13,7 @@ import { rowsOf } from './cursor.ts';
 import { receiveError } from './database-error.ts';
 import { borrow, type Call, type Granted, type Hold, runOnce, type Sessions } from './hold.ts';
 import type { Lender } from './lender.ts';
+import { traced } from './query-channel.ts';
 import { ask, type Question, tell } from './question.ts';
 import { Scope } from './scope.ts';
 import { Place, transact } from './transaction.ts';
@@ -90,11 +91,11 @@ export abstract class PgPool extends EventEmitter implements Type {
     if (typeof text === 'function') throw new TypeError('Passing a function as the first parameter to pool.query is not supported');
     const question = ask(text, values);
     const place = this.place();
-    if (place !== undefined) return place.scope.run(question);
+    if (place !== undefined) return traced(this.sessions, question, undefined, () => place.scope.run(question));
     if (!this.isListenedTo) {
       this.#begin();
       try {
-        return await runOnce(this.sessions, question);
+        return await traced(this.sessions, question, undefined, () => runOnce(this.sessions, question));
       } finally {
         this.#done();
       }
@@ -139,8 +140,8 @@ export abstract class PgPool extends EventEmitter implements Type {
   }
 
   /**
-   * The scope's connection, kept until this client is released. In a transaction it is of use as long as the transaction goes on. Listeners
-   * were asked about it when the scope borrowed it.
+   * The scope's connection, kept until this client is released. In a transaction it is of use as long as the transaction goes on.
+   * Listeners were asked about it when the scope borrowed it.
    */
   async #connectIn(place: Place, options: AcquireOptions | undefined): Promise<PgClient> {
     const { scope } = place;

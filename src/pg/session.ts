@@ -545,8 +545,8 @@ export class Session implements SessionMethods {
   // ── the end
 
   /**
-   * Takes the connection from its borrower, who is told why. A backend at work does not notice that its socket has gone, and would keep its
-   * locks, so what runs is cancelled first. If the server does not react within `limit` ms, the connection is cut.
+   * Takes the connection from its borrower, which is told why. A backend at work does not notice that its socket has gone, and would keep
+   * its locks, so what runs is cancelled first. If the server does not react within `limit` ms, the connection is cut.
    */
   abort(why: Error, limit: number): Promise<void> {
     this.#revoked = why;

@@ -19,6 +19,7 @@ import { receiveError } from './database-error.ts';
 import { Hold, isEnough, type RemoteSession, resultOf, type Sessions, type SyncSession } from './hold.ts';
 import { PgPool as BasePool, PATIENCE, tooLate } from './pool.ts';
 import type { Answer, SessionMethods } from './protocol.ts';
+import { tracedSync } from './query-channel.ts';
 import { argumentsOf, ask, type Question } from './question.ts';
 import { Scope } from './scope.ts';
 import { Place } from './transaction.ts';
@@ -41,7 +42,8 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     values?: readonly unknown[],
     options?: { timeout?: number },
   ): QueryResult<R> {
-    return this.#within(options?.timeout, () => this.#query(ask(text, values)));
+    const question = ask(text, values);
+    return tracedSync(this.sessions, question, undefined, () => this.#within(options?.timeout, () => this.#query(question)));
   }
 
   #query(question: Question): QueryResult<any> {
@@ -255,7 +257,8 @@ export class PgPool extends BasePool implements PoolType, PgSync {
     const tx: PgSyncClient = {
       query: (text, values) => {
         if (place.isOver) throw new Error('this transaction is over, and refuses further queries');
-        return this.#run(hold, ask(text, values));
+        const question = ask(text, values);
+        return tracedSync(this.sessions, question, 0, () => this.#run(hold, question));
       },
     };
     scope.beginTransaction();

@@ -1,5 +1,6 @@
 /**
- * The classes of errors, with one stable code each. How they cross between threads: wire/error-wire.ts. Their texts: where they are thrown.
+ * The classes of errors, with one stable code each. How they cross between threads: wire/error-wire.ts. Their texts: where they are
+ * thrown.
  */
 
 /**
@@ -12,9 +13,9 @@ function named(type: { readonly prototype: Error }, name: string): void {
 }
 
 /**
- * Every error of a pool is one. Itself it is thrown by attaching: `maxThreads` are attached, another memory layout, the owner's own thread,
- * a listener of the program in the way (`ERR_POOL`), or a Node.js without postMessageToThread (`ERR_POOL_NODE_VERSION`). And by a hand-out
- * of a Proxy that fails to answer. Between threads an error keeps its class.
+ * Every error of a pool is one. Itself it is thrown by attaching: `maxThreads` are attached, another memory layout, the owner's own
+ * thread, a listener of the program in the way (`ERR_POOL`), or a Node.js without postMessageToThread (`ERR_POOL_NODE_VERSION`). And by a
+ * hand-out of a Proxy that fails to answer. Between threads an error keeps its class.
  */
 export class PoolError extends Error {
   /** Stable, one for each class: `ERR_POOL_...`. */
@@ -44,13 +45,30 @@ export class PoolClosedError extends PoolError {
   }
 }
 
+/** The deadlock that a waiter stood behind when its time was over. */
+export interface WaitedBehind {
+  /** Node's ids of the threads in it. */
+  threads: number[];
+  /** Which thread holds what and waits for what. */
+  text: string;
+  /** 'suspected': a thread in it waits with a promise, so that another function of it might give back. */
+  certainty: 'certain' | 'suspected';
+}
+
 /**
  * `ERR_POOL_ACQUIRE_TIMEOUT`: no resource became available within `timeout`; or, attaching, the owner did not answer in time. The message
- * says how many this thread has.
+ * says how many this thread has, and which deadlock it has waited behind.
  */
 export class AcquireTimeoutError extends PoolError {
-  constructor(message: string, pool: string, options?: ErrorOptions) {
+  /**
+   * The deadlock that kept this waiter from being served, over the pools that its thread owns or has attached. Not there if there was
+   * none.
+   */
+  declare readonly knot?: WaitedBehind;
+
+  constructor(message: string, pool: string, options?: ErrorOptions & { knot?: WaitedBehind | undefined }) {
     super(message, pool, { ...options, code: 'ERR_POOL_ACQUIRE_TIMEOUT' });
+    if (options?.knot !== undefined) this.knot = options.knot;
   }
 
   static {
@@ -114,8 +132,8 @@ export class RemoteCallError extends PoolError {
 }
 
 /**
- * `ERR_POOL_CALL_TIMEOUT`: a call that blocks its thread had no answer within `timeout`. Whether the method has run, or still runs, is not
- * known.
+ * `ERR_POOL_CALL_TIMEOUT`: a call that blocks its thread had no answer within `timeout`. Whether the method has run, or still runs, is
+ * not known.
  */
 export class CallTimeoutError extends PoolError {
   constructor(message: string, pool: string, options?: ErrorOptions) {

@@ -87,6 +87,8 @@ export const SLOT_GENERATION = 4;
 export const SLOT_BEHALF = 5;
 /** In SLOT_BEHALF: the thread is gone, and its call still runs. Its record may be another thread's by now. */
 export const BEHALF_GONE = -1;
+/** In SLOT_BEHALF: the owner has it for a one-shot call of its own. */
+export const BEHALF_OWN = -2;
 /**
  * What the borrower has it for: the number of a job or a scope, 0: nothing in particular. It is about the present lease only. Written by
  * the borrower when its lease begins, if it has a number to say, and cleared by it before the lease ends; by the owner for a thread that
@@ -95,6 +97,10 @@ export const BEHALF_GONE = -1;
 export const SLOT_TAG = 6;
 /** When its resource was made, in whole milliseconds modulo 2^32. Written by the owner before the slot can be had. */
 export const SLOT_MADE = 7;
+/** The lease that SLOT_SINCE belongs to. Written by the borrower after it. */
+export const SLOT_TRACED = 8;
+/** The lease that its borrower has given up by message: the owner ends it when it hears of it. Written by the borrower. */
+export const SLOT_LEFT = 9;
 // Words from here on are free: 48 bytes of a shared value are to fit into them.
 
 // ── a thread: two padded lines, the first for the threads that ring, the second for the thread itself
@@ -116,7 +122,9 @@ export const COUNTER_RECLAIMED = 7;
 export const COUNTER_REVOKED = 8;
 export const COUNTER_CANCELLED = 9;
 export const COUNTER_RECYCLED = 10;
-export const COUNTERS = 11;
+/** Of the hand-outs, those that have waited in line. */
+export const COUNTER_FROM_LINE = 11;
+export const COUNTERS = 12;
 
 /** Buckets of a histogram: eight to each power of two, from 1 us to 2^41 us (25 days). */
 export const HISTOGRAM_BUCKETS = 320;

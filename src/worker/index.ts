@@ -14,6 +14,7 @@ export {
   ResizeTimeoutError,
   ServiceUnavailableError,
   SuspendTimeoutError,
+  type WaitedBehind,
 } from '../shared/errors.ts';
 export type {
   AcquireOptions,

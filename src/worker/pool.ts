@@ -484,6 +484,10 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     this.calls.abandon(() => this.refusals.detached());
   }
 
+  protected override isOwnerGone(): boolean {
+    return this.#out === 'owner-gone';
+  }
+
   protected override lookUp(): void {
     try {
       if (this.#out === 'no' && !this.calls.isConnected()) this.#ownerGone();
@@ -506,6 +510,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     this.#onLeave();
     this.waiters.abandon(() => this.refusals.detached());
     for (const [slot, serial] of this.lending.serials.entries()) if (serial !== 0) this.giveBack(slot);
+    this.leaveWatched();
   }
 
   detach(): Promise<void> {

@@ -304,7 +304,7 @@ describe('the command', () => {
   });
 
   test.each([
-    [['dance'], 'there is no command "dance"; there is bench'],
+    [['dance'], 'there is no command "dance"; there are bench and top'],
     [['bench', '--threads', 'many'], '--threads has "many"; allowed are whole numbers from 1 to 128'],
   ])('%j: exit code 2, one line of error, nothing else', async (args, message) => {
     const { code, stdout, stderr } = await run(...args);

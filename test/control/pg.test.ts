@@ -104,7 +104,7 @@ test('suspended until it is empty, the server has no connection of it; recycled,
   const suspension = await settled(pool.pool.suspend({ label: 'restart', until: 'empty' }));
   expect(await connections(name)).toBe(0);
   const waiting = pool.query('select 1 as a');
-  expect(await rejection(pool.connect({ timeout: 20 } as never).then(() => 1))).toMatchObject({
+  expect(await rejection(pool.pool.acquire({ timeout: 20 }))).toMatchObject({
     message: expect.stringContaining('"restart"'),
   });
   suspension.resume();

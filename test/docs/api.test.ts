@@ -25,7 +25,14 @@ test('every export and every member of one has a docstring', () => expect(said).
 
 describe('docs/api', () => {
   test('has a page for each entry point, and an index', () =>
-    expect(filesIn(api)).toEqual(['README.md', 'cenote.md', 'cenote.pg.md', 'cenote.pg.worker.md', 'cenote.worker.md']));
+    expect(filesIn(api)).toEqual([
+      'README.md',
+      'cenote.md',
+      'cenote.observe.md',
+      'cenote.pg.md',
+      'cenote.pg.worker.md',
+      'cenote.worker.md',
+    ]));
 
   test.each(filesIn(api))('%s is up to date (if not: npm run docs)', (file) => {
     expect(readFileSync(api + file, 'utf8')).toBe(readFileSync(fresh + file, 'utf8'));

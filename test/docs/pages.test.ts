@@ -42,7 +42,8 @@ describe('the documentation', () => {
       const defaults = row.default.split(', ').map(plain);
       return row.option.split(', ').map((name, at): [name: string, byDefault: string] => [plain(name), defaults[at]]);
     });
-    const special = { factory: 'required', expose: 'all', strict: 'true' };
+    // `ceiling` is as much as `max`, and `maxHold` an object without a limit.
+    const special = { factory: 'required', expose: 'all', strict: 'true', ceiling: 'max', maxHold: 'none' };
     expect(Object.fromEntries(rows)).toEqual({ ...Object.fromEntries(rows.map(([name]) => [name, said(name)])), ...special });
   });
 
@@ -115,7 +116,7 @@ describe('the documentation', () => {
     for (const [name, value] of Object.entries(cenote))
       if (typeof value === 'function' && (value as unknown) !== cenote.createPool && /Error$/.test(name))
         errors[name] = new (value as unknown as typeof cenote.PoolError)('message', 'pool').code;
-    expect(Object.keys(errors)).toHaveLength(9);
+    expect(Object.keys(errors)).toHaveLength(14);
     // On a Node.js that is too old, PoolError has a code of its own: it is told below the table.
     const rows = tableOf(reference, 'Errors').map((row): [name: string, code: string] => [plain(row.class), plain(row.code)]);
     expect(Object.fromEntries(rows)).toEqual(errors);
@@ -132,6 +133,7 @@ describe('the documentation', () => {
       await import('cenote/worker'),
       await import('cenote/pg'),
       await import('cenote/pg/worker'),
+      await import('cenote/observe'),
       await import('cenote/jobs'),
       await import('cenote/jobs/worker'),
     ];

@@ -1,6 +1,6 @@
 /**
- * docs/state-machines.md and the code say the same: its tables are compared with the transitions that the code declares, and every function
- * named in them is driven on a real control block.
+ * docs/state-machines.md and the code say the same: its tables are compared with the transitions that the code declares, and every
+ * function named in them is driven on a real control block.
  */
 import { Worker } from 'node:worker_threads';
 import { createPool } from 'cenote';
@@ -131,7 +131,10 @@ describe('slot', () => {
   }
 
   type Case = ReturnType<typeof slotIn>;
-  /** Each function with the arguments of a proper caller: B borrows and picks up, A is whoever had it before. True: it says that it did it. */
+  /**
+   * Each function with the arguments of a proper caller: B borrows and picks up, A is whoever had it before. True: it says that it did
+   * it.
+   */
   const calls: Record<string, (on: Case) => boolean> = {
     borrow: ({ table, slot }) => table.borrow(slot, slots.leasedTo(B)) !== 0,
     borrowAgain: ({ table, slot, seen }) => table.borrowAgain(slot, seen.idle, (seen.idle + slots.leaseDelta(B)) | 0),
@@ -158,7 +161,21 @@ describe('slot', () => {
   test('page and code have the same transitions', () => expect(pairs(rows)).toEqual(declared(slots.SLOT_TRANSITIONS)));
 
   test('page, code and this test have the same functions', () => {
-    const others = [...PARTS, 'has', 'at', 'load', 'flag', 'reclaimDamaged', 'behalf', 'actFor', 'extent', 'extentHint', 'tag', 'setTag'];
+    const others = [
+      ...PARTS,
+      'has',
+      'at',
+      'load',
+      'flag',
+      'reclaimDamaged',
+      'behalf',
+      'actFor',
+      'extent',
+      'extentHint',
+      'tag',
+      'setTag',
+      'unborrow',
+    ];
     const moving = methodsOf(slots.Slots).filter((name) => !others.includes(name));
     expect(functionsOf(rows)).toEqual(moving.sort());
     expect(Object.keys(calls).sort()).toEqual(moving.sort());
@@ -288,6 +305,7 @@ describe('cell', () => {
       'ticket',
       'mark',
       'joinedAt',
+      'reach',
       'tag',
 
       'loadLine',
@@ -295,6 +313,8 @@ describe('cell', () => {
       'wordIfStillWaiting',
       'scan',
       'trying',
+      'marked',
+      'sleeping',
       'isAmongFirst',
       'waiting',
       'isShorterThan',

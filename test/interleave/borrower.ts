@@ -43,7 +43,8 @@ function watch(context: PoolContext, lending: Lending): void {
   };
 }
 
-export function borrowerOf(context: PoolContext): TestBorrower {
+/** `refusal`: the code of one more error that is a refusal. */
+export function borrowerOf(context: PoolContext, refusal = ''): TestBorrower {
   const { code, shared } = context;
   const { NONE } = code.cells;
 
@@ -63,7 +64,7 @@ export function borrowerOf(context: PoolContext): TestBorrower {
         return this.acquiring.acquireSync(undefined, thread);
       } catch (error) {
         const { code: why } = error as { code?: string };
-        if (why === 'ERR_POOL_UNAVAILABLE' || why === 'ERR_POOL_CLOSED') return REFUSED;
+        if (why === 'ERR_POOL_UNAVAILABLE' || why === 'ERR_POOL_CLOSED' || why === refusal) return REFUSED;
         throw error;
       }
     }

@@ -32,7 +32,12 @@ describe('guarded hand-outs', () => {
   caught(
     race,
     exhaustive(),
-    mutant('anybody matches', 'Lending.serve', '$IS_EVICTING($STATE) || $GUARDS_HAND_OUTS($STATE)', '$IS_EVICTING($STATE)'),
+    mutant(
+      'anybody matches',
+      'Lending.holdsBack',
+      '$IS_EVICTING($STATE) || $GUARDS_HAND_OUTS($STATE) || $IS_SUSPENDED($STATE)',
+      '$IS_EVICTING($STATE)',
+    ),
     mutant(
       'the fast path is open',
       'Lending.tryBorrow',

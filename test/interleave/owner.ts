@@ -4,6 +4,12 @@ import { Actor, type PoolContext } from './actor.ts';
 import type { Repairing } from './explorer/scenario.ts';
 import type { PoolCode, PoolMemory } from './pool.ts';
 
+/** notes[PHASE]: how far a suspension is. */
+export const PHASE = 0;
+export const SUSPENDED = 1;
+export const RESUMED = 2;
+/** notes[REVOKED + slot]: it was taken back. */
+export const REVOKED = 4;
 /** notes[CHECKED + slot]: the owner has looked at it since it was last handed out. */
 export const CHECKED = 8;
 
@@ -114,6 +120,8 @@ class Effects implements TurnEffects {
 export class Owner extends Actor {
   readonly turn: Turn;
   readonly #effects: Effects;
+  #until: 'now' | 'returned' | 'empty' | undefined;
+  #hasCome = false;
 
   constructor(context: PoolContext) {
     super(context, { served() {}, lookUp() {}, called: () => this.turn.request() });
@@ -136,7 +144,74 @@ export class Owner extends Actor {
   }
 
   /** After each turn. */
-  looked(): void {}
+  looked(): void {
+    if (this.#until !== undefined) this.#hasCome ||= this.turn.hasCome(this.#until);
+  }
+
+  /**
+   * Suspends the pool, and resumes it when it has come to that: between the two, `notes[PHASE]` is SUSPENDED. Others may run in the middle. `refusing`: as well as
+   * with `mode: 'refuse'`.
+   */
+  suspend(until: 'now' | 'returned' | 'empty', refusing = false): void {
+    const { shared, code, step } = this.context;
+    const { bells } = this.lending.block;
+    this.#until = until;
+    this.#effects.isEmptying = until === 'empty';
+    this.#effects.suspended = code.state.SUSPENDED | (refusing ? code.state.SUSPENDED_REFUSING : 0);
+    for (let next = (): void => this.turn.suspend(); !this.#hasCome; next = () => this.turn.request()) {
+      const seen = bells.read(this.me);
+      next();
+      if (this.#hasCome) break;
+      bells.sleep(this.me, seen, this.#effects.looksAgain ? 1 : Number.POSITIVE_INFINITY);
+      this.#effects.looksAgain = false;
+    }
+    shared.notes[PHASE] = SUSPENDED;
+    for (let i = 0; i < 2; i++) {
+      if (until !== 'now') this.#assertNothingIsOut();
+      step('is suspended');
+    }
+    if (until !== 'now') this.#assertNothingIsOut();
+    shared.notes[PHASE] = RESUMED;
+    this.#until = undefined;
+    this.#effects.suspended = 0;
+    this.#effects.isEmptying = false;
+    this.turn.request();
+  }
+
+  /** What is LEASED may be a borrow that is about to undo itself: nothing is in use. */
+  #assertNothingIsOut(): void {
+    const { assert, shared } = this.context;
+    for (const [slot, user] of shared.inside.entries()) assert(user === 0, `slot ${slot} is in use while the pool is suspended`);
+  }
+
+  /** Lowers or raises `max`. */
+  resize(max: number): void {
+    this.lending.block.limits.set(0, max);
+    this.turn.request();
+  }
+
+  /** Lowers `max`, and serves until there are no more than that. */
+  shrinkTo(max: number): void {
+    const { bells, snapshot } = this.lending.block;
+    for (let next = (): void => this.resize(max); ; next = () => this.turn.request()) {
+      const seen = bells.read(this.me);
+      next();
+      if (snapshot.count().count <= max) return;
+      bells.sleep(this.me, seen, Number.POSITIVE_INFINITY);
+    }
+  }
+
+  /** Takes back what thread `from` has, if it has it: it is not to be used any more. */
+  revoke(slot: number, from: number): void {
+    const { code, shared } = this.context;
+    const word = this.lending.block.slots.load(slot);
+    if (code.slots.slotState(word) !== code.slots.LEASED || code.slots.slotThread(word) !== from) return;
+    this.turn.revoke(slot, code.slots.leaseOf(word), () => {
+      // Its borrower may be in the middle of its use: what it does there counts for nothing.
+      shared.inside[slot] = 0;
+      shared.notes[REVOKED + slot] = 1;
+    });
+  }
 
   close(): void {
     this.serve(() => void this.turn.close());
@@ -151,9 +226,13 @@ export class Owner extends Actor {
 export const serve = (context: PoolContext): void => new Owner(context).serve();
 
 /** When a thread has died, with `orphans: 'release'`. */
-export function repairByOwner(context: Repairing<PoolCode, PoolMemory>): void {
+export const repairByOwner = (context: Repairing<PoolCode, PoolMemory>): void => repairing(context, () => {});
+
+/** The same; `first`: what the owner does before it hears of the death. */
+export function repairing(context: Repairing<PoolCode, PoolMemory>, first: (owner: Owner) => void): void {
   const { code, shared, victimIndex } = context;
   const owner = new Owner(context);
+  first(owner);
   for (const { slot } of code.repair(owner.lending, victimIndex + 1)) {
     shared.inside[slot] = 0;
     owner.turn.orphaned(slot, true);

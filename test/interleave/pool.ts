@@ -10,6 +10,8 @@ type Modules = typeof import('../../src/shared/words/control-block.ts') &
   typeof import('../../src/shared/waiting/cancellation.ts') &
   typeof import('../../src/shared/lending/repair.ts') &
   typeof import('../../src/shared/pool/pool-base.ts') &
+  typeof import('../../src/shared/observing/observation.ts') &
+  typeof import('../../src/shared/observing/knots.ts') &
   typeof import('../../src/main/turn.ts') &
   typeof import('../../src/main/breaker/probes.ts') &
   typeof import('../../src/main/threads/one-shot-calls.ts');
@@ -42,6 +44,8 @@ async function poolCode(load: Load): Promise<PoolCode> {
     'waiting/cancellation',
     'lending/repair',
     'pool/pool-base',
+    'observing/observation',
+    'observing/knots',
   ].map((name) => `shared/${name}`);
   const parts = [...shared, 'main/turn', 'main/breaker/probes', 'main/threads/one-shot-calls'];
   return {
@@ -55,6 +59,8 @@ async function poolCode(load: Load): Promise<PoolCode> {
 
 export interface PoolSize {
   slots?: number;
+  /** As many may be used at first. Default: all of them. */
+  max?: number;
   /** Threads that are attached, besides the owner. Default: as many as the scenario has, without one called owner. */
   threads?: number;
   /** Slots that are EMPTY at first, the last ones. */
@@ -79,11 +85,24 @@ const shared = (length: number): Int32Array => new Int32Array(new SharedArrayBuf
 const poolOf =
   (size: PoolSize & { threads: number }) =>
   ({ code }: { code: PoolCode }): PoolMemory => {
-    const { slots = 1, threads, empty = 0, maxWaiting = 2, maxUses = 0, held = [], waiting = [], left = [], nearEnd = false, state } = size;
+    const {
+      slots = 1,
+      max = slots,
+      threads,
+      empty = 0,
+      maxWaiting = 2,
+      maxUses = 0,
+      held = [],
+      waiting = [],
+      left = [],
+      nearEnd = false,
+      state,
+    } = size;
     const block = code.ControlBlock.create({
       poolId: 1,
       min: 0,
-      max: slots,
+      max,
+      ceiling: slots,
       maxThreads: threads,
       maxWaiting,
       acquireTimeout: 0,
@@ -120,7 +139,9 @@ const poolOf =
 
 type Race = Partial<Scenario<PoolCode, PoolMemory>> & Pick<Scenario<PoolCode, PoolMemory>, 'threads'>;
 
-/** A scenario with a pool. Unless it says otherwise, nobody's sleep ends without a ring: what is owed to a timeout shows as a deadlock. */
+/**
+ * A scenario with a pool. Unless it says otherwise, nobody's sleep ends without a ring: what is owed to a timeout shows as a deadlock.
+ */
 export function poolRace(file: string, name: string, size: PoolSize, race: Race): NamedScenario<PoolCode, PoolMemory> {
   const threads = size.threads ?? Object.keys(race.threads).filter((thread) => thread !== 'owner').length;
   return scenario(file, name, {
@@ -133,7 +154,9 @@ export function poolRace(file: string, name: string, size: PoolSize, race: Race)
   });
 }
 
-/** Everyone has gone: every slot is idle (or was never made), every cell free, the line empty and served in order, nobody uses anything. */
+/**
+ * Everyone has gone: every slot is idle (or was never made), every cell free, the line empty and served in order, nobody uses anything.
+ */
 export function atRest({ assert, code, shared }: Outcome<PoolCode, PoolMemory>): void {
   const block = code.ControlBlock.attach(shared.buffer);
   const { EMPTY, IDLE, SLOT_STATES, slotState } = code.slots;
@@ -152,7 +175,10 @@ export function atRest({ assert, code, shared }: Outcome<PoolCode, PoolMemory>):
   if (block.slots.count === 1) inOrder(shared.served, assert);
 }
 
-/** Whoever had joined before another began to was served first. Who joined at the same time may be served in either order, whatever the tickets. */
+/**
+ * Whoever had joined before another began to was served first. Who joined at the same time may be served in either order, whatever the
+ * tickets.
+ */
 function inOrder(served: Int32Array, assert: (ok: boolean, why: string) => void): void {
   for (let late = 1; late < served[1]; late++)
     for (let early = 0; early < late; early++)

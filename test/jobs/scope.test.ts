@@ -80,7 +80,11 @@ describe('a scope', () => {
     const runner = open({ maxThreads: 3 });
     const why = new Error('down');
     const value = await runner.scope(async (scope) => {
-      const beside = scope.run(job(() => pause(100).then(() => 'beside')));
+      const abort = new AbortController();
+      const beside = scope.run(
+        job(() => pause(60_000).catch(() => 'beside')),
+        { signal: abort.signal },
+      );
       const inner = await scope.scope(async (middle) => {
         const jobs = [middle.run(long), outcome(middle.scope((deepest) => deepest.run(long)))];
         await until(isRunning(runner, 3));
@@ -94,6 +98,7 @@ describe('a scope', () => {
         expect(await rejection(middle.run(1))).toBeInstanceOf(ScopeClosedError);
         return 'taken';
       });
+      abort.abort();
       return [inner, await beside];
     });
     expect(value).toEqual(['taken', 'beside']);

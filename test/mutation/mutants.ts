@@ -172,15 +172,20 @@ export const mutants: readonly Listed[] = [
   ),
   listed(mutant('whoever leaves does not match', 'Lending.leave', 'this.$MATCH();', '')),
   listed(
-    mutant('a close is not told who moved', 'Lending.match', '$NEEDED || $IS_CLOSED($STATE) || $IS_DRAINING($STATE)', '$NEEDED'),
+    mutant(
+      'a close is not told who moved',
+      'Lending.match',
+      '$NEEDED || $IS_CLOSED($STATE) || $IS_DRAINING($STATE) || $IS_SUSPENDED($STATE)',
+      '$NEEDED || $IS_SUSPENDED($STATE)',
+    ),
     'interleave/close',
   ),
   listed(
     mutant(
       'anybody hands out what is guarded',
-      'Lending.serve',
-      '$IS_EVICTING($STATE) || $GUARDS_HAND_OUTS($STATE)',
-      '$IS_EVICTING($STATE)',
+      'Lending.holdsBack',
+      '$IS_EVICTING($STATE) || $GUARDS_HAND_OUTS($STATE) || $IS_SUSPENDED($STATE)',
+      '$IS_EVICTING($STATE) || $IS_SUSPENDED($STATE)',
     ),
     'interleave/hand-outs-guarded',
   ),
@@ -354,9 +359,9 @@ export const mutants: readonly Listed[] = [
   listed(
     mutant(
       'use gives back what somebody else has borrowed since',
-      'PoolBase.use',
-      'this.$LENDING.isCurrent($SLOT, $SERIAL)',
-      'this.$LENDING.holds($SLOT)',
+      'PoolBase.endBody',
+      'if (!this.$LENDING.isCurrent($SLOT, $SERIAL)) return this.$REVOCATIONS.get($SERIAL);',
+      'if (!this.$LENDING.holds($SLOT)) return this.$REVOCATIONS.get($SERIAL);',
     ),
     'main/use-and-lease',
   ),

@@ -43,6 +43,7 @@ function setUp() {
       return reason;
     },
     timedOut: () => new Error('timed out'),
+    knot: () => undefined,
   });
   const wait = (): [number, Promise<unknown>] => {
     const cell = lending.join(0);
@@ -62,6 +63,7 @@ test('a waiter that leaves after the factory has failed for it takes the error w
       return reason;
     },
     timedOut: () => new Error('timed out'),
+    knot: () => undefined,
   });
   const [one, two] = [new AbortController(), new AbortController()];
   const cells = [one, two].map(({ signal }) => {

@@ -3,6 +3,7 @@ import { threadId } from 'node:worker_threads';
 import { now, since } from '../../shared/clock.ts';
 import type { Traces } from '../../shared/lending/traces.ts';
 import { clearInterval, setInterval } from '../../shared/node.ts';
+import { leaks } from '../../shared/observing/channels.ts';
 import type { ControlBlock } from '../../shared/words/control-block.ts';
 import { CHECKING, IDLE, LEASED, leaseOf, slotState, slotThread } from '../../shared/words/slot.ts';
 import { OWNER } from '../../shared/words/threads.ts';
@@ -139,8 +140,10 @@ export class Maintenance<T> {
   }
 
   #tellLeak(slot: number, lease: number, thread: number, heldFor: number): void {
-    const tell = (borrower: number, stack: string | undefined): void =>
+    const tell = (borrower: number, stack: string | undefined): void => {
+      leaks.publish({ pool: this.#settings.name, slot, threadId: borrower, heldFor });
       this.#events.emit('leak', { threadId: borrower, heldFor, ...(stack === undefined ? {} : { stack }) });
+    };
     if (thread === OWNER && !this.#threads.isOnErrand(slot)) tell(threadId, this.#traces?.stackOf(slot, lease));
     else this.#threads.trace(slot, lease, thread, tell);
   }

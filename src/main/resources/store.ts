@@ -2,6 +2,7 @@
 
 import { now } from '../../shared/clock.ts';
 import { COUNTER_CREATED, COUNTER_DESTROYED, COUNTER_RECYCLED } from '../../shared/layout.ts';
+import { creations, destructions, publicError } from '../../shared/observing/channels.ts';
 import type { KeepAlive } from '../../shared/waiting/keep-alive.ts';
 import type { ControlBlock } from '../../shared/words/control-block.ts';
 import type { DestroyReason } from '../../shared/words/counters.ts';
@@ -70,6 +71,26 @@ export class ResourceStore<T> {
 
   /** Makes a resource for a slot that is CREATING. It is in hand when `arrived` is called. */
   create(slot: number, outcome: Pick<CreationOutcome<T>, 'failed'> & { arrived(slot: number): void }): void {
+    if (!creations.isHeard) return this.#create(slot, outcome);
+    const { name } = this.#settings;
+    creations.callback(
+      { pool: name, slot },
+      (done) =>
+        this.#create(slot, {
+          arrived: () => {
+            done();
+            outcome.arrived(slot);
+          },
+          failed: (_, thrown) => {
+            done(thrown ?? new Error(`the factory failed with ${thrown}`));
+            outcome.failed(slot, thrown);
+          },
+        }),
+      publicError(name),
+    );
+  }
+
+  #create(slot: number, outcome: Pick<CreationOutcome<T>, 'failed'> & { arrived(slot: number): void }): void {
     const since = now();
     this.#making.start(slot, {
       arrived: (_, resource) => {
@@ -131,14 +152,19 @@ export class ResourceStore<T> {
     }
     const resource = this.resources.delete(slot);
     const reason = this.#condemned.delete(slot) ? 'unhealthy' : cause;
-    thenMaybeSync(this.#destruct(resource, reason === 'revoked'), () => {
-      this.#block.slots.toEmpty(slot);
-      this.#block.counters.add(OWNER, COUNTER_DESTROYED);
-      if (reason === 'recycled') this.#block.counters.add(OWNER, COUNTER_RECYCLED);
-      this.#block.counters.addDestroyed(reason);
-      this.#events.emit('destroy', resource, reason);
-      this.#turn.request();
-    });
+    const destroy = (done: () => void): void =>
+      thenMaybeSync(this.#destruct(resource, reason === 'revoked'), () => {
+        this.#block.slots.toEmpty(slot);
+        this.#block.counters.add(OWNER, COUNTER_DESTROYED);
+        if (reason === 'recycled') this.#block.counters.add(OWNER, COUNTER_RECYCLED);
+        this.#block.counters.addDestroyed(reason);
+        done();
+        this.#events.emit('destroy', resource, reason);
+        this.#turn.request();
+      });
+    const { name } = this.#settings;
+    if (destructions.isHeard) destructions.callback({ pool: name, slot, reason }, destroy, publicError(name));
+    else destroy(() => {});
   }
 
   /** Synchronous if the destructor is. Then the permit goes back. `isInUse`: its borrower may be using it. */

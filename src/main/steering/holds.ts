@@ -8,6 +8,7 @@ import { now } from '../../shared/clock.ts';
 import { COUNTER_CANCELLED, COUNTER_REVOKED } from '../../shared/layout.ts';
 import type { Traces } from '../../shared/lending/traces.ts';
 import { clearTimeout, setTimeout } from '../../shared/node.ts';
+import { revocations } from '../../shared/observing/channels.ts';
 import { type Hold, isLimited, shortestOf } from '../../shared/options/hold-limits.ts';
 import type { ControlBlock } from '../../shared/words/control-block.ts';
 import { LEASED, leaseOf, slotState, slotThread } from '../../shared/words/slot.ts';
@@ -229,12 +230,15 @@ export class Holds<T> {
   /** Takes the resource of this lease back now. False: the lease is over. */
   revoke(slot: number, lease: number, heldFor: number, cause: unknown): boolean {
     const thread = slotThread(lease);
+    const borrower = thread === OWNER && !this.#threads.isOnErrand(slot) ? threadId : this.#threads.threadIdOf(slot, thread);
     const done = this.#turn.revoke(slot, lease, () => {
       if (thread === OWNER && !this.#threads.isOnErrand(slot)) this.#own.revoked(slot, heldFor, cause);
       else this.#threads.tellRevoked(slot, lease, thread, heldFor, cause);
     });
-    if (done) this.#block.counters.add(OWNER, COUNTER_REVOKED);
-    return done;
+    if (!done) return false;
+    this.#block.counters.add(OWNER, COUNTER_REVOKED);
+    revocations.publish({ pool: this.#settings.name, slot, threadId: borrower, heldFor });
+    return true;
   }
 
   /** The same for what is out in this slot, whatever lease that is. False: nothing is. */

@@ -5,6 +5,7 @@ import { COUNTER_RECLAIMED } from '../../shared/layout.ts';
 import type { Lending } from '../../shared/lending/lending.ts';
 import { repair } from '../../shared/lending/repair.ts';
 import { structuredClone } from '../../shared/node.ts';
+import { reclaims } from '../../shared/observing/channels.ts';
 import { holdFrom } from '../../shared/options/hold-limits.ts';
 import { asError, show } from '../../shared/show.ts';
 import { fromWire, toWire } from '../../shared/wire/error-wire.ts';
@@ -357,6 +358,7 @@ export class AttachedThreads<T> {
     block.counters.fold(member.thread);
     block.threads.detach(member.thread);
     member.end();
+    if (borrowed.length > 0) reclaims.publish({ pool: this.#settings.name, threadId: member.threadId, slots: borrowed.length });
     const release = this.#settings.orphans === 'release';
     for (const { slot, lease } of borrowed)
       member.whenSettledOr(PATIENCE, slot, lease, (settled) => this.#turn.orphaned(slot, release && settled));

@@ -43,11 +43,14 @@ import { type Outcome, PENDING, type Refused, refused, served } from './outcome.
 const SAMPLE_EVERY = 256;
 
 /**
- * How often a thread that only ever borrows and gives back looks up from it, in ms: it may never get to its event loop. Estimated from the
- * recent pace of borrowing, as the clock is not read in between; so a thread that suddenly holds for longer may be late by SAMPLE_EVERY
- * holds.
+ * How often a thread that only ever borrows and gives back looks up from it, in ms: it may never get to its event loop. Estimated from
+ * the recent pace of borrowing, as the clock is not read in between; so a thread that suddenly holds for longer may be late by
+ * SAMPLE_EVERY holds.
  */
 const LOOK_EVERY = 250;
+
+/** In `detour`: acquires are published, so none goes the short way. No bit of the state word. */
+const PUBLISHED = 1 << 29;
 
 export interface Listener {
   /** Now and then, between hand-outs. */
@@ -56,14 +59,16 @@ export interface Listener {
   served(): void;
   /** On the owner: what would have rung its bell. */
   called(): void;
+  /** A lease of this slot ends. Only while returns are published. */
+  released?(slot: number): void;
   /** This thread borrows a slot that it still believes to have: that lease was revoked, and the word of it has yet to be heard. */
   revoked?(slot: number): void;
 }
 
 /**
- * Its members are private by TypeScript's word only, like those of `Slots`. What a thread does for each borrow should fit into the function
- * that borrows: V8 puts no more than 920 bytes of bytecode into one, everything included, and a call to what is left out takes as long as
- * half a compare-exchange. A `#` costs a byte or three each time.
+ * Its members are private by TypeScript's word only, like those of `Slots`. What a thread does for each borrow should fit into the
+ * function that borrows: V8 puts no more than 920 bytes of bytecode into one, everything included, and a call to what is left out takes
+ * as long as half a compare-exchange. A `#` costs a byte or three each time.
  */
 export class Lending {
   readonly me: number;
@@ -107,8 +112,12 @@ export class Lending {
   private watchesAll: boolean;
   /** How many of those under way are timed, and how many have a tag: something is to be done at their end. */
   private timing = 0;
-  /** CLOSED as soon as this thread has left: for it the pool is. */
-  private detached = 0;
+  /**
+   * Not 0: nothing is borrowed the short way. CLOSED as soon as this thread has left, as for it the pool is; PUBLISHED while acquires
+   * are.
+   */
+  private detour = 0;
+  private publishesReleases = false;
   private ownerCheckedAt = 0;
   /** How many hand-outs there had been when a timed hold last ended, and when that was: the pace. */
   private pacedBegun = 0;
@@ -164,10 +173,10 @@ export class Lending {
   // ── tags: what the present lease of a slot is for, and what a waiter waits for
 
   /**
-   * From now on this thread says of each lease, and of each place in line, what it is for: what `tag` gives at that moment, a whole number
-   * other than 0, such as the number of a job; 0 for nothing in particular. It is asked when a borrow begins: a lease that was waited for
-   * has the tag of the wait, whatever runs when it is granted. It must not throw. undefined: this thread says nothing any more, and
-   * borrowing costs what it did. Every thread reads it by `tagged`, or from the cell of a waiter by `Line.tag`.
+   * From now on this thread says of each lease, and of each place in line, what it is for: what `tag` gives at that moment, a whole
+   * number other than 0, such as the number of a job; 0 for nothing in particular. It is asked when a borrow begins: a lease that was
+   * waited for has the tag of the wait, whatever runs when it is granted. It must not throw. undefined: this thread says nothing any
+   * more, and borrowing costs what it did. Every thread reads it by `tagged`, or from the cell of a waiter by `Line.tag`.
    */
   tagWith(tag: (() => number) | undefined): void {
     this.tagOf = tag;
@@ -196,7 +205,7 @@ export class Lending {
    * decides. NONE proves nothing: a borrower that must know for sure joins the line.
    */
   tryBorrow(): number {
-    if ((this.words[STATE_WORD] | this.detached | (this.words[LINE_WORD] & NOT_EMPTY)) !== 0) return this.tryBorrowGuarded();
+    if ((this.words[STATE_WORD] | this.detour | (this.words[LINE_WORD] & NOT_EMPTY)) !== 0) return this.tryBorrowGuarded();
     const slot = this.lastSlot;
     const idle = this.lastIdle;
     const lease = (idle + this.leaseDelta) | 0;
@@ -205,10 +214,34 @@ export class Lending {
     return slot;
   }
 
-  /** Where the owner looks at returns they are flagged from the start. Anything else that the state says keeps us from passing the line. */
+  /**
+   * Where the owner looks at returns they are flagged from the start. Anything else that the state says keeps us from passing the line.
+   */
   private tryBorrowGuarded(): number {
-    const state = this.words[STATE_WORD] | this.detached;
-    return state === RETURNS_GUARDED && isLineEmpty(this.words[LINE_WORD]) ? this.borrowAnother(FLAG) : NONE;
+    return (this.detour & PUBLISHED) === 0 ? this.tryBorrowUnpublished() : NONE;
+  }
+
+  /** As `tryBorrow`, for what is published by its caller, or not at all. */
+  tryBorrowUnpublished(): number {
+    const state = this.words[STATE_WORD] | (this.detour & ~PUBLISHED);
+    if ((state & ~RETURNS_GUARDED) !== 0 || !isLineEmpty(this.words[LINE_WORD])) return NONE;
+    return this.borrowAnother(state === 0 ? 0 : FLAG);
+  }
+
+  /** Are acquires published? Then `tryBorrow` gives NONE. */
+  get isPublished(): boolean {
+    return (this.detour & PUBLISHED) !== 0;
+  }
+
+  /**
+   * Which of the two are published from now on. Without any, neither path asks for it: a hand-out sees `detour`, a return sees `timing`,
+   * as ever.
+   */
+  publish(acquires: boolean, releases: boolean): void {
+    this.detour = acquires ? this.detour | PUBLISHED : this.detour & ~PUBLISHED;
+    if (releases === this.publishesReleases) return;
+    this.publishesReleases = releases;
+    this.timing += releases ? 1 : -1;
   }
 
   /** The first that is idle, from the one that we had last on. */
@@ -243,7 +276,7 @@ export class Lending {
 
   /** This thread leaves: its record may soon be another thread's, so nothing may be borrowed under its number any more. */
   detach(): void {
-    this.detached = CLOSED;
+    this.detour |= CLOSED;
   }
 
   /** A lease of ours begins. What is not due each time is left to `watch`: this is the fast path. */
@@ -258,7 +291,7 @@ export class Lending {
   private watch(slot: number, begun: number): void {
     // The last hand-out of a resource: its return has to be seen.
     if (this.block.uses(slot) >= this.maxUses) this.slots.flag(slot);
-    if (this.traced) this.block.setBorrowedAt(slot, stamp());
+    if (this.traced) this.block.setBorrowedAt(slot, this.leases[slot], stamp());
     if (this.tagOf !== undefined) this.setTag(slot, this.tag);
     const isSample = begun >= this.nextSampleAt;
     if (isSample) this.nextSampleAt = begun + Math.min(begun, SAMPLE_EVERY);
@@ -287,8 +320,11 @@ export class Lending {
 
   /** Our lease is over for this thread; the owner moves the slot, told by a message. Gives the lease. */
   forget(slot: number): number {
+    const lease = this.leases[slot];
+    // Before this thread can wait for anything: it does not hold what is on its way back.
+    this.block.setLeft(slot, lease);
     this.endLease(slot);
-    return this.leases[slot];
+    return lease;
   }
 
   /** Our lease was taken from us: what is written beside the slot is not ours to change. */
@@ -308,6 +344,7 @@ export class Lending {
 
   private endTiming(slot: number): void {
     this.setTag(slot, 0);
+    if (this.publishesReleases) this.listener.released?.(slot);
     const began = this.timedAt[slot];
     if (began === 0) return;
     const time = now();
@@ -417,8 +454,9 @@ export class Lending {
   }
 
   /**
-   * Takes a waiter out of the line in any case: if it was granted a slot meanwhile, that is passed on. No borrower has had that slot, so it
-   * is not counted as borrowed, and neither beforeRelease nor a strategy hears of a return. Gives the refusal, if it was refused first.
+   * Takes a waiter out of the line in any case: if it was granted a slot meanwhile, that is passed on. No borrower has had that slot, so
+   * it is not counted as borrowed, and neither beforeRelease nor a strategy hears of a return. Gives the refusal, if it was refused
+   * first.
    */
   withdraw(cell: number): Refused | undefined {
     if (this.leave(cell)) return undefined;
@@ -438,8 +476,8 @@ export class Lending {
   // ── matching
 
   /**
-   * Serves the line, and calls the owner where only it can go on.
-   * By any thread, after anything that may have brought a slot and a waiter together.
+   * Serves the line, and calls the owner where only it can go on. By any thread, after anything that may have brought a slot and a waiter
+   * together.
    *
    * Where the pool is being closed, drained or suspended the owner is called in any case, and the state is read last: it waits for slots to
    * come to rest and for waiters to go, and may have looked while we had a slot TAKEN, or were on our way out. It sets the state and then

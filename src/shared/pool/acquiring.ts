@@ -1,6 +1,6 @@
 /**
- * Borrowing, from the options to the slot, on every thread and in both ways of waiting. Two beginnings, which differ in what they ask for,
- * and two ways to wait, which differ in nothing else:
+ * Borrowing, from the options to the slot, on every thread and in both ways of waiting. Two beginnings, which differ in what they ask
+ * for, and two ways to wait, which differ in nothing else:
  *
  *   acquire:  check the options, refuse, `tryBorrow`;  or else `enqueue`  ─┐              ┌─ with a promise: `waitFor`
  *                                                                          ├─ `collect`, ─┤
@@ -8,10 +8,13 @@
  *
  * The fast path is not here: `acquire` and its brothers ask `Lending.tryBorrow` themselves before they come here (see `Lending` for why).
  */
+import { threadId } from 'node:worker_threads';
 import { now } from '../clock.ts';
-import { COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layout.ts';
+import type { AcquireTimeoutError } from '../errors.ts';
+import { COUNTER_FROM_LINE, COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layout.ts';
 import type { Lending } from '../lending/lending.ts';
 import type { Ended, TIMED_OUT } from '../lending/outcome.ts';
+import { type AcquireContext, acquires, publicError } from '../observing/channels.ts';
 import { checkAcquireOptions } from '../options/acquire-options.ts';
 import type { AcquireOptions } from '../types.ts';
 import { throwIfAborted } from '../waiting/abort-signals.ts';
@@ -19,12 +22,14 @@ import type { BellListener } from '../waiting/bell-listener.ts';
 import { sleepInLine } from '../waiting/blocking.ts';
 import { type Cancellation, canceller, throwIfCancelled, throwReason } from '../waiting/cancellation.ts';
 import type { Waiters } from '../waiting/waiters.ts';
-import { MARK_SYNC, MARK_TRIES, NONE, REASON_FACTORY } from '../words/line.ts';
+import { MARK_SYNC, MARK_TRIES, markBehalf, NONE, REASON_FACTORY } from '../words/line.ts';
 import { breakerOf, isRefusing, isSuspended, RECOVERING } from '../words/state.ts';
+import { OWNER } from '../words/threads.ts';
 import type { RefusalSource, Refusals } from './refusals.ts';
 
 /** What only the side of this thread knows: the owner's or a worker's. */
 export interface Side extends RefusalSource {
+  readonly name: string;
   /** Adds one to a counter of this thread, unless it has none any more. */
   countOne(counter: number): void;
 }
@@ -67,12 +72,34 @@ export class Acquiring {
   // ── the four ways to borrow
 
   /**
-   * What `deliver` makes of a slot, in the moment in which it is this thread's; waiting for one, if need be. One promise, as thousands may
-   * wait. `thread`: the thread on whose behalf, for the message of a timeout. Rejects as `ResourcePool.acquire` does.
+   * What `deliver` makes of a slot, in the moment in which it is this thread's; waiting for one, if need be. One promise, as thousands
+   * may wait. `thread`: the thread on whose behalf, for the message of a timeout. Rejects as `ResourcePool.acquire` does.
    */
   acquire<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V, thread = this.#lending.me): Promise<V> {
+    if (!this.#lending.isPublished || thread !== this.#lending.me) return this.#acquireFor(thread, options, deliver);
+    const context = this.#context(false);
+    const started = now();
+    let waits = false;
+    const deliverAndSay = (slot: number): V => {
+      context.slot = slot;
+      context.waited = waits ? now() - started : 0;
+      return deliver(slot);
+    };
+    const acquire = (): Promise<V> => {
+      const acquired = this.#acquireFor(thread, options, deliverAndSay);
+      waits = true;
+      return acquired;
+    };
+    const failed = publicError(this.#side.name);
+    return acquires.promise(context, acquire, (thrown) => {
+      context.waited = waits ? now() - started : 0;
+      return failed(thrown);
+    });
+  }
+
+  #acquireFor<V>(thread: number, options: AcquireOptions | undefined, deliver: (slot: number) => V): Promise<V> {
     try {
-      const got = this.#acquire(options, 0);
+      const got = this.#acquire(options, thread === this.#lending.me ? 0 : markBehalf(thread));
       if (typeof got === 'number') return Promise.resolve(deliver(got));
       // It does not only try, so it is never told that there is nothing.
       return this.#waitFor(got, deliver, thread) as Promise<V>;
@@ -93,8 +120,28 @@ export class Acquiring {
 
   /** A slot. Blocks the thread. Throws what `acquire` rejects with, or what `thread.assertOwnerAlive` throws. */
   acquireSync(options: AcquireOptions | undefined, thread: BlockingThread): number {
+    if (!this.#lending.isPublished) return this.#acquireSync(options, thread);
+    const context = this.#context(true);
+    const acquire = (): number => (context.slot = this.#acquireSync(options, thread, context));
+    return acquires.sync(context, acquire, publicError(this.#side.name));
+  }
+
+  #acquireSync(options: AcquireOptions | undefined, thread: BlockingThread, context?: AcquireContext): number {
     const got = this.#acquire(options, MARK_SYNC);
-    return typeof got === 'number' ? got : this.#sleep(got, thread);
+    if (context !== undefined) context.waited = 0;
+    if (typeof got === 'number') return got;
+    const started = now();
+    try {
+      return this.#sleep(got, thread);
+    } finally {
+      if (context !== undefined) context.waited = now() - started;
+    }
+  }
+
+  #context(sync: boolean): AcquireContext {
+    const { name } = this.#side;
+    const { threads } = this.#lending.block;
+    return { pool: name, owner: threads.threadId(OWNER), threadId, sync };
   }
 
   /** A slot, or NONE. Blocks the thread while the owner looks. */
@@ -117,11 +164,14 @@ export class Acquiring {
     throwIfAborted(signal);
     throwIfCancelled();
     this.assertOpen();
-    const slot = this.#lending.tryBorrow();
+    const slot = this.#lending.tryBorrowUnpublished();
     return slot === NONE ? this.#inLine(this.#enqueue(mark), timeout, signal, false) : slot;
   }
 
   #tryAcquire(): number | Place {
+    // Its caller has asked, but where acquires are published was told nothing.
+    const slot = this.#lending.isPublished ? this.#lending.tryBorrowUnpublished() : NONE;
+    if (slot !== NONE) return slot;
     const cell = this.#tryEnqueue();
     return cell === NONE ? NONE : this.#inLine(cell, 0, undefined, true);
   }
@@ -189,11 +239,15 @@ export class Acquiring {
     const part: Cancellation | undefined = canceller?.present();
     const since = now();
     let outcome: Ended | typeof TIMED_OUT;
+    let knot: AcquireTimeoutError['knot'];
     try {
       outcome = sleepInLine(this.#lending, place.cell, place.timeout, {
         assertOwnerAlive: () => thread.assertOwnerAlive(),
         assertGoesOn: () => throwReason(part?.cancelled()),
         instead: (cell) => (this.#waiters.size > 0 ? this.#waiters.exchange(cell) : NONE),
+        beforeLeaving: () => {
+          knot = this.#refusals.knot();
+        },
       });
     } catch (error) {
       this.#waiters.withdraw(place.cell);
@@ -201,19 +255,20 @@ export class Acquiring {
     } finally {
       this.#lending.block.waitTimes.record(now() - since);
     }
-    return this.#conclude(place, outcome);
+    if (outcome.kind === 'served') this.#lending.block.counters.add(this.#lending.me, COUNTER_FROM_LINE);
+    return this.#conclude(place, outcome, knot);
   }
 
   // ── the end
 
   /** The slot, or NONE for a try that has found nothing. Throws for every other end. */
-  #conclude({ cell, ticket, timeout, tries }: Place, outcome: Ended | typeof TIMED_OUT): number {
+  #conclude({ cell, ticket, timeout, tries }: Place, outcome: Ended | typeof TIMED_OUT, knot?: AcquireTimeoutError['knot']): number {
     switch (outcome.kind) {
       case 'served':
         return outcome.slot;
       case 'timed-out':
         this.#side.countOne(COUNTER_TIMED_OUT);
-        throw this.#refusals.timedOut(timeout);
+        throw this.#refusals.timedOut(timeout, this.#lending.me, knot);
       case 'refused':
         if (tries && outcome.reason !== REASON_FACTORY) return NONE;
         throw this.#rejected(this.#refusals.refusal(outcome.reason, cell, ticket));

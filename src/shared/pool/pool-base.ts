@@ -1,10 +1,15 @@
 /** What every thread can do with a pool; the owner and the workers differ only in what they hand out. */
 import { inspect } from 'node:util';
+import { threadId } from 'node:worker_threads';
 import { now } from '../clock.ts';
 import { type LeaseRevokedError, PoolError } from '../errors.ts';
 import { FEATURE_TRACE } from '../layout.ts';
 import { Lending } from '../lending/lending.ts';
 import { Traces } from '../lending/traces.ts';
+import { acquires, releases, watchSubscriptions } from '../observing/channels.ts';
+import { Observation } from '../observing/observation.ts';
+import { OBSERVED, type Observed } from '../observing/observed.ts';
+import { addPool, removePool } from '../observing/pools-here.ts';
 import { checkAcquireOptions, checkBody } from '../options/acquire-options.ts';
 import { checkOwnHold, type Hold } from '../options/hold-limits.ts';
 import { show } from '../show.ts';
@@ -53,6 +58,9 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   readonly #signals = new Map<number, LeaseSignal>();
   /** Where this thread has borrowed what, if that is to be remembered. */
   protected readonly traces: Traces | undefined;
+  /** What cenote/observe reads. */
+  readonly [OBSERVED]: Observed;
+  readonly #ignoreSubscriptions: () => void;
 
   protected constructor(name: string, block: ControlBlock, me: number) {
     this.name = name;
@@ -62,9 +70,11 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
       served: () => this.waiters.pollSoon(),
       called: () => this.called(),
       lookUp: () => this.lookUp(),
+      released: (slot) => releases.publish({ pool: name, slot, threadId }),
       revoked: (slot) => this.lost(slot),
     });
-    this.refusals = new Refusals(name, block, me, this);
+    this[OBSERVED] = new Observation(name, block, () => this.isOwnerGone());
+    this.refusals = new Refusals(name, block, me, this, this[OBSERVED]);
     this.waiters = new Waiters(this.lending, this.keepAlive, this.refusals);
     this.bellListener = new BellListener(
       block.bells,
@@ -73,6 +83,14 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
       () => this.rung(),
     );
     this.acquiring = new Acquiring(this.lending, this.waiters, this.bellListener, this.refusals, this);
+    this.#ignoreSubscriptions = watchSubscriptions(() => this.lending.publish(acquires.isHeard, releases.isHeard));
+    addPool(this[OBSERVED]);
+  }
+
+  /** This thread has no part in the pool any more. */
+  protected leaveWatched(): void {
+    removePool(this[OBSERVED]);
+    this.#ignoreSubscriptions();
   }
 
   /** What each lease of this thread, and each of its places in line, is for: see `Lending.tagWith`. For what stands on top of a pool. */
@@ -123,6 +141,10 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   /** The bell rang. */
   protected rung(): void {
     this.waiters.poll();
+  }
+  /** Has the owner's thread ended? Then nothing moves any more. */
+  protected isOwnerGone(): boolean {
+    return false;
   }
   /** On the owner: something needs it. */
   protected called(): void {}
@@ -187,10 +209,10 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   }
 
   /**
-   * `acquire` for code that borrows on top of this, together with the first use of the resource. `taken` gets it in the moment in which it
-   * is this thread's: a promise is settled only when the thread comes back to its microtasks, and it may block before that. `timeout` and
-   * `signal` hold for what `taken` gives as well, as the owner may be busy: then this rejects, and the code that has taken the resource
-   * gives it back. `taken` must not throw.
+   * `acquire` for code that borrows on top of this, together with the first use of the resource. `taken` gets it in the moment in which
+   * it is this thread's: a promise is settled only when the thread comes back to its microtasks, and it may block before that. `timeout`
+   * and `signal` hold for what `taken` gives as well, as the owner may be busy: then this rejects, and the code that has taken the
+   * resource gives it back. `taken` must not throw.
    */
   async take<V>(options: AcquireOptions, taken: (resource: R) => V | PromiseLike<V>): Promise<V> {
     const started = now();

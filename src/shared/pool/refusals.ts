@@ -9,6 +9,8 @@ import {
   QueueFullError,
   ServiceUnavailableError,
 } from '../errors.ts';
+import type { Observed } from '../observing/observed.ts';
+import { knotBefore } from '../observing/pools-here.ts';
 import { asError, show } from '../show.ts';
 import type { WaiterErrors } from '../waiting/waiters.ts';
 import type { ControlBlock } from '../words/control-block.ts';
@@ -31,8 +33,10 @@ export class Refusals implements WaiterErrors {
   readonly #block: ControlBlock;
   readonly #me: number;
   readonly #source: RefusalSource;
+  readonly #observed: Observed;
 
-  constructor(pool: string, block: ControlBlock, me: number, source: RefusalSource) {
+  constructor(pool: string, block: ControlBlock, me: number, source: RefusalSource, observed: Observed) {
+    this.#observed = observed;
     this.#pool = pool;
     this.#block = block;
     this.#me = me;
@@ -73,15 +77,22 @@ export class Refusals implements WaiterErrors {
    * Says which thread holds how many: a thread that waits for itself should be able to read it. Calls come back by themselves: a thread
    * does not wait for itself there. `timeout` in ms; `thread`: the thread on whose behalf this one has waited.
    */
-  timedOut(timeout: number, thread = this.#me): AcquireTimeoutError {
+  timedOut(timeout: number, thread = this.#me, knot = this.knot()): AcquireTimeoutError {
     const { count, idle } = this.#block.snapshot.count();
     const { leases, calls } = this.#block.snapshot.heldBy(thread);
     const also = calls > 0 ? ` and ${calls} in its one-shot calls` : '';
     const out = `${count - idle} of ${this.#block.limits.max} are out or being made, ${leases} of them with this thread${also}`;
     const hint = leases > 0 && leases === count - idle ? ': it may be waiting for itself' : '';
+    const deadlock = knot === undefined ? '' : `. Deadlock, ${knot.certainty}: ${knot.text}`;
     const suspended = isSuspended(this.#block.state.load()) ? `the pool is suspended${this.#labels()}; ` : '';
-    const why = `nothing to be had within ${timeout} ms; ${suspended}${out}${hint}; ${this.#block.line.waiting()} more are waiting`;
-    return new AcquireTimeoutError(this.#says(`: ${why}`), this.#pool);
+    const why = `nothing to be had within ${timeout} ms; ${suspended}${out}${hint}; ${this.#block.line.waiting()} more are waiting${deadlock}`;
+    return new AcquireTimeoutError(this.#says(`: ${why}`), this.#pool, { knot });
+  }
+
+  /** The deadlock that waiters for this pool stand behind. To be asked before a waiter leaves the line. */
+  knot(): AcquireTimeoutError['knot'] {
+    const found = knotBefore(this.#observed);
+    return found && { threads: found.threads, text: found.text, certainty: found.certainty };
   }
 
   #labels(): string {

@@ -6,8 +6,8 @@ import { type Ended, ended, served, TIMED_OUT } from '../lending/outcome.ts';
 import { NONE } from '../words/line.ts';
 
 /**
- * A sleeper looks this often whether there is still an owner, in ms: a thread whose owner died is never rung. A look costs 50 us and more,
- * so that the looks of eight sleepers, four times a second each, show in the processor's time.
+ * A sleeper looks this often whether there is still an owner, in ms: a thread whose owner died is never rung. A look costs 50 us and
+ * more, so that the looks of eight sleepers, four times a second each, show in the processor's time.
  */
 export const SLICE = 750;
 /** How long a waiter that is alone in the line spins before it sleeps, in ms. Sleeping and waking cost about as much. */
@@ -29,6 +29,8 @@ export interface Sleeper {
   assertGoesOn(): void;
   /** Another slot that has become this thread's, and serves this sleeper just as well (see `Waiters.exchange`); or NONE. */
   instead(cell: number): number;
+  /** Its time is over, and it is still in line. */
+  beforeLeaving(): void;
 }
 
 /** What the waiter in `cell` comes to, be it that `instead` has served it. `timeout` in ms, 0: for ever. */
@@ -44,7 +46,10 @@ export function sleepInLine(lending: Lending, cell: number, timeout: number, sle
     const instead = sleeper.instead(cell);
     if (instead !== NONE) return served(instead);
     const left = deadline - now();
-    if (left <= 0) return lending.leave(cell) ? TIMED_OUT : ended(lending.collect(cell));
+    if (left <= 0) {
+      sleeper.beforeLeaving();
+      return lending.leave(cell) ? TIMED_OUT : ended(lending.collect(cell));
+    }
     sleeper.assertGoesOn();
     bells.sleep(lending.me, seen, Math.min(left, SLICE));
     if (bells.read(lending.me) === seen) sleeper.assertOwnerAlive();

@@ -1,7 +1,8 @@
 /** The waiters of one thread that do not block it: a promise for each cell. */
 
 import { now } from '../clock.ts';
-import { COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layout.ts';
+import type { AcquireTimeoutError } from '../errors.ts';
+import { COUNTER_FROM_LINE, COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layout.ts';
 import type { Lending } from '../lending/lending.ts';
 import { type Ended, ended } from '../lending/outcome.ts';
 import { clearTimeout, queueMicrotask, setTimeout } from '../node.ts';
@@ -15,7 +16,9 @@ export interface WaiterErrors {
   /** For a REASON_ of line.ts. The cell and its ticket tell which waiter it is. */
   refusal(reason: number, cell: number, ticket: number): unknown;
   /** `thread`: the thread that has waited, or on whose behalf this one has. */
-  timedOut(timeout: number, thread: number): Error;
+  timedOut(timeout: number, thread: number, knot: AcquireTimeoutError['knot']): Error;
+  /** The deadlock that it stands behind, while it still does. */
+  knot(): AcquireTimeoutError['knot'];
 }
 
 interface Waiter {
@@ -168,9 +171,9 @@ export class Waiters {
   }
 
   /**
-   * For a thread that is about to sleep in line, in `cell`: if one of its other waiters has been granted something, the sleeper takes that
-   * and the other gets the sleeper's place. A sleeping thread could not pick it up, and all waiters (of this thread, too) would wait for a
-   * slot that lies ready.
+   * For a thread that is about to sleep in line, in `cell`: if one of its other waiters has been granted something, the sleeper takes
+   * that and the other gets the sleeper's place. A sleeping thread could not pick it up, and all waiters (of this thread, too) would wait
+   * for a slot that lies ready.
    */
   exchange(cell: number): number {
     const { line } = this.#lending.block;
@@ -230,16 +233,18 @@ export class Waiters {
 
   #timeOut(waiter: Waiter, timeout: number): void {
     this.#finish(waiter);
+    const knot = this.#errors.knot();
     // Served first: then it has a resource, or its error.
     if (!this.#lending.leave(waiter.cell)) return this.#conclude(waiter, ended(this.#lending.collect(waiter.cell)));
     this.#countOne(COUNTER_TIMED_OUT);
-    waiter.reject(this.#errors.timedOut(timeout, waiter.thread));
+    waiter.reject(this.#errors.timedOut(timeout, waiter.thread, knot));
   }
 
   // ── the end of a wait
 
   #conclude(waiter: Waiter, outcome: Ended): void {
     if (outcome.kind === 'served') {
+      this.#countOne(COUNTER_FROM_LINE);
       try {
         // This runs in whatever part has served it; what it gets is its own part's.
         return waiter.resolve(

@@ -19,10 +19,12 @@ import {
   PAD,
   POOL_ID_WORD,
   SLOT_GENERATION,
+  SLOT_LEFT,
   SLOT_MADE,
   SLOT_RETIRED,
   SLOT_SINCE,
   SLOT_STRIDE,
+  SLOT_TRACED,
   SLOT_USES,
   SLOTS_WORD,
   THREADS_WORD,
@@ -104,7 +106,8 @@ export class ControlBlock {
   static create({ min, max, ceiling = max, ...others }: Beginning): ControlBlock {
     const constants: Constants = { ...others, ceiling };
     const threads = constants.maxThreads + 1;
-    // A cell for each waiter, and one for each thread that was granted something and has not picked it up, or passed the limit in a burst.
+    // A cell for each waiter, and one for each thread that was granted something and has not picked it up, or passed the limit in a
+    // burst.
     // As many as there are places may wait in any case, hence the slots.
     const layout = layoutOf(ceiling, threads, Math.min(constants.maxWaiting + threads + ceiling, MAX_CELLS));
     const buffer = new SharedArrayBuffer(layout.bytes);
@@ -125,8 +128,8 @@ export class ControlBlock {
   }
 
   /**
-   * The views of a buffer that comes from outside, or what is wrong with it. Every constant is read once, and then judged: the block may be
-   * damaged at any time, and then what was judged must be what is used.
+   * The views of a buffer that comes from outside, or what is wrong with it. Every constant is read once, and then judged: the block may
+   * be damaged at any time, and then what was judged must be what is used.
    */
   static open(buffer: SharedArrayBuffer): ControlBlock | Rejection {
     const foreign = (why: string): Rejection => ({ foreign: true, why });
@@ -191,8 +194,27 @@ export class ControlBlock {
     return this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_SINCE];
   }
 
-  setBorrowedAt(slot: number, stamped: number): void {
+  setBorrowedAt(slot: number, lease: number, stamped: number): void {
     this.words[this.layout.slots + slot * SLOT_STRIDE + SLOT_SINCE] = stamped;
+    // Pairs with the load in `tracedSince`: a reader that sees the lease sees its time.
+    Atomics.store(this.words, this.layout.slots + slot * SLOT_STRIDE + SLOT_TRACED, lease);
+  }
+
+  /** When exactly this lease began, or undefined: its borrower has not said so. */
+  tracedSince(slot: number, lease: number): number | undefined {
+    const traced = this.layout.slots + slot * SLOT_STRIDE + SLOT_TRACED;
+    if (Atomics.load(this.words, traced) !== lease) return undefined;
+    const stamped = this.borrowedAt(slot);
+    return Atomics.load(this.words, traced) === lease ? stamped : undefined;
+  }
+
+  /** This lease is over for its borrower, and ends when the owner hears of it. */
+  setLeft(slot: number, lease: number): void {
+    Atomics.store(this.words, this.layout.slots + slot * SLOT_STRIDE + SLOT_LEFT, lease);
+  }
+
+  hasLeft(slot: number, lease: number): boolean {
+    return Atomics.load(this.words, this.layout.slots + slot * SLOT_STRIDE + SLOT_LEFT) === lease;
   }
 
   /** Written by the owner before it flags the slot, read by the borrower when it finds the flag. */

@@ -18,13 +18,17 @@ export class Histogram {
     Atomics.add(this.#words, this.#base + bucketOf(milliseconds * 1000), 1);
   }
 
+  /** How many are in each, modulo 2^32. */
+  buckets(): Uint32Array {
+    const counts = new Uint32Array(HISTOGRAM_BUCKETS);
+    for (let bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) counts[bucket] = Atomics.load(this.#words, this.#base + bucket);
+    return counts;
+  }
+
   read(): Percentiles {
-    const counts = new Float64Array(HISTOGRAM_BUCKETS);
+    const counts = this.buckets();
     let count = 0;
-    for (let bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) {
-      counts[bucket] = Atomics.load(this.#words, this.#base + bucket) >>> 0;
-      count += counts[bucket];
-    }
+    for (const each of counts) count += each;
     const at = (share: number): number => {
       let left = Math.ceil(count * share);
       for (let bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) {

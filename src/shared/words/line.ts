@@ -65,6 +65,10 @@ export const REASON_DAMAGED = 6;
 export const MARK_TRIES = 1;
 /** A waiter's mark: its thread is asleep on it. */
 export const MARK_SYNC = 2;
+/** A waiter's mark, from this bit on: the record of the thread for whose one-shot call the owner waits. 0: for itself. */
+const MARK_BEHALF_SHIFT = 8;
+export const markBehalf = (thread: number): number => thread << MARK_BEHALF_SHIFT;
+export const behalfOfMark = (mark: number): number => mark >>> MARK_BEHALF_SHIFT;
 
 const STATE_MASK = 0b111;
 const THREAD_SHIFT = 3;
@@ -241,6 +245,11 @@ export class Line {
     return Math.min(highWaterOf(line), this.count);
   }
 
+  /** No waiter is at or above this cell. */
+  get reach(): number {
+    return this.#high(this.loadLine());
+  }
+
   loadLine(): number {
     return Atomics.load(this.#words, LINE_WORD);
   }
@@ -270,8 +279,8 @@ export class Line {
   }
 
   /**
-   * Waiters whose ticket has not been drawn even now: theirs is damaged, or the counter is. They are served after all others, but they are
-   * served: `scan` sees them, so a match would otherwise never end.
+   * Waiters whose ticket has not been drawn even now: theirs is damaged, or the counter is. They are served after all others, but they
+   * are served: `scan` sees them, so a match would otherwise never end.
    */
   #scanDamagedTickets(counter: number, visit: (cell: number, age: number) => void): void {
     const { cells, tickets } = this.#at;
@@ -303,8 +312,8 @@ export class Line {
   }
 
   /**
-   * LINE -> empty, from the very word under which `scan` found no waiter. A joiner publishes after it has claimed, so either `scan` saw its
-   * claim or this compare-exchange fails. The second look is for an epoch that came round (15 bits) while we slept in between.
+   * LINE -> empty, from the very word under which `scan` found no waiter. A joiner publishes after it has claimed, so either `scan` saw
+   * its claim or this compare-exchange fails. The second look is for an epoch that came round (15 bits) while we slept in between.
    */
   empty(line: number): boolean {
     const emptied = nextEpoch(line);

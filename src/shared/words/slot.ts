@@ -163,7 +163,9 @@ export class Slots {
 
   /** What was borrowed has not been used after all. By its borrower. */
   unborrow(slot: number): void {
-    --this.words[this.base + slot * SLOT_STRIDE + SLOT_USES];
+    const at = this.base + slot * SLOT_STRIDE + SLOT_USES;
+    const uses = this.words[at];
+    this.words[at] = uses - 1;
   }
 
   /** IDLE -> TAKEN(me): mine to grant. Flagged from the start, as there is a line. */

@@ -1,4 +1,5 @@
 /** What can be told by a look at every slot, and at every cell for what has been granted. It moves nothing. */
+import { BEHALF_OWN } from '../layout.ts';
 import type { Limits } from './limits.ts';
 import { cellSlot, cellState, GRANTED, type Line } from './line.ts';
 import { EMPTY, IDLE, LEASED, type Slots, slotState, slotThread, TAKEN } from './slot.ts';
@@ -55,7 +56,7 @@ export class Snapshot {
       const borrower = slotThread(word);
       const behalf = borrower === OWNER ? this.#slots.behalf(slot) : 0;
       if (behalf === 0) leases += borrower === thread ? 1 : 0;
-      else if (behalf === thread) calls++;
+      else if (behalf === thread || (behalf === BEHALF_OWN && thread === OWNER)) calls++;
     }
     return { leases, calls };
   }
@@ -64,9 +65,9 @@ export class Snapshot {
    * Do waiters already claim every slot that could be granted without a release (idle, empty, in the owner's hands, or about to be
    * granted)? `tries`: the waiters that only try count, too.
    *
-   * True is final, so it has to have been so at one instant: every slot was the same before and after we looked at the line. A single look
-   * may see one slot before and another after something was handed on, and find nothing where something was idle all along. False may also
-   * mean that too much is going on to tell: a joiner learns it from the line.
+   * True is final, so it has to have been so at one instant: every slot was the same before and after we looked at the line. A single
+   * look may see one slot before and another after something was handed on, and find nothing where something was idle all along. False
+   * may also mean that too much is going on to tell: a joiner learns it from the line.
    */
   isSupplyExhausted(tries: boolean): boolean {
     for (let looks = 0; looks < LOOKS; looks++) {

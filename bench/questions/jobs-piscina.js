@@ -1,0 +1,3 @@
+import { task } from './jobs-task.js';
+
+export default (payload) => task(payload);

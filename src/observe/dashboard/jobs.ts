@@ -1,0 +1,68 @@
+/** What the dashboard shows of a runner of jobs. */
+
+/** How far a job is, as a runner tells it. */
+export interface JobProgress {
+  /** The job's number. */
+  job: number;
+  /** The job's name. */
+  name?: string;
+  /** How much is done. */
+  done: number;
+  /** How much there is to do. */
+  total?: number;
+  /** What it is at. */
+  message?: string;
+}
+
+/** What of a runner of jobs the dashboard needs: a JobRunner has it. */
+export interface RunnerLike {
+  /** Its figures, by name; numbers are shown. */
+  stats(): object;
+  /** Tells of progress. */
+  on(event: 'progress', listener: (progress: JobProgress) => void): unknown;
+  /** Stops telling. */
+  off?(event: 'progress', listener: (progress: JobProgress) => void): unknown;
+}
+
+/** What of it a snapshot has. */
+export interface Jobs {
+  /** The numbers of `stats()`. */
+  stats: Record<string, number>;
+  /** The jobs heard of last, the latest first. */
+  progress: JobProgress[];
+}
+
+const MOST = 200;
+/** A job that is through is shown for so long, in ms; one that is silent, for so long. */
+const SHOWN = 10_000;
+const SILENT = 300_000;
+
+export class JobsWatch {
+  readonly #runner: RunnerLike;
+  readonly #heard = new Map<number, { readonly progress: JobProgress; readonly at: number }>();
+  readonly #listener = (progress: JobProgress): void => {
+    // Put behind the others: the first are the oldest.
+    this.#heard.delete(progress.job);
+    this.#heard.set(progress.job, { progress: { ...progress }, at: Date.now() });
+    if (this.#heard.size > MOST) this.#heard.delete(this.#heard.keys().next().value!);
+  };
+
+  constructor(runner: RunnerLike) {
+    this.#runner = runner;
+    runner.on('progress', this.#listener);
+  }
+
+  read(): Jobs {
+    const now = Date.now();
+    for (const [job, { progress, at }] of this.#heard) {
+      const isThrough = progress.total !== undefined && progress.done >= progress.total;
+      if (now - at > (isThrough ? SHOWN : SILENT)) this.#heard.delete(job);
+    }
+    const numbers = Object.entries(this.#runner.stats()).filter(([, value]) => typeof value === 'number');
+    return { stats: Object.fromEntries(numbers), progress: [...this.#heard.values()].map(({ progress }) => progress).reverse() };
+  }
+
+  end(): void {
+    this.#runner.off?.('progress', this.#listener);
+  }
+}

@@ -1,0 +1,66 @@
+/** The tracing channel of queries: on the thread that asked, with the text and without values. */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { tracingChannel } from 'node:diagnostics_channel';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { join, open, postgres } from '../support/postgres.ts';
+
+beforeAll(() => postgres() as Promise<unknown>, 120_000);
+
+type Event = [string, Record<string, unknown>, unknown];
+
+test('a query on the owner, in a transaction, on a client: each once, in the async context of its asker', async () => {
+  const pool = await open({ max: 2 });
+  const request = new AsyncLocalStorage<string>();
+  const events: Event[] = [];
+  const on = (what: string) => (context: unknown) => void events.push([what, { ...(context as object) }, request.getStore()]);
+  const subscribers = { start: on('start'), end: on('end'), asyncStart: on('asyncStart'), asyncEnd: on('asyncEnd'), error: on('error') };
+  tracingChannel('cenote:query').subscribe(subscribers as never);
+  onTestFinished(() => void tracingChannel('cenote:query').unsubscribe(subscribers as never));
+
+  await request.run('one', () => pool.query('select $1::text as secret from generate_series(1, 3)', ['hidden']));
+  expect(events.map(([name]) => name)).toEqual(['start', 'end', 'asyncStart', 'asyncEnd']);
+  expect(new Set(events.map(([, , store]) => store))).toEqual(new Set(['one']));
+  const [, last] = events.at(-1)!;
+  expect(last).toMatchObject({ pool: pool.pool.name, owner: 0, threadId: 0, sync: false, rows: 3 });
+  expect(last.text).toBe('select $1::text as secret from generate_series(1, 3)');
+  expect(last.duration).toBeGreaterThan(0);
+  expect(JSON.stringify(events)).not.toContain('hidden');
+
+  events.length = 0;
+  await pool.transaction((tx) => tx.query('select 1'));
+  const client = await pool.connect();
+  await client.query('select 2');
+  client.release();
+  expect(events.filter(([name]) => name === 'asyncEnd').map(([, { text, wait }]) => [text, wait])).toEqual([
+    ['select 1', 0],
+    ['select 2', 0],
+  ]);
+
+  events.length = 0;
+  await expect(pool.query(`select 'a secret value'::int`)).rejects.toThrow('a secret value');
+  const [, failed] = events.find(([name]) => name === 'error')!;
+  expect((failed.error as { code: string }).code).toBe('22P02');
+  expect((failed.error as Error).stack).not.toContain('a secret value');
+});
+
+test('a query on a worker is published there, and not on the owner', async () => {
+  const pool = await open({ max: 2 });
+  const heard: unknown[] = [];
+  const subscribers = { start: (context: unknown) => void heard.push(context) };
+  tracingChannel('cenote:query').subscribe(subscribers as never);
+  onTestFinished(() => void tracingChannel('cenote:query').unsubscribe(subscribers as never));
+  const worker = await join(pool);
+  const seen = await worker.pg(async (remote, { load, threadId }) => {
+    const { tracingChannel: channel } = (await load('node:diagnostics_channel')) as typeof import('node:diagnostics_channel');
+    const events: [string, object][] = [];
+    const on = (what: string) => (context: unknown) => void events.push([what, { ...(context as object) }]);
+    const all = { start: on('start'), end: on('end'), asyncStart: on('asyncStart'), asyncEnd: on('asyncEnd'), error: on('error') };
+    channel('cenote:query').subscribe(all as never);
+    await remote.query('select 1');
+    remote.querySync('select 2');
+    return { events, threadId };
+  });
+  expect(seen.events.map(([name]) => name)).toEqual(['start', 'end', 'asyncStart', 'asyncEnd', 'start', 'end']);
+  expect(seen.events.at(-1)![1]).toMatchObject({ sync: true, text: 'select 2', threadId: seen.threadId, owner: 0, rows: 1 });
+  expect(heard).toEqual([]);
+});
