@@ -5,6 +5,7 @@ import { checkPage, putInto } from './frame/page.ts';
 import type { Effort, Question, Row } from './frame/question.ts';
 import { footer, machine, table } from './frame/table.ts';
 import { attach } from './questions/attach.ts';
+import { control } from './questions/control.ts';
 import { demo } from './questions/demo.ts';
 import { handOffs } from './questions/hand-offs.ts';
 import { jobs } from './questions/jobs.ts';
@@ -30,6 +31,7 @@ const QUESTIONS: readonly Question[] = [
   remoteCalls,
   attach,
   jobs,
+  control,
   memory,
   watching,
   demo,

@@ -98,10 +98,10 @@ async function fromElsewhere({ rounds }: Effort): Promise<Row[]> {
     const times = await watched;
     Atomics.store(flags, 1, 1);
     await borrowing;
-    return { cenote: times, 'the owner’s loop': times.map(() => BLOCKED * 1000) };
+    return { cenote: times, 'the owner in a loop': times.map(() => BLOCKED * 1000) };
   });
   await pool.close();
-  return compare('watching: a scrape while the owner is busy', 'us', figures, { 'the owner’s loop': cenoteAtMost(50_000) });
+  return compare('watching: a scrape while the owner is busy', 'us', figures, { 'the owner in a loop': cenoteAtMost(50_000) });
 }
 
 export async function watch(handle: PoolHandle<object>, flags: Int32Array, times: number): Promise<number[]> {

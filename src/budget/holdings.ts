@@ -38,6 +38,8 @@ export class Holdings {
   #hasExpired = true;
   /** The largest want that was asked for, since less was wanted. */
   #askedFor = 0;
+  /** The same, for which other pools have been made to look at what they have idle. */
+  #regroupedFor = 0;
   #isAsking = false;
   #isSaying = false;
   #isRegrouping = false;
@@ -113,7 +115,8 @@ export class Holdings {
     this.#words.beat();
     const had = this.isLost;
     this.#seeDeadline();
-    if (this.isLost && !had) this.#regroupSoon();
+    const isUneven = this.#pools.size > 1 && [...this.#pools].some(({ excess }) => excess !== undefined);
+    if (isUneven || (this.isLost && !had)) this.#regroupSoon();
     this.#seeLoss();
     this.#report();
     this.#cancel = this.#clock.after(this.#words.isPressed ? LOOK_PRESSED : LOOK, () => this.look());
@@ -157,6 +160,7 @@ export class Holdings {
     this.#words.used = used;
     this.#words.want = wanted;
     this.#askedFor = Math.min(this.#askedFor, wanted);
+    this.#regroupedFor = Math.min(this.#regroupedFor, wanted);
     const { isPressed, isOver, share } = this.#words;
     if (this.#words.lower(Math.max(used, isOver ? 0 : isPressed ? Math.min(wanted, share) : kept))) this.#saySoon();
   }
@@ -178,7 +182,10 @@ export class Holdings {
   ask(): void {
     const wanted = this.#needed.see(this.#clock.now(), this.#wanted());
     // What one pool needs another may have idle.
-    if (this.#pools.size > 1) this.#regroupSoon();
+    if (wanted > this.#regroupedFor && this.#pools.size > 1) {
+      this.#regroupedFor = wanted;
+      this.#regroupSoon();
+    }
     if (wanted <= this.#askedFor || wanted <= this.#words.allowed) return;
     this.#askedFor = wanted;
     this.#words.want = wanted;

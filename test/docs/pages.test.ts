@@ -42,7 +42,8 @@ describe('the documentation', () => {
       const defaults = row.default.split(', ').map(plain);
       return row.option.split(', ').map((name, at): [name: string, byDefault: string] => [plain(name), defaults[at]]);
     });
-    const special = { factory: 'required', expose: 'all', strict: 'true' };
+    // `ceiling` is as much as `max`, and `maxHold` an object without a limit.
+    const special = { factory: 'required', expose: 'all', strict: 'true', ceiling: 'max', maxHold: 'none' };
     expect(Object.fromEntries(rows)).toEqual({ ...Object.fromEntries(rows.map(([name]) => [name, said(name)])), ...special });
   });
 

@@ -9,7 +9,10 @@ import { project, runProgram, tsc } from './run.ts';
 const programs = pages.flatMap(programsOf);
 
 /** Packages that some of them use. The others must do without. */
-const PACKAGES = ['pg', 'pg-cursor', 'kysely', 'drizzle-orm', 'knex', 'pg-boss', 'bullmq', 'prom-client', '@opentelemetry'];
+const PACKAGES = [
+  ...['pg', 'pg-cursor', 'kysely', 'drizzle-orm', 'knex', 'typeorm', 'sequelize', 'pg-promise', 'pg-boss', 'bullmq'],
+  ...['@prisma/adapter-pg', 'prom-client', '@opentelemetry'],
+];
 
 let databases = 0;
 let last: Promise<unknown> = Promise.resolve();
@@ -28,7 +31,7 @@ beforeAll(async () => void (await postgres()));
 describe('snippets', () => {
   test.concurrent.for(programs)('$where', async ({ files, main, prints }, { skip }) => {
     const text = [...files.values()].join('\n');
-    const packages = PACKAGES.filter((name) => text.includes(`'${name}`) || (name === 'pg' && text.includes(`'cenote/pg'`)));
+    const packages = PACKAGES.filter((name) => text.includes(`'${name}`) || (name === 'pg' && /'cenote\/(pg|budget)'/.test(text)));
     const variables: NodeJS.ProcessEnv = text.includes('DATABASE_URL') ? { DATABASE_URL: await database() } : {};
     if (text.includes('REDIS_URL')) {
       const url = await redis();

@@ -161,7 +161,21 @@ describe('slot', () => {
   test('page and code have the same transitions', () => expect(pairs(rows)).toEqual(declared(slots.SLOT_TRANSITIONS)));
 
   test('page, code and this test have the same functions', () => {
-    const others = [...PARTS, 'has', 'at', 'load', 'flag', 'reclaimDamaged', 'behalf', 'actFor', 'extent', 'extentHint', 'tag', 'setTag'];
+    const others = [
+      ...PARTS,
+      'has',
+      'at',
+      'load',
+      'flag',
+      'reclaimDamaged',
+      'behalf',
+      'actFor',
+      'extent',
+      'extentHint',
+      'tag',
+      'setTag',
+      'unborrow',
+    ];
     const moving = methodsOf(slots.Slots).filter((name) => !others.includes(name));
     expect(functionsOf(rows)).toEqual(moving.sort());
     expect(Object.keys(calls).sort()).toEqual(moving.sort());
@@ -291,7 +305,7 @@ describe('cell', () => {
       'ticket',
       'mark',
       'joinedAt',
-      'high',
+      'reach',
       'tag',
 
       'loadLine',
@@ -299,6 +313,8 @@ describe('cell', () => {
       'wordIfStillWaiting',
       'scan',
       'trying',
+      'marked',
+      'sleeping',
       'isAmongFirst',
       'waiting',
       'isShorterThan',

@@ -32,7 +32,7 @@ const dies = poolRace(
   'a borrower that dies against a revocation',
   { held: [1] },
   {
-    threads: { victim: gives, other: rounds(1) },
+    threads: { victim: gives },
     mortal: ['victim'],
     repair: (context) => repairing(context, (owner) => owner.revoke(0, context.victimIndex + 1)),
   },
@@ -60,12 +60,6 @@ describe('revoke', () => {
       'Slots.giveBackFlagged',
       'return this.$SWAP($SLOT, $LEASE | $FLAG, $NEXT_ROUND($LEASE, $IDLE));',
       'Atomics.store(this.words, this.at($SLOT), $NEXT_ROUND($LEASE, $IDLE)); return true;',
-    ),
-    mutant(
-      'a lease is seized though it is over',
-      'Turn.revoke',
-      'if (!$SLOTS.seize($SLOT, $LEASE)) return false;',
-      'if (!$SLOTS.seize($SLOT, $LEASE)) { tell(); return true; }',
     ),
   );
 });

@@ -31,13 +31,13 @@ export const everyAccess = (classes: readonly string[], of: Mutant = { name: '',
   visible: classes,
 });
 
-const PLAIN = /(\+\+)?this\.(#?words)\[([^[\]]+)\](?: = ([^=][^;]*);)?/g;
+const PLAIN = /(\+\+|--)?this\.(#?words)\[([^[\]]+)\](?: = ([^=][^;]*);)?/g;
 
-/** `this.#words[i]` to `Atomics.load(this.#words, i)`, `this.#words[i] = v;` to a store, `++this.#words[i]` to a load and a store. */
+/** `this.#words[i]` to `Atomics.load(this.#words, i)`, `this.#words[i] = v;` to a store, `++this.#words[i]`, or with `--`, to a load and a store. */
 export function madeVisible(text: string): string {
   return text.replace(PLAIN, (_, increment: string | undefined, words: string, index: string, value: string | undefined) => {
     const load = `Atomics.load(this.${words}, ${index})`;
-    if (increment !== undefined) return `Atomics.store(this.${words}, ${index}, ${load} + 1)`;
+    if (increment !== undefined) return `Atomics.store(this.${words}, ${index}, ${load} ${increment[0]} 1)`;
     return value === undefined ? load : `Atomics.store(this.${words}, ${index}, ${value});`;
   });
 }

@@ -1,12 +1,12 @@
 /**
  * Borrowing, giving back, and matching, as one thread does them: the only file that moves slot, line and bell together.
  *
- * Two promises, and what keeps them - A slot that is idle and a waiter that waits never both persist. A joiner stores WAITING and then
- * looks at every slot (`match`: it
+ * Two promises, and what keeps them
+ *  - A slot that is idle and a waiter that waits never both persist. A joiner stores WAITING and then looks at every slot (`match`: it
  *    takes what is idle, and flags what is out). A release makes the slot IDLE and, if it finds the flag, then looks at the line. Both are
  *    sequentially consistent, so at least one side sees the other. A match that finds nothing idle has, before it ends, flagged every slot
  *    that is out; every other slot is the owner's, which matches whenever it makes one IDLE.
- * - No borrower passes the line: `tryBorrow` takes nothing while LINE says that it is not empty, and `match` serves the oldest ticket
+ *  - No borrower passes the line: `tryBorrow` takes nothing while LINE says that it is not empty, and `match` serves the oldest ticket
  *    first.
  */
 import { now, stamp } from '../clock.ts';

@@ -152,7 +152,7 @@ export class Observation implements Observed {
     const rows: LineRow[] = [];
     const at = stamp();
     const counter = Atomics.load(words, TICKET_WORD);
-    for (let cell = 0; cell < line.high; cell++) {
+    for (let cell = 0; cell < line.reach; cell++) {
       const word = line.load(cell);
       if (cellState(word) !== WAITING) continue;
       const thread = this.#waiterOf(cell, word);
@@ -189,7 +189,7 @@ export class Observation implements Observed {
       const word = slots.load(slot);
       if (slotState(word) === LEASED) rows.get(this.#borrower(slot, word))?.holds.push(slot);
     }
-    for (let cell = 0; cell < line.high; cell++) {
+    for (let cell = 0; cell < line.reach; cell++) {
       const word = line.load(cell);
       const row = cellState(word) === WAITING ? rows.get(this.#waiterOf(cell, word)) : undefined;
       if (row !== undefined) row.waits++;
@@ -247,7 +247,7 @@ export class Observation implements Observed {
 
   withoutWaiters(waiting: Set<number>): void {
     const { line, threads } = this.#block;
-    for (let cell = 0; cell < line.high && waiting.size > 0; cell++) {
+    for (let cell = 0; cell < line.reach && waiting.size > 0; cell++) {
       const word = line.load(cell);
       if (cellState(word) === WAITING) waiting.delete(threads.threadId(this.#waiterOf(cell, word)));
     }
@@ -266,7 +266,7 @@ export class Observation implements Observed {
   #waits(): Wait[] {
     const { line, threads } = this.#block;
     const waits: Wait[] = [];
-    for (let cell = 0; cell < line.high; cell++) {
+    for (let cell = 0; cell < line.reach; cell++) {
       const word = line.load(cell);
       if (cellState(word) !== WAITING) continue;
       const mark = line.mark(cell);

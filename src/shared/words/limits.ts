@@ -33,7 +33,8 @@ export class Limits {
   // ── the owner only
 
   set(min: number, max: number): void {
-    this.#own = { min, max, extent: Math.max(max, this.#own?.extent ?? 0) };
+    // The first time nothing is known of the slots: `impose` looks.
+    this.#own = { min, max, extent: Math.max(max, this.#own?.extent ?? this.#slots.count) };
     this.impose();
   }
 

@@ -246,7 +246,7 @@ export class Line {
   }
 
   /** No waiter is at or above this cell. */
-  get high(): number {
+  get reach(): number {
     return this.#high(this.loadLine());
   }
 
