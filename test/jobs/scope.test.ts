@@ -1,7 +1,7 @@
 import { JobTimeoutError, RunnerClosedError, ScopeClosedError } from 'cenote/jobs';
 import { describe, expect, test } from 'vitest';
 import { outcome, rejection, settled, until } from '../support/wait.ts';
-import { isRunning, job, open, run } from './support.ts';
+import { type Body, isRunning, job, newFlag, open, run } from './support.ts';
 
 const long = job(() => pause(60_000));
 const failing = job(() => {
@@ -81,10 +81,12 @@ describe('a scope', () => {
     const why = new Error('down');
     const value = await runner.scope(async (scope) => {
       const abort = new AbortController();
-      const beside = scope.run(
-        job(() => pause(60_000).catch(() => 'beside')),
-        { signal: abort.signal },
-      );
+      const begun = newFlag();
+      const waits: Body = (_, buffer) => {
+        Atomics.store(new Int32Array(buffer), 0, 1);
+        return pause(60_000).catch(() => 'beside');
+      };
+      const beside = scope.run(job(waits, begun.buffer), { signal: abort.signal });
       const inner = await scope.scope(async (middle) => {
         const jobs = [middle.run(long), outcome(middle.scope((deepest) => deepest.run(long)))];
         await until(isRunning(runner, 3));
@@ -98,6 +100,7 @@ describe('a scope', () => {
         expect(await rejection(middle.run(1))).toBeInstanceOf(ScopeClosedError);
         return 'taken';
       });
+      await until(() => Atomics.load(begun, 0) === 1);
       abort.abort();
       return [inner, await beside];
     });
