@@ -8,11 +8,10 @@ const JOB = Symbol.for('cenote.job');
 export type JobFunction = (payload: unknown, context: JobContext) => unknown;
 
 /**
- * The default export of a job's file. Each run is a scope: whatever it borrowed and did not give back, however it ended, is given back (and
- * is a 'leak' event of its pool, with the job's name or number), and an open transaction is rolled back. The function that it gives may
- * also be
- * called without a runner, by a test for instance: then there are no pools, and nothing cancels it. Throws TypeError for what is no
- * function.
+ * The default export of a job's file. Each run is a scope: whatever it borrowed and did not give back, however it ended, is given back
+ * (and is a 'leak' event of its pool, with the job's name or number), and an open transaction is rolled back. The function that it gives
+ * may also be called without a runner, by a test for instance: then there are no pools, and nothing cancels it. Throws TypeError for what
+ * is no function.
  */
 export function defineJob<In, Out>(job: (payload: In, context: JobContext) => Out | Promise<Out>): (payload: unknown) => Promise<Out> {
   if (typeof job !== 'function') throw new TypeError(`defineJob takes a function of the payload and the context, not ${String(job)}`);

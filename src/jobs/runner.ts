@@ -16,8 +16,8 @@ export let runningJobs: (runner: JobRunner<any>) => Iterable<Job>;
 
 /**
  * Runs jobs in threads, on Piscina, in scopes that end. The queue is the runner's own: Piscina is given only what can start. Piscina's
- * options pass through, but for those
- * of its queue. The constructor throws TypeError or RangeError for bad options, and an Error where the package piscina is not there.
+ * options pass through, but for those of its queue. The constructor throws TypeError or RangeError for bad options, and an Error where
+ * the package piscina is not there.
  */
 export class JobRunner<Pools extends Record<string, RunnerPool> = Record<never, never>> implements AsyncDisposable {
   readonly #dispatcher: Dispatcher;
@@ -36,13 +36,10 @@ export class JobRunner<Pools extends Record<string, RunnerPool> = Record<never, 
 
   /**
    * Runs one job. Its promise settles when its function has ended, or its thread has. A cancel that comes while it waits is its end; one
-   * that comes while it runs
-   * reaches it as `context.cancelled` and `context.signal`, ends what it waits for in a pool, and after `grace` its thread. A value that it
-   * still returns is delivered; if it
-   * fails instead, the promise rejects with the reason of the cancel. The payload is cloned at the call. Rejects at once, and nothing was
-   * submitted, with
-   * DataCloneError, JobQueueFullError, RunnerClosedError, the reason of a signal that has aborted, or TypeError or RangeError for bad
-   * options.
+   * that comes while it runs reaches it as `context.cancelled` and `context.signal`, ends what it waits for in a pool, and after `grace`
+   * its thread. A value that it still returns is delivered; if it fails instead, the promise rejects with the reason of the cancel. The
+   * payload is cloned at the call. Rejects at once, and nothing was submitted, with DataCloneError, JobQueueFullError, RunnerClosedError,
+   * the reason of a signal that has aborted, or TypeError or RangeError for bad options.
    */
   run<In = any, Out = any>(payload: In, options?: RunOptions): Promise<Out> {
     try {
@@ -54,10 +51,9 @@ export class JobRunner<Pools extends Record<string, RunnerPool> = Record<never, 
   }
 
   /**
-   * Runs a job for each payload, at most `concurrency` in flight; takes payloads only as fast as results are taken. Results in order unless
-   * `ordered: false`. The first error
-   * stops the rest, unless `settle: true`. Leaving the loop cancels what is in flight and closes the source. Throws TypeError for what is
-   * no iterable.
+   * Runs a job for each payload, at most `concurrency` in flight; takes payloads only as fast as results are taken. Results in order
+   * unless `ordered: false`. The first error stops the rest, unless `settle: true`. Leaving the loop cancels what is in flight and closes
+   * the source. Throws TypeError for what is no iterable.
    */
   map<In = any, Out = any>(
     payloads: Iterable<In> | AsyncIterable<In>,
@@ -76,10 +72,9 @@ export class JobRunner<Pools extends Record<string, RunnerPool> = Record<never, 
   }
 
   /**
-   * Resolves with the body's value when every job and inner scope that it began in its scope has ended. If the body throws, or a job fails
-   * (unless `mode: 'independent'`), the
-   * rest is cancelled and awaited, and the first error is thrown. `timeout` rejects with JobTimeoutError, `signal` with its reason. Rejects
-   * with RunnerClosedError on a closed runner.
+   * Resolves with the body's value when every job and inner scope that it began in its scope has ended. If the body throws, or a job
+   * fails (unless `mode: 'independent'`), the rest is cancelled and awaited, and the first error is thrown. `timeout` rejects with
+   * JobTimeoutError, `signal` with its reason. Rejects with RunnerClosedError on a closed runner.
    */
   async scope<V>(body: (scope: JobScope) => V | PromiseLike<V>, options: ScopeOptions = NONE): Promise<V> {
     checkBody(body);
@@ -87,10 +82,9 @@ export class JobRunner<Pools extends Record<string, RunnerPool> = Record<never, 
   }
 
   /**
-   * New threads, one for one; jobs under way finish where they are. When it resolves no thread is older than the call: calls made while one
-   * is under way share one more
-   * round. Rejects with the error of a thread that will not start, and keeps the old ones; and with JobTimeoutError after `timeout` ms,
-   * when it goes on all the same.
+   * New threads, one for one; jobs under way finish where they are. When it resolves no thread is older than the call: calls made while
+   * one is under way share one more round. Rejects with the error of a thread that will not start, and keeps the old ones; and with
+   * JobTimeoutError after `timeout` ms, when it goes on all the same.
    */
   async reload(options: { timeout?: number } = NONE): Promise<void> {
     const { timeout } = checkEnding('reload', options, ['timeout']);
@@ -100,9 +94,8 @@ export class JobRunner<Pools extends Record<string, RunnerPool> = Record<never, 
 
   /**
    * Refuses new jobs. Running ones finish; waiting ones are rejected with RunnerClosedError (default), or finished. At `timeout` ms
-   * (default 0: no limit) running ones are
-   * cancelled, with RunnerClosedError as the reason. Resolves when all threads have ended. The same promise for each call; it waits for no
-   * scope's body.
+   * (default 0: no limit) running ones are cancelled, with RunnerClosedError as the reason. Resolves when all threads have ended. The
+   * same promise for each call; it waits for no scope's body.
    */
   close(options: { timeout?: number; queued?: 'reject' | 'finish' } = NONE): Promise<void> {
     let checked: ReturnType<typeof checkEnding>;

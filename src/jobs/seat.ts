@@ -8,10 +8,9 @@
  *               word 2   SAID      the value of REPORTS for which there is a message; written by the thread
  *               words 4-7          done and total, as 64-bit floats; written by the thread
  *
- * Words of the runner and words of the thread stand on lines of their own (128 bytes). A seat needs no version: the runner gives it to the
- * next job only after
- * the last one has ended, or its thread has, and then resets it. So CANCELLED is never read by a job that it was not set for. If the thread
- * dies, its words die with it.
+ * Words of the runner and words of the thread stand on lines of their own (128 bytes). A seat needs no version: the runner gives it to
+ * the next job only after the last one has ended, or its thread has, and then resets it. So CANCELLED is never read by a job that it was
+ * not set for. If the thread dies, its words die with it.
  */
 const LINE = 32;
 const CANCELLED = 0;

@@ -1,7 +1,7 @@
 /**
- * The threads of a runner: Piscina makes them, carries tasks to them and brings answers back. Which thread gets which task, how many there
- * are, and when one is ended is
- * decided here, so Piscina has neither a least number of threads nor an idle time, and its balancer says what it was told.
+ * The threads of a runner: Piscina makes them, carries tasks to them and brings answers back. Which thread gets which task, how many
+ * there are, and when one is ended is decided here, so Piscina has neither a least number of threads nor an idle time, and its balancer
+ * says what it was told.
  *
  * A thread that is loading is never ended: on Node 20 that may take the whole process along.
  */

@@ -5,13 +5,11 @@ type PiscinaOptions = NonNullable<ConstructorParameters<typeof import('piscina')
 
 /**
  * Options of a JobRunner, and those of Piscina but for the ones of its queue. Durations are milliseconds. A wrong type is a TypeError, a
- * wrong
- * range a RangeError; both name the option and the value. A name that is no option is a TypeError that names the nearest one.
+ * wrong range a RangeError; both name the option and the value. A name that is no option is a TypeError that names the nearest one.
  *
- * Of Piscina's options `atomics` is 'async' by default, so that a thread does not freeze between jobs; `minThreads` and `maxThreads` are by
- * default half and one and a half times the processors; `idleTimeout` is 1000 by default, and a thread above `minThreads` that is idle for
- * so long is
- * ended; `recordTiming` is false, since `stats` has its own times.
+ * Of Piscina's options `atomics` is 'async' by default, so that a thread does not freeze between jobs; `minThreads` and `maxThreads` are
+ * by default half and one and a half times the processors; `idleTimeout` is 1000 by default, and a thread above `minThreads` that is idle
+ * for so long is ended; `recordTiming` is false, since `stats` has its own times.
  */
 export interface RunnerOptions<Pools = Record<string, RunnerPool>>
   extends Omit<PiscinaOptions, 'filename' | 'name' | 'workerData' | 'maxQueue' | 'taskQueue' | 'loadBalancer' | 'closeTimeout'> {
@@ -31,14 +29,13 @@ export interface RunnerOptions<Pools = Record<string, RunnerPool>>
   progressInterval?: number;
   /**
    * How often a job is run again whose thread died through no act of its own: a neighbour on the thread had to be ended, it had no memory
-   * left, or
-   * it died while several jobs ran there. Jobs with something in `transferList` that cannot be copied are not run again. Default 0.
+   * left, or it died while several jobs ran there. Jobs with something in `transferList` that cannot be copied are not run again. Default
+   * 0.
    */
   retryLost?: number;
   /**
    * Ends a thread that has done so many jobs, or has more MB of heap in use after one; another takes over first. A thread never does more
-   * than `jobs`
-   * jobs. Default: off.
+   * than `jobs` jobs. Default: off.
    */
   recycleAfter?: {
     /** Jobs that a thread does at most. */
@@ -106,8 +103,7 @@ export interface JobScope {
   readonly active: number;
   /**
    * As `runner.run`, in this scope. Rejects with ScopeClosedError when the scope has ended or was cancelled. In the mode 'fail-together'
-   * its rejection need not be
-   * handled: it is the scope's.
+   * its rejection need not be handled: it is the scope's.
    */
   run<In = any, Out = any>(payload: In, options?: RunOptions): Promise<Out>;
   /** As `runner.map`, in this scope. With `settle` the failures of its jobs are none of the scope's. */
@@ -124,8 +120,7 @@ export interface JobScope {
   scope<V>(body: (scope: JobScope) => V | PromiseLike<V>, options?: ScopeOptions): Promise<V>;
   /**
    * Cancels its jobs and the scopes in it; never what is around or beside it. The first reason stands. Default: an AbortError. Resolves
-   * when all its jobs
-   * have ended; it does not wait for the body that calls it.
+   * when all its jobs have ended; it does not wait for the body that calls it.
    */
   cancel(reason?: unknown): Promise<void>;
 }
@@ -218,8 +213,7 @@ export interface JobContext {
   check(): void;
   /**
    * Cancelling is held back while `body` runs (a COMMIT, say): the signal does not abort, `check` does not throw, and waits in a pool go
-   * on. At most for `grace`,
-   * counted from the cancel. Gives the body's value; the cancel is delivered right after.
+   * on. At most for `grace`, counted from the cancel. Gives the body's value; the cancel is delivered right after.
    */
   protect<V>(body: () => V | PromiseLike<V>): Promise<V>;
   /** Says how much is done. Never throws, never blocks. A write to shared memory, unless a message is given. */

@@ -2,7 +2,7 @@
 
 import { MAX_CELLS, MAX_SLOTS, MAX_THREADS } from '../shared/layout.ts';
 import { checkDuration, limitOf } from '../shared/options/durations.ts';
-import { foreignOptions, LATER } from '../shared/options/foreign-options.ts';
+import { foreignOptions } from '../shared/options/foreign-options.ts';
 import { checkHold, type Hold } from '../shared/options/hold-limits.ts';
 import { checkNames, type OptionNames } from '../shared/options/option-names.ts';
 import { show } from '../shared/show.ts';
@@ -60,7 +60,6 @@ const NAMES: OptionNames = {
     ...foreignOptions(OPTIONS, TO_THE_FACTORY),
     ...Object.fromEntries(OF_THE_FACTORY.map((name) => [name, TO_THE_FACTORY])),
   },
-  later: LATER,
 };
 
 /** Every waiter needs a cell, and so does every waiter that has been granted a slot and has not picked it up yet. */

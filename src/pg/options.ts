@@ -1,6 +1,6 @@
 /** What createPgPool accepts beside what createPool does. The options are checked once, and sorted by where they go. */
 import type { PoolOptions } from '../main/index.ts';
-import { foreignOptions, LATER } from '../shared/options/foreign-options.ts';
+import { foreignOptions } from '../shared/options/foreign-options.ts';
 import { checkNames, type OptionNames } from '../shared/options/option-names.ts';
 import type { PgPoolOptions } from './types.ts';
 
@@ -49,7 +49,7 @@ const NAMES: OptionNames = {
     verify: 'use onConnect, which refuses a connection by a throw',
     Client: 'leave it out, as connections are made with the Client of the installed pg',
   },
-  later: [...LATER, 'batch'],
+  later: ['batch'],
   secret: true,
 };
 

@@ -1,6 +1,6 @@
 /**
- * A client for programs and ORMs that make their pool or their clients by themselves: the driver's class, over this pool. It is a place in the
- * line. It has a connection while it needs one, and lends it to others in between.
+ * A client for programs and ORMs that make their pool or their clients by themselves: the driver's class, over this pool. It is a place in
+ * the line. It has a connection while it needs one, and lends it to others in between.
  */
 import type { Client, ClientConfig, QueryConfig, QueryResult } from 'pg';
 import { copyOver, isCopyStream } from './copying.ts';

@@ -64,9 +64,6 @@ const NEEDLESS: Readonly<Record<string, string>> = {
   Promise: 'promises are those of the language',
 };
 
-/** What a later version is to have: known, and refused, so that no program believes in a limit that nothing keeps. */
-export const LATER: readonly string[] = [];
-
 /**
  * What to say of each foreign name to a program that may set `options`.
  * `otherwise` is for those that mean an option that cannot be set there.

@@ -1,12 +1,11 @@
 /**
- * What ends a thread's waits from outside: a part of the program that can be cancelled (a job) has a `Cancellation`. A thread on which such
- * parts run has
- * one `Canceller`, which knows the part that the present code belongs to. Without a Canceller nothing here costs more than a comparison.
+ * What ends a thread's waits from outside: a part of the program that can be cancelled (a job) has a `Cancellation`. A thread on which
+ * such parts run has one `Canceller`, which knows the part that the present code belongs to. Without a Canceller nothing here costs more
+ * than a comparison.
  *
  * A part that is asleep hears of its end by two steps of the thread that ends it: a word of shared memory is set, and then every bell is
- * rung on which the
- * sleeper's thread may sleep. The sleeper reads its bell, then the word, then sleeps. So either it sees the word, or the ring keeps it
- * awake.
+ * rung on which the sleeper's thread may sleep. The sleeper reads its bell, then the word, then sleeps. So either it sees the word, or
+ * the ring keeps it awake.
  */
 
 export interface Cancellation {
