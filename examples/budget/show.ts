@@ -55,10 +55,16 @@ class Process {
   readonly name: string;
   readonly #child: ChildProcess;
   #done = 0;
+  #complaint = '';
 
   constructor(name: string, url: string, errors: string[]) {
     this.name = name;
-    this.#child = fork(fileURLToPath(new URL('./process.js', import.meta.url)), [url, name, String(LIMIT), String(TTL)], { execArgv: [] });
+    const program = fileURLToPath(new URL('./process.js', import.meta.url));
+    const stdio = ['ignore', 'inherit', 'pipe', 'ipc'] as const;
+    this.#child = fork(program, [url, name, String(LIMIT), String(TTL)], { execArgv: [], stdio: [...stdio] });
+    this.#child.stderr?.on('data', (chunk) => {
+      this.#complaint += chunk;
+    });
     this.#child.on('message', (message: { error?: string; stats?: Stats }) => {
       if (message.error !== undefined) errors.push(`${name}: ${message.error}`);
       if (message.stats !== undefined) this.#done = message.stats.done;
@@ -102,7 +108,7 @@ class Process {
         resolve(found);
       };
       this.#child.on('message', hear);
-      this.#child.once('exit', () => reject(new Error(`${this.name} has ended`)));
+      this.#child.once('exit', () => reject(new Error(`${this.name} has ended: ${this.#complaint}`)));
     });
   }
 }

@@ -33,6 +33,7 @@ export type RedisBudgetOptions =
   | {
       /** redis:// or rediss://, for ioredis or, where that is not installed, for redis. */
       url: string;
+      /** Not beside `url`. */
       client?: undefined;
     }
   | {
@@ -41,6 +42,7 @@ export type RedisBudgetOptions =
        * could not renew. TypeError if they cannot be sent to another thread.
        */
       client: unknown;
+      /** Not beside `client`. */
       url?: undefined;
     };
 
