@@ -22,8 +22,8 @@ const TIMES = 25;
 const RESOURCES = 50;
 /** How long one takes to make, in ms. */
 const TO_MAKE = 5;
-/** As `recycle` does: a fifth of a full pool. */
-const AT_ONCE = RESOURCES / 5;
+/** As `recycle` does: a tenth of a full pool. */
+const AT_ONCE = RESOURCES / 10;
 
 const factory = (): object => ({ id: 1 });
 

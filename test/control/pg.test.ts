@@ -26,7 +26,7 @@ test('a worker asleep in a query that takes too long is free, and the next borro
 });
 
 test.each(WHERE)('cancelled on %s, a transaction can be rolled back, and its connection is reused clean', async (where) => {
-  const pool = await open({ max: 1, maxHold: { cancelAfter: 200 } });
+  const pool = await open({ max: 1, maxHold: { cancelAfter: 2500 } });
   const { pid } = (await pool.query('select pg_backend_pid() as pid')).rows[0];
   const run = await on(where, pool);
   const seen = await settled(

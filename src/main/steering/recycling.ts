@@ -20,7 +20,7 @@ import type { Holds } from './holds.ts';
 import { notOpen, Pending } from './pending.ts';
 
 /** Where there is no room, so many parts of the pool go one after the other. */
-const PARTS = 5;
+const PARTS = 10;
 
 /** One call of `recycle`: which resources it still waits for, by slot and generation. */
 interface Call {
