@@ -33,7 +33,9 @@ export class Conversation {
     return this.#isOver;
   }
 
-  /** Begins with these bytes, which the wire has read. `first` hears the first part, unless it is the last one, which is what this gives. */
+  /**
+   * Begins with these bytes, which the wire has read. `first` hears the first part, unless it is the last one, which is what this gives.
+   */
   async run(bytes: Buffer, isWhole: boolean, first: (part: Part) => void): Promise<Part | undefined> {
     const wire = this.#wire;
     wire.lend(isWhole);

@@ -1,6 +1,6 @@
 /**
- * COPY with the streams of pg-copy-streams, on any thread that has the driver: the stream is given a client of the driver's, and the bytes go
- * to the server and back over the owner, as much as each side takes.
+ * COPY with the streams of pg-copy-streams, on any thread that has the driver: the stream is given a client of the driver's, and the bytes
+ * go to the server and back over the owner, as much as each side takes.
  */
 
 import { receiveError } from './database-error.ts';

@@ -126,7 +126,9 @@ export const CLIENT = {
   terminate: 0x58, // X
 } as const;
 
-/** Bytes on their way to another thread. Few go as text, a byte a character: texts are cheap to clone, and go with others in one message. */
+/**
+ * Bytes on their way to another thread. Few go as text, a byte a character: texts are cheap to clone, and go with others in one message.
+ */
 export type Packed = string | Uint8Array;
 
 const AS_TEXT = 16_384;

@@ -167,8 +167,8 @@ export class Hold {
   }
 
   /**
-   * From now on, or when the connection is still borrowed after so many ms, the borrower hears at once what the server says unasked, and that
-   * the connection is lost.
+   * From now on, or when the connection is still borrowed after so many ms, the borrower hears at once what the server says unasked, and
+   * that the connection is lost.
    */
   listenSoon(after: number): void {
     if (this.#isListening || this.#isOver) return;

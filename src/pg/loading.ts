@@ -28,7 +28,9 @@ export async function driverFor(given: Given): Promise<{ driver: Driver } | { wh
   return speaks(driver);
 }
 
-/** The driver for a class that extends its client, at once: the one that is given, or the one that is installed. Throws if there is none. */
+/**
+ * The driver for a class that extends its client, at once: the one that is given, or the one that is installed. Throws if there is none.
+ */
 export function driverNow(given: Driver | undefined): Driver {
   const driver = given ?? driverHere() ?? (createRequire(import.meta.url)('pg') as Driver);
   return (driver as unknown as { default?: Driver }).default ?? driver;

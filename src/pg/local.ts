@@ -1,6 +1,7 @@
 /**
- * Speaking to the server on the borrower's own thread: its driver makes the bytes of a statement, the owner sends them when it is their turn,
- * and the driver here reads the answer. A named statement is still the owner's: names belong to a connection, and the owner knows them.
+ * Speaking to the server on the borrower's own thread: its driver makes the bytes of a statement, the owner sends them when it is their
+ * turn, and the driver here reads the answer. A named statement is still the owner's: names belong to a connection, and the owner knows
+ * them.
  */
 import type { CustomTypesConfig, FieldDef } from 'pg';
 import { asBuffers } from './bytes.ts';
@@ -22,7 +23,7 @@ const MOST_FREE = 64;
 
 export interface Lending {
   readonly address: Address;
-  /** The owner keeps prepared statements: those are named, whoever asks. */
+  /** The owner keeps prepared statements: those are named, whichever thread asks. */
   readonly hasStatementCache: boolean;
 }
 
@@ -93,7 +94,9 @@ export class LocalWay implements Way {
     return { ...question, mode: question.mode | RAW, types: this.#types ?? this.#drivers };
   }
 
-  /** The rows that have come as the server's text, parsed: by this thread's driver, or where only the owner's program has a parser, by that. */
+  /**
+   * The rows that have come as the server's text, parsed: by this thread's driver, or where only the owner's program has a parser, by that.
+   */
   async #parsed(answer: Answer, asked: Question, { mode, types }: Question, parse: Parse): Promise<Answer> {
     const { results, own = [], ...state } = answer;
     if (results === undefined) return answer;

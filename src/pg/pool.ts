@@ -212,7 +212,8 @@ export abstract class PgPool extends EventEmitter implements Type {
   protected async configure(_hold: Hold): Promise<void> {}
 
   /**
-   * A scope for a client that the program makes by itself. It has a profile of its own, and is shown each connection that it gets. `end` ends it.
+   * A scope for a client that the program makes by itself. It has a profile of its own, and is shown each connection that it gets. `end`
+   * ends it.
    */
   openSeat(profile: () => string, arrived: (hold: Hold) => void): Seat {
     const lender: Lender = Object.create(this.lender, { profile: { get: profile } });

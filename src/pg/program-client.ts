@@ -1,6 +1,6 @@
 /**
- * A client for programs and ORMs that make their pool or their clients by themselves: the driver's class, over this pool. It is a place in the
- * line. It has a connection while it needs one, and lends it to others in between.
+ * A client for programs and ORMs that make their pool or their clients by themselves: the driver's class, over this pool. It is a place in
+ * the line. It has a connection while it needs one, and lends it to others in between.
  */
 import type { Client, ClientConfig, QueryConfig, QueryResult } from 'pg';
 import { copyOver, isCopyStream } from './copying.ts';
@@ -16,7 +16,7 @@ import { warnOnce } from './warnings.ts';
 
 type Callback = (error: Error | null) => void;
 
-/** Settings that say where to connect, and as whom. The owner has its own. */
+/** Settings that say where to connect, and under which name. The owner has its own. */
 const WHERE = ['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl'] as const;
 
 /** The driver's class over a pool. `pool` is asked once, when the first client connects. */

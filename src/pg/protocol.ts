@@ -77,9 +77,8 @@ export type ClientMessage = readonly [
 export type ServerMessage = readonly [event: string, body?: unknown];
 
 /**
- * The methods of a session that borrowers call. `borrow` names the borrower, and its profile (see profile.ts); where the owner borrows, there is
- * only the profile. When another borrower comes, the session is first cleaned of
- * whatever the last one forgot.
+ * The methods of a session that borrowers call. `borrow` names the borrower, and its profile (see profile.ts); where the owner borrows,
+ * there is only the profile. When another borrower comes, the session is first cleaned of whatever the last one forgot.
  */
 export interface SessionMethods {
   /** Begins a borrow. */
@@ -97,8 +96,8 @@ export interface SessionMethods {
   /** Sends messages for a submission, which has a name. From its first message to the end of its last, nothing else runs here. */
   submit(borrow: string, submission: string, messages: readonly ClientMessage[], parsed: boolean): Promise<Answer>;
   /**
-   * Says this to the server, in the protocol: one conversation, by its name, from its first bytes until the server has answered all of it and
-   * is ready. `mode`: see mode.ts. `timeout`: the time limit of the whole, in ms.
+   * Says this to the server, in the protocol: one conversation, by its name, from its first bytes until the server has answered all of it
+   * and is ready. `mode`: see mode.ts. `timeout`: the time limit of the whole, in ms.
    */
   speak(borrow: string, conversation: string, bytes: Packed, mode: number, timeout?: number): Promise<Answer>;
   /** What the server says next in the conversation. */

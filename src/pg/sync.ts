@@ -300,8 +300,8 @@ export class PgPool extends BasePool implements PoolType, PgSync {
   }
 
   /**
-   * Shows the connection to 'connect' listeners, before its first use on this thread, and waits until they ask nothing more. What they set is
-   * in force in each connection that this thread borrows from then on, and no dirt.
+   * Shows the connection to 'connect' listeners, before its first use on this thread, and waits until they ask nothing more. What they set
+   * is in force in each connection that this thread borrows from then on, and no dirt.
    */
   protected override async configure(hold: Hold): Promise<void> {
     if (this.listenerCount('connect') === 0 || this.#configured.has(hold.pid)) return;

@@ -34,9 +34,9 @@ export interface PgPoolOptions
    */
   reset?: 'auto' | 'always' | 'never' | undefined;
   /**
-   * Where a borrowed connection is spoken to. 'auto' (default): in the borrowing thread itself, by that thread's own `pg`, where it has one;
-   * the owner passes the bytes on. Else, and with 'remote' always, by the owner's. `pool.lending` says what is in force and why. Whatever it
-   * is, limits, line, breaker, health checks, reset and repair are the same, and no secret leaves the owner.
+   * Where a borrowed connection is spoken to. 'auto' (default): in the borrowing thread itself, by that thread's own `pg`, where it has
+   * one; the owner passes the bytes on. Else, and with 'remote' always, by the owner's. `pool.lending` says what is in force and why.
+   * Whatever it is, limits, line, breaker, health checks, reset and repair are the same, and no secret leaves the owner.
    */
   lend?: 'auto' | 'remote' | undefined;
 }

@@ -113,7 +113,9 @@ export class Wire {
     this.#socket.write(bytes);
   }
 
-  /** The borrower will say no more: the server is made ready for something else. If it is in the middle of a message, that cannot be done. */
+  /**
+   * The borrower will say no more: the server is made ready for something else. If it is in the middle of a message, that cannot be done.
+   */
   abandon(): void {
     if (!this.#isLent || this.#owed > 0 || !this.#hasSaid) return;
     if (!this.#said.isBetween) throw new Error('the borrower of this connection has left in the middle of a message');

@@ -1,4 +1,7 @@
-/** cenote/pg/worker: the connections as every thread but the owner sees them. It loads nothing of the owner's side, and pg if it is installed. */
+/**
+ * cenote/pg/worker: the connections as every thread but the owner sees them. It loads nothing of the owner's side, and pg if it is
+ * installed.
+ */
 import type { Client, ClientConfig } from 'pg';
 import { type AttachedPool, type AttachOptions, attachPool, type PoolHandle } from '../worker/index.ts';
 import { infoOf } from './handle.ts';
@@ -30,8 +33,9 @@ const pools = new WeakMap<AttachedPool<SessionMethods>, PgPool>();
 /** Options of attachPgPool: those of attachPool, and the driver. */
 export interface PgAttachOptions extends AttachOptions {
   /**
-   * This thread's own driver, the module 'pg'. Then rows are parsed by its type parsers, errors are its DatabaseError, the pool is an instance
-   * of its Pool, and instrumentations of it see the queries. Default: it is loaded if it is installed. `false`: the owner's driver does all.
+   * This thread's own driver, the module 'pg'. Then rows are parsed by its type parsers, errors are its DatabaseError, the pool is an
+   * instance of its Pool, and instrumentations of it see the queries. Default: it is loaded if it is installed. `false`: the owner's driver
+   * does all.
    */
   readonly pg?: Driver | false | undefined;
 }
@@ -63,8 +67,8 @@ export async function attachPgPool(handle: PoolHandle<unknown>, options?: PgAtta
 }
 
 /**
- * A class to be used where a program or an ORM makes its own pool or client: `new pg.Pool({ Client })`, TypeORM's `extra: { Client }` and so
- * on. Its clients are the driver's, over this pool: each is a place in the one line. It has a connection while it needs one (a query, a
+ * A class to be used where a program or an ORM makes its own pool or client: `new pg.Pool({ Client })`, TypeORM's `extra: { Client }` and
+ * so on. Its clients are the driver's, over this pool: each is a place in the one line. It has a connection while it needs one (a query, a
  * transaction, a cursor, session state set on purpose), and lends it to others in between. What it sets before its first other statement is
  * its profile: it is in force in each connection that the client gets, and pins none. Settings that say where to connect are ignored.
  *
