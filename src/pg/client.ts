@@ -186,7 +186,7 @@ export class PgClient extends EventEmitter implements Type {
     return super.prependListener(event, listener);
   }
 
-  /** Who listens is told when it happens, and not with the next answer. */
+  /** A borrower that listens is told when it happens, and not with the next answer. */
   #hears(event: string | symbol): void {
     if (!this.#isReleased && (event === 'notification' || event === 'notice' || event === 'error' || event === 'end'))
       this.#hold.listenSoon(event === 'notification' ? 0 : PATIENCE);

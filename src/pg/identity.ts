@@ -1,5 +1,5 @@
 /**
- * Who our objects say they are. Libraries tell a pool, a client and the server's errors by the driver's classes; with the driver on a
+ * What our objects say they are. Libraries tell a pool, a client and the server's errors by the driver's classes; with the driver on a
  * thread, ours are instances of them there.
  */
 import { PgClient } from './client.ts';

@@ -23,7 +23,7 @@ export interface Address {
   readonly database?: string | undefined;
 }
 
-/** What a server says to a client that need not say who it is: welcome, and ready. */
+/** What a server says to a client that need not show a password: welcome, and ready. */
 const WELCOME = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 0, 0x5a, 0, 0, 0, 5, 0x49]);
 
 /** The stream of such a client. */
@@ -173,8 +173,8 @@ const asItCame = (text: unknown): unknown => text;
 const BYTES: ReadonlySet<number> = new Set([17, 1001]);
 
 /**
- * A result that can be posted to other threads. The driver's own has its parsers in it, which are functions; and small Buffers are parts
- * of a memory that others use as well, which would be posted with them.
+ * A result that can be posted to other threads. The driver's own has its parsers in it, which are functions; and small Buffers are parts of
+ * a memory that others use as well, which would be posted with them.
  */
 function plain({ command, rowCount, oid, rows, fields }: QueryResult): QueryResult {
   const columns = fields.flatMap(({ name, dataTypeID }, column) => (BYTES.has(dataTypeID) ? [Array.isArray(rows[0]) ? column : name] : []));

@@ -23,7 +23,7 @@ const MOST_FREE = 64;
 
 export interface Lending {
   readonly address: Address;
-  /** The owner keeps prepared statements: those are named, whoever asks. */
+  /** The owner keeps prepared statements: those are named, whichever thread asks. */
   readonly hasStatementCache: boolean;
 }
 
@@ -95,8 +95,7 @@ export class LocalWay implements Way {
   }
 
   /**
-   * The rows that have come as the server's text, parsed: by this thread's driver, or where only the owner's program has a parser, by
-   * that.
+   * The rows that have come as the server's text, parsed: by this thread's driver, or where only the owner's program has a parser, by that.
    */
   async #parsed(answer: Answer, asked: Question, { mode, types }: Question, parse: Parse): Promise<Answer> {
     const { results, own = [], ...state } = answer;

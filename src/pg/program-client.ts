@@ -16,7 +16,7 @@ import { warnOnce } from './warnings.ts';
 
 type Callback = (error: Error | null) => void;
 
-/** Settings that say where to connect, and as whom. The owner has its own. */
+/** Settings that say where to connect, and under which name. The owner has its own. */
 const WHERE = ['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl'] as const;
 
 /** The driver's class over a pool. `pool` is asked once, when the first client connects. */

@@ -191,7 +191,7 @@ export class Session implements SessionMethods {
     return { hello: () => this.#answer(undefined, async () => ({})), run: (_, ...statement) => this.#setUp(statement) };
   }
 
-  /** A parser for this connection, for as long as it lives, whoever borrows it. */
+  /** A parser for this connection, for as long as it lives, whichever thread borrows it. */
   setTypeParser(...parser: unknown[]): void {
     (this.#client as unknown as { setTypeParser(...parser: unknown[]): void }).setTypeParser(...parser);
   }

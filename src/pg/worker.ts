@@ -34,8 +34,8 @@ const pools = new WeakMap<AttachedPool<SessionMethods>, PgPool>();
 export interface PgAttachOptions extends AttachOptions {
   /**
    * This thread's own driver, the module 'pg'. Then rows are parsed by its type parsers, errors are its DatabaseError, the pool is an
-   * instance of its Pool, and instrumentations of it see the queries. Default: it is loaded if it is installed. `false`: the owner's
-   * driver does all.
+   * instance of its Pool, and instrumentations of it see the queries. Default: it is loaded if it is installed. `false`: the owner's driver
+   * does all.
    */
   readonly pg?: Driver | false | undefined;
 }
@@ -69,8 +69,8 @@ export async function attachPgPool(handle: PoolHandle<unknown>, options?: PgAtta
 /**
  * A class to be used where a program or an ORM makes its own pool or client: `new pg.Pool({ Client })`, TypeORM's `extra: { Client }` and
  * so on. Its clients are the driver's, over this pool: each is a place in the one line. It has a connection while it needs one (a query, a
- * transaction, a cursor, session state set on purpose), and lends it to others in between. What it sets before its first other statement
- * is its profile: it is in force in each connection that the client gets, and pins none. Settings that say where to connect are ignored.
+ * transaction, a cursor, session state set on purpose), and lends it to others in between. What it sets before its first other statement is
+ * its profile: it is in force in each connection that the client gets, and pins none. Settings that say where to connect are ignored.
  *
  * It attaches when its first client connects. `pg`: the driver; default: the installed one, which must be there. Throws if it is not.
  */

@@ -70,7 +70,6 @@ describe('createPgPool', () => {
     ['create', 'createPgPool makes, checks and resets connections itself'],
     ['healthCheck', 'createPgPool makes, checks and resets connections itself'],
     ['batch', 'this version of cenote does not have it yet'],
-    ['ceiling', 'this version of cenote does not have it yet'],
   ])('%s: %s', async (name, answer) => {
     expect(await refusal({ [name]: 1 })).toContain(answer);
   });
@@ -145,7 +144,7 @@ describe.each(WHERE)('on %s', (where) => {
       'TypeError: unknown option "readonly" (true) of a transaction: it is spelt readOnly',
       'TypeError: unknown option "retires" (3) of a transaction: do you mean retries?',
       'TypeError: readOnly must be true or false, not no',
-      'TypeError: a transaction takes options like { isolation, readOnly, deferrable, retries, timeout, signal }, not "serializable"',
+      'TypeError: a transaction takes options like { isolation, readOnly, deferrable, retries, timeout, signal, maxHold }, not "serializable"',
       'TypeError: unknown option "batchsize" (5) of iterate: it is spelt batchSize',
       'TypeError: unknown option "highWaterMark" (5) of iterate: use batchSize',
       'TypeError: iterate takes options like { batchSize }, not 5',
