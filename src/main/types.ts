@@ -9,8 +9,8 @@ import type { DestroyReason } from '../shared/words/counters.ts';
 export interface PoolOptions<T> {
   /**
    * Makes one resource. The signal aborts at `createTimeout` and when the pool closes; a resource that arrives after that is destroyed.
-   * null and undefined are failures (TypeError). If it fails, the first waiter is rejected with its error. With a `budget`, `permit` is what
-   * the resource exists by: a fencing token for what can check one.
+   * null and undefined are failures (TypeError). If it fails, the first waiter is rejected with its error. With a `budget`, `permit` is
+   * what the resource exists by: a fencing token for what can check one.
    */
   factory: (context: FactoryContext) => T | PromiseLike<T>;
   /**
