@@ -3,7 +3,7 @@ import { checkFew, type OptionNames } from '../shared/options/option-names.ts';
 import { sqlState } from './database-error.ts';
 import { resultOf } from './hold.ts';
 import type { Answer } from './protocol.ts';
-import type { Question } from './question.ts';
+import { say } from './question.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
 import type { TransactionOptions } from './types.ts';
 
@@ -52,15 +52,6 @@ export function beginText({ isolation, readOnly, deferrable }: TransactionOption
   ].filter(Boolean);
   return `BEGIN ${modes.join(', ')}`.trim();
 }
-
-export const say = (text: string): Question => ({
-  text,
-  values: undefined,
-  name: undefined,
-  mode: 0,
-  timeout: undefined,
-  types: undefined,
-});
 
 /** Says whether a call of `begin` found a transaction already open. Throws the server's error if there was one. */
 export const isNested = (answer: Answer): boolean => resultOf(answer, say('')).command === 'SAVEPOINT';

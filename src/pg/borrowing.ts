@@ -1,9 +1,10 @@
 /** A connection on its way to a scope, and the calls that wait for it. Calls are made on it in the order in which they were asked. */
 import { receiveError } from './database-error.ts';
-import { type Call, type Granted, Hold, isEnough } from './hold.ts';
+import { type Granted, Hold, isEnough } from './hold.ts';
 import type { Lender } from './lender.ts';
 import type { Limits } from './limits.ts';
 import type { Answer } from './protocol.ts';
+import type { Call } from './way.ts';
 
 interface Waiting {
   readonly limits: Limits;
@@ -116,6 +117,7 @@ export class Borrowing {
           }
           if (isShown) {
             if (answer.error !== undefined) throw receiveError(answer.error);
+            await this.#lender.configure(hold);
             this.#lender.announce(hold);
           }
           this.arrive(hold);
@@ -150,7 +152,7 @@ export class Borrowing {
     const { sessions } = this.#lender;
     try {
       return await sessions.take({ timeout, signal: leaving.signal, maxHold }, (session) => {
-        this.#candidate = new Hold(sessions, session);
+        this.#candidate = new Hold(sessions, session, 0, this.#lender.profile);
         this.#isFirstSent = isAwaited;
         return this.#candidate.call(call);
       });

@@ -1,29 +1,45 @@
 /** A borrowed connection as its borrower sees it: one object for as long as the connection is borrowed, on any thread. */
 import { EventEmitter } from 'node:events';
 import { inspect } from 'node:util';
-import type { QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, QueryResultRow } from 'pg';
+import type { CustomTypesConfig, QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, QueryResultRow } from 'pg';
+import { copyOver, isCopyStream } from './copying.ts';
+import { driverHere } from './driver-here.ts';
 import type { Hold, HoldListener } from './hold.ts';
+import { OwnParsers } from './own-parsers.ts';
 import type { Heard } from './protocol.ts';
 import { traced } from './query-channel.ts';
-import { ask, tell } from './question.ts';
+import { ask, type Question, tell } from './question.ts';
 import { isSubmission, refuseSubmission, submitTo } from './submission.ts';
 import type { QueryCallback, Submission, PgClient as Type } from './types.ts';
-import { warnOfLateEvent } from './warnings.ts';
+
+/** How long a connection is borrowed before it asks for what the server says unasked, in ms: most are given back before. */
+const PATIENCE = 20;
+
+/** What a 'connect' listener does with a client belongs to the connection. */
+export interface Setup {
+  run(question: Question): Promise<QueryResult<any>>;
+  setTypeParser(...parser: Parameters<OwnParsers['setTypeParser']>): void;
+}
 
 export class PgClient extends EventEmitter implements Type {
-  static override readonly name: string = 'PgClient';
+  static override readonly name: string = 'Client';
+  /** Libraries tell by this that it is a client and no pool, and that it need not connect. */
+  readonly _connected = true;
+  #types: OwnParsers | undefined;
   readonly #hold: Hold;
   readonly #giveBack: (destroy: Error | undefined) => void;
   readonly #assertInside: () => void;
   readonly #listener: HoldListener;
+  readonly #setup: Setup | undefined;
   #isReleased = false;
 
   /** `assertInside` throws when what the client was borrowed for has ended, and the connection has gone on to something else. */
-  constructor(hold: Hold, giveBack: (destroy: Error | undefined) => void, assertInside: () => void = () => {}) {
+  constructor(hold: Hold, giveBack: (destroy: Error | undefined) => void, assertInside: () => void = () => {}, setup?: Setup) {
     super();
     this.#hold = hold;
     this.#giveBack = giveBack;
     this.#assertInside = assertInside;
+    this.#setup = setup;
     this.#listener = {
       heard: (heard) => this.#heard(heard),
       broken: (error) => this.#broken(error),
@@ -70,9 +86,44 @@ export class PgClient extends EventEmitter implements Type {
 
   async #query(text: string | QueryConfig, values: unknown): Promise<QueryResult<any>> {
     this.#assertUsable();
-    const question = ask(text, values);
+    const question = ask(text, values, this.#types);
+    if (this.#setup !== undefined) return this.#setup.run(question);
     return traced(this.#hold.sessions, question, 0, () => this.#hold.run(question));
   }
+
+  /** As in pg, for what is asked through this client: parsers are gone when it is given back. Throws on a thread without the driver. */
+  setTypeParser(...parser: Parameters<OwnParsers['setTypeParser']>): void {
+    if (this.#setup !== undefined) return this.#setup.setTypeParser(...parser);
+    this.#types ??= new OwnParsers(this.#parsersHere());
+    this.#types.setTypeParser(...parser);
+  }
+
+  getTypeParser(oid: number, format?: 'text' | 'binary'): unknown {
+    return (this.#types ?? this.#parsersHere()).getTypeParser(oid, format as 'text');
+  }
+
+  #parsersHere(): CustomTypesConfig {
+    const driver = driverHere();
+    if (driver === undefined) throw new Error('type parsers need pg on this thread: npm install pg@8, or pass { pg } to attachPgPool');
+    return driver.types as unknown as CustomTypesConfig;
+  }
+
+  /** It is connected already, as pg says it. */
+  async connect(): Promise<never> {
+    throw new Error('Client has already been connected. You cannot reuse a client.');
+  }
+
+  /** Gives the connection back for good: it is ended. */
+  end(callback?: (error?: Error) => void): Promise<void> | undefined {
+    if (!this.#isReleased) this.release(true);
+    if (callback === undefined) return Promise.resolve();
+    process.nextTick(callback);
+    return undefined;
+  }
+
+  /** The pool sees to that: a query under way keeps the process alive, an idle connection does not. */
+  ref(): void {}
+  unref(): void {}
 
   #submit(submission: Submission, values: unknown, callback: unknown): Submission {
     const query = submission as Submission & { callback?: unknown };
@@ -83,7 +134,8 @@ export class PgClient extends EventEmitter implements Type {
       refuseSubmission(submission, error as Error);
       return submission;
     }
-    submitTo(this.#hold, submission, () => {});
+    if (isCopyStream(submission)) copyOver(this.#hold, submission, () => {});
+    else submitTo(this.#hold, submission, () => {});
     return submission;
   }
 
@@ -116,7 +168,7 @@ export class PgClient extends EventEmitter implements Type {
   // ── events
 
   override on(event: string | symbol, listener: (...args: any[]) => void): this {
-    warnOfLateEvent(event);
+    this.#hears(event);
     return super.on(event, listener);
   }
 
@@ -124,9 +176,20 @@ export class PgClient extends EventEmitter implements Type {
     return this.on(event, listener);
   }
 
+  override once(event: string | symbol, listener: (...args: any[]) => void): this {
+    this.#hears(event);
+    return super.once(event, listener);
+  }
+
   override prependListener(event: string | symbol, listener: (...args: any[]) => void): this {
-    warnOfLateEvent(event);
+    this.#hears(event);
     return super.prependListener(event, listener);
+  }
+
+  /** Who listens is told when it happens, and not with the next answer. */
+  #hears(event: string | symbol): void {
+    if (!this.#isReleased && (event === 'notification' || event === 'notice' || event === 'error' || event === 'end'))
+      this.#hold.listenSoon(event === 'notification' ? 0 : PATIENCE);
   }
 
   #heard({ event, message }: Heard): void {
@@ -139,6 +202,6 @@ export class PgClient extends EventEmitter implements Type {
   }
 
   [inspect.custom](): string {
-    return `PgClient { processID: ${this.processID}${this.#isReleased ? ', released' : ''} }`;
+    return `Client { processID: ${this.processID}${this.#isReleased ? ', released' : ''} }`;
   }
 }

@@ -2,7 +2,6 @@
 import { clearTimeout, setTimeout } from 'node:timers';
 import type { Client, ClientConfig, QueryConfig } from 'pg';
 import { type ConnectionSettings, secretsOf, withoutSecrets } from './connection-settings.ts';
-import { DatabaseError } from './database-error.ts';
 import { internals } from './driver.ts';
 import { assertDriverVersion, NEEDED } from './driver-version.ts';
 import { endClient } from './ending.ts';
@@ -28,10 +27,7 @@ export async function loadDriver(): Promise<Driver> {
   assertDriverVersion();
   try {
     const module = (await import('pg')) as Driver & { default?: Driver };
-    const driver = module.default ?? module;
-    // Errors of the server are then instances of the driver's class as well, for the code on this thread that asks.
-    if (driver.DatabaseError !== undefined) Object.setPrototypeOf(DatabaseError.prototype, driver.DatabaseError.prototype);
-    return driver;
+    return module.default ?? module;
   } catch (cause) {
     throw new Error(`cenote/pg needs ${NEEDED} beside it: npm install pg@8`, { cause });
   }

@@ -3,6 +3,8 @@
  * has the socket.
  */
 
+import type { Reading } from './dirt.ts';
+
 export const NO_COPY =
   'COPY with a stream works on no thread of this pool, as the stream would need the socket: use a pg.Client of its own for that';
 
@@ -16,3 +18,11 @@ export const NO_SOCKET: object = new Proxy(
     },
   },
 );
+
+/**
+ * Refuses COPY FROM STDIN. In the extended protocol the server would wait for a second sync, which the driver does not send. Otherwise the
+ * driver tells the server that nothing will come.
+ */
+export function assertNoCopyIn({ isCopyIn }: Reading): void {
+  if (isCopyIn) throw new Error(NO_COPY);
+}

@@ -1,11 +1,12 @@
 /** Rows through a server-side cursor. */
 import { threadId } from 'node:worker_threads';
 import { receiveError } from './database-error.ts';
-import { type Call, COPY, type Granted, type Hold, resultOf } from './hold.ts';
+import { COPY, type Granted, type Hold, resultOf } from './hold.ts';
 import type { Lender } from './lender.ts';
-import { argumentsOf, type Question } from './question.ts';
+import type { Question } from './question.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
 import type { Place } from './transaction.ts';
+import { type Call, wayOf } from './way.ts';
 
 let cursors = 0;
 
@@ -17,7 +18,7 @@ export async function* rowsOf(
   batchSize: number,
 ): AsyncGenerator<any, void> {
   const name = `cenote_${threadId}_${COPY}_${++cursors}`;
-  const fetch: Call = (session, id) => session.fetch(id, name, batchSize, ...argumentsOf(question));
+  const fetch = wayOf(lender.sessions).fetch(name, batchSize, question);
   const place = placeNow();
   const scope = place?.scope;
   const { hold, answer: first } = await (scope === undefined ? begun(lender, fetch) : scope.enterWith(undefined, fetch));

@@ -6,6 +6,7 @@ export interface Internals {
   readonly readyForQuery: boolean;
   /** Null until the server has said it. */
   readonly processID: number | null;
+  readonly connectionParameters: { readonly query_timeout?: number | string | false };
   readonly connection: NodeJS.EventEmitter & {
     readonly stream: { readonly destroyed: boolean; destroy(): void };
     parsedStatements: Record<string, string>;

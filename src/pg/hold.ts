@@ -1,30 +1,30 @@
 /** A borrowed session as its borrower has it: its calls, what their answers said of its state, and how it is given back. */
 import { randomUUID } from 'node:crypto';
+import { clearTimeout, setTimeout } from 'node:timers';
 import type { QueryResult } from 'pg';
-import type { AcquireOptions, Remote, ResourcePool, SyncRemote } from '../worker/index.ts';
+import type { AcquireOptions } from '../worker/index.ts';
 import { receiveError } from './database-error.ts';
-import type { Answer, Heard, SessionMethods, TransactionStatus } from './protocol.ts';
-import { argumentsOf, type Question } from './question.ts';
+import { withProfile } from './profile.ts';
+import type { Answer, Heard, Outcome, TransactionStatus } from './protocol.ts';
+import type { Question } from './question.ts';
 import { receiveResults } from './results.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
-
-/** The session's methods, the same on every thread. On the owner this is the session itself. */
-export type RemoteSession = Remote<SessionMethods>;
-export type SyncSession = SyncRemote<SessionMethods>;
-export interface Sessions extends ResourcePool<RemoteSession> {
-  /** The number of the attachment. Only a worker's pool has one. */
-  readonly attachment?: number;
-  /** See PoolBase. */
-  take<V>(options: AcquireOptions, taken: (session: RemoteSession) => V | PromiseLike<V>): Promise<V>;
-}
-/** A call on the session that was borrowed under that name. */
-export type Call = (session: RemoteSession, borrow: string) => Promise<Answer>;
+import { type Call, type RemoteSession, type Sessions, wayOf } from './way.ts';
 
 /** The result. Throws what the server said. */
 export function resultOf(answer: Answer, { mode, types }: Pick<Question, 'mode' | 'types'>): QueryResult<any> {
+  if (answer.outcome !== undefined) return outcomeOf(answer.outcome);
   if (answer.error !== undefined) throw receiveError(answer.error);
   return receiveResults(answer.results!, mode, types) as QueryResult<any>;
 }
+
+function outcomeOf(outcome: Outcome): QueryResult<any> {
+  if ('thrown' in outcome) throw outcome.thrown;
+  return outcome.result as QueryResult<any>;
+}
+
+const thrownIn = ({ outcome }: Answer): Error | undefined =>
+  outcome !== undefined && 'thrown' in outcome ? (outcome.thrown as Error) : undefined;
 
 /** On a worker, what is released stays borrowed until the calls made before have settled. */
 const waitsForCalls = (sessions: Sessions): boolean => 'acquireSync' in sessions;
@@ -70,11 +70,14 @@ export class Hold {
   /** Submissions that have the connection to themselves until this thread says more. */
   readonly #streams = new Set<object>();
   #bodies = 0;
+  #isListening = false;
+  /** The time when it begins to listen. */
+  #soon: NodeJS.Timeout | undefined;
   #givenBack: ((destroy: Error | undefined) => void) | undefined;
   #isOver = false;
 
-  constructor(sessions: Sessions, session: RemoteSession, pid = 0) {
-    this.id = `${sessions.attachment ?? OWNER}:${COPY}:${++borrows}`;
+  constructor(sessions: Sessions, session: RemoteSession, pid = 0, profile = '') {
+    this.id = withProfile(`${sessions.attachment ?? OWNER}:${COPY}:${++borrows}`, profile);
     this.#sessions = sessions;
     this.#session = session;
     this.#pid = pid;
@@ -163,6 +166,34 @@ export class Hold {
     this.#listeners.add(listener);
   }
 
+  /**
+   * From now on, or when the connection is still borrowed after so many ms, the borrower hears at once what the server says unasked, and that
+   * the connection is lost.
+   */
+  listenSoon(after: number): void {
+    if (this.#isListening || this.#isOver) return;
+    if (after === 0) return void this.#hearOn();
+    this.#soon ??= setTimeout(() => void this.#hearOn(), after).unref();
+  }
+
+  async #hearOn(): Promise<void> {
+    if (this.#isListening) return;
+    this.#isListening = true;
+    try {
+      while (!this.#isOver && this.#broken === undefined) {
+        const answer = await this.#session.listen(this.id);
+        // After the end of the borrow the connection's state is no business of this one.
+        if (this.#isOver) return;
+        this.note(answer);
+        if (answer.over) return;
+      }
+    } catch {
+      // This thread has left the pool.
+    } finally {
+      this.#isListening = false;
+    }
+  }
+
   unlisten(listener: HoldListener): void {
     this.#listeners.delete(listener);
   }
@@ -186,7 +217,7 @@ export class Hold {
 
   async run(question: Question): Promise<QueryResult<any>> {
     this.assertNoSecondBegin(question);
-    return resultOf(await this.call((session, borrow) => session.run(borrow, ...argumentsOf(question))), question);
+    return resultOf(await this.call(wayOf(this.#sessions).run(question)), question);
   }
 
   /** Notes the session's state, which every answer carries. */
@@ -194,17 +225,19 @@ export class Hold {
     // The state before this answer counts: the state in the answer is of a connection that is gone.
     const wasOpen = this.#status !== 'I' || this.#isPinned;
     this.#noteState(answer);
-    if (answer.error !== undefined) this.#lastError = receiveError(answer.error);
+    if (thrownIn(answer) !== undefined) this.#lastError = thrownIn(answer);
+    else if (answer.error !== undefined) this.#lastError = receiveError(answer.error);
     for (const heard of answer.heard ?? []) for (const listener of this.#listeners) listener.heard(heard);
     // The borrower gave the connection up while this was under way, and it has opened something.
     if (this.#status !== 'I') this.#lost ??= this.#givenUp;
     if (answer.undone) this.#isUndone = true;
     if ((answer.broken || answer.undone) && this.#broken === undefined) {
       const why = answer.broken ? 'Connection terminated' : 'the transaction has ended by no statement in it';
-      this.#break(answer.error === undefined ? new Error(why) : receiveError(answer.error), wasOpen || answer.undone === true);
+      const known = answer.error === undefined ? new Error(why) : receiveError(answer.error);
+      this.#break(thrownIn(answer) ?? known, wasOpen || answer.undone === true);
     }
     // The statement was refused because of that.
-    if (answer.error !== undefined) this.assertNotUndone();
+    if (answer.error !== undefined && answer.outcome === undefined) this.assertNotUndone();
     return answer;
   }
 
@@ -291,6 +324,7 @@ export class Hold {
   giveBack(destroy?: Error): Promise<void> | undefined {
     if (this.#isOver) return undefined;
     this.#isOver = true;
+    clearTimeout(this.#soon);
     const returning = this.#return(destroy);
     this.#givenBack?.(destroy ?? this.#broken);
     return returning;
@@ -307,7 +341,7 @@ export class Hold {
       if (this.#status !== 'I' || this.#isPinned) this.#lost ??= destroy;
     }
     if (this.#broken !== undefined || destroy !== undefined) return this.#give(destroy ?? this.#broken);
-    if (this.#calls === 0 && !this.#isUnclean) return this.#give();
+    if (this.#calls === 0 && !this.#isUnclean && !this.#isListening) return this.#give();
     if (!waitsForCalls(this.#sessions)) return this.#finish();
     // If the reset fails, the owner knows: the session is broken then, and goes to no other borrower.
     const reset = this.#session.reset(this.id).catch(() => {});
@@ -318,7 +352,7 @@ export class Hold {
   async #finish(): Promise<void> {
     await this.answered();
     try {
-      if (this.#isUnclean && this.#broken === undefined) await this.#session.reset(this.id);
+      if ((this.#isUnclean || this.#isListening) && this.#broken === undefined) await this.#session.reset(this.id);
       this.#give(this.#broken);
     } catch (error) {
       this.#give(error as Error);
@@ -350,12 +384,13 @@ export async function borrow(
   sessions: Sessions,
   options: AcquireOptions | undefined,
   first: Call,
+  profile = '',
 ): Promise<{ hold: Hold; answer: Answer }> {
   for (let attempts = 1; ; attempts++) {
     let hold: Hold | undefined;
     try {
       const answer = await sessions.take(options ?? {}, (session) => {
-        hold = new Hold(sessions, session);
+        hold = new Hold(sessions, session, 0, profile);
         return hold.call(first);
       });
       if (!answer.unsent || isEnough(sessions, attempts)) return { hold: hold!, answer };
@@ -368,9 +403,9 @@ export async function borrow(
 }
 
 /** Runs one statement, for which the owner borrows: it takes one message there and one back. */
-export async function runOnce(sessions: Sessions, question: Question): Promise<QueryResult<any>> {
+export async function runOnce(sessions: Sessions, question: Question, profile: string): Promise<QueryResult<any>> {
   for (let attempts = 1; ; attempts++) {
-    const answer = await sessions.call('once', argumentsOf(question));
+    const answer = await wayOf(sessions).once(question, profile);
     if (!answer.unsent || isEnough(sessions, attempts)) return resultOf(answer, question);
   }
 }

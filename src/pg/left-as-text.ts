@@ -29,6 +29,15 @@ function defaults(): ReadonlyMap<number, Parser> {
   return (found = parsers);
 }
 
+/** What the driver does with the text of a type that it does not know. */
+const UNKNOWN = 0x7fff_ffff;
+
+/** True if the program has registered a parser for that type, where these parsers come from. */
+export function isOwnParser(oid: number, parsers: CustomTypesConfig, driver: CustomTypesConfig): boolean {
+  const known = defaults();
+  return known.size > 0 && parsers.getTypeParser(oid, 'text') !== (known.get(oid) ?? driver.getTypeParser(UNKNOWN as never, 'text'));
+}
+
 /** The parsers for one query: those of its connection, except for the columns that are left as text. */
 export class LeftAsText implements CustomTypesConfig {
   readonly #client: Client;

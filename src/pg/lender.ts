@@ -1,13 +1,18 @@
 /** What a pool does for the code that borrows from it, the same on every thread. */
 import type { AcquireOptions } from '../worker/index.ts';
-import type { Call, Granted, Hold, Sessions } from './hold.ts';
+import type { Granted, Hold } from './hold.ts';
+import type { Call, Sessions } from './way.ts';
 
 export interface Lender {
   readonly sessions: Sessions;
   /** The timeout of an acquire that sets none, in ms. 0: no limit. */
   readonly acquireTimeout: number;
+  /** What is set in each connection before anything else: see profile.ts. */
+  readonly profile: string;
   /** True if the program listens for what this thread borrows. */
   readonly isListenedTo: boolean;
+  /** Lets 'connect' listeners configure the connection, if this thread has not done so yet. */
+  configure(hold: Hold): Promise<void>;
   /** Shows listeners what has been borrowed without a client. Throws what a listener throws; the connection has been given back by then. */
   announce(hold: Hold): void;
   /** Borrows a connection and makes the first call on it. */

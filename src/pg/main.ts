@@ -1,20 +1,29 @@
 /** cenote/pg: PostgreSQL connections that live on this thread, for all threads. */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Client, ClientConfig } from 'pg';
 import { AcquireTimeoutError, createPool, LeaseRevokedError, type Pool, type PoolHandle } from '../main/index.ts';
 import { PgClient } from './client.ts';
 import { connect, loadDriver } from './connecting.ts';
 import { ConnectionSettings } from './connection-settings.ts';
-import { belongsTo, Hold, type RemoteSession, type Sessions } from './hold.ts';
+import { type PgInfo, withInfo } from './handle.ts';
+import { belongsTo, Hold } from './hold.ts';
+import { adopt } from './identity.ts';
+import type { Address } from './lane.ts';
+import { driverNow } from './loading.ts';
 import { checked } from './options.ts';
 import { PgPool as BasePool, PATIENCE, tooLate } from './pool.ts';
+import { clientClass } from './program-client.ts';
 import { Session, type SessionSettings } from './session.ts';
-import type { PgOwnerPool, PgPoolOptions } from './types.ts';
+import type { PgLending, PgOwnerPool, PgPoolMore, PgPoolOptions, PgPool as PgPoolType } from './types.ts';
+import type { RemoteSession, Sessions } from './way.ts';
 
 export { DatabaseError } from './database-error.ts';
 export type {
   PgClient,
+  PgLending,
   PgOwnerPool,
   PgPool,
+  PgPoolMore,
   PgPoolOptions,
   PgSync,
   PgSyncClient,
@@ -27,10 +36,12 @@ export type {
  * Creates a pool of connections whose sockets live on the calling thread. Opens none until one is needed (or `min` are).
  * Rejects with TypeError / RangeError for bad options, and with what connecting failed with if `min` connections could not be made.
  */
-export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool> {
-  const { connection, onConnect, statementCacheSize, reset, rest } = checked(options);
+export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool & PgPoolMore> {
+  const { connection, onConnect, statementCacheSize, reset, lend, rest } = checked(options);
   const settings = new ConnectionSettings(connection, rest.name ?? 'pool');
   const driver = await loadDriver();
+  // What this thread asks of a pool, a client or an error is answered as by the driver's own.
+  adopt(driver);
   const sessionSettings: SessionSettings = {
     reset: reset ?? 'auto',
     statementCacheSize: statementCacheSize ?? 0,
@@ -67,9 +78,31 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
       return session.abort(new LeaseRevokedError(`pool ${JSON.stringify(name)}: the connection has been taken back`, name), AT_ONCE);
     },
     healthcheck: (session) => session.isAlive(),
-    expose: ['hello', 'run', 'begin', 'once', 'reset', 'fetch', 'close', 'submit', 'cancel', 'giveUp'],
+    expose: [
+      'hello',
+      'run',
+      'begin',
+      'once',
+      'reset',
+      'fetch',
+      'close',
+      'submit',
+      'speak',
+      'hear',
+      'speakOnce',
+      'parse',
+      'listen',
+      'cancel',
+      'giveUp',
+    ],
   });
-  owner = new PgPool(pool, sessions);
+  const address = typeof connection === 'function' ? {} : addressOf(driver, await settings.next());
+  const info: PgInfo = {
+    lend: lend ?? 'auto',
+    hasStatementCache: sessionSettings.statementCacheSize > 0,
+    address,
+  };
+  owner = new PgPool(pool, sessions, info);
   // These were lost while others were made.
   for (const session of sessions) if (session.broken !== undefined) owner.lost(session, session.broken);
   return owner;
@@ -78,9 +111,36 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool>
 /** How long a server may take to end a connection that was taken back from its borrower, in ms. Then the socket is cut. */
 const AT_ONCE = 500;
 
+/**
+ * A class to be used where a program or an ORM makes its own pool or client on the owner's thread, over this pool. See the one of
+ * cenote/pg/worker, which is for the other threads: this one takes no handle.
+ */
+export function pgClient(pool: PgPoolType | Promise<PgPoolType>, pg?: typeof import('pg')): new (config?: string | ClientConfig) => Client {
+  return clientClass(driverNow(pg), async () => {
+    const given = await pool;
+    if (given instanceof BasePool) return given;
+    throw new TypeError(
+      "pgClient of cenote/pg takes what createPgPool gives: on other threads use that of cenote/pg/worker, with the pool's handle",
+    );
+  });
+}
+
+/** What a client made of these settings says of where it goes. */
+function addressOf(driver: typeof import('pg'), config: ClientConfig): Address {
+  try {
+    const { host, port, user, database } = new driver.Client({ ...config, ssl: false });
+    return { host, port, user, database };
+  } catch {
+    // Connecting will say what is wrong with them.
+    return {};
+  }
+}
+
 class PgPool extends BasePool implements PgOwnerPool {
-  /** Libraries look at this name (Drizzle, rate-limiter-flexible). It stays after a minifier, too. */
-  static override readonly name: string = 'PgPool';
+  static override readonly name: string = 'Pool';
+  /** The driver runs on this thread, and speaks to the sockets itself. */
+  readonly lending: PgLending = { way: 'local' };
+  readonly handle: PoolHandle<unknown>;
   readonly #pool: Pool<Session>;
   /** A connection is made and lost while some asker's call runs. A listener must not find itself in that asker's transaction. */
   readonly #outside = AsyncLocalStorage.snapshot();
@@ -88,9 +148,10 @@ class PgPool extends BasePool implements PgOwnerPool {
   readonly #clients = new Map<Session, PgClient>();
   readonly #all: ReadonlySet<Session>;
 
-  constructor(pool: Pool<Session>, all: ReadonlySet<Session>) {
+  constructor(pool: Pool<Session>, all: ReadonlySet<Session>, info: PgInfo) {
     super(pool as unknown as Sessions);
     this.#pool = pool;
+    this.handle = withInfo(pool.handle, info);
     this.#all = all;
     pool.on('create', (session) => this.#outside(() => this.emit('connect', this.#clientOf(session))));
     pool.on('destroy', (session) => {
@@ -111,16 +172,18 @@ class PgPool extends BasePool implements PgOwnerPool {
     return this.#pool;
   }
 
-  get handle(): PoolHandle<unknown> {
-    return this.#pool.handle;
-  }
-
   /** Queries of a 'connect' listener come before those of the first borrower, and are run again after a reset. */
   #clientOf(session: Session): PgClient {
     let client = this.#clients.get(session);
     if (client === undefined) {
       const setup = session.forSetup() as unknown as RemoteSession;
-      client = new PgClient(new Hold(this.sessions, setup, session.processID), () => {});
+      const hold = new Hold(this.sessions, setup, session.processID);
+      client = new PgClient(
+        hold,
+        () => {},
+        () => {},
+        { run: (question) => hold.run(question), setTypeParser: (...parser) => session.setTypeParser(...parser) },
+      );
       this.#clients.set(session, client);
     }
     return client;

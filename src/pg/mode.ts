@@ -33,3 +33,16 @@ export function readingOf(mode: number, text: string): Reading {
     asksReadOnly: (mode & READ_ONLY) !== 0,
   };
 }
+
+/** What the statement sets belongs to the borrower's profile: it is no dirt. */
+export const SETTING = 1024;
+
+export const isOfProfile = (mode: number): boolean => (mode & SETTING) !== 0;
+
+/** The bytes are all that is said: the borrower says nothing more before it has its answer. */
+export const WHOLE = 512;
+
+export const isWhole = (mode: number): boolean => (mode & WHOLE) !== 0;
+
+/** The reading of a text among those that were said: long ones were read by the asker, if it has done so. */
+export const longReadingOf = (mode: number, text: string): Reading => (text.length > LONG ? readingOf(mode, text) : readStatement(text));

@@ -11,13 +11,15 @@ import { hello } from './borrowing.ts';
 import { PgClient } from './client.ts';
 import { rowsOf } from './cursor.ts';
 import { receiveError } from './database-error.ts';
-import { borrow, type Call, type Granted, type Hold, runOnce, type Sessions } from './hold.ts';
+import { driverHere } from './driver-here.ts';
+import { borrow, type Granted, type Hold, runOnce } from './hold.ts';
 import type { Lender } from './lender.ts';
 import { traced } from './query-channel.ts';
 import { ask, type Question, tell } from './question.ts';
 import { Scope } from './scope.ts';
 import { Place, transact } from './transaction.ts';
-import type { QueryCallback, TransactionOptions, PgPool as Type } from './types.ts';
+import type { PgLending, QueryCallback, TransactionOptions, PgPool as Type } from './types.ts';
+import type { Call, Sessions } from './way.ts';
 
 type ConnectCallback = (error: Error | undefined, client: PgClient | undefined, release: (destroy?: boolean | Error) => void) => void;
 
@@ -30,8 +32,18 @@ export const PATIENCE = 5000;
 export const tooLate = (pool: string, timeout: number): string =>
   `pool ${JSON.stringify(pool)}: nothing to be had within ${timeout} ms; the scope or transaction around it waits for its connection, or uses it`;
 
+/** The place in the line of a client that a program makes by itself. */
+export interface Seat {
+  readonly scope: Scope;
+  /** Something is asked in it, which the end of the pool has to wait for. */
+  begin(): void;
+  done(): void;
+  end(): Promise<void>;
+}
+
 export abstract class PgPool extends EventEmitter implements Type {
-  static override readonly name: string = 'PgPool';
+  /** Libraries look at this name (Drizzle, rate-limiter-flexible). It stays after a minifier, too. */
+  static override readonly name: string = 'Pool';
   protected readonly sessions: Sessions;
   /** What scopes and cursors see of this pool. */
   protected readonly lender: Lender;
@@ -55,12 +67,29 @@ export abstract class PgPool extends EventEmitter implements Type {
       get isListenedTo() {
         return pool.isListenedTo;
       },
+      get profile() {
+        return pool.profile;
+      },
+      configure: (hold) => this.configure(hold),
       announce: (hold) => this.announce(hold),
       borrow: (options, first) => this.#borrow(options, first),
       timedOut: (timeout) => this.timedOut(timeout),
       begin: () => this.#begin(),
       done: () => this.#done(),
     };
+  }
+
+  /** Where connections that this thread borrows are spoken to. */
+  abstract readonly lending: PgLending;
+
+  /** Libraries that look at a pool's options get those that all pools have. */
+  get options(): object {
+    return { max: this.sessions.stats().max, Client: this.Client };
+  }
+
+  /** The driver's Client: what a pool of pg makes its connections with. Undefined on a thread without the driver. */
+  get Client(): unknown {
+    return driverHere()?.Client;
   }
 
   /** Leaves the pool (on a worker), or closes it (on the owner). */
@@ -95,7 +124,7 @@ export abstract class PgPool extends EventEmitter implements Type {
     if (!this.isListenedTo) {
       this.#begin();
       try {
-        return await traced(this.sessions, question, undefined, () => runOnce(this.sessions, question));
+        return await traced(this.sessions, question, undefined, () => runOnce(this.sessions, question, this.profile));
       } finally {
         this.#done();
       }
@@ -174,20 +203,51 @@ export abstract class PgPool extends EventEmitter implements Type {
 
   // ── lending
 
+  /** What this thread's listeners have set in connections. */
+  protected get profile(): string {
+    return '';
+  }
+
+  /** See the worker's. On the owner, 'connect' listeners see each connection when it is made. */
+  protected async configure(_hold: Hold): Promise<void> {}
+
+  /**
+   * A scope for a client that the program makes by itself. It has a profile of its own, and is shown each connection that it gets. `end` ends it.
+   */
+  openSeat(profile: () => string, arrived: (hold: Hold) => void): Seat {
+    const lender: Lender = Object.create(this.lender, { profile: { get: profile } });
+    const scope = new Scope(lender, arrived);
+    this.#scopes.add(scope);
+    return {
+      scope,
+      begin: () => this.#begin(),
+      done: () => this.#done(),
+      end: async () => {
+        await scope.end();
+        this.#scopes.delete(scope);
+      },
+    };
+  }
+
   /** True if the program listens for what this thread borrows. */
   protected get isListenedTo(): boolean {
     return this.listenerCount('acquire') > 0 || this.listenerCount('release') > 0;
   }
 
   async #borrowFirst(options: AcquireOptions | undefined): Promise<Hold> {
-    const { hold, answer } = await borrow(this.sessions, options, hello);
-    if (answer.error === undefined) return hold;
-    hold.giveBack();
-    throw receiveError(answer.error);
+    const { hold, answer } = await borrow(this.sessions, options, hello, this.profile);
+    try {
+      if (answer.error !== undefined) throw receiveError(answer.error);
+      await this.configure(hold);
+      return hold;
+    } catch (error) {
+      hold.giveBack();
+      throw error;
+    }
   }
 
   async #borrow(options: AcquireOptions | undefined, first: Call): Promise<Granted> {
-    if (!this.isListenedTo) return borrow(this.sessions, options, first);
+    if (!this.isListenedTo) return borrow(this.sessions, options, first, this.profile);
     const hold = await this.#borrowFirst(options);
     this.announce(hold);
     try {
@@ -378,6 +438,6 @@ export abstract class PgPool extends EventEmitter implements Type {
 
   [inspect.custom](): string {
     const { name } = this.sessions;
-    return `PgPool { name: ${JSON.stringify(name)}, totalCount: ${this.totalCount}, idleCount: ${this.idleCount}, waitingCount: ${this.waitingCount} }`;
+    return `Pool { name: ${JSON.stringify(name)}, totalCount: ${this.totalCount}, idleCount: ${this.idleCount}, waitingCount: ${this.waitingCount} }`;
   }
 }

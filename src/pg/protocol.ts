@@ -1,5 +1,6 @@
 /** What a borrower asks of a session, and what it is told. Everything here can be cloned, and holds no secret. */
 import type { SentError } from './database-error.ts';
+import type { Packed } from './frames.ts';
 import type { SentResult } from './results.ts';
 
 export interface Statement {
@@ -34,6 +35,8 @@ export interface Answer {
   readonly pinned: boolean;
   readonly results?: SentResult | readonly SentResult[] | undefined;
   readonly error?: SentError | undefined;
+  /** What this thread's own driver has made of the answer. It is on no other thread. */
+  readonly outcome?: Outcome | undefined;
   /** The connection is lost. */
   readonly broken?: boolean | undefined;
   /** What this borrower had open was ended by something else than its statements: nothing of it goes on. */
@@ -44,11 +47,21 @@ export interface Answer {
   readonly done?: boolean | undefined;
   /** To the end of a cursor's own transaction: a statement in it had failed, so it could not be committed. */
   readonly rolledBack?: boolean | undefined;
+  /** To a borrower that listens: there is nothing more to hear, as its borrow is over. */
+  readonly over?: boolean | undefined;
   /** To a submission: what the server said. */
   readonly messages?: readonly ServerMessage[] | undefined;
+  /** To a borrower that speaks the protocol itself: what the server said. */
+  readonly bytes?: Packed | undefined;
+  /** Types of columns in it for which the owner's program has parsers: those of the connection, of onConnect, or of the owner's driver. */
+  readonly own?: readonly number[] | undefined;
+  /** There will be more of it. */
+  readonly more?: boolean | undefined;
   /** Notices and notifications since the last answer. */
   readonly heard?: readonly Heard[] | undefined;
 }
+
+export type Outcome = { readonly result: unknown } | { readonly thrown: unknown };
 
 export interface Heard {
   readonly event: 'notice' | 'notification';
@@ -64,7 +77,8 @@ export type ClientMessage = readonly [
 export type ServerMessage = readonly [event: string, body?: unknown];
 
 /**
- * The methods of a session that borrowers call. `borrow` names the borrower. When another borrower comes, the session is first cleaned of
+ * The methods of a session that borrowers call. `borrow` names the borrower, and its profile (see profile.ts); where the owner borrows, there is
+ * only the profile. When another borrower comes, the session is first cleaned of
  * whatever the last one forgot.
  */
 export interface SessionMethods {
@@ -72,7 +86,7 @@ export interface SessionMethods {
   hello(borrow: string): Promise<Answer>;
   run(borrow: string, ...statement: StatementArguments): Promise<Answer>;
   /** A borrow for one statement: the session runs it, and is clean afterwards. */
-  once(...statement: StatementArguments): Promise<Answer>;
+  once(profile: string, ...statement: StatementArguments): Promise<Answer>;
   /** Undoes what the borrower left. Rejects if that cannot be done; the session is broken then. */
   reset(borrow: string): Promise<void>;
   /** BEGIN, or a savepoint if a transaction is open already. While calls are still on their way, only the session knows which. */
@@ -82,6 +96,19 @@ export interface SessionMethods {
   close(borrow: string, cursor: string): Promise<Answer>;
   /** Sends messages for a submission, which has a name. From its first message to the end of its last, nothing else runs here. */
   submit(borrow: string, submission: string, messages: readonly ClientMessage[], parsed: boolean): Promise<Answer>;
+  /**
+   * Says this to the server, in the protocol: one conversation, by its name, from its first bytes until the server has answered all of it and
+   * is ready. `mode`: see mode.ts. `timeout`: the time limit of the whole, in ms.
+   */
+  speak(borrow: string, conversation: string, bytes: Packed, mode: number, timeout?: number): Promise<Answer>;
+  /** What the server says next in the conversation. */
+  hear(borrow: string, conversation: string): Promise<Answer>;
+  /** A borrow for one conversation, which is whole. */
+  speakOnce(profile: string, bytes: Packed, mode: number, timeout?: number): Promise<Answer>;
+  /** Texts of the server, column by column, as the owner's program has them parsed. */
+  parse(columns: readonly (readonly [oid: number, texts: readonly (string | null)[]])[]): unknown[][];
+  /** Resolves when the server says something unasked, when the connection is lost, or when the borrow is over. */
+  listen(borrow: string): Promise<Answer>;
   /** Asks the server to cancel what runs now. */
   cancel(borrow: string): Promise<void>;
   /**

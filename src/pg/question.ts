@@ -5,24 +5,29 @@ import type { Statement, StatementArguments } from './protocol.ts';
 import { sendValues } from './values.ts';
 
 /** A statement, and what the asker's thread does with its answer. */
-export interface Question extends Statement {
+export interface Question extends Omit<Statement, 'values'> {
   readonly types: CustomTypesConfig | undefined;
+  /** As it was given, for a driver on this thread. */
+  readonly config: Config;
+  /** As they were given. */
+  readonly parameters: readonly unknown[] | undefined;
 }
 
 /** Some of pg's configuration that its types leave out. */
-type Config = Partial<QueryConfig> & { rowMode?: unknown; queryMode?: unknown; query_timeout?: unknown };
+export type Config = Partial<QueryConfig> & { rowMode?: unknown; queryMode?: unknown; query_timeout?: unknown; binary?: unknown };
 
-export function ask(text: string | QueryConfig, values?: unknown): Question {
+/** `own`: the type parsers for a query that brings none. */
+export function ask(text: string | QueryConfig, values?: unknown, own?: CustomTypesConfig): Question {
   if (text === null || text === undefined) throw new TypeError('query was passed a null or undefined query');
   const config: Config = typeof text === 'string' ? { text } : text;
-  const { types, name, query_timeout: timeout } = config;
+  const { types = own, name, query_timeout: timeout } = config;
   const parameters = values ?? config.values;
   if (typeof config.text !== 'string' && typeof name !== 'string')
     throw new TypeError('a query must have a text or a name: pass a string, or an object like { text, values }');
   if (parameters !== undefined && parameters !== null && !Array.isArray(parameters)) throw new TypeError('query values must be an array');
   return {
     text: config.text,
-    values: sendValues(parameters ?? undefined),
+    parameters: parameters ?? undefined,
     name: typeof name === 'string' && name !== '' ? name : undefined,
     mode: withReading(
       (config.rowMode === 'array' ? ROWS_AS_ARRAYS : 0) |
@@ -32,10 +37,27 @@ export function ask(text: string | QueryConfig, values?: unknown): Question {
     ),
     timeout: typeof timeout === 'number' && timeout > 0 ? timeout : undefined,
     types: types ?? undefined,
+    config,
   };
 }
 
-export const argumentsOf = ({ text, values, name, mode, timeout }: Statement): StatementArguments => [text, values, name, mode, timeout];
+export const argumentsOf = ({ text, parameters, name, mode, timeout }: Question): StatementArguments => [
+  text,
+  sendValues(parameters),
+  name,
+  mode,
+  timeout,
+];
+/** A text, and nothing else. */
+export const say = (text: string): Question => ({
+  text,
+  config: { text },
+  parameters: undefined,
+  name: undefined,
+  mode: 0,
+  timeout: undefined,
+  types: undefined,
+});
 
 /**
  * Calls the callback with what the promise gives. What the callback throws is not caught for the asker. `none` is what pg passes instead

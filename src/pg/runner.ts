@@ -3,7 +3,7 @@
  * stale. Its rows come as they can be sent.
  */
 import type { Client, CustomTypesConfig, QueryResult } from 'pg';
-import { NO_COPY } from './copy.ts';
+import { assertNoCopyIn } from './copy.ts';
 import type { Reading } from './dirt.ts';
 import { closeAll, internals } from './driver.ts';
 import { LeftAsText } from './left-as-text.ts';
@@ -39,14 +39,6 @@ export function isAbout(error: unknown, ...codes: string[]): boolean {
 function mayBeStale(error: unknown): boolean {
   const { code, severity } = (error ?? {}) as { code?: unknown; severity?: unknown };
   return typeof code === 'string' && severity !== undefined && /^(?:0A|22|23|26|42|XX)/.test(code);
-}
-
-/**
- * Refuses COPY FROM STDIN. In the extended protocol the server would wait for a second sync, which the driver does not send. Otherwise the
- * driver tells the server that nothing will come.
- */
-export function assertNoCopyIn({ isCopyIn }: Reading): void {
-  if (isCopyIn) throw new Error(NO_COPY);
 }
 
 const discards = ({ command }: QueryResult<unknown[]>): boolean => command === 'DISCARD' || command === 'DEALLOCATE';

@@ -6,11 +6,12 @@ import type { QueryResult } from 'pg';
 import type { AcquireOptions } from '../worker/index.ts';
 import { Borrowing } from './borrowing.ts';
 import { receiveError } from './database-error.ts';
-import { type Call, GIVEN_UP, type Granted, type Hold, resultOf } from './hold.ts';
+import { GIVEN_UP, type Granted, type Hold, resultOf } from './hold.ts';
 import type { Lender } from './lender.ts';
 import { Limits } from './limits.ts';
-import { argumentsOf, type Question } from './question.ts';
+import type { Question } from './question.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
+import { type Call, wayOf } from './way.ts';
 
 const ROLLBACK = /^\s*(?:rollback|abort)(?:\s+(?:work|transaction))?(?:\s+and\s+no\s+chain)?\s*(?:;|$)/i;
 
@@ -28,10 +29,13 @@ export class Scope {
    * middle of anything: that is not known while calls are under way on it.
    */
   #gone: Hold | undefined;
+  readonly #arrived: ((hold: Hold) => void) | undefined;
   #isOver = false;
 
-  constructor(lender: Lender) {
+  /** `arrived` is shown each connection before anything is asked on it. */
+  constructor(lender: Lender, arrived?: (hold: Hold) => void) {
     this.#lender = lender;
+    this.#arrived = arrived;
     this.#borrowing = this.#newBorrowing();
   }
 
@@ -108,6 +112,7 @@ export class Scope {
   #newBorrowing(): Borrowing {
     return new Borrowing(this.#lender, (hold) => {
       this.#hold = hold;
+      this.#arrived?.(hold);
     });
   }
 
@@ -150,7 +155,7 @@ export class Scope {
   async run(question: Question): Promise<QueryResult<any>> {
     this.forgive(question);
     this.#hold?.assertNoSecondBegin(question);
-    const { answer } = await this.enterWith(undefined, (session, id) => session.run(id, ...argumentsOf(question)));
+    const { answer } = await this.enterWith(undefined, wayOf(this.#lender.sessions).run(question));
     try {
       return resultOf(answer!, question);
     } finally {

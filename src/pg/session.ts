@@ -6,18 +6,26 @@
  */
 import { performance } from 'node:perf_hooks';
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
-import type { Client, QueryConfig } from 'pg';
+import type { Client, CustomTypesConfig, QueryConfig } from 'pg';
+import { Conversation, type Part } from './conversation.ts';
+import { assertNoCopyIn } from './copy.ts';
 import { receiveError, type SentError, sendError } from './database-error.ts';
 import { type Reading, readStatement } from './dirt.ts';
 import { internals, isReadTimeout } from './driver.ts';
+import { driverHere } from './driver-here.ts';
 import { cancelUntilReady, endClient } from './ending.ts';
 import { isToBlame, mayBeReadOnly, saysGone } from './fitness.ts';
+import { type Packed, unpacked } from './frames.ts';
+import { isOwnParser } from './left-as-text.ts';
 import { Leftovers, type Reset } from './leftovers.ts';
-import { RAW, readingOf } from './mode.ts';
+import { isOfProfile, isWhole, longReadingOf, RAW, readingOf } from './mode.ts';
 import { Portals } from './portals.ts';
+import { profileOf, profileWith, statementsOf, withProfile } from './profile.ts';
 import type { Answer, ClientMessage, Heard, SessionMethods, StatementArguments, TransactionStatus } from './protocol.ts';
-import { assertNoCopyIn, isAbout, Runner, UNPARSED } from './runner.ts';
+import type { SentResult } from './results.ts';
+import { isAbout, Runner, UNPARSED } from './runner.ts';
 import { Submissions } from './submissions.ts';
+import { type Said, Wire } from './wire.ts';
 
 export interface SessionSettings {
   readonly reset: Reset;
@@ -52,6 +60,10 @@ const wasIdle = (error: unknown): boolean => isAbout(error, '57P05');
 
 /** What the server says of a statement that ends a transaction. It says the same of ROLLBACK TO, which does not end it. */
 const ENDS = /^(?:COMMIT|ROLLBACK|PREPARE TRANSACTION)$/;
+/** To a borrower that listens when its borrow is over: it says nothing of the session, which is another borrower's by now. */
+const OVER: Answer = { turn: 0, pid: 0, status: 'I', unclean: false, pinned: false, over: true };
+/** As the driver says it. */
+const READ_TIMEOUT = 'Query read timeout';
 const UNDONE = 'what was open on this connection has been ended, and rolled back, by something else than its borrower';
 
 export class Session implements SessionMethods {
@@ -61,11 +73,18 @@ export class Session implements SessionMethods {
   readonly #leftovers: Leftovers;
   readonly #portals: Portals;
   readonly #submissions: Submissions;
+  readonly #wire: Wire;
+  /** The last conversation, over or not. */
+  #conversation: Conversation | undefined;
+  /** Borrowers that wait for what the server says unasked. */
+  readonly #listening: { readonly borrow: string; readonly resolve: (answer: Answer) => void }[] = [];
   readonly #origin: Origin;
   #tail: Promise<unknown> = Promise.resolve();
   /** The calls of a 'connect' listener that come before the first borrower. */
   #setup: Promise<unknown> | undefined;
   #borrow = '';
+  /** What the session is set to, beyond what made it. Undefined: that is not known. */
+  #profile: string | undefined = '';
   /** The borrower that wants the session to be reset. */
   #leaving = '';
   #isNew = true;
@@ -77,6 +96,10 @@ export class Session implements SessionMethods {
   #whenEnded: (() => void)[] = [];
   /** A statement of the transaction that goes on has asked for READ ONLY. */
   #asksReadOnly = false;
+  /** Types in the conversation that goes on for which this thread's program has parsers of its own. */
+  readonly #ownTypes = new Set<number>();
+  /** The last error in the conversation that goes on. */
+  #saidLast: Error | undefined;
   /** The server has refused to write, and it is not known yet whether that was asked for. */
   #refusal: Error | undefined;
   #cancels = 0;
@@ -102,9 +125,17 @@ export class Session implements SessionMethods {
     this.#portals = new Portals(client);
     this.#submissions = new Submissions(client, (error) => this.#break(error));
     this.#transaction = internals(client).getTransactionStatus?.() ?? 'I';
-    internals(client).connection.on('commandComplete', ({ text }: { text: string }) => {
-      if (ENDS.test(text)) this.#saidEnd = true;
+    this.#wire = new Wire(client, {
+      commandComplete: (text) => this.#completed(text),
+      columns: (types) => {
+        for (const oid of types) if (this.#isOwnType(oid)) this.#ownTypes.add(oid);
+      },
+      error: (error) => {
+        this.#saidLast = error;
+        this.#judge(error);
+      },
     });
+    internals(client).connection.on('commandComplete', ({ text }: { text: string }) => this.#completed(text));
     internals(client).connection.on('readyForQuery', ({ status }: { status: TransactionStatus }) => {
       if (status === 'I' && this.#transaction !== 'I' && !this.#saidEnd) this.#isUndone = true;
       this.#saidEnd = false;
@@ -160,6 +191,11 @@ export class Session implements SessionMethods {
     return { hello: () => this.#answer(undefined, async () => ({})), run: (_, ...statement) => this.#setUp(statement) };
   }
 
+  /** A parser for this connection, for as long as it lives, whoever borrows it. */
+  setTypeParser(...parser: unknown[]): void {
+    (this.#client as unknown as { setTypeParser(...parser: unknown[]): void }).setTypeParser(...parser);
+  }
+
   async #setUp(statement: StatementArguments): Promise<Answer> {
     const run = async (): Promise<Partial<Answer>> => {
       const [text = '', values, , mode] = statement;
@@ -194,18 +230,20 @@ export class Session implements SessionMethods {
     return this.#answer(borrow, () => this.#run(...statement));
   }
 
-  once(...statement: StatementArguments): Promise<Answer> {
-    return this.#answer('', async () => {
-      try {
-        return await this.#run(...statement);
-      } catch (error) {
-        await this.#readyAfter(error);
-        throw error;
-      } finally {
-        // If this fails the connection is lost. But the statement was run, and that is what the asker is told.
-        if (this.#isUnclean() && !this.#isLost) await this.#clean().catch(() => {});
-      }
-    });
+  once(...[profile, ...statement]: [profile: string, ...StatementArguments]): Promise<Answer> {
+    return this.#answer(withProfile('', profile), () => this.#cleanAfter(() => this.#run(...statement)));
+  }
+
+  async #cleanAfter(body: () => Promise<Partial<Answer>>): Promise<Partial<Answer>> {
+    try {
+      return await body();
+    } catch (error) {
+      await this.#readyAfter(error);
+      throw error;
+    } finally {
+      // If this fails the connection is lost. But the statement was run, and that is what the asker is told.
+      if (this.#isUnclean() && !this.#isLost) await this.#clean().catch(() => {});
+    }
   }
 
   begin(borrow: string, begin: string, savepoint: string): Promise<Answer> {
@@ -227,7 +265,8 @@ export class Session implements SessionMethods {
         }
         this.#portals.open(cursor, text, values, (mode & RAW) === 0 ? undefined : UNPARSED);
       }
-      return this.#portals.fetch(cursor, rows);
+      const { results, ...rest } = await this.#portals.fetch(cursor, rows);
+      return { ...rest, ...this.#ownIn(statement[3], results!) };
     });
   }
 
@@ -265,6 +304,54 @@ export class Session implements SessionMethods {
     });
   }
 
+  /** A conversation's first call holds `#exclusive` until the server is ready again. Its other calls come while it does. */
+  speak(borrow: string, name: string, bytes: Packed, mode: number, timeout?: number): Promise<Answer> {
+    if (this.#conversation?.name === name) return this.#sayMore(this.#conversation, unpacked(bytes), mode);
+    return new Promise((resolve, reject) => {
+      const first = (part: Part): void => resolve({ ...this.#stateFor(borrow), ...part });
+      this.#answer(borrow, () => this.#converse(borrow, name, unpacked(bytes), mode, timeout, first)).then(resolve, reject);
+    });
+  }
+
+  async hear(borrow: string, name: string): Promise<Answer> {
+    const part = this.#conversation?.name === name ? await this.#conversation.hear() : { bytes: '', more: false };
+    return { ...this.#stateFor(borrow), ...part };
+  }
+
+  speakOnce(profile: string, bytes: Packed, mode: number, timeout?: number): Promise<Answer> {
+    return this.#answer(withProfile('', profile), () =>
+      this.#cleanAfter(() => this.#converse('', '', unpacked(bytes), mode, timeout, () => {})),
+    );
+  }
+
+  parse(columns: readonly (readonly [oid: number, texts: readonly (string | null)[]])[]): unknown[][] {
+    return columns.map(([oid, texts]) => {
+      const parser = this.#client.getTypeParser(oid, 'text') as (text: string) => unknown;
+      return texts.map((text) => (text === null ? null : parser(text)));
+    });
+  }
+
+  /** What the asker parses itself may have types for which this thread's program has parsers. */
+  #ownIn(mode: number, results: SentResult | readonly SentResult[]): Partial<Answer> {
+    if ((mode & RAW) === 0) return { results };
+    const types = new Set([results].flat().flatMap(({ fields }) => fields.map(([, , , oid]) => oid)));
+    const own = [...types].filter((oid) => this.#isOwnType(oid));
+    return own.length === 0 ? { results } : { results, own };
+  }
+
+  #isOwnType(oid: number): boolean {
+    const driver = driverHere();
+    return (
+      driver !== undefined && isOwnParser(oid, this.#client as unknown as CustomTypesConfig, driver.types as unknown as CustomTypesConfig)
+    );
+  }
+
+  listen(borrow: string): Promise<Answer> {
+    if (borrow !== this.#borrow || this.#leaving === borrow) return Promise.resolve(OVER);
+    if (this.#isLost || this.#heard.length > 0) return Promise.resolve(this.#stateFor(borrow));
+    return new Promise((resolve) => this.#listening.push({ borrow, resolve }));
+  }
+
   async cancel(borrow: string): Promise<void> {
     if (borrow !== this.#borrow || this.#underWay === 0) return;
     this.#cancels++;
@@ -278,11 +365,67 @@ export class Session implements SessionMethods {
     if (this.isAtWork) await cancelUntilReady(this.#client, () => this.#origin.cancel());
   }
 
+  /** What the borrower has not ended will not be ended by it. */
+  #abandon(): void {
+    this.#submissions.abandon();
+    try {
+      this.#conversation?.abandon();
+    } catch (error) {
+      this.#break(error as Error);
+    }
+  }
+
+  async #converse(
+    borrow: string,
+    name: string,
+    bytes: Buffer,
+    mode: number,
+    timeout: number | undefined,
+    first: (part: Part) => void,
+  ): Promise<Partial<Answer>> {
+    this.#saidLast = undefined;
+    this.#ownTypes.clear();
+    const said = this.#wire.read(bytes);
+    this.#touchAll(said, mode);
+    await this.#runner.lendNames(said.flatMap((each) => each.name || []));
+    const conversation = new Conversation(name, this.#wire);
+    if (name !== '') this.#conversation = conversation;
+    const limit = timeout ?? internals(this.#client).connectionParameters.query_timeout;
+    const timer = limit ? setTimeout(() => this.#break(new Error(READ_TIMEOUT)), Number(limit)) : undefined;
+    try {
+      const running = conversation.run(bytes, isWhole(mode), first);
+      if (this.#leaving === borrow && borrow !== '') this.#abandon();
+      const part = await running;
+      const own = this.#ownTypes.size > 0 ? { own: [...this.#ownTypes] } : {};
+      if (this.#broken === undefined) return { ...part, ...own };
+      return { ...part, ...own, error: sendError(this.#broken), ...(wasIdle(this.#saidLast) ? { unsent: true } : {}) };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #sayMore(conversation: Conversation, bytes: Buffer, mode: number): Promise<Answer> {
+    try {
+      if (!conversation.isOver) {
+        this.#touchAll(this.#wire.read(bytes), mode);
+        conversation.say(bytes);
+      }
+    } catch (error) {
+      this.#break(error as Error);
+    }
+    return { ...this.#state(), more: !conversation.isOver };
+  }
+
+  #touchAll(said: readonly Said[], mode: number): void {
+    for (const { text } of said) this.#touch(longReadingOf(mode, text));
+  }
+
   async reset(borrow: string): Promise<void> {
     if (this.#isEnding) return;
     // A submission that is never ended holds the turn, or will when its turn comes.
     this.#leaving = borrow;
-    if (borrow === this.#borrow) this.#submissions.abandon();
+    if (borrow === this.#borrow) this.#abandon();
+    this.#tellListening();
     const { error } = await this.#answer(undefined, async () => {
       if (borrow !== this.#borrow || !this.#isUnclean()) return {};
       // If the borrower goes on all the same, it must not go on as if nothing had happened.
@@ -337,7 +480,7 @@ export class Session implements SessionMethods {
     if (this.#underWay++ === 0) internals(this.#client).ref();
     const cancels = this.#cancels;
     return inTurn(async (): Promise<Answer> => {
-      const isFirst = borrow !== undefined && (borrow === '' || borrow !== this.#borrow);
+      const isFirst = borrow !== undefined && (isOnce(borrow) || borrow !== this.#borrow);
       if (isFirst && performance.now() - this.#usedAt >= SETTLED) await this.#news();
       // The cancel must not hit what comes next. What waited meanwhile was meant by it as well.
       if (this.#cancelling !== undefined) await this.#cancelled();
@@ -354,9 +497,14 @@ export class Session implements SessionMethods {
       } catch (error) {
         return { ...this.#state(), error: sendError(error), unsent: true };
       }
+      try {
+        if (isFirst && profileOf(borrow) !== this.#profile) await this.#change(profileOf(borrow));
+      } catch (error) {
+        return { ...this.#state(), error: sendError(error) };
+      }
       if (!isFirst && borrow === this.#borrow && this.#isUndone) return { ...this.#stateFor(borrow), error: sendError(new Error(UNDONE)) };
       try {
-        const answer = await body();
+        const answer: Partial<Answer> = await body();
         await this.#settleRefusal();
         return Object.assign(answer, this.#stateFor(borrow));
       } catch (error) {
@@ -394,6 +542,7 @@ export class Session implements SessionMethods {
     this.#isNew = false;
     this.#isUndone = false;
     this.#borrow = borrow;
+    this.#tellListening();
     this.#heard = [];
   }
 
@@ -430,11 +579,11 @@ export class Session implements SessionMethods {
 
   /** Something is open that the borrower comes back for. */
   #isOpen(): boolean {
-    return this.#status() !== 'I' || this.#submissions.isOpen || this.#leftovers.isOnPurpose;
+    return this.#status() !== 'I' || this.#submissions.isOpen || this.#wire.isLent || this.#leftovers.isOnPurpose;
   }
 
   #isUnclean(): boolean {
-    return this.#status() !== 'I' || this.#submissions.isOpen || this.#leftovers.isAny || this.#refusal !== undefined;
+    return this.#status() !== 'I' || this.#submissions.isOpen || this.#wire.isLent || this.#leftovers.isAny || this.#refusal !== undefined;
   }
 
   #state(): Answer {
@@ -468,6 +617,16 @@ export class Session implements SessionMethods {
 
   #hear(event: Heard['event'], message: object): void {
     if (this.#heard.length < MOST_HEARD) this.#heard.push({ event, message: { ...message } });
+    this.#tellListening();
+  }
+
+  #tellListening(): void {
+    for (const { borrow, resolve } of this.#listening.splice(0))
+      resolve(borrow !== this.#borrow || this.#leaving === borrow ? OVER : this.#stateFor(borrow));
+  }
+
+  #completed(text: string): void {
+    if (ENDS.test(text)) this.#saidEnd = true;
   }
 
   get #isLost(): boolean {
@@ -478,7 +637,9 @@ export class Session implements SessionMethods {
     if (this.#isLost) return;
     this.#broken = error;
     this.#submissions.abandon();
+    this.#wire.drop();
     this.#tellEnded();
+    this.#tellListening();
     this.#origin.broke(this, error);
   }
 
@@ -502,10 +663,15 @@ export class Session implements SessionMethods {
   }
 
   async #run(...statement: StatementArguments): Promise<Partial<Answer>> {
-    const [text = '', , , mode] = statement;
+    const [text = '', values, , mode] = statement;
     const reading = readingOf(mode, text);
-    this.#touch(reading);
-    return { results: await this.#runner.run(reading, ...statement) };
+    if (!isOfProfile(mode) || this.#status() !== 'I') {
+      this.#touch(reading);
+      return this.#ownIn(mode, await this.#runner.run(reading, ...statement));
+    }
+    const results = await this.#runner.run(reading, ...statement);
+    this.#profile = profileWith(this.#profile ?? '', text, values);
+    return this.#ownIn(mode, results);
   }
 
   // ── cleaning
@@ -535,11 +701,36 @@ export class Session implements SessionMethods {
     }
   }
 
+  /** Sets the session to another profile. If the server refuses some of it, the session is reset before the next borrower. */
+  async #change(profile: string): Promise<void> {
+    const isAsMade = this.#profile === '';
+    this.#profile = undefined;
+    const change = async (): Promise<void> => {
+      if (!isAsMade) await this.#renew();
+      for (const statement of statementsOf(profile)) await this.#client.query(statement);
+      if (this.#status() !== 'I') throw new Error('what is set in a session before its first query must not begin a transaction');
+    };
+    try {
+      await this.#inTime('setting up a connection', change());
+    } catch (error) {
+      await this.#readyAfter(error);
+      if ((error as { severity?: unknown }).severity === undefined) this.#break(error as Error);
+      throw error;
+    }
+    this.#profile = profile;
+  }
+
+  #renew(): Promise<void> {
+    return this.#leftovers.undo(this.#client, () => this.#runner.forgetStatements());
+  }
+
   async #undo(): Promise<void> {
     this.#portals.forget();
     if (this.#status() !== 'I') await this.#client.query('ROLLBACK');
     await this.#settleRefusal();
-    if (this.#leftovers.isAny) await this.#leftovers.undo(this.#client, () => this.#runner.forgetStatements());
+    if (!this.#leftovers.isAny) return;
+    await this.#renew();
+    this.#profile = '';
   }
 
   // ── the end
@@ -559,13 +750,17 @@ export class Session implements SessionMethods {
    */
   async end(limit = GIVE_UP): Promise<void> {
     this.#isEnding = true;
-    this.#submissions.abandon();
+    this.#abandon();
     this.#tellEnded();
+    this.#tellListening();
     const { checkTimeout } = this.#settings;
     // This comes before the pool takes the connection for gone.
     await endClient(this.#client, () => this.#origin.cancel(), checkTimeout > 0 ? Math.min(limit, checkTimeout * 0.8) : limit);
   }
 }
+
+/** A borrow for one call has no name of its own. */
+const isOnce = (borrow: string): boolean => borrow === withProfile('', profileOf(borrow));
 
 /** The readings of the texts that these messages send. */
 const readingsOf = (messages: readonly ClientMessage[]): Reading[] =>

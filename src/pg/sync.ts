@@ -12,29 +12,39 @@ import {
   isWorthRetrying,
   newSavepoint,
   pauseBefore,
-  say,
 } from './begin.ts';
 import type { Borrowing } from './borrowing.ts';
+import { PgClient } from './client.ts';
 import { receiveError } from './database-error.ts';
-import { Hold, isEnough, type RemoteSession, resultOf, type Sessions, type SyncSession } from './hold.ts';
+import { Hold, isEnough, resultOf } from './hold.ts';
+import { LocalWay } from './local.ts';
+import { SETTING } from './mode.ts';
 import { PgPool as BasePool, PATIENCE, tooLate } from './pool.ts';
+import { isSetting, profileWith } from './profile.ts';
 import type { Answer, SessionMethods } from './protocol.ts';
 import { tracedSync } from './query-channel.ts';
-import { argumentsOf, ask, type Question } from './question.ts';
+import { argumentsOf, ask, type Question, say } from './question.ts';
 import { Scope } from './scope.ts';
 import { Place } from './transaction.ts';
-import type { PgSync, PgSyncClient, PgPool as PoolType, TransactionOptions } from './types.ts';
+import type { PgLending, PgSync, PgSyncClient, PgPool as PoolType, TransactionOptions } from './types.ts';
 import { warnOfListenerInWorker } from './warnings.ts';
+import { type RemoteSession, type Sessions, type SyncSession, wayOf } from './way.ts';
 
 export class PgPool extends BasePool implements PoolType, PgSync {
   /** See the owner's. */
-  static override readonly name: string = 'PgPool';
+  static override readonly name: string = 'Pool';
+  readonly lending: PgLending;
   readonly #attached: AttachedPool<SessionMethods>;
+  /** What 'connect' listeners of this thread have set, in force in each connection that it borrows. */
+  #profile = '';
+  /** The connections, by their server processes, that listeners have seen. */
+  readonly #configured = new Set<number>();
   #deadline = Number.POSITIVE_INFINITY;
 
-  constructor(attached: AttachedPool<SessionMethods>) {
+  constructor(attached: AttachedPool<SessionMethods>, lending: PgLending) {
     super(attached as unknown as Sessions);
     this.#attached = attached;
+    this.lending = lending;
   }
 
   querySync<R extends QueryResultRow = any>(
@@ -74,7 +84,7 @@ export class PgPool extends BasePool implements PoolType, PgSync {
 
   #once(session: SyncSession, question: Question): Answer {
     try {
-      return session.once(...argumentsOf(question));
+      return session.once(this.profile, ...argumentsOf(question));
     } catch (error) {
       // The connection is destroyed now. This ends at once what the server still does for it.
       if (error instanceof CallTimeoutError)
@@ -134,7 +144,7 @@ export class PgPool extends BasePool implements PoolType, PgSync {
   #acquire(maxHold?: AcquireOptions['maxHold']): Hold {
     const limits = this.#limits();
     const session = this.#attached.acquireSync(maxHold === undefined ? limits : { ...limits, maxHold });
-    const hold = new Hold(this.sessions, this.#attached.asynchronous(session) as unknown as RemoteSession);
+    const hold = new Hold(this.sessions, this.#attached.asynchronous(session) as unknown as RemoteSession, 0, this.profile);
     this.announce(hold);
     return hold;
   }
@@ -277,6 +287,50 @@ export class PgPool extends BasePool implements PoolType, PgSync {
       hold.leaveBody();
       scope.endTransaction();
     }
+  }
+
+  // ── 'connect' listeners
+
+  protected override get profile(): string {
+    return this.#profile;
+  }
+
+  protected override get isListenedTo(): boolean {
+    return super.isListenedTo || this.listenerCount('connect') > 0;
+  }
+
+  /**
+   * Shows the connection to 'connect' listeners, before its first use on this thread, and waits until they ask nothing more. What they set is
+   * in force in each connection that this thread borrows from then on, and no dirt.
+   */
+  protected override async configure(hold: Hold): Promise<void> {
+    if (this.listenerCount('connect') === 0 || this.#configured.has(hold.pid)) return;
+    this.#configured.add(hold.pid);
+    const client = new PgClient(
+      hold,
+      () => {},
+      () => {},
+      { run: (question) => this.#setUp(hold, question), setTypeParser: (...parser) => this.#setTypeParser(...parser) },
+    );
+    this.emit('connect', client);
+    do {
+      await hold.answered();
+      // A listener that was answered may go on from there.
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    } while (hold.isCalling);
+  }
+
+  async #setUp(hold: Hold, question: Question): Promise<QueryResult<any>> {
+    if (question.text === undefined || question.name !== undefined || !isSetting(question.text)) return hold.run(question);
+    const result = await hold.run({ ...question, mode: question.mode | SETTING });
+    this.#profile = profileWith(this.#profile, question.text, question.parameters);
+    return result;
+  }
+
+  #setTypeParser(...parser: Parameters<LocalWay['setTypeParser']>): void {
+    const way = wayOf(this.sessions);
+    if (!(way instanceof LocalWay)) throw new Error(`type parsers need a connection that is spoken to on this thread: ${this.lending.why}`);
+    way.setTypeParser(...parser);
   }
 
   // ── events

@@ -1,9 +1,10 @@
 /** Transactions, savepoints within them, and the places in the code that are inside of one. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { assertCommitted, beginText, isNested, isWorthRetrying, newSavepoint, pauseBefore, say } from './begin.ts';
+import { assertCommitted, beginText, isNested, isWorthRetrying, newSavepoint, pauseBefore } from './begin.ts';
 import { PgClient } from './client.ts';
 import type { Hold } from './hold.ts';
 import type { Limits } from './limits.ts';
+import { say } from './question.ts';
 import type { Scope } from './scope.ts';
 import type { TransactionOptions } from './types.ts';
 

@@ -33,6 +33,30 @@ export interface PgPoolOptions
    * `checkTimeout` costs the connection.
    */
   reset?: 'auto' | 'always' | 'never' | undefined;
+  /**
+   * Where a borrowed connection is spoken to. 'auto' (default): in the borrowing thread itself, by that thread's own `pg`, where it has one;
+   * the owner passes the bytes on. Else, and with 'remote' always, by the owner's. `pool.lending` says what is in force and why. Whatever it
+   * is, limits, line, breaker, health checks, reset and repair are the same, and no secret leaves the owner.
+   */
+  lend?: 'auto' | 'remote' | undefined;
+}
+
+/** Where borrowed connections are spoken to. */
+export interface PgLending {
+  /** 'local': in the borrowing thread, by its own driver. 'remote': by the owner's. */
+  readonly way: 'local' | 'remote';
+  /** Why it is not in the borrowing thread. */
+  readonly why?: string | undefined;
+}
+
+/** What a pool says of itself beside the interface of pg.Pool's documentation: what programs and libraries ask it. */
+export interface PgPoolMore {
+  /** Where connections that this thread borrows are spoken to. */
+  readonly lending: PgLending;
+  /** Like those of a pg.Pool, without secrets. */
+  readonly options: object;
+  /** The driver's Client, if this thread has the driver. */
+  readonly Client: unknown;
 }
 
 /** Without an error, `error` is null for a client's callback and undefined for a pool's, as in pg. */

@@ -1,25 +1,58 @@
-/** cenote/pg/worker: the connections as every thread but the owner sees them. It loads neither pg nor anything of the owner's side. */
+/** cenote/pg/worker: the connections as every thread but the owner sees them. It loads nothing of the owner's side, and pg if it is installed. */
+import type { Client, ClientConfig } from 'pg';
 import { type AttachedPool, type AttachOptions, attachPool, type PoolHandle } from '../worker/index.ts';
+import { infoOf } from './handle.ts';
+import { adopt } from './identity.ts';
+import type { Driver } from './lane.ts';
+import { driverFor, driverNow, type Given } from './loading.ts';
+import { LocalWay } from './local.ts';
+import { clientClass } from './program-client.ts';
 import type { SessionMethods } from './protocol.ts';
 import { PgPool } from './sync.ts';
-import type { PgSync, PgPool as Type } from './types.ts';
+import type { PgLending, PgPoolMore, PgSync, PgPool as Type } from './types.ts';
+import { type Sessions, setWay } from './way.ts';
 
 export { DatabaseError } from './database-error.ts';
-export type { PgClient, PgPool, PgSync, PgSyncClient, QueryCallback, Submission, TransactionOptions } from './types.ts';
+export type {
+  PgClient,
+  PgLending,
+  PgPool,
+  PgPoolMore,
+  PgSync,
+  PgSyncClient,
+  QueryCallback,
+  Submission,
+  TransactionOptions,
+} from './types.ts';
 
 const pools = new WeakMap<AttachedPool<SessionMethods>, PgPool>();
+
+/** Options of attachPgPool: those of attachPool, and the driver. */
+export interface PgAttachOptions extends AttachOptions {
+  /**
+   * This thread's own driver, the module 'pg'. Then rows are parsed by its type parsers, errors are its DatabaseError, the pool is an instance
+   * of its Pool, and instrumentations of it see the queries. Default: it is loaded if it is installed. `false`: the owner's driver does all.
+   */
+  readonly pg?: Driver | false | undefined;
+}
 
 /**
  * Joins a pool that createPgPool has made, from any thread of the process. Idempotent: the same handle gives the same pool on the same
  * thread. Rejects as attachPool does: TypeError for something that is no handle, PoolClosedError for a pool that is closed or whose owner
- * is gone ... `options` are those of attachPool: `timeout` and `signal` limit the wait for an owner that is busy.
+ * is gone ... `options` are those of attachPool (`timeout` and `signal` limit the wait for an owner that is busy) and `pg`; something else
+ * than the module or `false` for `pg` is a TypeError.
  */
-export async function attachPgPool(handle: PoolHandle<unknown>, options?: AttachOptions): Promise<Type & PgSync> {
+export async function attachPgPool(handle: PoolHandle<unknown>, options?: PgAttachOptions): Promise<Type & PgSync & PgPoolMore> {
   for (;;) {
-    const attached = await attachPool(handle as PoolHandle<SessionMethods>, options);
+    const { pg, ...limits } = options ?? {};
+    const [attached, found] = await Promise.all([
+      attachPool(handle as PoolHandle<SessionMethods>, options && limits),
+      driverFor(pg as Given),
+    ]);
     const known = pools.get(attached);
     if (known === undefined) {
-      const pool = new PgPool(attached);
+      if ('driver' in found) adopt(found.driver);
+      const pool = new PgPool(attached, lendingOf(attached, handle, found));
       pools.set(attached, pool);
       return pool;
     }
@@ -27,4 +60,36 @@ export async function attachPgPool(handle: PoolHandle<unknown>, options?: Attach
     // That pool is finishing what it has begun, and takes up nothing new. This call is to give another one.
     await known.end();
   }
+}
+
+/**
+ * A class to be used where a program or an ORM makes its own pool or client: `new pg.Pool({ Client })`, TypeORM's `extra: { Client }` and so
+ * on. Its clients are the driver's, over this pool: each is a place in the one line. It has a connection while it needs one (a query, a
+ * transaction, a cursor, session state set on purpose), and lends it to others in between. What it sets before its first other statement is
+ * its profile: it is in force in each connection that the client gets, and pins none. Settings that say where to connect are ignored.
+ *
+ * It attaches when its first client connects. `pg`: the driver; default: the installed one, which must be there. Throws if it is not.
+ */
+export function pgClient(pool: PoolHandle<unknown> | Type | Promise<Type>, pg?: Driver): new (config?: string | ClientConfig) => Client {
+  const driver = driverNow(pg);
+  return clientClass(driver, async () => {
+    const given = await pool;
+    return (given instanceof PgPool ? given : await attachPgPool(given as PoolHandle<unknown>, { pg: driver })) as PgPool;
+  });
+}
+
+/** Decides where connections are spoken to, and sees to it. */
+function lendingOf(
+  attached: AttachedPool<SessionMethods>,
+  handle: PoolHandle<unknown>,
+  found: Awaited<ReturnType<typeof driverFor>>,
+): PgLending {
+  const info = infoOf(handle);
+  if (info === undefined)
+    return { way: 'remote', why: 'the handle is that of the pool underneath: pass on the handle of what createPgPool gives' };
+  if (info.lend === 'remote') return { way: 'remote', why: "the pool was created with lend: 'remote'" };
+  if ('why' in found) return { way: 'remote', why: found.why };
+  const sessions = attached as unknown as Sessions;
+  setWay(sessions, new LocalWay(found.driver, sessions, info));
+  return { way: 'local' };
 }

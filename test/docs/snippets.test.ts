@@ -9,7 +9,10 @@ import { project, runProgram, tsc } from './run.ts';
 const programs = pages.flatMap(programsOf);
 
 /** Packages that some of them use. The others must do without. */
-const PACKAGES = ['pg', 'pg-cursor', 'kysely', 'drizzle-orm', 'knex', 'pg-boss', 'bullmq', 'prom-client', '@opentelemetry'];
+const PACKAGES = [
+  ...['pg', 'pg-cursor', 'kysely', 'drizzle-orm', 'knex', 'typeorm', 'sequelize', 'pg-promise', 'pg-boss', 'bullmq'],
+  ...['@prisma/adapter-pg', 'prom-client', '@opentelemetry'],
+];
 
 let databases = 0;
 let last: Promise<unknown> = Promise.resolve();

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { JobError, JobLostError, JobQueueFullError, JobResultError, JobTimeoutError } from 'cenote/jobs';
 import { describe, expect, test } from 'vitest';
 import { outcome, rejection, until } from '../support/wait.ts';
-import { isRunning, job, open, run, whole } from './support.ts';
+import { isRunning, job, newFlag, open, run, whole } from './support.ts';
 
 describe('what a job gives', () => {
   test('is its value, whatever can be cloned, and its errors keep what they have', async () => {
@@ -130,15 +130,17 @@ describe('a cancel', () => {
     const ends: unknown[] = [];
     runner.on('thread', ({ event, reason }) => void (event === 'end' && ends.push(reason)));
     const abort = new AbortController();
+    const begun = newFlag();
     const deaf = run(
       runner,
-      () => {
+      (_, buffer) => {
+        Atomics.store(new Int32Array(buffer), 0, 1);
         for (;;);
       },
-      [],
+      [begun.buffer],
       { signal: abort.signal, grace: 20 },
     );
-    await until(isRunning(runner));
+    await until(() => Atomics.load(begun, 0) === 1);
     abort.abort(new Error('now'));
     expect(await rejection(deaf)).toMatchObject({ message: 'now' });
     expect(ends).toEqual(['killed']);
@@ -227,19 +229,21 @@ describe('faults', () => {
   test('of a neighbour: the others on its thread are lost, or run again', async () => {
     const runner = open({ maxThreads: 1, concurrentTasksPerWorker: 3 });
     const abort = new AbortController();
+    const begun = newFlag();
     await run(runner, () => 1);
     const deaf = run(
       runner,
-      async (context) => {
+      async (context, buffer) => {
+        Atomics.store(new Int32Array(buffer), 0, 1);
         await new Promise((resolve) => context.signal.addEventListener('abort', resolve));
         await new Promise(() => {});
       },
-      [],
+      [begun.buffer],
       { signal: abort.signal, grace: 20 },
     );
     const lost = run(runner, () => pause(60_000));
     const again = run(runner, (context) => (context.attempt === 1 ? pause(60_000) : context.attempt), [], { retryLost: 2 });
-    await until(isRunning(runner, 3));
+    await until(() => Atomics.load(begun, 0) === 1 && runner.stats().running === 3);
     abort.abort(new Error('mine'));
     expect(await rejection(deaf)).toMatchObject({ message: 'mine' });
     expect(await rejection(lost)).toMatchObject({ code: 'ERR_JOB_LOST', because: 'neighbour' });

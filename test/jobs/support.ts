@@ -38,7 +38,10 @@ export function whole(runner: JobRunner<any>): void {
   expect(waiting + running + completed + failed + cancelled + lost).toBe(submitted);
 }
 
-/** So many jobs run now. */
+/** A word that a job may set, as it is given `flag.buffer`: to be known to have begun, or to be told to go on. */
+export const newFlag = (): Int32Array<SharedArrayBuffer> => new Int32Array(new SharedArrayBuffer(4));
+
+/** So many jobs run now, as far as the runner knows: their functions may not have begun. */
 export const isRunning =
   (runner: JobRunner<any>, count = 1) =>
   (): boolean =>

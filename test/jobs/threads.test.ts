@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { JobLostError, JobTimeoutError, RunnerClosedError } from 'cenote/jobs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { outcome, rejection, settled, until } from '../support/wait.ts';
-import { isRunning, open, run, whole } from './support.ts';
+import { isRunning, newFlag, open, run, whole } from './support.ts';
 
 /** A file that this test may change. */
 function fileOf(text: string): { path: string; write(text: string): void } {
@@ -72,17 +72,22 @@ test('workerData is what the job’s file sees, and a job may be a CommonJS file
 
 describe('reload', () => {
   test('puts new threads in place of the old, one for one, and loses no job', async () => {
-    const { path, write } = fileOf(
-      `${DEFINE} export default defineJob(async (ms) => (await new Promise((r) => setTimeout(r, ms)), 'old'));`,
-    );
+    const text = `${DEFINE} export default defineJob(async (buffer) => {
+      while (Atomics.load(new Int32Array(buffer), 0) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+      return 'old';
+    });`;
+    const { path, write } = fileOf(text);
+    const [closed, open_] = [newFlag(), newFlag()];
+    Atomics.store(open_, 0, 1);
     const runner = open({ filename: path, maxThreads: 2, minThreads: 2 });
     const { reasons } = ends(runner);
     await until(() => runner.stats().threads === 2);
-    const under = [runner.run(200), runner.run(200)];
+    const under = [runner.run(closed.buffer), runner.run(closed.buffer)];
     await until(isRunning(runner, 2));
     write(`${DEFINE} export default defineJob(() => 'new');`);
     const [first, second, third] = [runner.reload(), runner.reload(), runner.reload()];
-    const stream = Promise.all(Array.from({ length: 30 }, () => runner.run(1)));
+    const stream = Promise.all(Array.from({ length: 30 }, () => runner.run(open_.buffer)));
+    Atomics.store(closed, 0, 1);
     expect(await Promise.all(under)).toEqual(['old', 'old']);
     await settled(Promise.all([first, second, third]));
     expect(await Promise.all([runner.run(1), runner.run(1)])).toEqual(['new', 'new']);

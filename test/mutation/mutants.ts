@@ -130,9 +130,19 @@ export const mutants: readonly Listed[] = [
     ),
     'interleave/no-passing',
   ),
+  listed(mutant('the fast path does not flag', 'Lending.tryBorrowUnpublished', '$STATE === 0 ? 0 : $FLAG', '0'), 'main/before-release'),
   listed(
-    mutant('the fast path does not flag', 'Lending.tryBorrowGuarded', 'this.$BORROW_ANOTHER($FLAG)', 'this.$BORROW_ANOTHER(0)'),
-    'main/before-release',
+    mutant('a lease on its way back counts as held', 'Observation.holdOf', 'this.#block.hasLeft($SLOT, $LEASE)', 'false'),
+    'observe/inspect',
+  ),
+  listed(
+    mutant(
+      'a knot needs no second reading',
+      'knotsOver',
+      'let $FOUND = findKnots(pools.map(($POOL) => $POOL.standing()));',
+      'return findKnots(pools.map((pool) => pool.standing()));',
+    ),
+    'interleave/knots',
   ),
   listed(
     mutant(
@@ -202,7 +212,7 @@ export const mutants: readonly Listed[] = [
     mutant('granted, and nobody woken', 'Lending.grant', '{ this.$WAKE($CELL_THREAD($FIRST.$WORD)); return true; }', '{ return true; }'),
     'interleave/join-release',
   ),
-  listed(mutant('a thread that has left still borrows', 'Lending.detach', 'this.$LEFT = $CLOSED;', '')),
+  listed(mutant('a thread that has left still borrows', 'Lending.detach', 'this.$LEFT |= $CLOSED;', '')),
   listed(
     mutant(
       'a return is not remembered',
@@ -231,7 +241,15 @@ export const mutants: readonly Listed[] = [
     ),
   ),
   listed(mutant('what the owner has for a thread is its own', 'Snapshot.heldBy', '$BEHALF === 0', '$BEHALF < 8'), 'worker/who-holds'),
-  listed(mutant('a call of any thread is mine', 'Snapshot.heldBy', 'if ($BEHALF === $THREAD) $CALLS++;', '$CALLS++;'), 'worker/who-holds'),
+  listed(
+    mutant(
+      'a call of any thread is mine',
+      'Snapshot.heldBy',
+      '$BEHALF === $THREAD || ($BEHALF === $BEHALF_OWN && $THREAD === $OWNER)',
+      'true',
+    ),
+    'worker/who-holds',
+  ),
   listed(mutant('who was found is not sorted', 'FifoCursor.rescan', '$FOUND > 1', '$FOUND < 0'), 'interleave/fifo'),
   listed(mutant('the youngest first', 'keyOf', '($AGES - $AGE)', '$AGE')),
   listed(

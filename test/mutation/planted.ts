@@ -5,8 +5,8 @@ export const planted: readonly Mutant[] = [
   mutant(
     'destroyed, and its place is not free',
     'ResourceStore.destroy',
-    "{ this.$BLOCK.$SLOTS.$VACATE($SLOT); this.$BLOCK.$TALLIES.$ADD($OWNER, $TALLY_DESTROYED); if ($REASON === 'recycled') this.$BLOCK.$TALLIES.$ADD($OWNER, $TALLY_RECYCLED); this.$BLOCK.$TALLIES.$ADD_REASON($REASON); this.$EVENTS.$EMIT('destroy', $RESOURCE, $REASON); this.$TURN.$REQUEST(); }",
-    "{ this.$BLOCK.$TALLIES.$ADD($OWNER, $TALLY_DESTROYED); this.$BLOCK.$TALLIES.$ADD_REASON($REASON); this.$EVENTS.$EMIT('destroy', $RESOURCE, $REASON); this.$TURN.$REQUEST(); }",
+    "{ this.$BLOCK.$SLOTS.$VACATE($SLOT); this.$BLOCK.$TALLIES.$ADD($OWNER, $TALLY_DESTROYED); if ($REASON === 'recycled') this.$BLOCK.$TALLIES.$ADD($OWNER, $TALLY_RECYCLED); this.$BLOCK.$TALLIES.$ADD_REASON($REASON); $DONE(); this.$EVENTS.$EMIT('destroy', $RESOURCE, $REASON); this.$TURN.$REQUEST(); }",
+    "{ this.$BLOCK.$TALLIES.$ADD($OWNER, $TALLY_DESTROYED); this.$BLOCK.$TALLIES.$ADD_REASON($REASON); $DONE(); this.$EVENTS.$EMIT('destroy', $RESOURCE, $REASON); this.$TURN.$REQUEST(); }",
   ),
   mutant('a return that the owner has looked at, and no turn', 'Turn.receive', 'this.$REQUEST();', ''),
   mutant('the counters of a thread that goes are not folded', 'AttachedThreads.onPortClosed', '$BLOCK.$TALLIES.fold($MEMBER.$THREAD);', ''),

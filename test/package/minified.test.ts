@@ -110,6 +110,6 @@ test('Drizzle takes the pool for one: what is rolled back is not written, on the
     await pool.end();`,
   );
   const { lines, stderr } = await runProgram(place, 'pg-owner.mjs', { URL_OF_TEST: url });
-  const said = JSON.stringify([0, 'PgPool', 'PgClient', 'error', 'DatabaseError']);
+  const said = JSON.stringify([0, 'Pool', 'Client', 'error', 'DatabaseError']);
   expect(lines, stderr).toEqual([said, said]);
 }, 60_000);

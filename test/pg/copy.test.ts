@@ -82,3 +82,37 @@ test.each(WHERE)('nobody waits for rows that will not come, whatever way it is a
   expect(seen).toEqual([failed, NO_COPY, NO_COPY, NO_COPY, NO_COPY, 'COPY', 2, [], [{ a: 1 }]]);
   expect(await ask('select state from pg_stat_activity where application_name = $1', [pool.pool.name])).toEqual([{ state: 'idle' }]);
 });
+
+test.each(WHERE)(
+  'the streams of pg-copy-streams work, both ways, and an error of the server leaves the connection: on %s',
+  async (where) => {
+    await ask('create table if not exists streamed (a int, b text)');
+    await ask('truncate streamed');
+    const run = await on(where, await open({ max: 1 }));
+    const seen = await settled(
+      run(async (pool, { load }) => {
+        const { default: copy } = (await load('pg-copy-streams')) as any;
+        const { pipeline } = (await load('node:stream/promises')) as typeof import('node:stream/promises');
+        const { Readable } = (await load('node:stream')) as typeof import('node:stream');
+        const client = await pool.connect();
+        const pid = client.processID;
+        // More than any buffer on the way takes at once.
+        const lines = Array.from({ length: 20_000 }, (_, n) => `${n}\t${'x'.repeat(n % 50)}\n`);
+        const into = client.query(copy.from('copy streamed from stdin'));
+        await pipeline(Readable.from(lines), into as never);
+        const next = client.query('select count(*)::int as n, sum(a)::int as sum from streamed');
+        const told: unknown[] = [(into as any).rowCount, (await next).rows];
+        let out = '';
+        for await (const chunk of client.query(copy.to('copy (select * from streamed order by a) to stdout')) as any) out += chunk;
+        told.push(out === lines.join(''));
+        const failed = client.query(copy.from('copy streamed from stdin'));
+        told.push(await pipeline(Readable.from(['not a number\tx\n']), failed as NodeJS.WritableStream).catch((error) => error.code));
+        told.push((await client.query('select 1 as a')).rows, client.processID === pid, client.getTransactionStatus());
+        client.release();
+        return told;
+      }),
+    );
+    const sum = (20_000 * 19_999) / 2;
+    expect(seen).toEqual([20_000, [{ n: 20_000, sum }], true, '22P02', [{ a: 1 }], true, 'I']);
+  },
+);

@@ -26,6 +26,7 @@ const OPTIONS = Object.keys({
     onConnect: 1,
     statementCacheSize: 1,
     reset: 1,
+    lend: 1,
     min: 1,
     maxCreating: 1,
     budget: 1,
@@ -68,7 +69,6 @@ describe('createPgPool', () => {
     ['validate', 'createPgPool makes, checks and resets connections itself (see onConnect and reset)'],
     ['create', 'createPgPool makes, checks and resets connections itself'],
     ['healthCheck', 'createPgPool makes, checks and resets connections itself'],
-    ['lend', 'this version of cenote does not have it yet'],
     ['batch', 'this version of cenote does not have it yet'],
     ['ceiling', 'this version of cenote does not have it yet'],
   ])('%s: %s', async (name, answer) => {

@@ -35,6 +35,8 @@ export interface Configuration {
   /** At the end a thread is cut off while an errand of its own runs that never ends: the pool gives it a second. */
   readonly hangs: boolean;
   readonly ownerDies: boolean;
+  /** The pool is suspended, resized and recycled now and then. */
+  readonly steers: boolean;
   readonly duration: number;
 }
 
@@ -70,6 +72,7 @@ export function drawConfiguration(random: Random, seed: number, duration: number
     detaches: random.chance(0.5),
     hangs: random.chance(0.4),
     ownerDies: random.chance(0.25),
+    steers: random.chance(0.5),
     duration,
   };
 }

@@ -125,6 +125,8 @@ export class Lane {
         return configuration.breaker || configuration.strategy !== 'none';
       case 'ERR_POOL_QUEUE_FULL':
         return configuration.maxWaiting < 1024;
+      case 'ERR_POOL_SUSPENDED':
+        return configuration.steers;
       case 'ERR_POOL_CREATE_TIMEOUT':
         return configuration.faults > 0;
       case 'ERR_POOL_CLOSED':
@@ -381,6 +383,6 @@ export class Lane {
 
 const idOf = (resource: unknown): number | Promise<number> => (typeof resource === 'number' ? resource : (resource as Tool).id());
 
-function codeOf(error: unknown): unknown {
+export function codeOf(error: unknown): unknown {
   return error instanceof Error ? (error as { code?: unknown }).code : undefined;
 }

@@ -14,6 +14,7 @@ import { Lane } from './lane.ts';
 import { CALM, FAULTS, Ledger, MADE, MAX_RESOURCES, RESOURCES, UNMADE } from './ledger.ts';
 import { Random } from './random.ts';
 import { Seat } from './seat.ts';
+import { Steering } from './steering.ts';
 import { Tool } from './tool.ts';
 
 export interface OwnerData {
@@ -138,6 +139,7 @@ const pool = await open();
 pool.on('error', () => {});
 // A strategy opens the breaker now and then, and asks about recovery only once a second: no round would get anywhere.
 const reviver = setInterval(() => pool.getState() === 'inactive' && pool.recover(), 25);
+const steering = new Steering(pool, configuration, new Random(configuration.seed ^ 0x57ee2), fail);
 let closed = 0;
 pool.on('close', () => closed++);
 
@@ -153,6 +155,7 @@ parentPort!.on('message', async (order: OwnerOrder) => {
       clearInterval(reviver);
       pool.setCircuitBreakerStrategy(null);
       pool.activate();
+      await steering.end();
     }
     if (order === 'borrow everything') {
       const all = await Promise.all(Array.from({ length: configuration.max }, () => pool.acquire({ timeout: 30_000 })));

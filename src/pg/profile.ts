@@ -1,0 +1,44 @@
+/**
+ * What a client sets in its session before it asks anything else: its profile. It is no dirt: a borrower with another profile has its own
+ * applied first. A profile is a text, and travels in the name of a borrow; '' is that of a session as it was made.
+ */
+import type { QueryConfig } from 'pg';
+
+/** One statement of a profile, as it is written in the text. */
+type Entry = readonly [text: string, values?: readonly unknown[]];
+
+const MARK = '|';
+
+/** The name of a borrow with that profile. */
+export const withProfile = (borrow: string, profile: string): string => (profile === '' ? borrow : `${borrow}${MARK}${profile}`);
+
+export function profileOf(borrow: string): string {
+  const at = borrow.indexOf(MARK);
+  return at === -1 ? '' : borrow.slice(at + 1);
+}
+
+/** The profile with one statement more. What was in it before is said once, at its last place. */
+export function profileWith(profile: string, text: string, values: readonly unknown[] | undefined): string {
+  const entry: Entry = values === undefined || values.length === 0 ? [text] : [text, values];
+  const said = JSON.stringify(entry);
+  return JSON.stringify([...entriesOf(profile).filter((each) => JSON.stringify(each) !== said), entry]);
+}
+
+const entriesOf = (profile: string): Entry[] => (profile === '' ? [] : (JSON.parse(profile) as Entry[]));
+
+/** The statements of a profile. Throws for what is no profile. */
+export function statementsOf(profile: string): QueryConfig[] {
+  return entriesOf(profile).map(([text, values]) => ({ text: String(text), ...(values === undefined ? {} : { values: [...values] }) }));
+}
+
+const SET = String.raw`set\s+(?!local\b|transaction\b|constraints\b)[^;]*`;
+const CONFIG = String.raw`(?:pg_catalog\.)?set_config\s*\([^();]*\)(?:\s+as\s+"?\w+"?)?`;
+/** One statement or several that set something in the session, and do nothing else. */
+const SETS = new RegExp(String.raw`^\s*(?:(?:${SET}|select\s+${CONFIG}(?:\s*,\s*${CONFIG})*\s*)(?:;\s*|$))+$`, 'i');
+/** What clients ask about the server before they set something. */
+const ASKS = /^\s*(?:show\s|select\s+(?:pg_catalog\.)?version\s*\(\s*\))[^;]*;?\s*$/i;
+
+export const isSetting = (text: string): boolean => SETS.test(text);
+
+/** After any other statement a client's profile is complete. */
+export const mayPrecedeSetting = (text: string): boolean => ASKS.test(text);

@@ -1,0 +1,146 @@
+/** ORMs that make their own pool get in by pgClient: what they do is what they do over pg's own clients, on every thread, with `max` in force. */
+
+import { pgClient } from 'cenote/pg';
+import pg from 'pg';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { ask, connections, join, newName, open, postgres } from '../support/postgres.ts';
+import { until } from '../support/wait.ts';
+import { ORMS } from './programs/orms.js';
+
+type Orm = (given: { load: (name: string) => Promise<unknown>; Client: unknown; at: object; schema: string }) => Promise<unknown>;
+const orms = ORMS as unknown as Record<string, Orm>;
+const load = (name: string): Promise<unknown> => import(name);
+
+let schemas = 0;
+async function newSchema(): Promise<string> {
+  const schema = `orm_${++schemas}`;
+  await ask(`create schema ${schema}`);
+  return schema;
+}
+
+/** Where pg's own clients connect. */
+async function settings(): Promise<object> {
+  const url = new URL((await postgres()).url);
+  return {
+    host: url.searchParams.get('host') ?? url.hostname,
+    port: Number(url.port),
+    user: url.username,
+    password: decodeURIComponent(url.password),
+    database: url.pathname.slice(1),
+  };
+}
+
+/** The transcript, whatever the schema was called. */
+const said = (transcript: unknown, schema: string): unknown => JSON.parse(JSON.stringify(transcript).replaceAll(schema, 'schema'));
+
+describe.each(Object.keys(orms))('%s', (name) => {
+  let expected: unknown;
+  beforeAll(async () => {
+    const schema = await newSchema();
+    expected = said(await orms[name]({ load, Client: pg.Client, at: await settings(), schema }), schema);
+    expect(JSON.stringify(expected).length).toBeGreaterThan(15);
+  });
+
+  test('over two connections for all threads', async () => {
+    const pool = await open({ max: 2 });
+    const threads = await Promise.all([join(pool), join(pool)]);
+    let most = 0;
+    const watching = setInterval(() => void connections(pool.pool.name).then((n) => (most = Math.max(most, n))), 20);
+    const on = async (thread: (typeof threads)[number]) => {
+      const schema = await newSchema();
+      const transcript = await thread.pg(
+        async (_, scope, module, orm, into) => {
+          const { ORMS: all } = (await scope.load(module)) as { ORMS: Record<string, Orm> };
+          const worker = (await scope.load('cenote/pg/worker')) as typeof import('cenote/pg/worker');
+          return all[orm]({ load: scope.load, Client: worker.pgClient(scope.handle), at: {}, schema: into });
+        },
+        new URL('./programs/orms.js', import.meta.url).href,
+        name,
+        schema,
+      );
+      return said(transcript, schema);
+    };
+    try {
+      const schema = await newSchema();
+      const onOwner = orms[name]({ load, Client: pgClient(pool), at: {}, schema }).then((transcript) => said(transcript, schema));
+      const seen = await Promise.all([...threads.map(on), onOwner]);
+      for (const transcript of seen) expect(transcript).toEqual(expected);
+    } finally {
+      clearInterval(watching);
+    }
+    expect(most).toBeLessThanOrEqual(2);
+    await until(() => pool.pool.activeCount() === 0);
+  });
+});
+
+describe('a client of pgClient', () => {
+  const clients = async (max: number) => {
+    const pool = await open({ max });
+    const Client = pgClient(pool);
+    return { pool, Client };
+  };
+
+  test('lends its connection while it needs none, and keeps it in a transaction', async () => {
+    const { pool, Client } = await clients(1);
+    const [a, b] = [new Client(), new Client()];
+    await Promise.all([a.connect(), b.connect()]);
+    expect((await a.query('select 1 as n')).rows).toEqual([{ n: 1 }]);
+    expect((await b.query('select 2 as n')).rows).toEqual([{ n: 2 }]);
+    await a.query('begin');
+    const other = b.query('select pg_current_xact_id_if_assigned() as inside');
+    await a.query('select pg_current_xact_id()');
+    await a.query('commit');
+    expect((await other).rows).toEqual([{ inside: null }]);
+    await Promise.all([a.end(), b.end()]);
+    await until(() => pool.pool.activeCount() === 0);
+  });
+
+  test('has its profile in force, whatever others set, and pins nothing by it', async () => {
+    const { pool, Client } = await clients(1);
+    const [a, b] = [new Client(), new Client()];
+    await Promise.all([a.connect(), b.connect()]);
+    await a.query('select version()');
+    await a.query(`set search_path to a; set my.own = 'a'`);
+    await b.query(`select set_config('my.own', $1, false)`, ['b']);
+    const see = async (client: Pick<pg.Client, 'query'>) =>
+      (await client.query(`select current_setting('search_path') as path, current_setting('my.own', true) as own`)).rows[0];
+    for (let round = 0; round < 3; round++) {
+      expect(await see(a)).toEqual({ path: 'a', own: 'a' });
+      expect(await see(b)).toEqual({ path: '"$user", public', own: 'b' });
+      expect((await see(pool as unknown as pg.Client)).own ?? '').toBe('');
+    }
+    // From its first other statement on it is state like any other, and pins.
+    await a.query(`set my.own = 'later'`);
+    const waits = see(b);
+    expect(await see(a)).toEqual({ path: 'a', own: 'later' });
+    await a.end();
+    expect(await waits).toEqual({ path: '"$user", public', own: 'b' });
+    await b.end();
+  });
+
+  test('hears notifications when they happen', async () => {
+    const { pool, Client } = await clients(2);
+    const client = new Client();
+    await client.connect();
+    const heard: unknown[] = [];
+    client.on('notification', ({ payload }) => heard.push(payload));
+    await client.query('listen something');
+    await pool.query(`notify something, 'hello'`);
+    await until(() => heard.length > 0);
+    expect(heard).toEqual(['hello']);
+    await client.end();
+    await until(() => pool.pool.activeCount() === 0);
+  });
+
+  test('ignores where it is to connect, and says so once', async () => {
+    const { Client } = await clients(1);
+    const warned = new Promise<{ code?: string }>((resolve) => process.once('warning', resolve as never));
+    const client = new Client({ host: 'nowhere.invalid', password: newName() });
+    await client.connect();
+    expect((await client.query('select 1 as a')).rows).toEqual([{ a: 1 }]);
+    expect((await warned).code).toBe('CENOTE_PG_CLIENT_SETTINGS');
+    await client.end();
+    await expect(client.query('select 1')).rejects.toThrow('Client was closed and is not queryable');
+    await expect(new Client().query('select 1')).rejects.toThrow('await connect() before the first query');
+  });
+});
