@@ -1,8 +1,8 @@
 /**
- * Which member may have how many. One ordering of all claims decides: the first claims of each up to its floor, then what is wanted beyond
- * that, level by level (max-min by weight), then what is kept although it is idle. So floors shrink where they add up to too much, no
- * member gets more than it wants while another wants, and what no member wants stays where it is. The same in SQL
- * (engines/postgres-step.ts) and in Lua (engines/redis-step.ts); tests hold the three to each other.
+ * Which member may have how many. One ordering of all claims decides: the first claims of each up to its floor, then what is wanted
+ * beyond that, level by level (max-min by weight), then what is kept although it is idle. So floors shrink where they add up to too much,
+ * no member gets more than it wants while another wants, and what no member wants stays where it is. The same in SQL (engines/postgres-
+ * step.ts) and in Lua (engines/redis-step.ts); tests hold the three to each other.
  */
 
 /** Where there are fewer permits than members, a member that has its only one for so long, in ms, comes after those that wait with none. */

@@ -36,9 +36,9 @@ export interface BudgetOptions {
   /** The owner's thread may be blocked for so long, in milliseconds, before its permits are given up. Default 60,000, least 1000. */
   ownerTimeout?: number | undefined;
   /**
-   * The engine is out of reach. 'wait': a pool that needs a permit waits, as for a resource that is slow to make, and createBudget rejects
-   * with `ERR_BUDGET_UNREACHABLE` within about ten seconds. 'open': go on without a cap, up to the pool's `max`, and say so by the event
-   * 'unreachable'; createBudget resolves then, too, but for a wrong password or bad settings. Default 'wait'.
+   * The engine is out of reach. 'wait': a pool that needs a permit waits, as for a resource that is slow to make, and createBudget
+   * rejects with `ERR_BUDGET_UNREACHABLE` within about ten seconds. 'open': go on without a cap, up to the pool's `max`, and say so by the
+   * event 'unreachable'; createBudget resolves then, too, but for a wrong password or bad settings. Default 'wait'.
    */
   onUnreachable?: 'wait' | 'open' | undefined;
   /**

@@ -27,6 +27,9 @@ describe('docs/api', () => {
   test('has a page for each entry point, and an index', () =>
     expect(filesIn(api)).toEqual([
       'README.md',
+      'cenote.budget.md',
+      'cenote.jobs.md',
+      'cenote.jobs.worker.md',
       'cenote.md',
       'cenote.observe.md',
       'cenote.pg.md',
