@@ -1,5 +1,5 @@
 /** `maxHold`: what becomes of a resource that is out for too long. Of a pool, and, shorter, of one acquire. */
-import { show } from '../show.ts';
+import { asError, show } from '../show.ts';
 import type { HoldLimits } from '../types.ts';
 import { checkDuration, limitOf } from './durations.ts';
 import { checkNames } from './option-names.ts';
@@ -25,15 +25,33 @@ export const shortestOf = (hold: Hold): number => Math.min(...STAGES.map((stage)
  * Throws TypeError or RangeError that names the option and the value. `strict`: unknown names, too.
  */
 export function checkHold(limits: unknown, strict = true): Hold {
-  if (limits === undefined) return UNLIMITED;
+  return limits === undefined ? UNLIMITED : checked(read(limits, strict));
+}
+
+type Given = Readonly<Record<(typeof STAGES)[number], unknown>>;
+
+/** What the object says. Reading it may throw, if it is a Proxy that has been revoked, or has accessors. */
+function read(limits: unknown, strict: boolean): Given {
   if (typeof limits !== 'object' || limits === null)
     throw new TypeError(`maxHold must be an object like { warnAfter, cancelAfter, revokeAfter }, not ${show(limits)}`);
+  let given: Given;
+  try {
+    const { warnAfter, cancelAfter, revokeAfter } = limits as HoldLimits;
+    given = { warnAfter, cancelAfter, revokeAfter };
+    Object.keys(limits);
+  } catch (error) {
+    throw new TypeError(`maxHold cannot be read: ${asError(error).message}`, { cause: error });
+  }
   checkNames(limits, { of: 'maxHold', options: STAGES }, strict);
+  return given;
+}
+
+function checked(given: Given): Hold {
   const [warnAfter, cancelAfter, revokeAfter] = STAGES.map((stage) => {
-    const value = (limits as HoldLimits)[stage];
+    const value = given[stage];
     if (value === undefined) return 0;
     checkDuration(`maxHold.${stage}`, value);
-    return Math.ceil(limitOf(value));
+    return Math.ceil(limitOf(value as number));
   });
   const hold = { warnAfter, cancelAfter, revokeAfter };
   checkOrder(hold);
@@ -60,11 +78,11 @@ export function holdFrom(sent: unknown): Hold | undefined {
 /** The limits of one acquire: the pool's, or shorter ones. A number is `revokeAfter`. Undefined: none of its own. */
 export function checkOwnHold(limits: unknown, pool: Hold): Hold | undefined {
   if (limits === undefined) return undefined;
-  const given: unknown = typeof limits === 'number' ? { revokeAfter: limits } : limits;
-  const own = checkHold(given);
+  const given = read(typeof limits === 'number' ? { revokeAfter: limits } : limits, true);
+  const own = checked(given);
   const merged = { ...pool };
   for (const stage of STAGES) {
-    if ((given as HoldLimits)[stage] === undefined) continue;
+    if (given[stage] === undefined) continue;
     if (pool[stage] !== 0 && (own[stage] === 0 || own[stage] > pool[stage]))
       throw new RangeError(
         `maxHold.${stage} of one acquire must not be longer than the pool's, which is ${pool[stage]}, but is ${own[stage]}`,
