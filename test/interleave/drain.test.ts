@@ -51,8 +51,8 @@ describe('drain', () => {
     mutant(
       'a match that does not tell the owner of the end',
       'Lending.match',
-      '$NEEDED || $IS_CLOSED($STATE) || $IS_DRAINING($STATE)',
-      '$NEEDED || $IS_CLOSED($STATE)',
+      '$NEEDED || $IS_CLOSED($STATE) || $IS_DRAINING($STATE) || $IS_SUSPENDED($STATE)',
+      '$NEEDED || $IS_CLOSED($STATE) || $IS_SUSPENDED($STATE)',
     ),
   );
 });

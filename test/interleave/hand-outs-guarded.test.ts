@@ -44,6 +44,6 @@ describe('guarded hand-outs', () => {
       'this.$WORDS[$STATE_WORD] | this.$LEFT | (this.$WORDS[$LINE_WORD] & $NOT_EMPTY)',
       '(this.$WORDS[$LINE_WORD] & $NOT_EMPTY)',
     ),
-    mutant('nobody calls the owner', 'Lending.serve', 'true', 'false'),
+    mutant('nobody calls the owner', 'Lending.match', 'const $NEEDED = this.$SERVE();', 'const $NEEDED = (this.$SERVE(), false);'),
   );
 });

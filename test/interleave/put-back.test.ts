@@ -22,7 +22,12 @@ describe('a slot is put back while somebody joins', () => {
   caught(
     race,
     exhaustive(),
-    mutant('who puts back does not look again', 'Lending.serve', 'this.$GRANT($SLOT);', '{ if (!this.$GRANT($SLOT)) return false; }'),
+    mutant(
+      'who puts back does not look again',
+      'Lending.serve',
+      'if ($SLOT !== $NONE) this.$GRANT($SLOT); else if (!this.$FLAG_ALL()) return this.$MAY_GROW();',
+      'if ($SLOT !== $NONE) { if (!this.$GRANT($SLOT)) return false; } else if (!this.$FLAG_ALL()) return this.$MAY_GROW();',
+    ),
     mutant('nobody puts back', 'Lending.grant', '$SLOTS.$PUT_BACK($SLOT, this.$ME)', ''),
   );
 });

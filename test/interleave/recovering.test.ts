@@ -57,7 +57,7 @@ describe('RECOVERING', () => {
       'this.$LENDING.hasWaiters() && this.$LENDING.flagAll() && this.$WANTS_MORE()',
       'false',
     ),
-    mutant('nobody calls the owner', 'Lending.serve', 'true', 'false'),
+    mutant('nobody calls the owner', 'Lending.match', 'const $NEEDED = this.$SERVE();', 'const $NEEDED = (this.$SERVE(), false);'),
     mutant(
       'the return of a probe is not guarded',
       'guardsReturns',
