@@ -6,6 +6,7 @@ import { assertDriverVersion } from './driver-version.ts';
 import { packed } from './frames.ts';
 import { type Driver, Lane } from './lane.ts';
 import { say } from './question.ts';
+import { untraced } from './untraced.ts';
 
 /** What an attach is told of the driver. */
 export type Given = Driver | false | undefined;
@@ -50,7 +51,7 @@ async function speaks(driver: Driver): Promise<{ driver: Driver } | { why: strin
     lane.takes((bytes) => {
       said = packed([bytes]) as string;
     });
-    const asked = lane.ask(say('select 1 as a')) as Promise<{ rows: { a: number }[] }>;
+    const asked = untraced(() => lane.ask(say('select 1 as a'))) as Promise<{ rows: { a: number }[] }>;
     asked.catch(() => {});
     if (said !== 'Q\0\0\0\x12select 1 as a\0') throw new Error('it does not say a query as expected');
     lane.hear(ANSWER);

@@ -69,8 +69,8 @@ export interface Submission {
 }
 
 /**
- * A borrowed connection. Also an EventEmitter: 'notice' and 'notification' arrive with the answer of the next query, 'error' and 'end' when
- * it breaks.
+ * A borrowed connection. Also an EventEmitter. Who listens hears when it happens: 'notification' at once; 'notice', 'error' and 'end' from
+ * 20 ms after the listener was added, and before that with the answer to a query.
  */
 export interface PgClient extends NodeJS.EventEmitter {
   /** A Cursor or a QueryStream. It is given back as it is. */

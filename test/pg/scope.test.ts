@@ -217,7 +217,10 @@ describe.each(WHERE)('on %s', (where) => {
     );
     await until(async () => (await ask(`select count(*)::int as n from pg_locks where relation = $1::regclass`, [name]))[0].n > 0);
     const other = pool.query('select pg_current_xact_id_if_assigned() as inside');
-    await pendingUntil(ask('select pg_advisory_unlock(hashtext($1))', [name]), other);
+    // The other one is in line, and the scope cannot go on: what is asked on a connection beside the pool is answered before it.
+    await until(() => pool.waitingCount === 1);
+    await pendingUntil(ask('select 1'), other);
+    await ask('select pg_advisory_unlock(hashtext($1))', [name]);
     expect((await settled(other)).rows).toEqual([{ inside: null }]);
     expect(await rowsOf(name)).toEqual([1]);
     expect(await done).toEqual([1, 'joined', 5]);
