@@ -3,6 +3,7 @@ import type { TurnEffects, Verdict } from '../../src/main/turn.ts';
 import { Actor, type PoolContext } from './actor.ts';
 import type { Repairing } from './explorer/scenario.ts';
 import type { PoolCode, PoolMemory } from './pool.ts';
+import { type Recycler, recyclerOf } from './recycler.ts';
 
 /** notes[PHASE]: how far a suspension is. */
 export const PHASE = 0;
@@ -12,6 +13,10 @@ export const RESUMED = 2;
 export const REVOKED = 4;
 /** notes[CHECKED + slot]: the owner has looked at it since it was last handed out. */
 export const CHECKED = 8;
+/** notes[DIED]: number of the thread of whose death the owner is to hear, or 0. See `tellOwner`. */
+export const DIED = 12;
+/** notes[NONE_LEFT]: there was a moment with no resource at all. */
+export const NONE_LEFT = 13;
 
 const PROBES = 1;
 
@@ -96,6 +101,7 @@ class Effects implements TurnEffects {
   destroy(slot: number): void {
     this.#owner.use(slot);
     this.#resources.delete(slot);
+    if (this.#resources.size === 0) this.#context.shared.notes[NONE_LEFT] = 1;
     this.#owner.lending.block.slots.toEmpty(slot);
     this.#owner.turn.request();
   }
@@ -120,6 +126,7 @@ class Effects implements TurnEffects {
 export class Owner extends Actor {
   readonly turn: Turn;
   readonly #effects: Effects;
+  readonly #recycler: Recycler;
   #until: 'now' | 'returned' | 'empty' | undefined;
   #hasCome = false;
 
@@ -129,6 +136,15 @@ export class Owner extends Actor {
     this.#effects = new Effects(this, context);
     const probes: Probes = new Probes(this.lending.block, PROBES);
     this.turn = new Turn(this.lending, probes, this.#effects);
+    this.#recycler = recyclerOf(context, this, this.#effects);
+  }
+
+  /** After it has looked at its bell: it may have been told of a death. Plain: `tellOwner` rings after it has written. */
+  #hear(): void {
+    const { notes } = this.context.shared;
+    const dead = notes[DIED];
+    notes[DIED] = 0;
+    if (dead !== 0) bury(this.context, this, dead);
   }
 
   /** Takes turns until the pool has ended, asleep in between: whenever its bell has rung since it last began, as the shipped owner does. */
@@ -136,6 +152,7 @@ export class Owner extends Actor {
     const { bells } = this.lending.block;
     for (let next = first; ; next = () => this.turn.request()) {
       const seen = bells.read(this.me);
+      this.#hear();
       next();
       if (this.turn.life.state === 'ended') return;
       bells.sleep(this.me, seen, this.#effects.looksAgain ? 1 : Number.POSITIVE_INFINITY);
@@ -145,6 +162,7 @@ export class Owner extends Actor {
 
   /** After each turn. */
   looked(): void {
+    this.#recycler.looked();
     if (this.#until !== undefined) this.#hasCome ||= this.turn.hasCome(this.#until);
   }
 
@@ -160,6 +178,7 @@ export class Owner extends Actor {
     this.#effects.suspended = code.state.SUSPENDED | (refusing ? code.state.SUSPENDED_REFUSING : 0);
     for (let next = (): void => this.turn.suspend(); !this.#hasCome; next = () => this.turn.request()) {
       const seen = bells.read(this.me);
+      this.#hear();
       next();
       if (this.#hasCome) break;
       bells.sleep(this.me, seen, this.#effects.looksAgain ? 1 : Number.POSITIVE_INFINITY);
@@ -182,6 +201,11 @@ export class Owner extends Actor {
   #assertNothingIsOut(): void {
     const { assert, shared } = this.context;
     for (const [slot, user] of shared.inside.entries()) assert(user === 0, `slot ${slot} is in use while the pool is suspended`);
+  }
+
+  /** Has everything replaced that is there: by the shipped recycling, turn by turn. */
+  recycle(): void {
+    void this.#recycler.recycle({}, () => {});
   }
 
   /** Lowers or raises `max`. */
@@ -230,10 +254,19 @@ export const repairByOwner = (context: Repairing<PoolCode, PoolMemory>): void =>
 
 /** The same; `first`: what the owner does before it hears of the death. */
 export function repairing(context: Repairing<PoolCode, PoolMemory>, first: (owner: Owner) => void): void {
-  const { code, shared, victimIndex } = context;
   const owner = new Owner(context);
   first(owner);
-  for (const { slot } of code.repair(owner.lending, victimIndex + 1)) {
+  bury(context, owner, context.victimIndex + 1);
+}
+
+/** When a thread has died, and there is an owner at work: that one hears of it. */
+export function tellOwner({ code, shared, victimIndex }: Repairing<PoolCode, PoolMemory>): void {
+  shared.notes[DIED] = victimIndex + 1;
+  code.ControlBlock.attach(shared.buffer).bells.ring(0);
+}
+
+function bury({ code, shared }: PoolContext, owner: Owner, dead: number): void {
+  for (const { slot } of code.repair(owner.lending, dead)) {
     shared.inside[slot] = 0;
     owner.turn.orphaned(slot, true);
   }

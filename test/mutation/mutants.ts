@@ -435,4 +435,35 @@ export const mutants: readonly Listed[] = [
   ),
   listed(mutant('stamps do not wrap', 'since', '($STAMP() - $STAMPED) | 0', '$STAMP() - $STAMPED')),
   listed(mutant('each thread has a clock of its own', 'now', '$ORIGIN + $PERFORMANCE.$NOW()', '$PERFORMANCE.$NOW() + 0 * $ORIGIN')),
+  listed(
+    mutant(
+      'one that is borrowed just as it is to be replaced is forgotten',
+      'Recycling.proceed',
+      'alive--;',
+      'if (!slots.check(slot)) continue; alive--; this.#give(slot); continue;',
+    ),
+    'interleave/recycle',
+  ),
+  listed(
+    mutant('what is retired while it is out is not flagged', 'Turn.recall', 'if ($SLOTS.flag($SLOT) !== $FOUND_IDLE) return;', 'return;'),
+    'interleave/recycle',
+  ),
+  listed(
+    mutant('a return passes on what is retired', 'Lending.passOn', 'if (this.$BLOCK.isRetired($SLOT)) this.callOwner();', ''),
+    'interleave/recycle',
+  ),
+  listed(mutant('suspended, nothing that is out is flagged', 'Turn.holdBack', 'this.$LENDING.flagAll();', ''), 'interleave/suspend'),
+  listed(
+    mutant('a return does not see that it is one too many', 'Lending.mustReturn', '$BLOCK.snapshot.isOverfull()', 'false'),
+    'interleave/resize',
+  ),
+  listed(
+    mutant(
+      'a lease that is over is revoked',
+      'Turn.revoke',
+      'if (!$SLOTS.seize($SLOT, $LEASE)) return false;',
+      '$SLOTS.seize($SLOT, $LEASE);',
+    ),
+    'interleave/revoke',
+  ),
 ];

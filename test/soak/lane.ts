@@ -1,7 +1,7 @@
 /** One task of a thread: borrows at random, checks that what it has is its own, and gives it back in every way there is. */
 import type { Pool } from 'cenote';
 import type { AttachedPool, Remote, SyncRemote } from 'cenote/worker';
-import { ABORTS, BREAKER_MOVES, CALLS, DETACHED, HELD, holderOf, OPERATIONS, TIMEOUTS } from './ledger.ts';
+import { ABORTS, BREAKER_MOVES, CALLS, DETACHED, HELD, holderOf, OPERATIONS, REVOKED, TIMEOUTS } from './ledger.ts';
 import { Random } from './random.ts';
 import type { Holding, Seat } from './seat.ts';
 import type { Tool } from './tool.ts';
@@ -126,6 +126,7 @@ export class Lane {
       case 'ERR_POOL_QUEUE_FULL':
         return configuration.maxWaiting < 1024;
       case 'ERR_POOL_SUSPENDED':
+      case 'ERR_POOL_LEASE_REVOKED':
         return configuration.steers;
       case 'ERR_POOL_CREATE_TIMEOUT':
         return configuration.faults > 0;
@@ -266,7 +267,8 @@ export class Lane {
 
   #swapIn(id: number): Holding {
     const holding = { id, holder: holderOf(this.#seat.life, this.#index), lost: false };
-    this.#seat.ledger.swapIn(id, holding.holder);
+    holding.lost = !this.#seat.ledger.swapIn(id, holding.holder);
+    if (holding.lost) return holding;
     this.#seat.held.add(holding);
     this.#seat.ledger.count(HELD);
     return holding;
@@ -325,7 +327,7 @@ export class Lane {
         return;
       case 5: {
         const seen = await this.#call(() => (resource as Remote<Tool>).holder());
-        if (seen !== undefined && !holding.lost && seen !== holding.holder)
+        if (seen !== undefined && !holding.lost && seen !== holding.holder && seen !== REVOKED)
           this.#seat.fail(`a call on resource ${holding.id} reached one that is held by ${seen}, not ${holding.holder}`);
       }
     }

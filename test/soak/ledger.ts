@@ -27,6 +27,7 @@ export const TIMEOUTS = 12;
 export const ABORTS = 13;
 export const CALLS = 14;
 export const HANGING = 15;
+export const REVOCATIONS = 16;
 const SINGLES = 32;
 
 // ── a life: one run of one thread
@@ -43,6 +44,8 @@ const WORDS = WITNESSES + MAX_RESOURCES;
 
 /** The destructor has been called: nobody may have it any more. */
 const DESTROYED = -1;
+/** The same, after it was taken back: its borrower may not know yet. */
+export const REVOKED = -2;
 
 const HOLDER_SHIFT = 3;
 /** Who has something: a lane of a life. Never 0. */
@@ -51,7 +54,7 @@ export const holderOf = (life: number, lane: number): number => ((life + 1) << H
 export const errandOf = (life: number): number => holderOf(life, (1 << HOLDER_SHIFT) - 1);
 const lifeOf = (holder: number): number => (holder >> HOLDER_SHIFT) - 1;
 const nameOf = (holder: number): string =>
-  holder === DESTROYED
+  holder === DESTROYED || holder === REVOKED
     ? 'its destructor'
     : holder === 0
       ? 'nobody'
@@ -130,35 +133,38 @@ export class Ledger {
     return nameOf(this.holder(id));
   }
 
-  /** A borrower has just got it. */
-  swapIn(id: number, holder: number): void {
+  /** A borrower has just got it. False: it has been taken back already. */
+  swapIn(id: number, holder: number): boolean {
     for (;;) {
       const found = Atomics.compareExchange(this.words, WITNESSES + id, 0, holder);
-      if (found === 0) return;
+      if (found === 0) return true;
+      if (found === REVOKED) return false;
       if (found === DESTROYED || !this.isDoomed(lifeOf(found)))
         throw new Violation(`resource ${id} was given to ${nameOf(holder)}, but ${nameOf(found)} has it`);
       if (Atomics.compareExchange(this.words, WITNESSES + id, found, holder) !== found) continue;
       this.count(TAKEN_OVER);
-      return;
+      return true;
     }
   }
 
   assertHeld(id: number, holder: number): void {
     const found = this.holder(id);
-    if (found !== holder) throw new Violation(`resource ${id} is held by ${nameOf(holder)}, but ${nameOf(found)} has it`);
+    if (found !== holder && found !== REVOKED)
+      throw new Violation(`resource ${id} is held by ${nameOf(holder)}, but ${nameOf(found)} has it`);
   }
 
   /** A call of this borrower is under way, whether or not the borrower is still there. */
   assertNobodyElse(id: number, holder: number): void {
     const found = this.holder(id);
-    if (found !== 0 && found !== holder)
+    if (found !== 0 && found !== holder && found !== REVOKED)
       throw new Violation(`a call of ${nameOf(holder)} on resource ${id} is under way, while ${nameOf(found)} has it`);
   }
 
   /** A borrower is about to give it back. */
   swapOut(id: number, holder: number): void {
     const found = Atomics.compareExchange(this.words, WITNESSES + id, holder, 0);
-    if (found !== holder) throw new Violation(`resource ${id} was still held by ${nameOf(holder)}, but ${nameOf(found)} has it`);
+    if (found !== holder && found !== REVOKED)
+      throw new Violation(`resource ${id} was still held by ${nameOf(holder)}, but ${nameOf(found)} has it`);
   }
 
   /** The owner asks a hook about it: nobody may have it. */
@@ -168,10 +174,10 @@ export class Ledger {
     throw new Violation(`${hook} of resource ${id}, while ${nameOf(found)} has it`);
   }
 
-  /** The destructor begins. */
-  destroyed(id: number): void {
-    const found = Atomics.exchange(this.words, WITNESSES + id, DESTROYED);
-    if (found === 0 || (found !== DESTROYED && this.isDoomed(lifeOf(found)))) return;
+  /** The destructor begins. `revoked`: a borrower may well have it still, and hears of it. */
+  destroyed(id: number, revoked = false): void {
+    const found = Atomics.exchange(this.words, WITNESSES + id, revoked ? REVOKED : DESTROYED);
+    if (found === 0 || revoked || (found !== DESTROYED && this.isDoomed(lifeOf(found)))) return;
     throw new Violation(`the destructor was called for resource ${id}, while ${nameOf(found)} has it`);
   }
 }

@@ -11,7 +11,7 @@ import {
 } from 'cenote';
 import type { Configuration } from './configuration.ts';
 import { Lane } from './lane.ts';
-import { CALM, FAULTS, Ledger, MADE, MAX_RESOURCES, RESOURCES, UNMADE } from './ledger.ts';
+import { CALM, FAULTS, Ledger, MADE, MAX_RESOURCES, RESOURCES, REVOCATIONS, UNMADE } from './ledger.ts';
 import { Random } from './random.ts';
 import { Seat } from './seat.ts';
 import { Steering } from './steering.ts';
@@ -70,9 +70,15 @@ const hook =
     return misbehave();
   };
 
+/** All whose destructor has not begun; and those that were taken back from their borrowers. */
+const there = new Set<Tool>();
+const revoked = new Set<Tool>();
+
 const make = (): Tool => {
   ledger.count(MADE);
-  return new Tool(ledger.count(RESOURCES), ledger, life, fail);
+  const tool = new Tool(ledger.count(RESOURCES), ledger, life, fail);
+  there.add(tool);
+  return tool;
 };
 
 function factory(): Tool | Promise<Tool> {
@@ -95,7 +101,8 @@ function factory(): Tool | Promise<Tool> {
 const later = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 function destructor(tool: Tool): void | Promise<void> {
-  guarded(() => ledger.destroyed(tool.number));
+  there.delete(tool);
+  guarded(() => ledger.destroyed(tool.number, revoked.delete(tool)));
   ledger.count(UNMADE);
   const answer = configuration.asyncDestructor || random.chance(configuration.faults) ? misbehave() : undefined;
   return answer instanceof Promise ? answer.then(() => {}) : undefined;
@@ -139,7 +146,17 @@ const pool = await open();
 pool.on('error', () => {});
 // A strategy opens the breaker now and then, and asks about recovery only once a second: no round would get anywhere.
 const reviver = setInterval(() => pool.getState() === 'inactive' && pool.recover(), 25);
-const steering = new Steering(pool, configuration, new Random(configuration.seed ^ 0x57ee2), fail);
+/** Whichever of them is out, or is not. */
+function revoke(): void {
+  const tool = random.pick([...there, undefined]);
+  if (tool === undefined || revoked.has(tool)) return;
+  // Its destructor may be called at once.
+  revoked.add(tool);
+  if (pool.revoke(tool, new Error('chaos: revoked'))) ledger.count(REVOCATIONS);
+  else revoked.delete(tool);
+}
+
+const steering = new Steering(pool, configuration, new Random(configuration.seed ^ 0x57ee2), fail, revoke);
 let closed = 0;
 pool.on('close', () => closed++);
 

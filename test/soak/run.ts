@@ -1,7 +1,7 @@
 /** Rounds, one after the other, and what they add up to. */
 import { compileThreads } from '../support/threads/compile.ts';
 import { drawConfiguration } from './configuration.ts';
-import { ABORTS, BREAKER_MOVES, CALLS, DETACHED, FAULTS, HELD, MADE, OPERATIONS, TAKEN_OVER, TIMEOUTS } from './ledger.ts';
+import { ABORTS, BREAKER_MOVES, CALLS, DETACHED, FAULTS, HELD, MADE, OPERATIONS, REVOCATIONS, TAKEN_OVER, TIMEOUTS } from './ledger.ts';
 import { Random } from './random.ts';
 import { type Outcome, Round } from './round.ts';
 
@@ -36,6 +36,7 @@ const FIGURES = {
   aborts: ABORTS,
   detaches: DETACHED,
   'breaker moves': BREAKER_MOVES,
+  revocations: REVOCATIONS,
   'taken over from the dead': TAKEN_OVER,
 };
 

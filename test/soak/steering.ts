@@ -1,4 +1,4 @@
-/** Somebody who steers the pool of a round at random while it is used: suspends it, changes its size, has everything replaced. */
+/** Somebody who steers the pool of a round at random while it is used: suspends it, changes its size, has everything replaced, takes back what is out. */
 import type { Pool } from 'cenote';
 import type { Configuration } from './configuration.ts';
 import { codeOf } from './lane.ts';
@@ -13,14 +13,16 @@ export class Steering {
   readonly #configuration: Configuration;
   readonly #random: Random;
   readonly #fail: (what: string) => void;
+  readonly #revoke: () => void;
   readonly #done: Promise<void>;
   #isOver = false;
 
-  constructor(pool: Pool<Tool>, configuration: Configuration, random: Random, fail: (what: string) => void) {
+  constructor(pool: Pool<Tool>, configuration: Configuration, random: Random, fail: (what: string) => void, revoke: () => void) {
     this.#pool = pool;
     this.#configuration = configuration;
     this.#random = random;
     this.#fail = fail;
+    this.#revoke = revoke;
     this.#done = configuration.steers ? this.#run() : Promise.resolve();
   }
 
@@ -38,7 +40,7 @@ export class Steering {
   async #once(): Promise<void> {
     const pool = this.#pool;
     const { max, min } = this.#configuration;
-    switch (this.#random.below(4)) {
+    switch (this.#random.below(5)) {
       case 0: {
         const until = this.#random.pick(['now', 'returned', 'empty'] as const);
         const mode = this.#random.pick(['wait', 'wait', 'refuse'] as const);
@@ -56,6 +58,10 @@ export class Steering {
       }
       case 2:
         return void (await pool.recycle({ timeout: 30 }));
+      case 3:
+        // A number that a worker has cannot be taken back.
+        if (!this.#configuration.share) this.#revoke();
+        return;
       default:
         return;
     }

@@ -172,11 +172,11 @@ export class Recycling<T> {
     for (const slot of idle) {
       // One more than has to be; or there is no room for another before this one has gone.
       if (alive - 1 < min && (room > 0 || creating + ending >= atOnce)) return;
-      if (!slots.check(slot)) continue;
       alive--;
       ending++;
+      // If it was borrowed a moment ago it goes when it comes back; the next turn counts what is left.
       this.#turn.retire(slot, 'recycled');
-      this.#turn.toIdle(slot);
+      this.#turn.request();
     }
   }
 
@@ -186,7 +186,9 @@ export class Recycling<T> {
     if (underWay > 0 || this.#replenisher.isBackingOff) return;
     if (snapshot.count().count < limits.max) return void this.#make();
     for (const slot of idle) if (slots.check(slot)) return this.#give(slot);
-    if (!out.some((slot) => this.#turn.isRetired(slot)) && out.length > 0) this.#turn.retire(out[0], 'recycled');
+    // What was idle has been borrowed a moment ago.
+    const all = [...out, ...idle];
+    if (all.length > 0 && !all.some((slot) => this.#turn.isRetired(slot))) this.#turn.retire(all[0], 'recycled');
   }
 
   #give(slot: number): void {
