@@ -1,23 +1,11 @@
 /** Members in processes of their own: killed, stopped, blocked, cut off; and engines that end, or forget. */
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { ask, postgres } from '../support/postgres.ts';
 import { redisServer } from '../support/redis.ts';
-import { relay } from '../support/relay.ts';
 import { sleep, until } from '../support/wait.ts';
-import { ENGINES, type EngineName, newKey, Other, urlOf } from './support.ts';
+import { ENGINES, newKey, Other, throughRelay, urlOf } from './support.ts';
 
 const TTL = 1500;
-
-/** By way of a network that can fail. */
-async function throughRelay(engine: EngineName): Promise<{ url: string; net: Awaited<ReturnType<typeof relay>> }> {
-  const url = new URL(await urlOf(engine));
-  const host = url.searchParams.get('host');
-  const net = await relay(engine === 'redis' ? { port: Number(url.port), host: '127.0.0.1' } : { path: `${host}/.s.PGSQL.5432` });
-  onTestFinished(() => net.close());
-  const through =
-    engine === 'redis' ? `redis://127.0.0.1:${net.port}` : `postgres://postgres:${url.password}@127.0.0.1:${net.port}/postgres`;
-  return { url: through, net };
-}
 
 describe.each(ENGINES)('%s', (engine) => {
   /** What the engine has no part in is shown once. */
@@ -105,7 +93,7 @@ describe.each(ENGINES)('%s', (engine) => {
       return other.out === 3;
     });
     expect(await a.ask('state')).toMatchObject({ idle: 0, granted: 0 });
-    expect(a.heard).toContain('unreachable');
+    await until(() => a.heard.includes('unreachable'));
     net.cut();
     net.thaw();
     await until(() => a.heard.includes('regained') && a.heard.includes('reachable'));
