@@ -111,10 +111,12 @@ class Process {
         const found = pick(message);
         if (found === undefined) return;
         this.#child.off('message', hear);
+        this.#child.off('exit', ended);
         resolve(found);
       };
+      const ended = (): void => reject(new Error(`${this.name} has ended: ${this.#complaint}`));
       this.#child.on('message', hear);
-      this.#child.once('exit', () => reject(new Error(`${this.name} has ended: ${this.#complaint}`)));
+      this.#child.once('exit', ended);
     });
   }
 }

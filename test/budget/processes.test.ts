@@ -3,13 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { ask, postgres } from '../support/postgres.ts';
 import { redisServer } from '../support/redis.ts';
 import { sleep, until } from '../support/wait.ts';
-import { ENGINES, newKey, Other, throughRelay, urlOf } from './support.ts';
+import { ENGINES, isRepeat, newKey, Other, throughRelay, urlOf } from './support.ts';
 
 const TTL = 1500;
 
 describe.each(ENGINES)('%s', (engine) => {
   /** What the engine has no part in is shown once. */
-  const once = test.skipIf(engine !== ENGINES[0]);
+  const once = test.skipIf(isRepeat(engine));
   const two = async (options: object = {}, first: object = {}): Promise<[Other, Other]> => {
     const settings = { engine, url: await urlOf(engine), key: newKey(), limit: 4, ttl: TTL, ...options };
     const [a, b] = [new Other({ ...settings, ...first }), new Other(settings)];
@@ -17,7 +17,7 @@ describe.each(ENGINES)('%s', (engine) => {
   };
   const out = (other: Other, count: number): Promise<unknown> => until(async () => (await other.ask('state')).out === count);
 
-  test('a process that is killed: its permits are used elsewhere once its lease has run out, not before', async () => {
+  once('a process that is killed: its permits are used elsewhere once its lease has run out, not before', async () => {
     const [a, b] = await two();
     await a.ask('borrow', 4);
     await out(a, 4);

@@ -18,6 +18,8 @@ import { relay } from '../support/relay.ts';
 import { settled, until } from '../support/wait.ts';
 
 export const ENGINES = hasRedis ? (['postgres', 'redis'] as const) : (['postgres'] as const);
+/** What the engine has no part in runs on one; on all with BUDGET_ENGINES=all (npm run test:budget). */
+export const isRepeat = (engine: EngineName): boolean => engine !== ENGINES[0] && process.env.BUDGET_ENGINES !== 'all';
 export type EngineName = (typeof ENGINES)[number];
 
 export const urlOf = async (engine: EngineName): Promise<string> =>
