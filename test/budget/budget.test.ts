@@ -358,6 +358,15 @@ describe('the table', () => {
     expect(String(error)).toContain('budgetSchema');
   });
 
+  test('two engines of one function each have their own', async () => {
+    const { url } = await postgres();
+    const connection = async (): Promise<pg.ClientConfig> => ({ connectionString: url });
+    const key = newKey();
+    for (const table of ['one_of_two', 'other_of_two']) await member('postgres', { key, engine: postgresBudget({ connection, table }) });
+    for (const table of ['one_of_two', 'other_of_two'])
+      expect(await ask(`select count(*)::int as n from ${table} where key = $1 and id <> ''`, [key])).toEqual([{ n: 1 }]);
+  });
+
   test.each(['', 'a.b.c', 5])('%j is no table', async (table) => {
     expect(await failureOf(() => budgetSchema({ table: table as never }))).toBeInstanceOf(TypeError);
   });

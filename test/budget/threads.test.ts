@@ -44,10 +44,10 @@ test('they share the limit; one that is terminated loses its permits, and one th
   await Promise.all([a.ask('borrow', 2), b.ask('borrow', 1)]);
   await Promise.all([out(a, 2), out(b, 1)]);
   const waiting = [pool.acquire(), pool.acquire(), pool.acquire()];
-  const members = await until(async () => {
+  const members = (await until(async () => {
     const all = await budget.members();
     return all.length === 3 && all.find(({ you }) => you)?.wanted === 3 ? all : false;
-  });
+  })) as Awaited<ReturnType<typeof budget.members>>;
   expect(members.map(({ granted }) => granted).sort()).toEqual([0, 1, 2]);
   expect(members.filter(({ you }) => you)).toHaveLength(1);
   await a.worker.terminate();
