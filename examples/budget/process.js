@@ -3,7 +3,16 @@ import { createBudget, postgresBudget } from 'cenote/budget';
 import { createPgPool } from 'cenote/pg';
 
 const [url, name, limit, ttl] = process.argv.slice(2);
-const budget = await createBudget({
+/** A busy machine may take longer to begin than createBudget waits. */
+async function joined(options) {
+  for (let tries = 1; ; tries++)
+    try {
+      return await createBudget(options);
+    } catch (error) {
+      if (error.code !== 'ERR_BUDGET_UNREACHABLE' || tries === 4) throw error;
+    }
+}
+const budget = await joined({
   engine: postgresBudget({ connection: url }),
   key: 'show',
   limit: Number(limit),

@@ -10,6 +10,8 @@ import { startPostgres } from '../demo/postgres.ts';
 const LIMIT = 10;
 const SIZE = 8;
 const TTL = 3000;
+/** Longest that shares may take to follow the demand, in ms. */
+const PATIENCE = 30_000;
 
 export interface Shown {
   /** Looks of the server at its connections, and looks for each second. */
@@ -18,6 +20,8 @@ export interface Shown {
   /** Most connections that it saw: all, and without those of a process that stood still longer than its lease. */
   readonly most: number;
   readonly mostOfTheMoving: number;
+  /** Processes that lost their permits although they were not meant to: the machine stood still for that long. Each may then hold too many. */
+  readonly strayed: number;
   /** Connections of each process when all want as much, and when one wants all. */
   readonly equal: number[];
   readonly greedy: number[];
@@ -54,6 +58,7 @@ interface Stats {
 class Process {
   readonly name: string;
   readonly #child: ChildProcess;
+  lost = 0;
   #done = 0;
   #complaint = '';
 
@@ -65,7 +70,8 @@ class Process {
     this.#child.stderr?.on('data', (chunk) => {
       this.#complaint += chunk;
     });
-    this.#child.on('message', (message: { error?: string; stats?: Stats }) => {
+    this.#child.on('message', (message: { error?: string; event?: string; stats?: Stats }) => {
+      if (message.event === 'lost') this.lost++;
       if (message.error !== undefined) errors.push(`${name}: ${message.error}`);
       if (message.stats !== undefined) this.#done = message.stats.done;
     });
@@ -105,10 +111,12 @@ class Process {
         const found = pick(message);
         if (found === undefined) return;
         this.#child.off('message', hear);
+        this.#child.off('exit', ended);
         resolve(found);
       };
+      const ended = (): void => reject(new Error(`${this.name} has ended: ${this.#complaint}`));
       this.#child.on('message', hear);
-      this.#child.once('exit', () => reject(new Error(`${this.name} has ended: ${this.#complaint}`)));
+      this.#child.once('exit', ended);
     });
   }
 }
@@ -124,13 +132,25 @@ export async function show(url: string, rounds: number, say: (line: string) => v
   await watcher.query(WATCH);
   const errors: string[] = [];
   const processes: Process[] = [];
+  /** Those that were killed, too. */
+  const all: Process[] = [];
   let number = 0;
   const start = async (): Promise<void> => {
     const one = new Process(`n${++number}`, url, errors);
     processes.push(one);
+    all.push(one);
     await one.heard('ready');
   };
   const shares = async (): Promise<number[]> => (await Promise.all(processes.map((one) => one.stats()))).map(({ used }) => used);
+  /** As they are when this holds; else as they are after long. */
+  const sharesWhen = async (holds: (now: number[]) => boolean): Promise<number[]> => {
+    const end = performance.now() + PATIENCE;
+    for (;;) {
+      const now = await shares();
+      if (holds(now) || performance.now() > end) return now;
+      await sleep(100);
+    }
+  };
   await Promise.all(Array.from({ length: SIZE }, start));
   say(`${SIZE} processes with max 10 each, on a limit of ${LIMIT}`);
 
@@ -155,16 +175,14 @@ export async function show(url: string, rounds: number, say: (line: string) => v
   const equal = await watched(
     (async () => {
       for (const one of processes) one.want(10);
-      await sleep(4000);
-      return await shares();
+      return await sharesWhen((all) => Math.min(...all) >= 1);
     })(),
   );
   say(`all want ten: ${equal.join(' ')}`);
   const greedy = await watched(
     (async () => {
       for (const one of processes.slice(1)) one.want(0);
-      await sleep(3000);
-      const found = await shares();
+      const found = await sharesWhen(([first]) => first >= LIMIT - 2);
       for (const one of processes) one.want(10);
       await sleep(1000);
       return found;
@@ -207,6 +225,8 @@ export async function show(url: string, rounds: number, say: (line: string) => v
 
   await shares();
   const queries = processes.reduce((sum, { done }) => sum + done, 0);
+  // The one that was stopped for long had to lose its own.
+  const strayed = all.reduce((sum, { lost }) => sum + lost, 0) - 1;
   await Promise.all(processes.map((one) => one.close()));
   // Those of the killed ones end with their lease; their rows go with the last member that closes.
   const left = { connections: -1, rows: -1 };
@@ -220,7 +240,19 @@ export async function show(url: string, rounds: number, say: (line: string) => v
   await observer.query('drop table show_still');
   await Promise.all([observer.end(), watcher.end()]);
   const { looks, seconds, moving } = totals;
-  return { looks, pace: looks / seconds, most: mostSoFar, mostOfTheMoving: moving, equal, greedy, kills: rounds, queries, left, errors };
+  return {
+    looks,
+    pace: looks / seconds,
+    most: mostSoFar,
+    mostOfTheMoving: moving,
+    strayed,
+    equal,
+    greedy,
+    kills: rounds,
+    queries,
+    left,
+    errors,
+  };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

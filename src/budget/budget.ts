@@ -13,7 +13,7 @@ import { Speaker } from './speaker.ts';
 import type { Budget, BudgetEvents, BudgetMember } from './types.ts';
 import { Words } from './words.ts';
 
-/** createBudget gives up after so long, in ms. */
+/** createBudget gives up after so long, in ms, but not before the thread has tried: it may be starved itself. */
 const JOIN_TIMEOUT = 9000;
 
 const ORIGIN = origin();
@@ -32,6 +32,7 @@ export class OwnBudget implements Budget {
   #joining: { done(): void; failed(error: Error): void } | undefined;
   #closing: Promise<void> | undefined;
   #trouble: Error | undefined;
+  #isLate = false;
 
   constructor(settings: Settings) {
     const { key, limit, floor, weight, ttl, ownerTimeout, member: label, onUnreachable, onLost } = settings;
@@ -55,7 +56,10 @@ export class OwnBudget implements Budget {
       await this.#speaker.during(
         new Promise<void>((done, failed) => {
           this.#joining = { done, failed };
-          this.#clock.after(JOIN_TIMEOUT, () => this.#joining?.failed(this.#unreachable(this.#trouble ?? new Error('no answer'))));
+          this.#clock.after(JOIN_TIMEOUT, () => {
+            this.#isLate = true;
+            this.#giveUp();
+          });
         }),
       );
     } catch (error) {
@@ -64,6 +68,10 @@ export class OwnBudget implements Budget {
     } finally {
       this.#joining = undefined;
     }
+  }
+
+  #giveUp(): void {
+    if (this.#isLate && this.#trouble !== undefined) this.#joining?.failed(this.#unreachable(this.#trouble));
   }
 
   // ── what the other thread has heard
@@ -95,6 +103,7 @@ export class OwnBudget implements Budget {
         this.#trouble = news.error;
         this.#holdings.answered();
         if (this.#joining !== undefined && this.#settings.onUnreachable === 'open' && !isRefusal(news.error)) this.#joining.done();
+        this.#giveUp();
         return this.#emit('unreachable', { error: this.#unreachable(news.error) });
       }
       case 'reachable': {

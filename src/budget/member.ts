@@ -13,7 +13,10 @@ const SAFE = 0.9;
 const RENEW = 1 / 3;
 /** Longest between two looks at the words, in ms. */
 const TICK = 250;
-/** Least and most for one step, in ms; between these a sixth of the ttl. */
+/**
+ * Least and most for one step, in ms; between these a sixth of the ttl. With no lease to keep, each failure doubles it: where it takes long to
+ * connect, a member of a short ttl would else never come in.
+ */
 const STEP_LEAST = 500;
 const STEP_MOST = 5000;
 /** First pause after a failed step, in ms; doubled up to a fifteenth of the ttl, at most a second. */
@@ -245,7 +248,8 @@ export class Member {
   }
 
   async #inTime(step: Promise<Answer>): Promise<Answer> {
-    const most = Math.min(Math.max(this.#settings.ttl / 6, STEP_LEAST), STEP_MOST);
+    const tries = this.#clock.now() < this.#words.deadline ? 0 : this.#failures;
+    const most = Math.min(Math.max(this.#settings.ttl / 6, STEP_LEAST) * 2 ** tries, STEP_MOST);
     let cancel = (): void => {};
     try {
       return await Promise.race([

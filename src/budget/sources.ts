@@ -53,10 +53,11 @@ interface Known {
 }
 const known = new WeakMap<object, Known>();
 /** Engines with the same settings share a connection. By what they are made of; a function is what it is. */
-const numbers = new Map<unknown, number>();
+const numbers = new Map<string, number>();
+const functions = new WeakMap<object, number>();
 let last = 0;
 
-function numbered(identity: unknown): number {
+function numbered(identity: string): number {
   let number = numbers.get(identity);
   if (number === undefined) {
     number = ++last;
@@ -65,7 +66,13 @@ function numbered(identity: unknown): number {
   return number;
 }
 
-function engine(name: string, source: EngineSource, identity: unknown, asked?: AskedSettings): BudgetEngine {
+/** As a text. */
+function identityOf(asked: object): string {
+  if (!functions.has(asked)) functions.set(asked, ++last);
+  return `asked ${functions.get(asked)}`;
+}
+
+function engine(name: string, source: EngineSource, identity: string, asked?: AskedSettings): BudgetEngine {
   const made: BudgetEngine = Object.freeze({ name });
   known.set(made, { number: numbered(identity), source, asked });
   return made;
@@ -91,7 +98,7 @@ export function postgresBudget(options: PostgresBudgetOptions): BudgetEngine {
     throw new TypeError('connection is missing: a connection string, an object like { host, user, password }, or a function');
   if (typeof connection === 'function') {
     const source = { kind: 'postgres', table, settings: undefined, asks: true } as const;
-    return engine('postgres', source, connection, connection);
+    return engine('postgres', source, `${table}\n${identityOf(connection)}`, connection);
   }
   if (typeof connection !== 'string' && (typeof connection !== 'object' || connection === null))
     throw new TypeError(
@@ -100,7 +107,7 @@ export function postgresBudget(options: PostgresBudgetOptions): BudgetEngine {
   // A password that is a function is asked for, too.
   if (typeof connection === 'object' && typeof connection.password === 'function') {
     const source = { kind: 'postgres', table, settings: undefined, asks: true } as const;
-    return engine('postgres', source, connection, () => connection);
+    return engine('postgres', source, `${table}\n${identityOf(connection)}`, () => connection);
   }
   const settings = cloned(connection, 'connection');
   return engine('postgres', { kind: 'postgres', table, settings, asks: false }, `${table}\n${JSON.stringify(settings)}`);

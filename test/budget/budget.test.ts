@@ -5,11 +5,13 @@ import type pg from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ask, postgres } from '../support/postgres.ts';
 import { failureOf, gate, outcome, pendingUntil, rejection, sleep, until } from '../support/wait.ts';
-import { ENGINES, engineAt, listening, member, newKey, poolOn, urlOf } from './support.ts';
+import { ENGINES, engineAt, isRepeat, listening, member, newKey, poolOn, urlOf } from './support.ts';
 
 const code = (error: unknown): string => (error as BudgetError).code;
 
 describe.each(ENGINES)('%s', (engine) => {
+  /** What the engine has no part in is shown once. */
+  const once = test.skipIf(isRepeat(engine));
   test('pools of several members together never have more than the limit, and what is given up goes to who waits', async () => {
     const key = newKey();
     const [a, b] = [await member(engine, { key, member: 'a' }), await member(engine, { key, member: 'b' })];
@@ -34,7 +36,7 @@ describe.each(ENGINES)('%s', (engine) => {
     for (const { wanted, seenAgo } of members) expect([wanted >= 1, seenAgo >= 0]).toEqual([true, true]);
   });
 
-  test('idle resources are kept as long as no other member wants them, and then go at once', async () => {
+  once('idle resources are kept as long as no other member wants them, and then go at once', async () => {
     const key = newKey();
     const [a, b] = [await member(engine, { key }), await member(engine, { key })];
     const [p, q] = [await poolOn(a.budget), await poolOn(b.budget)];
@@ -85,7 +87,7 @@ describe.each(ENGINES)('%s', (engine) => {
     await until(() => pool.count() === 1 && budget.granted === 1);
   });
 
-  test('tryAcquire waits for the one answer under way, and no longer', async () => {
+  once('tryAcquire waits for the one answer under way, and no longer', async () => {
     const key = newKey();
     const [a, b] = [await member(engine, { key, limit: 1 }), await member(engine, { key, limit: 1 })];
     const [p, q] = [await poolOn(a.budget), await poolOn(b.budget)];
@@ -97,7 +99,7 @@ describe.each(ENGINES)('%s', (engine) => {
     await until(() => q.tryAcquire());
   });
 
-  test('a pool with min comes up with what it may have, and fills up later', async () => {
+  once('a pool with min comes up with what it may have, and fills up later', async () => {
     const key = newKey();
     const [a, b] = [await member(engine, { key }), await member(engine, { key })];
     const p = await poolOn(a.budget);
@@ -129,6 +131,35 @@ describe.each(ENGINES)('%s', (engine) => {
 });
 
 const engine = ENGINES[0];
+
+describe('shares', () => {
+  /** Two members that want all of eight, one after the other, and borrow again and again until both have what they should. */
+  const shared = async (a: object, b: object, want: readonly [number, number]): Promise<void> => {
+    const key = newKey();
+    const members = [await member(engine, { key, limit: 8, ...a }), await member(engine, { key, limit: 8, ...b })];
+    let isOver = false;
+    const loops: Promise<void>[] = [];
+    for (const { budget } of members) {
+      const pool = await poolOn(budget);
+      for (let n = 0; n < 8; n++)
+        loops.push(
+          (async () => {
+            while (!isOver) await pool.use(() => sleep(5));
+          })(),
+        );
+    }
+    try {
+      await until(() => members.every(({ budget }, index) => budget.granted === want[index]));
+    } finally {
+      isOver = true;
+      await Promise.all(loops);
+    }
+  };
+
+  test('by weight', () => shared({ weight: 1 }, { weight: 3 }, [2, 6]));
+  test('the floor first, whatever the weights', () => shared({ floor: 4 }, { weight: 7 }, [4, 4]));
+  test('the same weights, no floors', () => shared({ floor: 0 }, { floor: 0 }, [4, 4]));
+});
 
 describe('pools', () => {
   test('several share one budget: what one needs another has not idle', async () => {
@@ -325,6 +356,15 @@ describe('the table', () => {
     );
     expect(error).toMatchObject({ code: 'ERR_BUDGET_UNREACHABLE', cause: { code: '42501' } });
     expect(String(error)).toContain('budgetSchema');
+  });
+
+  test('two engines of one function each have their own', async () => {
+    const { url } = await postgres();
+    const connection = async (): Promise<pg.ClientConfig> => ({ connectionString: url });
+    const key = newKey();
+    for (const table of ['one_of_two', 'other_of_two']) await member('postgres', { key, engine: postgresBudget({ connection, table }) });
+    for (const table of ['one_of_two', 'other_of_two'])
+      expect(await ask(`select count(*)::int as n from ${table} where key = $1 and id <> ''`, [key])).toEqual([{ n: 1 }]);
   });
 
   test.each(['', 'a.b.c', 5])('%j is no table', async (table) => {

@@ -11,7 +11,7 @@ import { Random } from './simulation/random.ts';
 import { Server } from './simulation/server.ts';
 
 const STEPS = 250;
-const SEEDS = [1, 2];
+const SEEDS = process.env.BUDGET_ENGINES === 'all' ? [1, 2, 3, 4] : [1];
 const START = 1_700_000_000_000;
 
 interface Outcome {

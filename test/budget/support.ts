@@ -14,15 +14,29 @@ import {
 import { onTestFinished } from 'vitest';
 import { postgres } from '../support/postgres.ts';
 import { hasRedis, redisServer } from '../support/redis.ts';
+import { relay } from '../support/relay.ts';
 import { settled, until } from '../support/wait.ts';
 
 export const ENGINES = hasRedis ? (['postgres', 'redis'] as const) : (['postgres'] as const);
+/** What the engine has no part in runs on one; on all with BUDGET_ENGINES=all (npm run test:budget). */
+export const isRepeat = (engine: EngineName): boolean => engine !== ENGINES[0] && process.env.BUDGET_ENGINES !== 'all';
 export type EngineName = (typeof ENGINES)[number];
 
 export const urlOf = async (engine: EngineName): Promise<string> =>
   engine === 'redis' ? (await redisServer()).url : (await postgres()).url;
 export const engineAt = (engine: EngineName, url: string): BudgetEngine =>
   engine === 'redis' ? redisBudget({ url }) : postgresBudget({ connection: url });
+
+/** By way of a network that can fail. */
+export async function throughRelay(engine: EngineName): Promise<{ url: string; net: Awaited<ReturnType<typeof relay>> }> {
+  const url = new URL(await urlOf(engine));
+  const host = url.searchParams.get('host');
+  const net = await relay(engine === 'redis' ? { port: Number(url.port), host: '127.0.0.1' } : { path: `${host}/.s.PGSQL.5432` });
+  onTestFinished(() => net.close());
+  const through =
+    engine === 'redis' ? `redis://127.0.0.1:${net.port}` : `postgres://postgres:${url.password}@127.0.0.1:${net.port}/postgres`;
+  return { url: through, net };
+}
 
 let keys = 0;
 export const newKey = (): string => `key ${process.pid}-${++keys}`;

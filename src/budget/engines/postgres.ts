@@ -95,7 +95,7 @@ export class PostgresEngine implements Engine {
 
   #connection(): Promise<Client> {
     if (this.#client === undefined) {
-      const connecting = this.#connect();
+      const connecting: Promise<Client> = this.#connect(() => this.#client === connecting);
       this.#client = connecting;
       connecting.catch(() => {
         if (this.#client === connecting) this.#client = undefined;
@@ -104,9 +104,11 @@ export class PostgresEngine implements Engine {
     return this.#client;
   }
 
-  async #connect(): Promise<Client> {
+  /** Wanted: not dropped meanwhile. One that comes too late would stay for ever. */
+  async #connect(isWanted: () => boolean): Promise<Client> {
     const driver = await loadDriver();
     const given = await this.#settings();
+    if (!isWanted()) throw new Error('connecting took too long');
     const config = typeof given === 'string' ? { connectionString: given } : { ...given };
     const client = new driver.Client({ application_name: 'cenote/budget', ...config });
     const gone = (): void => this.#lost(client);

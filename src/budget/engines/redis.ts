@@ -80,7 +80,7 @@ export class RedisEngine implements Engine {
 
   #connection(): Promise<Link> {
     if (this.#link === undefined) {
-      const connecting = this.#connect();
+      const connecting: Promise<Link> = this.#connect(() => this.#link === connecting);
       this.#link = connecting;
       connecting.catch(() => {
         if (this.#link === connecting) this.#link = undefined;
@@ -89,10 +89,12 @@ export class RedisEngine implements Engine {
     return this.#link;
   }
 
-  async #connect(): Promise<Link> {
+  /** Wanted: not dropped meanwhile. One that comes too late would stay for ever. */
+  async #connect(isWanted: () => boolean): Promise<Link> {
     const link = await connect(this.#source, (which) => this.#lost(which));
     try {
       for (const key of this.#listeners.keys) await this.#subscribe(link, key);
+      if (!isWanted()) throw new Error('connecting took too long');
     } catch (error) {
       link.destroy();
       throw error;

@@ -3,7 +3,16 @@ import { createPool } from 'cenote';
 import { createBudget, postgresBudget, redisBudget } from 'cenote/budget';
 
 const { engine, url, max = 10, ...options } = JSON.parse(process.argv[2]);
-const budget = await createBudget({ engine: engine === 'redis' ? redisBudget({ url }) : postgresBudget({ connection: url }), ...options });
+/** A busy machine may take longer to begin than createBudget waits. */
+async function joined(options) {
+  for (let tries = 1; ; tries++)
+    try {
+      return await createBudget(options);
+    } catch (error) {
+      if (error.code !== 'ERR_BUDGET_UNREACHABLE' || tries === 4) throw error;
+    }
+}
+const budget = await joined({ engine: engine === 'redis' ? redisBudget({ url }) : postgresBudget({ connection: url }), ...options });
 for (const event of ['granted', 'shed', 'lost', 'regained', 'unreachable', 'reachable', 'error'])
   budget.on(event, () => process.send({ event }));
 let made = 0;
