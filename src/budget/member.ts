@@ -14,8 +14,8 @@ const RENEW = 1 / 3;
 /** Longest between two looks at the words, in ms. */
 const TICK = 250;
 /**
- * Least and most for one step, in ms; between these a sixth of the ttl. With no lease to keep, each failure doubles it: where it takes long to
- * connect, a member of a short ttl would else never come in.
+ * Least and most for one step, in ms; between these a sixth of the ttl. With no lease to keep, each failure doubles it: where it takes
+ * long to connect, a member of a short ttl would else never come in.
  */
 const STEP_LEAST = 500;
 const STEP_MOST = 5000;

@@ -1,6 +1,6 @@
 /**
- * What no request asked for has no span. The API of OpenTelemetry has one place on a thread for all of its copies, and a mark in its context
- * that says "trace nothing": its SDK and instrumentations heed it.
+ * What no request asked for has no span. The API of OpenTelemetry has one place on a thread for all of its copies, and a mark in its
+ * context that says "trace nothing": its SDK and instrumentations heed it.
  */
 interface Context {
   setValue(key: symbol, value: unknown): Context;
