@@ -69,7 +69,7 @@ export interface Submission {
 }
 
 /**
- * A borrowed connection. Also an EventEmitter. Who listens hears when it happens: 'notification' at once; 'notice', 'error' and 'end' from
+ * A borrowed connection. Also an EventEmitter. A listener hears when it happens: 'notification' at once; 'notice', 'error' and 'end' from
  * 20 ms after the listener was added, and before that with the answer to a query.
  */
 export interface PgClient extends NodeJS.EventEmitter {
