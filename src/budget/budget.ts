@@ -172,7 +172,9 @@ export class OwnBudget implements Budget {
     this.#assertOpen();
     this.#holdings.look();
     const rows = await this.#asked({ to: 'members' });
-    return rows!.map(({ id, ...row }) => ({ ...row, you: id === this.#id }));
+    // Engines differ in how they sort texts, if they do.
+    const order = ({ member, id }: { member: string; id: string }): string => `${member}\0${id}`;
+    return rows!.sort((a, b) => (order(a) < order(b) ? -1 : 1)).map(({ id, ...row }) => ({ ...row, you: id === this.#id }));
   }
 
   async resize(limit: number): Promise<void> {
