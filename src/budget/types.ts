@@ -60,7 +60,7 @@ export interface Budget extends PoolBudget, AsyncDisposable {
   readonly granted: number;
   /** Resources of this process that exist, or are being made or destroyed. */
   readonly used: number;
-  /** All that live, in the order of their labels, by one reading of the server, after this member has reported. Rejects with BudgetError. */
+  /** All that live, ordered by label, by one reading of the server, after this member has reported. Rejects with BudgetError. */
   members(): Promise<BudgetMember[]>;
   /**
    * Sets the limit for all members. What is above it goes as it comes back. Rejects with BudgetError, or with TypeError or RangeError for a

@@ -18,6 +18,8 @@ type Callback = (error: Error | null) => void;
 
 /** Settings that say where to connect, and under which name. The owner has its own. */
 const WHERE = ['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl'] as const;
+/** What ORMs say where the program has said nothing. */
+const BY_DEFAULT: Readonly<Record<string, unknown>> = { host: 'localhost', port: 5432 };
 
 /** The driver's class over a pool. `pool` is asked once, when the first client connects. */
 export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (config?: string | ClientConfig) => Client {
@@ -38,7 +40,7 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
 
     constructor(config?: string | ClientConfig) {
       const given = typeof config === 'string' ? { connectionString: config } : { ...config };
-      const isElsewhere = WHERE.some((name) => given[name] !== undefined && given[name] !== null);
+      const isElsewhere = WHERE.some((name) => given[name] !== undefined && given[name] !== null && given[name] !== BY_DEFAULT[name]);
       if (isElsewhere)
         warnOnce(
           'CENOTE_PG_CLIENT_SETTINGS',

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll } from 'vitest';
 import { root } from './markdown.ts';
@@ -30,7 +30,11 @@ export function project(files: ReadonlyMap<string, string>, packages: readonly s
   const path = folder();
   mkdirSync(join(path, 'node_modules'));
   symlinkSync(root, join(path, 'node_modules/cenote'), 'dir');
-  for (const name of packages) symlinkSync(`${root}node_modules/${name}`, join(path, 'node_modules', name), 'dir');
+  for (const name of packages) {
+    const link = join(path, 'node_modules', name);
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync(`${root}node_modules/${name}`, link, 'dir');
+  }
   for (const [name, code] of files) writeFileSync(join(path, name), code);
   return path;
 }
