@@ -35,7 +35,8 @@ export default defineConfig({
         // One process for many files: without threads and processes none leaves anything to the next.
         isolate: name !== 'unit',
         pool: 'forks' as const,
-        maxWorkers: Math.max(2, Math.floor(availableParallelism() / 2)),
+        // More than cores, as many tests wait for a server, a thread or a timer.
+        maxWorkers: Math.max(3, Math.floor(availableParallelism() / 2)),
         // For what hangs, not for what is slow: a test that waits has bounds of its own.
         testTimeout: 300_000,
         hookTimeout: 120_000,
