@@ -30,12 +30,14 @@ const QUESTIONS: readonly Question[] = [
   waiting,
   remoteCalls,
   attach,
-  jobs,
-  control,
   memory,
-  watching,
   demo,
 ];
+
+/** Of what stands beside the core: answered only when they are asked by name, so that the pages of figures stay about the core. */
+const ASIDE: readonly Question[] = [control, jobs, watching];
+
+const ALL = [...QUESTIONS, ...ASIDE];
 
 const FULL: Effort = { rounds: 15, slice: 60 };
 /** Shows that everything runs; its figures mean little. */
@@ -49,6 +51,9 @@ const USAGE = `usage: npm run bench -- [--only name]... [--quick] [--json] [--in
   --into page.md  puts the table into this page too, between the two lines that mark its place
 
 ${QUESTIONS.map(({ name, asks, slow }) => `  ${name.padEnd(14)}${asks}${slow ? '; not part of --quick' : ''}`).join('\n')}
+
+only when asked by name:
+${ASIDE.map(({ name, asks }) => `  ${name.padEnd(14)}${asks}`).join('\n')}
 `;
 
 function options() {
@@ -61,7 +66,7 @@ function options() {
       help: { type: 'boolean', default: false },
     },
   });
-  const unknown = values.only?.find((name) => QUESTIONS.every((question) => question.name !== name));
+  const unknown = values.only?.find((name) => ALL.every((question) => question.name !== name));
   if (unknown !== undefined) throw new Error(`no question is called ${unknown}\n\n${USAGE}`);
   // To be found out now, not in seven minutes.
   if (values.into !== undefined) checkPage(values.into);
@@ -81,7 +86,7 @@ async function run({ only, quick, json, into }: ReturnType<typeof options>): Pro
     if (!json) print();
     process.exit(130);
   });
-  for (const question of QUESTIONS) {
+  for (const question of only === undefined ? QUESTIONS : ALL) {
     if (only === undefined ? quick && question.slow : !only.includes(question.name)) continue;
     if (!json) process.stderr.write(`${question.name} ...\n`);
     rows.push(...(await question.run(quick ? QUICK : FULL)));

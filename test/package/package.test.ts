@@ -45,8 +45,8 @@ describe('the tarball', () => {
     expect([...new Set(files.map((file) => file.split('/')[0]))].sort()).toEqual(
       ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'dist', 'docs', 'package.json'].sort(),
     );
-    expect(files.filter((file) => file.startsWith('dist/') && !/\.(js|d\.ts|js\.map)$/.test(file))).toEqual([]);
-    expect(files.filter((file) => file.startsWith('docs/') && !/\.(md|svg)$/.test(file))).toEqual([]);
+    expect(files.filter((file) => file.startsWith('dist/') && !/\.(c?js|d\.c?ts|c?js\.map|html)$/.test(file))).toEqual([]);
+    expect(files.filter((file) => file.startsWith('docs/') && !/\.(md|svg|png|json)$/.test(file))).toEqual([]);
   });
 
   test('has every file that it says it exports', () => {
