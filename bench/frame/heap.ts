@@ -4,6 +4,9 @@ import { promisify } from 'node:util';
 
 const COLLECTIONS = 3;
 
+/** What was measured last: it must not be garbage before it is weighed. */
+const held: unknown[] = [];
+
 /** Bytes that are there after `body` and were not before, and are not garbage. */
 export async function growthOf(body: () => Promise<unknown>): Promise<number> {
   const session = new Session();
@@ -16,10 +19,11 @@ export async function growthOf(body: () => Promise<unknown>): Promise<number> {
   try {
     await collect();
     const before = process.memoryUsage().heapUsed;
-    await body();
+    held.push(await body());
     await collect();
     return process.memoryUsage().heapUsed - before;
   } finally {
+    held.length = 0;
     session.disconnect();
   }
 }
