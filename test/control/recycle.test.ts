@@ -114,15 +114,16 @@ test('under load from workers everything is replaced, and no acquire fails', asy
       while (Atomics.load(flags, 0) === 0) {
         await Promise.all([pool.use(() => rounds++), pool.use(() => rounds++)]);
         pool.useSync(() => rounds++);
+        Atomics.store(flags, 1, rounds);
       }
-      return rounds;
     }),
   );
+  await until(() => workers.every(({ flags }) => Atomics.load(flags, 1) > 0));
   for (let i = 0; i < 5; i++) {
     const last = shop.made.at(-1)!.id;
     await settled(pool.recycle());
     expect(shop.made.filter((thing) => thing.id <= last && !shop.gone.includes(thing))).toEqual([]);
   }
   for (const worker of workers) worker.raise(0);
-  expect(Math.min(...(await settled(Promise.all(done))))).toBeGreaterThan(0);
+  await settled(Promise.all(done));
 });
