@@ -2,22 +2,22 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Client, ClientConfig } from 'pg';
 import { AcquireTimeoutError, createPool, LeaseRevokedError, type Pool, type PoolHandle } from '../main/index.ts';
-import { PgClient } from './client.ts';
-import { connect, loadDriver } from './connecting.ts';
-import { ConnectionSettings } from './connection-settings.ts';
-import { type PgInfo, withInfo } from './handle.ts';
-import { belongsTo, Hold } from './hold.ts';
-import { adopt } from './identity.ts';
-import type { Address } from './lane.ts';
-import { driverNow } from './loading.ts';
-import { checked } from './options.ts';
-import { PgPool as BasePool, PATIENCE, tooLate } from './pool.ts';
-import { clientClass } from './program-client.ts';
-import { Session, type SessionSettings } from './session.ts';
+import { PgClient } from './borrower/client.ts';
+import { type PgInfo, withInfo } from './borrower/handle.ts';
+import { belongsTo, Hold } from './borrower/hold.ts';
+import { adopt } from './borrower/identity.ts';
+import { PgPool as BasePool, PATIENCE, tooLate } from './borrower/pool.ts';
+import { clientClass } from './borrower/program-client.ts';
+import type { RemoteSession, Sessions } from './borrower/way.ts';
+import type { Address } from './driver/lane.ts';
+import { driverNow } from './driver/loading.ts';
+import { connect, loadDriver } from './owner/connecting.ts';
+import { ConnectionSettings } from './owner/connection-settings.ts';
+import { checked } from './owner/options.ts';
+import { Session, type SessionSettings } from './owner/session.ts';
 import type { PgLending, PgOwnerPool, PgPoolMore, PgPoolOptions, PgPool as PgPoolType } from './types.ts';
-import type { RemoteSession, Sessions } from './way.ts';
 
-export { DatabaseError } from './database-error.ts';
+export { DatabaseError } from './messages/database-error.ts';
 export type {
   PgClient,
   PgLending,
