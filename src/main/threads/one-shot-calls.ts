@@ -221,7 +221,8 @@ export class OneShotCalls implements Host<Errand> {
   takeAlong({ member, method, tag }: Errand, fits: (args: readonly unknown[]) => boolean): Errand | undefined {
     const errand = this.#turns!.nextOf(
       member,
-      (next) => next.method === method && next.hold === undefined && next.tag === tag && next.claim?.isWithdrawn !== true && fits(next.args),
+      (next) =>
+        next.method === method && next.hold === undefined && next.tag === tag && next.claim?.isWithdrawn !== true && fits(next.args),
     );
     if (errand !== undefined) this.#leaveLine(errand, SERVED);
     return errand;

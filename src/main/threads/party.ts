@@ -69,7 +69,7 @@ export class Party<G extends Guest> implements Company {
   /** The resource has been taken from them: those that have not begun stand in line again. */
   disband(): void {
     this.#isOver = true;
-    for (const along of [...this.#along]) along.back();
+    for (const along of [...this.#along].reverse()) along.back();
   }
 }
 
@@ -81,6 +81,7 @@ class Along<G extends Guest> implements Companion {
   readonly #leave: () => void;
   #hasBegun = false;
   #isBack = false;
+  #hasEnded = false;
 
   constructor(calls: Host<G>, party: Party<G>, errand: G, leave: () => void) {
     this.#calls = calls;
@@ -96,12 +97,14 @@ class Along<G extends Guest> implements Companion {
   }
 
   back(): void {
-    if (this.#hasBegun || this.#isBack) return;
+    if (this.#hasBegun || this.#isBack || this.#hasEnded) return;
     this.#isBack = true;
     this.#calls.backInLine(this.#errand);
   }
 
   end(answer?: unknown): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
     this.#party.left(this);
     if (this.#hasBegun) this.#calls.answer(this.#errand, answer);
     this.#leave();

@@ -89,11 +89,15 @@ export class Wire {
 
   // ── what the borrower says
 
-  /** Reads what a borrower wants to say, without saying it. Throws for what is no message. */
-  read(bytes: Buffer): readonly Said[] {
+  /**
+   * Reads what a borrower wants to say, without saying it. Throws for what is no message, and if this is all that it says (`isWhole`) for
+   * what the server would not answer.
+   */
+  read(bytes: Buffer, isWhole = false): readonly Said[] {
     this.#speech = [];
     try {
       this.#said.read(bytes);
+      if (isWhole && (this.#owing === 0 || !this.#said.isBetween)) throw new Error('what was said is not whole: it would have no answer');
     } catch (error) {
       this.#said = this.#newSaid();
       this.#owing = 0;

@@ -7,6 +7,7 @@
 import { performance } from 'node:perf_hooks';
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import type { Client, CustomTypesConfig, QueryConfig } from 'pg';
+import type { Company } from '../../shared/options/company.ts';
 import { driverHere } from '../driver/driver-here.ts';
 import { cancelUntilReady, endClient } from '../driver/ending.ts';
 import { internals, isReadTimeout } from '../driver/internals.ts';
@@ -17,12 +18,13 @@ import { Submissions } from '../driver/submissions.ts';
 import { type Said, Wire } from '../driver/wire.ts';
 import { assertNoCopyIn } from '../messages/copy.ts';
 import { receiveError, type SentError, sendError } from '../messages/database-error.ts';
-import { type Packed, unpacked } from '../messages/frames.ts';
+import { type Packed, packed, unpacked } from '../messages/frames.ts';
 import { isOfProfile, isWhole, longReadingOf, RAW, readingOf } from '../messages/mode.ts';
 import { profileOf, profileWith, statementsOf, withProfile } from '../messages/profile.ts';
 import type { Answer, ClientMessage, Heard, SessionMethods, StatementArguments, TransactionStatus } from '../messages/protocol.ts';
 import type { SentResult } from '../messages/results.ts';
 import { type Reading, readStatement } from '../sql/dirt.ts';
+import { Batch } from './batch.ts';
 import { Conversation, type Part } from './conversation.ts';
 import { isToBlame, mayBeReadOnly, saysGone } from './fitness.ts';
 import { Leftovers, type Reset } from './leftovers.ts';
@@ -76,6 +78,8 @@ export class Session implements SessionMethods {
   readonly #wire: Wire;
   /** The last conversation, over or not. */
   #conversation: Conversation | undefined;
+  /** Statements of one thread that are served in one go, while they are. */
+  #batch: Batch | undefined;
   /** Borrowers that wait for what the server says unasked. */
   readonly #listening: { readonly borrow: string; readonly resolve: (answer: Answer) => void }[] = [];
   readonly #origin: Origin;
@@ -318,10 +322,15 @@ export class Session implements SessionMethods {
     return { ...this.#stateFor(borrow), ...part };
   }
 
-  speakOnce(profile: string, bytes: Packed, mode: number, timeout?: number): Promise<Answer> {
-    return this.#answer(withProfile('', profile), () =>
-      this.#cleanAfter(() => this.#converse('', '', unpacked(bytes), mode, timeout, () => {})),
-    );
+  speakOnce(profile: string, bytes: Packed, mode: number, timeout?: number, company?: Company): Promise<Answer> {
+    const borrow = withProfile('', profile);
+    const converse = () => this.#converse('', '', unpacked(bytes), mode, timeout, () => {});
+    const limit = timeout ?? internals(this.#client).connectionParameters.query_timeout;
+    if (company === undefined || limit || this.#settings.reset === 'always') return this.#answer(borrow, () => this.#cleanAfter(converse));
+    return new Promise((resolve, reject) => {
+      const together = (): Promise<Partial<Answer>> => this.#converseTogether(borrow, [profile, bytes, mode], company, resolve, converse);
+      this.#answer(borrow, () => this.#cleanAfter(together)).then(resolve, reject);
+    });
   }
 
   parse(columns: readonly (readonly [oid: number, texts: readonly (string | null)[]])[]): unknown[][] {
@@ -355,9 +364,15 @@ export class Session implements SessionMethods {
   async cancel(borrow: string): Promise<void> {
     if (borrow !== this.#borrow || this.#underWay === 0) return;
     this.#cancels++;
+    this.#batch?.release();
+    await this.#cancel();
+  }
+
+  /** The next turn waits for this. */
+  #cancel(): Promise<void> {
     const cancelling = cancelUntilReady(this.#client, () => this.#origin.cancel());
     this.#cancelling = Promise.all([this.#cancelling, cancelling]);
-    await cancelling;
+    return cancelling;
   }
 
   async giveUp(): Promise<void> {
@@ -385,7 +400,7 @@ export class Session implements SessionMethods {
   ): Promise<Partial<Answer>> {
     this.#saidLast = undefined;
     this.#ownTypes.clear();
-    const said = this.#wire.read(bytes);
+    const said = this.#wire.read(bytes, isWhole(mode));
     this.#touchAll(said, mode);
     await this.#runner.lendNames(said.flatMap((each) => each.name || []));
     const conversation = new Conversation(name, this.#wire);
@@ -395,13 +410,55 @@ export class Session implements SessionMethods {
     try {
       const running = conversation.run(bytes, isWhole(mode), first);
       if (this.#leaving === borrow && borrow !== '') this.#abandon();
-      const part = await running;
-      const own = this.#ownTypes.size > 0 ? { own: [...this.#ownTypes] } : {};
-      if (this.#broken === undefined) return { ...part, ...own };
-      return { ...part, ...own, error: sendError(this.#broken), ...(wasIdle(this.#saidLast) ? { unsent: true } : {}) };
+      return this.#heardAll(await running);
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** The end of what was said to the server: what has come, and if that is not all, why. */
+  #heardAll(part: Part | undefined): Partial<Answer> {
+    const own = this.#ownTypes.size > 0 ? { own: [...this.#ownTypes] } : {};
+    if (this.#broken === undefined) return { ...part, ...own };
+    return { ...part, ...own, error: sendError(this.#broken), ...(wasIdle(this.#saidLast) ? { unsent: true } : {}) };
+  }
+
+  /** What is asked first, and what may go behind it. `told` is for the first. Alone, it is as any other. */
+  async #converseTogether(
+    borrow: string,
+    args: readonly unknown[],
+    company: Company,
+    told: (answer: Answer) => void,
+    converse: () => Promise<Partial<Answer>>,
+  ): Promise<Partial<Answer>> {
+    const session = this;
+    const begin = (): void => {
+      this.#saidLast = undefined;
+      this.#ownTypes.clear();
+    };
+    const batch = new Batch(
+      this.#wire,
+      {
+        touch: (text) => this.#touch(readStatement(text)),
+        told: (bytes) => {
+          const answer = { ...this.#stateFor(borrow), ...this.#heardAll({ bytes: packed(bytes), more: false }) };
+          begin();
+          return answer;
+        },
+        cancel: () => void this.#cancel(),
+        get isDone() {
+          return session.#isLost || session.#isSoiled;
+        },
+      },
+      args,
+      company,
+    );
+    if (batch.size < 2) return batch.alone(converse);
+    begin();
+    this.#batch = batch;
+    await batch.run(told);
+    this.#batch = undefined;
+    return {};
   }
 
   async #sayMore(conversation: Conversation, bytes: Buffer, mode: number): Promise<Answer> {
@@ -583,7 +640,12 @@ export class Session implements SessionMethods {
   }
 
   #isUnclean(): boolean {
-    return this.#status() !== 'I' || this.#submissions.isOpen || this.#wire.isLent || this.#leftovers.isAny || this.#refusal !== undefined;
+    return this.#isSoiled || this.#submissions.isOpen || this.#wire.isLent;
+  }
+
+  /** What was answered has left something. */
+  get #isSoiled(): boolean {
+    return this.#status() !== 'I' || this.#leftovers.isAny || this.#refusal !== undefined;
   }
 
   #state(): Answer {
@@ -750,6 +812,7 @@ export class Session implements SessionMethods {
    */
   async end(limit = GIVE_UP): Promise<void> {
     this.#isEnding = true;
+    this.#batch?.release();
     this.#abandon();
     this.#tellEnded();
     this.#tellListening();

@@ -6,10 +6,10 @@
 import { CLEAN, readStatement } from './dirt.ts';
 
 /** Milliseconds from the turn of a statement to its answer, and bytes of the answer. */
-const QUICK = 5;
+const QUICK = 20;
 const SMALL = 65_536;
-/** How much the last time counts beside all times before. */
-const LAST = 0.25;
+/** How much a time counts that is longer than those before: the machine may be busy, and then all statements take their time. */
+const LONGER = 0.1;
 
 /** Longer texts are not looked at, in characters. */
 const LONG = 2000;
@@ -47,7 +47,7 @@ export class Habit {
   }
 
   note(took: number, size: number): void {
-    this.#took = this.#took === undefined ? took : this.#took + (took - this.#took) * LAST;
+    this.#took = this.#took === undefined || took < this.#took ? took : this.#took + (took - this.#took) * LONGER;
     this.#size = size;
   }
 }
@@ -61,9 +61,10 @@ export function habitOf(text: string): Habit {
   const habit = new Habit(text);
   if (text.length > LONG) return habit;
   habits.set(text, habit);
-  if (habits.size > MOST) for (const oldest of habits.keys()) {
-    habits.delete(oldest);
-    break;
-  }
+  if (habits.size > MOST)
+    for (const oldest of habits.keys()) {
+      habits.delete(oldest);
+      break;
+    }
   return habit;
 }
