@@ -17,6 +17,7 @@ const ENTRIES = ['main/index.ts', 'worker/index.ts', 'shared/index.ts', 'observe
 const LEAVES = [
   'shared/options/option-names.ts',
   'shared/options/foreign-options.ts',
+  'shared/options/company.ts',
   'shared/observing/knots.ts',
   'shared/observing/observed.ts',
   'shared/observing/tracing.ts',

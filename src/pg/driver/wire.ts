@@ -54,9 +54,14 @@ export class Wire {
   #hasSaid = false;
   #gathered: Buffer[] = [];
   #size = 0;
+  /** Is told of each answer but the last, where the borrower has asked several things at once. */
+  #answered: ((answer: Buffer[]) => void) | undefined;
   /** Where the bytes of the piece that is read now begin to be the borrower's, and where they end. -1: not in this piece. */
   #from = 0;
   #until = -1;
+  /** The piece, and where the bytes of it begin that have not been gathered yet. */
+  #piece: Buffer = NOTHING;
+  #start = 0;
   /** Something was heard that the borrower should know of at once. */
   #isUrgent = false;
   #isPaused = false;
@@ -84,11 +89,15 @@ export class Wire {
 
   // ── what the borrower says
 
-  /** Reads what a borrower wants to say, without saying it. Throws for what is no message. */
-  read(bytes: Buffer): readonly Said[] {
+  /**
+   * Reads what a borrower wants to say, without saying it. Throws for what is no message, and if this is all that it says (`isWhole`) for
+   * what the server would not answer.
+   */
+  read(bytes: Buffer, isWhole = false): readonly Said[] {
     this.#speech = [];
     try {
       this.#said.read(bytes);
+      if (isWhole && (this.#owing === 0 || !this.#said.isBetween)) throw new Error('what was said is not whole: it would have no answer');
     } catch (error) {
       this.#said = this.#newSaid();
       this.#owing = 0;
@@ -97,9 +106,13 @@ export class Wire {
     return this.#speech;
   }
 
-  /** From here to the last answer the server's bytes are the borrower's. `isWhole`: it says nothing after this. */
-  lend(isWhole: boolean): void {
+  /**
+   * From here to the last answer the server's bytes are the borrower's. `isWhole`: it says nothing after this. `answered`: it asks several
+   * things at once, and is to hear of each answer but the last by itself.
+   */
+  lend(isWhole: boolean, answered?: (answer: Buffer[]) => void): void {
     this.#isLent = true;
+    this.#answered = answered;
     this.#isWhole = isWhole;
     this.#isRest = !this.#heard.isBetween;
     setReady(this.#client, false);
@@ -149,6 +162,8 @@ export class Wire {
     const wasRest = this.#isRest;
     this.#from = 0;
     this.#until = -1;
+    this.#piece = bytes;
+    this.#start = 0;
     try {
       this.#heard.read(bytes);
     } catch (error) {
@@ -158,10 +173,7 @@ export class Wire {
     if (!isTheirs || this.#isRest) return this.#toDriver(bytes);
     if (wasRest) this.#toDriver(bytes.subarray(0, this.#from));
     const end = this.#until === -1 ? bytes.length : this.#until;
-    if (!this.#isDropped) {
-      this.#gathered.push(this.#from === 0 && end === bytes.length ? bytes : bytes.subarray(this.#from, end));
-      this.#size += end - this.#from;
-    }
+    this.#gather(end);
     if (this.#until !== -1) {
       this.#isLent = false;
       this.#isDropped = false;
@@ -174,6 +186,15 @@ export class Wire {
     if (this.#mayTell) this.#tell();
   }
 
+  /** What has come for the borrower, up to here. */
+  #gather(end: number): void {
+    const [bytes, start] = [this.#piece, this.#start];
+    this.#start = end;
+    if (this.#isDropped || start === end) return;
+    this.#gathered.push(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
+    this.#size += end - start;
+  }
+
   #toDriver(bytes: Buffer): void {
     for (const listener of this.#driver) listener.call(this.#socket, bytes);
   }
@@ -183,6 +204,7 @@ export class Wire {
     if (this.#isRest) {
       this.#isRest = false;
       this.#from = end;
+      this.#start = end;
       return;
     }
     switch (type) {
@@ -190,7 +212,10 @@ export class Wire {
         // The driver hears of each: it is the driver that knows whether the server is ready, and tells others.
         if (--this.#owed === 0) this.#until = end;
         this.#toDriver(readyForQuery(body![0]));
-        if (this.#owed > 0) setReady(this.#client, false);
+        if (this.#owed > 0) {
+          setReady(this.#client, false);
+          if (this.#answered !== undefined) this.#tellAnswered(end);
+        }
         break;
       case SERVER.commandComplete:
         if (body !== undefined) this.#listener.commandComplete(textAt(body, 0));
@@ -214,6 +239,11 @@ export class Wire {
     }
   }
 
+  #tellAnswered(end: number): void {
+    this.#gather(end);
+    this.#answered!(this.#taken());
+  }
+
   #refuseCopy(): void {
     // In the extended protocol the sync that came with the statement has been passed over.
     this.#socket.write(this.#isSimple ? NO_ROWS : Buffer.concat([NO_ROWS, SYNC]));
@@ -235,10 +265,15 @@ export class Wire {
         }
       });
     }
+    this.#isUrgent = false;
+    return this.#taken();
+  }
+
+  /** What has been gathered. */
+  #taken(): Buffer[] {
     const gathered = this.#gathered;
     this.#gathered = [];
     this.#size = 0;
-    this.#isUrgent = false;
     return gathered;
   }
 
@@ -258,6 +293,7 @@ export class Wire {
   drop(): void {
     if (!this.#isLent) return;
     this.#isLent = false;
+    this.#answered = undefined;
     // What the server said last is still heard: it may say why the connection is lost.
     this.#isDropped = this.#hasSaid;
     if (this.#isPaused) this.#socket.resume();
@@ -272,6 +308,7 @@ export class Wire {
   }
 }
 
+const NOTHING = Buffer.alloc(0);
 const TELLING: ReadonlySet<number> = new Set([SERVER.readyForQuery, SERVER.commandComplete, SERVER.rowDescription, SERVER.error]);
 const isTelling = (type: number): boolean => TELLING.has(type);
 

@@ -119,6 +119,9 @@ export const SERVER = {
 } as const;
 
 export const CLIENT = {
+  bind: 0x42, // B
+  describe: 0x44, // D
+  execute: 0x45, // E
   functionCall: 0x46, // F
   parse: 0x50, // P
   query: 0x51, // Q

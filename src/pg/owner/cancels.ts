@@ -23,9 +23,14 @@ export class Cancels {
   /** Cancels what the borrower has asked so far. Resolves when the server is ready for something else. */
   async cancel(): Promise<void> {
     this.#count++;
+    await this.cancelWhatRuns();
+  }
+
+  /** Cancels what the server is at, and not what waits. The next turn waits for that. */
+  cancelWhatRuns(): Promise<void> {
     const cancelling = this.untilReady();
     this.#underWay = Promise.all([this.#underWay, cancelling]);
-    await cancelling;
+    return cancelling;
   }
 
   untilReady(): Promise<void> {

@@ -27,7 +27,7 @@ const OF_THE_POOL = [
   ...['maxUses', 'maxWaiting', 'maxThreads', 'leakDetectionThreshold', 'orphans', 'recoveryProbes', 'circuitBreaker', 'strict'],
   ...['ceiling', 'maxHold'],
 ];
-const OPTIONS = ['connection', 'onConnect', 'statementCacheSize', 'reset', 'lend', ...OF_THE_POOL];
+const OPTIONS = ['connection', 'onConnect', 'statementCacheSize', 'reset', 'lend', 'batch', ...OF_THE_POOL];
 
 /** Settings that pg.Pool takes beside these and hands to each of its clients. */
 const OF_A_CONNECTION = [
@@ -49,14 +49,17 @@ const NAMES: OptionNames = {
     verify: 'use onConnect, which refuses a connection by a throw',
     Client: 'leave it out, as connections are made with the Client of the installed pg',
   },
-  later: ['batch'],
   secret: true,
 };
 
 /** Settings that pg.Pool takes in one object with those of a connection. A connection would not look at them. */
 const OF_PG_POOL = ['max', 'min', 'maxUses', 'maxLifetimeSeconds', 'idleTimeoutMillis', 'onConnect', 'verify'];
 
+/** Statements in a batch, at most: more of them save nothing more, and other threads would wait for all of them. */
+const MOST_BATCH = 64;
+
 export interface GivenOptions extends Pick<PgPoolOptions, 'connection' | 'onConnect' | 'statementCacheSize' | 'reset' | 'lend'> {
+  readonly batch: number;
   /** Goes to createPool, which checks the values. Inherited options are among them. */
   readonly rest: Partial<PoolOptions<unknown>>;
 }
@@ -69,19 +72,21 @@ export function checked(options: PgPoolOptions): GivenOptions {
     if (given[name] !== undefined) throw new TypeError(`${name} is not an option of createPgPool: ${IT_DOES_ITSELF}`);
   const { strict = true } = options;
   checkNames(options, NAMES, strict);
-  const { statementCacheSize: size, reset, onConnect, connection, lend } = options;
+  const { statementCacheSize: size, reset, onConnect, connection, lend, batch = 8 } = options;
   if (size !== undefined && !(Number.isInteger(size) && size >= 0))
     throw new RangeError(`statementCacheSize must be a whole number from 0, not ${String(size)}`);
   if (reset !== undefined && reset !== 'auto' && reset !== 'always' && reset !== 'never')
     throw new TypeError(`reset must be 'auto', 'always' or 'never', not ${JSON.stringify(reset)}`);
   if (lend !== undefined && lend !== 'auto' && lend !== 'remote')
     throw new TypeError(`lend must be 'auto' or 'remote', not ${JSON.stringify(lend)}`);
+  if (!(Number.isInteger(batch) && batch >= 1 && batch <= MOST_BATCH))
+    throw new RangeError(`batch must be a whole number from 1 to ${MOST_BATCH}, not ${String(batch)}: 1 is strictly one by one`);
   if (onConnect !== undefined && typeof onConnect !== 'function') throw new TypeError('onConnect must be a function of the new client');
   if (connection === undefined)
     throw new TypeError('connection is missing: a connection string, an object like { host, user, password }, or a function');
   if (strict) checkConnection(connection);
   const rest = Object.fromEntries(OF_THE_POOL.map((name) => [name, given[name]]));
-  return { connection, onConnect, statementCacheSize: size, reset, lend, rest };
+  return { connection, onConnect, statementCacheSize: size, reset, lend, batch, rest };
 }
 
 /** The names in `connection` are pg's, and not looked at, except for those of its pool: a program with `max` there relies on it. */

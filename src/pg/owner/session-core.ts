@@ -209,7 +209,17 @@ export class SessionCore {
 
   /** Something has to be undone before the next borrower. */
   get isUnclean(): boolean {
-    return this.transaction.isOpen || this.submissions.isOpen || this.wire.isLent || this.leftovers.isAny || this.#fitness.isInDoubt;
+    return this.isSoiled || this.submissions.isOpen || this.wire.isLent;
+  }
+
+  /** What was answered has left something. */
+  get isSoiled(): boolean {
+    return this.transaction.isOpen || this.leftovers.isAny || this.#fitness.isInDoubt;
+  }
+
+  /** A statement's text says nothing of what it leaves. */
+  get resetsAlways(): boolean {
+    return this.#settings.reset === 'always';
   }
 
   state(): Answer {
@@ -300,6 +310,19 @@ export class SessionCore {
 
   // ── cleaning
 
+  /** Runs, and leaves the session clean. */
+  async cleanAfter(body: () => Promise<Partial<Answer>>): Promise<Partial<Answer>> {
+    try {
+      return await body();
+    } catch (error) {
+      await this.readyAfter(error);
+      throw error;
+    } finally {
+      // If this fails the connection is lost. But the statement was run, and that is what the asker is told.
+      if (this.isUnclean && !this.life.isOver) await this.clean().catch(() => {});
+    }
+  }
+
   /** Makes the session as good as new. If that fails, the connection must not be used any more. */
   async clean(): Promise<void> {
     try {
@@ -326,6 +349,7 @@ export class SessionCore {
 
   /** Ends what was begun, and then the connection. If the server does not react within `limit` ms, the connection is cut. */
   async hangUp(limit: number): Promise<void> {
+    this.speech.batch?.release();
     this.abandon();
     this.transaction.tellEnded();
     this.#tellListening();

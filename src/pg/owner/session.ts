@@ -1,27 +1,26 @@
 /** One connection, on the owner, as its borrowers and the pool call it: what they may ask of it, and what each of these does in its turn. */
-import { clearTimeout, setTimeout } from 'node:timers';
 import type { Client } from 'pg';
-import { readTimeout } from '../driver/read-timeout.ts';
+import type { Company } from '../../shared/options/company.ts';
 import { UNPARSED } from '../driver/runner.ts';
-import type { Said } from '../driver/wire.ts';
 import { assertNoCopyIn } from '../messages/copy.ts';
-import { receiveError, sendError } from '../messages/database-error.ts';
-import { type Packed, unpacked } from '../messages/frames.ts';
-import { isOfProfile, isWhole, longReadingOf, RAW, readingOf } from '../messages/mode.ts';
+import { receiveError } from '../messages/database-error.ts';
+import { isOfProfile, RAW, readingOf } from '../messages/mode.ts';
 import { withProfile } from '../messages/profile.ts';
 import type { Answer, ClientMessage, SessionMethods, StatementArguments } from '../messages/protocol.ts';
 import { type Reading, readStatement } from '../sql/dirt.ts';
-import type { Conversation, Part } from './conversation.ts';
-import { type Origin, SessionCore, type SessionSettings, wasIdle } from './session-core.ts';
+import { Conversations } from './conversations.ts';
+import { type Origin, SessionCore, type SessionSettings } from './session-core.ts';
 
 /** How long the end of a connection may take before it is cut, in ms. */
 const GIVE_UP = 3000;
 
 export class Session implements SessionMethods {
   readonly #core: SessionCore;
+  readonly #conversations: Conversations;
 
   constructor(client: Client, settings: SessionSettings, origin: Origin) {
     this.#core = new SessionCore(client, settings, origin);
+    this.#conversations = new Conversations(this.#core);
   }
 
   get processID(): number {
@@ -103,19 +102,7 @@ export class Session implements SessionMethods {
   }
 
   once(...[profile, ...statement]: [profile: string, ...StatementArguments]): Promise<Answer> {
-    return this.#core.answer(withProfile('', profile), () => this.#cleanAfter(() => this.#run(...statement)));
-  }
-
-  async #cleanAfter(body: () => Promise<Partial<Answer>>): Promise<Partial<Answer>> {
-    try {
-      return await body();
-    } catch (error) {
-      await this.#core.readyAfter(error);
-      throw error;
-    } finally {
-      // If this fails the connection is lost. But the statement was run, and that is what the asker is told.
-      if (this.#core.isUnclean && !this.#core.life.isOver) await this.#core.clean().catch(() => {});
-    }
+    return this.#core.answer(withProfile('', profile), () => this.#core.cleanAfter(() => this.#run(...statement)));
   }
 
   begin(borrow: string, begin: string, savepoint: string): Promise<Answer> {
@@ -178,25 +165,17 @@ export class Session implements SessionMethods {
     });
   }
 
-  /** A conversation's first call holds the turn until the server is ready again. Its other calls come while it does. */
-  speak(borrow: string, name: string, bytes: Packed, mode: number, timeout?: number): Promise<Answer> {
-    const conversation = this.#core.speech.get(name);
-    if (conversation !== undefined) return this.#sayMore(conversation, unpacked(bytes), mode);
-    return new Promise((resolve, reject) => {
-      const first = (part: Part): void => resolve({ ...this.#core.stateFor(borrow), ...part });
-      this.#core.answer(borrow, () => this.#converse(borrow, name, unpacked(bytes), mode, timeout, first)).then(resolve, reject);
-    });
+  speak(...call: Parameters<SessionMethods['speak']>): Promise<Answer> {
+    return this.#conversations.speak(...call);
   }
 
-  async hear(borrow: string, name: string): Promise<Answer> {
-    const part = (await this.#core.speech.get(name)?.hear()) ?? { bytes: '', more: false };
-    return { ...this.#core.stateFor(borrow), ...part };
+  hear(borrow: string, name: string): Promise<Answer> {
+    return this.#conversations.hear(borrow, name);
   }
 
-  speakOnce(profile: string, bytes: Packed, mode: number, timeout?: number): Promise<Answer> {
-    return this.#core.answer(withProfile('', profile), () =>
-      this.#cleanAfter(() => this.#converse('', '', unpacked(bytes), mode, timeout, () => {})),
-    );
+  /** `company`: statements of the same thread that wait behind this one, and may go with it. */
+  speakOnce(...call: [...Parameters<SessionMethods['speakOnce']>, company?: Company]): Promise<Answer> {
+    return this.#conversations.speakOnce(...call);
   }
 
   parse(columns: Parameters<SessionMethods['parse']>[0]): unknown[][] {
@@ -208,56 +187,14 @@ export class Session implements SessionMethods {
   }
 
   async cancel(borrow: string): Promise<void> {
-    if (borrow === this.#core.life.borrow && this.#core.backend.uses > 0) await this.#core.cancels.cancel();
+    if (borrow !== this.#core.life.borrow || this.#core.backend.uses === 0) return;
+    this.#core.speech.batch?.release();
+    await this.#core.cancels.cancel();
   }
 
   async giveUp(): Promise<void> {
     this.#core.break(new Error('the borrower of this connection has stopped waiting for its answer'));
     if (this.isAtWork) await this.#core.cancels.untilReady();
-  }
-
-  async #converse(
-    borrow: string,
-    name: string,
-    bytes: Buffer,
-    mode: number,
-    timeout: number | undefined,
-    first: (part: Part) => void,
-  ): Promise<Partial<Answer>> {
-    this.#core.speech.forget();
-    const said = this.#core.wire.read(bytes);
-    this.#touchAll(said, mode);
-    await this.#core.runner.lendNames(said.flatMap((each) => each.name || []));
-    const conversation = this.#core.speech.open(name, this.#core.wire);
-    const limit = timeout ?? this.#core.backend.queryTimeout;
-    const timer = limit > 0 ? setTimeout(() => this.#core.break(readTimeout()), limit) : undefined;
-    try {
-      const running = conversation.run(bytes, isWhole(mode), first);
-      if (borrow !== '' && this.#core.life.hasLeft(borrow)) this.#core.abandon();
-      const part = await running;
-      const { own, error } = this.#core.speech;
-      const { broken } = this;
-      if (broken === undefined) return { ...part, ...own };
-      return { ...part, ...own, error: sendError(broken), ...(wasIdle(error) ? { unsent: true } : {}) };
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  async #sayMore(conversation: Conversation, bytes: Buffer, mode: number): Promise<Answer> {
-    try {
-      if (!conversation.isOver) {
-        this.#touchAll(this.#core.wire.read(bytes), mode);
-        conversation.say(bytes);
-      }
-    } catch (error) {
-      this.#core.break(error as Error);
-    }
-    return { ...this.#core.state(), more: !conversation.isOver };
-  }
-
-  #touchAll(said: readonly Said[], mode: number): void {
-    for (const { text } of said) this.#core.touch(longReadingOf(mode, text));
   }
 
   async reset(borrow: string): Promise<void> {

@@ -1,9 +1,12 @@
 /** The conversations of borrowers that speak to the server in the protocol, one at a time, and what is noted of the one that goes on. */
 import type { Wire } from '../driver/wire.ts';
 import type { Answer } from '../messages/protocol.ts';
+import type { Batch } from './batch.ts';
 import { Conversation } from './conversation.ts';
 
 export class Speech {
+  /** Statements of one thread that are served in one go, while they are. */
+  batch: Batch | undefined;
   /** The last conversation that has a name, over or not. */
   #last: Conversation | undefined;
   /** Types of columns in it for which this thread's program has parsers of its own. */
