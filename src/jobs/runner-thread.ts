@@ -18,6 +18,7 @@ export interface Occupant {
   readonly name: string | undefined;
   readonly attempt: number;
   readonly payload: unknown;
+  readonly seat: number;
   readonly cancelled: object | undefined;
   /** The last message of its progress, if it has not been told. */
   said: string | undefined;

@@ -43,7 +43,7 @@ export async function start(setup: Setup): Promise<WireError | undefined> {
     await new JobThread(setup).load(setup);
     return undefined;
   } catch (error) {
-    return sent(error);
+    return sent(error ?? new JobError(`${setup.file} has thrown ${error} while it was loaded`, { job: 0 }));
   }
 }
 

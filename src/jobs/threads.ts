@@ -12,9 +12,10 @@ import { MessageChannel, receiveMessageOnPort, type Worker } from 'node:worker_t
 import type { Piscina } from 'piscina';
 import { asError, clearTimeout, setTimeout } from '../shared/index.ts';
 import type { PoolHandle } from '../worker/index.ts';
-import { JobLostError, RunnerClosedError, received } from './errors.ts';
+import { JobLostError, JobResultError, RunnerClosedError, received, sent } from './errors.ts';
 import type { Settings } from './options.ts';
-import type { Setup } from './protocol.ts';
+import { patiently } from './patience.ts';
+import { type Setup, THREW } from './protocol.ts';
 import { Reclaiming } from './reclaiming.ts';
 import { RunnerThread } from './runner-thread.ts';
 import type { ThreadEnd } from './types.ts';
@@ -174,6 +175,8 @@ export class Threads {
     thread.port.on('messageerror', (error: unknown) => this.#garbled(thread, error));
     if (worker === undefined) return;
     thread.threadId = worker.threadId;
+    // Its port has kept the process alive for its jobs. They are told when it has exited.
+    thread.port.on('close', () => worker.ref());
     worker.on('error', (error: unknown) => {
       thread.uncaught ??= { error };
       this.#leaves(thread);
@@ -185,10 +188,14 @@ export class Threads {
     });
   }
 
-  /** What it has said cannot be read. */
+  /** An answer of it cannot be read, and does not say whose it was. */
   #garbled(thread: RunnerThread, cause: unknown): void {
-    thread.uncaught ??= { error: new Error('an answer of the thread could not be read: it may be too deep for this stack', { cause }) };
-    this.#terminate(thread, undefined);
+    const said = 'the answer of a job cannot be read on the runner’s thread: it may be too deep for its stack';
+    const [job, ...others] = thread.jobs;
+    if (others.length > 0) {
+      thread.uncaught ??= { error: new Error(said, { cause }) };
+      this.#terminate(thread, undefined);
+    } else job?.answered([THREW, job.seat, sent(new JobResultError(said, job, { cause })), undefined]);
   }
 
   #leaves(thread: RunnerThread): void {
@@ -293,7 +300,7 @@ export class Threads {
     clearTimeout(this.#timer);
     await Promise.all(
       [...this.#all].map(async (thread) => {
-        if (thread.state === 'loading') await within(thread.loaded, LOADING);
+        if (thread.state === 'loading') await patiently(thread.loaded, LOADING);
         if (thread.state !== 'ending' && thread.state !== 'gone') this.#terminate(thread, 'closed');
         await thread.gone;
       }),
@@ -325,17 +332,6 @@ const isOutOfMemory = (error: unknown): boolean => (error as { code?: unknown } 
 
 /** What createPgPool gives has the pool of its connections. */
 const isPg = (pool: object): boolean => 'pool' in pool && 'query' in pool;
-
-async function within(promise: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  await Promise.race([
-    promise,
-    new Promise((resolve) => {
-      timer = setTimeout(resolve, ms);
-    }),
-  ]);
-  clearTimeout(timer);
-}
 
 /** At once, as a constructor needs it. */
 function loadPiscina(): typeof Piscina {
