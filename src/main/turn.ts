@@ -164,7 +164,8 @@ export class Turn {
       this.#repairDamaged(slot);
       const state = slotState(slots.load(slot));
       if (state === RETURNED && slots.acceptReturn(slot)) this.takeBack(slot);
-      else if (state === IDLE && this.#block.isRetired(slot) && slots.check(slot)) this.#settle(slot);
+      // Perhaps out again: another thread borrowed it when it had come back, and before we looked. Then it is flagged.
+      else if (this.#block.isRetired(slot)) this.recall(slot);
     }
   }
 

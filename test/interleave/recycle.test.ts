@@ -49,6 +49,12 @@ const only = poolRace(
   { held: [1] },
   { threads: { holder: release(0), joins: rounds(1) }, daemons: { owner: recycles }, after: allNew },
 );
+const again = poolRace(
+  import.meta.url,
+  'the only one recycled, against its return, which is flagged already, and a borrower that finds it idle then',
+  { held: [1], waiting: [2], left: [0] },
+  { threads: { holder: release(0), borrows: rounds(1) }, daemons: { owner: recycles }, after: allNew },
+);
 const revoked = poolRace(
   import.meta.url,
   'recycled against a revocation, a return and a joiner',
@@ -70,6 +76,15 @@ describe('recycle', () => {
     await holds(race, random({ schedules: 800 }));
   });
 
+  test('against a return that is flagged already, and a borrower: every schedule with two preemptions', async () => {
+    expect((await holds(again, exhaustive())).complete).toBe(true);
+  });
+
+  caught(
+    again,
+    exhaustive(),
+    mutant('out again, it is not flagged again', 'Turn.acceptSlots', 'this.recall($SLOT);', '{}'),
+  );
   caught(
     borrowed,
     exhaustive(),
@@ -91,7 +106,7 @@ describe('recycle', () => {
     mutant(
       'a thread that had begun to pass it on says nothing',
       'Lending.passOn',
-      'if (this.$BLOCK.isRetired($SLOT)) this.callOwner();',
+      'this.callOwnerIfDue($SLOT);',
       '',
     ),
   );

@@ -157,8 +157,8 @@ export const mutants: readonly Listed[] = [
     mutant(
       'a flagged release does not match',
       'Lending.passOn',
-      '{ const { slots } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.$MATCH(); if (this.$BLOCK.$IS_RETIRED($SLOT)) this.$CALL_OWNER(); }',
-      '{ const { $SLOTS } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; if (this.$BLOCK.$IS_RETIRED($SLOT)) this.$CALL_OWNER(); }',
+      '{ const { slots } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.$MATCH(); this.$CALL_IF_DUE($SLOT); }',
+      '{ const { $SLOTS } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.$CALL_IF_DUE($SLOT); }',
     ),
     'interleave/join-release',
   ),
@@ -449,7 +449,11 @@ export const mutants: readonly Listed[] = [
     'interleave/recycle',
   ),
   listed(
-    mutant('a return passes on what is retired', 'Lending.passOn', 'if (this.$BLOCK.isRetired($SLOT)) this.callOwner();', ''),
+    mutant('a return that was passed on does not say that it is due', 'Lending.passOn', 'this.callOwnerIfDue($SLOT);', ''),
+    'interleave/resize',
+  ),
+  listed(
+    mutant('what is retired and out again is not flagged again', 'Turn.acceptSlots', 'this.recall($SLOT);', '{}'),
     'interleave/recycle',
   ),
   listed(mutant('suspended, nothing that is out is flagged', 'Turn.holdBack', 'this.$LENDING.flagAll();', ''), 'interleave/suspend'),
