@@ -242,9 +242,7 @@ export class Turn {
    * there. False: that lease is over. It is the borrower's fault, so the breaker hears nothing of it.
    */
   revoke(slot: number, lease: number, tell: () => void): boolean {
-    const { slots } = this.#block;
-    if (!slots.seize(slot, lease)) return false;
-    slots.setTag(slot, 0);
+    if (!this.#block.slots.revoke(slot, lease)) return false;
     this.#probes.returned(slot);
     tell();
     this.#effects.destroy(slot, 'revoked');

@@ -465,8 +465,18 @@ export const mutants: readonly Listed[] = [
     mutant(
       'a lease that is over is revoked',
       'Turn.revoke',
-      'if (!$SLOTS.seize($SLOT, $LEASE)) return false;',
-      '$SLOTS.seize($SLOT, $LEASE);',
+      'if (!this.$BLOCK.slots.revoke($SLOT, $LEASE)) return false;',
+      'this.$BLOCK.slots.revoke($SLOT, $LEASE);',
+    ),
+    'interleave/revoke',
+  ),
+  listed(mutant('what was revoked is still for a job', 'Slots.revoke', 'this.setTag($SLOT, 0);', '')),
+  listed(
+    mutant(
+      'whatever is out in a slot is revoked',
+      'Slots.revoke',
+      'if (!this.seize($SLOT, $LEASE)) return false;',
+      'if (slotState(this.load($SLOT)) !== LEASED || !this.seize($SLOT, leaseOf(this.load($SLOT)))) return false;',
     ),
     'interleave/revoke',
   ),

@@ -383,8 +383,8 @@ export class Lending {
   }
 
   /**
-   * After we have made this slot idle. The owner may have said meanwhile that it is to see it first, or that there are too many, and found it
-   * out and flagged. Now it looks again: it takes what is idle, and flags what another borrower has by now.
+   * After we have made this slot idle. The owner may have said meanwhile that it is to see it first, or that there are too many, and found
+   * it out and flagged. Now it looks again: it takes what is idle, and flags what another borrower has by now.
    */
   private callOwnerIfDue(slot: number): void {
     if (this.mustReturn(slot)) this.callOwner();
