@@ -108,7 +108,7 @@ export class OwnBudget implements Budget {
       }
       case 'reachable': {
         this.#holdings.answered();
-        return this.#emit('reachable', { granted: this.granted });
+        return this.#emit('reachable', { granted: news.granted });
       }
       case 'mismatch': {
         const error = this.#error(

@@ -52,7 +52,7 @@ export type News =
   | { readonly type: 'lost'; readonly granted: number; readonly why: 'expired' | 'blocked' }
   | { readonly type: 'regained'; readonly granted: number; readonly epoch: number }
   | { readonly type: 'unreachable'; readonly error: Error }
-  | { readonly type: 'reachable' }
+  | { readonly type: 'reachable'; readonly granted: number }
   | { readonly type: 'joined' }
   | { readonly type: 'mismatch'; readonly limit: number }
   | { readonly type: 'refused'; readonly error: Error };
@@ -332,7 +332,8 @@ export class Member {
   }
 
   #succeeded(): void {
-    if (this.#words.isUnreachable) this.#hear({ type: 'reachable' });
+    const { isUnreachable, isLost, allowed } = this.#words;
+    if (isUnreachable) this.#hear({ type: 'reachable', granted: isLost ? 0 : allowed });
     this.#words.isUnreachable = false;
     this.#failures = 0;
   }
