@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import { createPool } from 'cenote';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import * as seats from '../../dist/jobs/seat.js';
 import { CELLS_WORD, THREAD_BELL, THREAD_STRIDE } from '../../dist/shared/layout.js';
 import { Lending } from '../../dist/shared/lending/lending.js';
 import { repair } from '../../dist/shared/lending/repair.js';
@@ -67,7 +68,7 @@ function bury(block: ControlBlock): number[] {
 }
 
 test('every table has a last column that says what a death leaves behind', () => {
-  for (const heading of ['Slot', 'Cell', 'LINE', 'Bell', 'State word', 'Thread record', 'Claim'])
+  for (const heading of ['Slot', 'Cell', 'LINE', 'Bell', 'State word', 'Thread record', 'Claim', 'Seat'])
     for (const row of tableOf(doc, heading)) {
       expect(Object.keys(row)).toEqual(['from', 'to', 'who may', 'function', 'pairs with, wakes', 'if the thread dies right after']);
       expect(row['if the thread dies right after'], `${heading}: ${row.from} -> ${row.to}`).not.toBe('');
@@ -151,6 +152,7 @@ describe('slot', () => {
     check: ({ table, slot }) => table.check(slot),
     acceptReturn: ({ table, slot }) => table.acceptReturn(slot),
     seize: ({ table, slot, seen }) => table.seize(slot, seen.lease),
+    revoke: ({ table, slot, seen }) => table.revoke(slot, seen.lease),
     untake: ({ table, slot, seen }) => table.untake(slot, seen.taken),
   };
   /** What the others are made of. */
@@ -232,10 +234,20 @@ describe('slot', () => {
     expect(on.word()).toBe(before);
   });
 
-  test('seize takes a flagged lease and one that is not', () => {
+  test.each(['seize', 'revoke'])('%s takes a flagged lease, too', (name) => {
     const on = slotIn('LEASED');
     on.table.flag(on.slot);
-    expect(calls.seize(on)).toBe(true);
+    expect(calls[name](on)).toBe(true);
+  });
+
+  test('after revoke the slot is for nothing in particular, and nothing that its borrower does with that lease moves it', () => {
+    const on = slotIn('LEASED');
+    on.table.setTag(on.slot, 7);
+    expect(calls.revoke(on)).toBe(true);
+    expect(on.table.tag(on.slot)).toBe(0);
+    const word = on.word();
+    for (const name of ['giveBack', 'giveBackFlagged', 'toReturned', 'seize', 'revoke']) expect(calls[name](on), name).toBe(false);
+    expect(on.word()).toBe(word);
   });
 
   test.each(slots.SLOT_STATES)('flag in %s changes no state, and says what it found', (from) => {
@@ -600,5 +612,73 @@ describe('claim', () => {
     expect(calls[name](claims.Claim.open(claim.buffer)!), 'what it says').toBe(row !== undefined);
     expect(nameOf(claim)).toBe(row?.to ?? from);
     expect(claim.isWithdrawn).toBe(nameOf(claim) === 'WITHDRAWN');
+  });
+});
+
+describe('seat', () => {
+  const rows = rowsOf('Seat');
+  const states = [...seats.CANCEL_STATES, ...seats.REPORTS_STATES];
+
+  function seatIn(state: string) {
+    const buffer = new SharedArrayBuffer(2 * seats.SEAT_BYTES);
+    // The second of two: what it does stays in its own lines.
+    const seat = new seats.Seat(buffer, 1);
+    const words = new Int32Array(buffer, seats.SEAT_BYTES);
+    if (state === 'CANCELLED') seat.cancel();
+    if (state === 'WRITING') seat.beginReport();
+    const isOfCancel = (seats.CANCEL_STATES as readonly string[]).includes(state);
+    const name = (): string =>
+      isOfCancel ? seats.CANCEL_STATES[words[seats.CANCEL_WORD]] : seats.REPORTS_STATES[Number(seats.isWriting(words[seats.REPORTS_WORD]))];
+    expect(name()).toBe(state);
+    return { seat, words, name, rest: () => new Int32Array(buffer, 0, seats.SEAT_BYTES / 4) };
+  }
+
+  type Case = ReturnType<typeof seatIn>;
+  const calls: Record<string, (on: Case) => void> = {
+    cancel: ({ seat }) => seat.cancel(),
+    reset: ({ seat }) => seat.reset(),
+    beginReport: ({ seat }) => void seat.beginReport(),
+    endReport: ({ seat, words }) => seat.endReport(words[seats.REPORTS_WORD]),
+  };
+
+  test('page and code have the same transitions', () =>
+    expect(pairs(rows)).toEqual(declared({ ...seats.CANCEL_TRANSITIONS, ...seats.REPORTS_TRANSITIONS })));
+
+  test('page and code have the same words', () =>
+    expect(tableOf(doc, 'Words of a seat').map((row) => plain(row.word))).toEqual([
+      `CANCEL_WORD ${seats.CANCEL_WORD}`,
+      `REPORTS_WORD ${seats.REPORTS_WORD}`,
+    ]));
+
+  test('page, code and this test have the same functions', () => {
+    const moving = methodsOf(seats.Seat).filter((name) => !['reportAfter', 'isCancelled', 'report'].includes(name));
+    expect(functionsOf(rows)).toEqual(moving.sort());
+    expect(Object.keys(calls).sort()).toEqual(moving.sort());
+  });
+
+  test.each(rows.flatMap((row) => row.functions.map((name) => ({ ...row, name }))))('$name: $from -> $to', ({ name, from, to }) => {
+    const on = seatIn(from);
+    calls[name](on);
+    expect(on.name()).toBe(to);
+    expect(on.rest().every((word) => word === 0)).toBe(true);
+  });
+
+  test.each(states)('in %s it can be read', (state) => {
+    const { seat } = seatIn(state);
+    expect(seat.isCancelled).toBe(state === 'CANCELLED');
+    expect(seat.reportAfter(0)).toBe(undefined);
+  });
+
+  test('a report is read once, as it was written, and not while another one is written', () => {
+    const { seat } = seatIn('QUIET');
+    seat.report(3, Number.NaN);
+    expect(seat.reportAfter(0)).toEqual({ report: 2, done: 3, total: undefined });
+    expect(seat.reportAfter(2)).toBe(undefined);
+    seat.report(4.5, 9);
+    expect(seat.reportAfter(2)).toEqual({ report: 4, done: 4.5, total: 9 });
+    seat.beginReport();
+    expect(seat.reportAfter(2)).toBe(undefined);
+    seat.reset();
+    expect(seat.reportAfter(0)).toBe(undefined);
   });
 });
