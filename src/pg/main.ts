@@ -7,7 +7,7 @@ import { PgClient } from './borrower/client.ts';
 import { type PgInfo, withInfo } from './borrower/handle.ts';
 import { belongsTo, Hold } from './borrower/hold.ts';
 import { adopt } from './borrower/identity.ts';
-import { PgPool as BasePool, PATIENCE, tooLate } from './borrower/pool.ts';
+import { PATIENCE, PgPool, tooLate } from './borrower/pool.ts';
 import { clientClass } from './borrower/program-client.ts';
 import type { RemoteSession, Sessions } from './borrower/way.ts';
 import type { Address, Driver } from './driver/lane.ts';
@@ -54,7 +54,7 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
   const outside = AsyncLocalStorage.snapshot();
   /** All sessions that there are. */
   const sessions = new Set<Session>();
-  let owner: PgPool | undefined;
+  let owner: OwnersPool | undefined;
   const company: CompanyOptions<Session> = {
     method: 'speakOnce',
     most: batch,
@@ -111,7 +111,7 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
     hasStatementCache: sessionSettings.statementCacheSize > 0,
     address,
   };
-  owner = new PgPool(pool, sessions, info);
+  owner = new OwnersPool(pool, sessions, info);
   // These were lost while others were made.
   for (const session of sessions) if (session.broken !== undefined) owner.lost(session, session.broken);
   return owner;
@@ -127,7 +127,7 @@ const AT_ONCE = 500;
 export function pgClient(pool: PgPoolType | Promise<PgPoolType>, pg?: typeof import('pg')): new (config?: string | ClientConfig) => Client {
   return clientClass(driverNow(pg), async () => {
     const given = await pool;
-    if (given instanceof BasePool) return given;
+    if (given instanceof PgPool) return given;
     throw new TypeError(
       "pgClient of cenote/pg takes what createPgPool gives: on other threads use that of cenote/pg/worker, with the pool's handle",
     );
@@ -145,7 +145,7 @@ function addressOf(driver: Driver, config: ClientConfig): Address {
   }
 }
 
-class PgPool extends BasePool implements PgOwnerPool {
+class OwnersPool extends PgPool implements PgOwnerPool {
   static override readonly name: string = 'Pool';
   /** The driver runs on this thread, and speaks to the sockets itself. */
   readonly lending: PgLending = { way: 'local' };

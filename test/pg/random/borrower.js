@@ -336,7 +336,7 @@ class Run {
       case 'suicide':
         return { text: 'select pg_terminate_backend(pg_backend_pid())' };
       case 'late':
-        return { text: { text: 'select pg_sleep(0.3)', query_timeout: 1 + (mark % 20) } };
+        return { text: { text: 'select pg_sleep(3)', query_timeout: 1 + (mark % 20) } };
       default:
         return { text: step.do };
     }
