@@ -38,7 +38,7 @@ async function borrow() {
   running--;
 }
 
-for (const event of ['lost', 'regained']) budget.on(event, () => process.send({ event }));
+for (const event of ['lost', 'regained']) budget.on(event, ({ granted }) => process.send({ event, granted }));
 budget.on('error', (error) => process.send({ error: String(error) }));
 pool.on('error', () => {});
 process.on('message', async (message) => {

@@ -20,7 +20,12 @@ export interface Shown {
   /** Most connections that it saw: all, and without those of a process that stood still longer than its lease. */
   readonly most: number;
   readonly mostOfTheMoving: number;
-  /** Processes that lost their permits although they were not meant to: the machine stood still for that long. Each may then hold too many. */
+  /** Most permits that the engine's table had given out at one moment, before one process is stopped for longer than its lease. */
+  readonly mostGranted: number;
+  /**
+   * Permits that processes lost although they were not meant to, as the machine stood still for so long: what they had out by these is beyond
+   * the limit until it comes back.
+   */
   readonly strayed: number;
   /** Connections of each process when all want as much, and when one wants all. */
   readonly equal: number[];
@@ -33,17 +38,20 @@ export interface Shown {
 }
 
 /** Looks until `seconds` have passed, one look each millisecond. What stands in show_still does not count for the second figure. */
-const WATCH = `create or replace function pg_temp.watch(seconds float8) returns table (looks int, most int, most_moving int) language plpgsql as $$
+const WATCH = `create or replace function pg_temp.watch(seconds float8) returns table (looks int, most int, most_moving int, most_granted int) language plpgsql as $$
 declare
   until timestamptz := clock_timestamp() + seconds * interval '1 second';
-  now_all int; now_moving int;
+  now_all int; now_moving int; now_granted int;
 begin
-  looks := 0; most := 0; most_moving := 0;
+  looks := 0; most := 0; most_moving := 0; most_granted := 0;
   while clock_timestamp() < until loop
     perform pg_stat_clear_snapshot();
     select count(*), count(*) filter (where application_name <> all (still.names)) into now_all, now_moving
       from pg_stat_activity, (select coalesce(array_agg(name), '{}') as names from show_still) as still where application_name like 'show %';
+    select coalesce(sum(granted), 0) into now_granted from cenote_budget
+      where key = 'show' and id <> '' and seen > extract(epoch from clock_timestamp()) * 1000 - ttl;
     looks := looks + 1; most := greatest(most, now_all); most_moving := greatest(most_moving, now_moving);
+    most_granted := greatest(most_granted, now_granted);
     perform pg_sleep(0.001);
   end loop;
   return next;
@@ -58,7 +66,8 @@ interface Stats {
 class Process {
   readonly name: string;
   readonly #child: ChildProcess;
-  lost = 0;
+  /** How many permits each time. */
+  readonly losses: number[] = [];
   #done = 0;
   #complaint = '';
 
@@ -70,8 +79,8 @@ class Process {
     this.#child.stderr?.on('data', (chunk) => {
       this.#complaint += chunk;
     });
-    this.#child.on('message', (message: { error?: string; event?: string; stats?: Stats }) => {
-      if (message.event === 'lost') this.lost++;
+    this.#child.on('message', (message: { error?: string; event?: string; granted?: number; stats?: Stats }) => {
+      if (message.event === 'lost') this.losses.push(message.granted!);
       if (message.error !== undefined) errors.push(`${name}: ${message.error}`);
       if (message.stats !== undefined) this.#done = message.stats.done;
     });
@@ -154,7 +163,7 @@ export async function show(url: string, rounds: number, say: (line: string) => v
   await Promise.all(Array.from({ length: SIZE }, start));
   say(`${SIZE} processes with max 10 each, on a limit of ${LIMIT}`);
 
-  const totals = { looks: 0, seconds: 0, most: 0, moving: 0 };
+  const totals = { looks: 0, seconds: 0, most: 0, moving: 0, granted: 0 };
   /** The server looks for as long as the work takes, in pieces. */
   const watched = async <V>(work: Promise<V>): Promise<V> => {
     let isDone = false;
@@ -168,6 +177,7 @@ export async function show(url: string, rounds: number, say: (line: string) => v
       totals.seconds += 0.5;
       totals.most = Math.max(totals.most, rows[0].most);
       totals.moving = Math.max(totals.moving, rows[0].most_moving);
+      totals.granted = Math.max(totals.granted, rows[0].most_granted);
     }
     return await done;
   };
@@ -207,7 +217,8 @@ export async function show(url: string, rounds: number, say: (line: string) => v
     );
     say(`killed one, stopped another for ${TTL / 2} ms: most connections so far ${totals.most}`);
   }
-  const mostSoFar = totals.most;
+  const { most: mostSoFar, granted: mostGranted } = totals;
+  let meant = 0;
   await watched(
     (async () => {
       const still = processes[0];
@@ -217,6 +228,7 @@ export async function show(url: string, rounds: number, say: (line: string) => v
       await sleep(TTL * 1.5);
       still.signal('SIGCONT');
       await lost;
+      meant = still.losses.at(-1)!;
       await sleep(1500);
       await observer.query('truncate show_still');
     })(),
@@ -226,7 +238,7 @@ export async function show(url: string, rounds: number, say: (line: string) => v
   await shares();
   const queries = processes.reduce((sum, { done }) => sum + done, 0);
   // The one that was stopped for long had to lose its own.
-  const strayed = all.reduce((sum, { lost }) => sum + lost, 0) - 1;
+  const strayed = all.flatMap(({ losses }) => losses).reduce((sum, lost) => sum + lost, 0) - meant;
   await Promise.all(processes.map((one) => one.close()));
   // Those of the killed ones end with their lease; their rows go with the last member that closes.
   const left = { connections: -1, rows: -1 };
@@ -245,6 +257,7 @@ export async function show(url: string, rounds: number, say: (line: string) => v
     pace: looks / seconds,
     most: mostSoFar,
     mostOfTheMoving: moving,
+    mostGranted,
     strayed,
     equal,
     greedy,

@@ -40,7 +40,7 @@ export class OwnBudget implements Budget {
     this.#settings = settings;
     this.#words.limit = limit;
     this.#holdings = new Holdings({ key, isOpen: onUnreachable === 'open', onLost }, this.#words, this.#clock, (order) =>
-      this.#speaker.order(this.#number, order),
+      order === 'expired' ? this.#expired() : this.#speaker.order(this.#number, order),
     );
     this.#number = this.#speaker.open(
       settings.engine,
@@ -108,7 +108,7 @@ export class OwnBudget implements Budget {
       }
       case 'reachable': {
         this.#holdings.answered();
-        return this.#emit('reachable', { granted: this.granted });
+        return this.#emit('reachable', { granted: news.granted });
       }
       case 'mismatch': {
         const error = this.#error(
@@ -126,9 +126,29 @@ export class OwnBudget implements Budget {
     }
   }
 
-  failed(error: Error): void {
-    this.#joining?.failed(this.#unreachable(error));
-    if (this.#closing === undefined) this.#emit('error', this.#unreachable(error));
+  /**
+   * Nothing is renewed until there is another thread: if that takes longer than the lease lasts, the permits are lost. As with an engine
+   * that does not answer, it is out of reach when this has happened twice.
+   */
+  ended(error: Error, isAgain: boolean): void {
+    if (this.#closing !== undefined) return;
+    this.#trouble = error;
+    this.#holdings.alone();
+    const why = 'the thread that speaks with the engine has ended, and is started again';
+    if (this.#joining === undefined) this.#emit('error', this.#error('ERR_BUDGET_UNREACHABLE', `${why}: ${error.message}`, error));
+    if (!isAgain || this.#words.isUnreachable) return;
+    this.#words.isUnreachable = true;
+    this.heard({ type: 'unreachable', error });
+  }
+
+  restarted(): void {
+    this.#holdings.accompanied();
+  }
+
+  #expired(): void {
+    const granted = this.#words.allowed;
+    this.#words.lose();
+    this.heard({ type: 'lost', granted, why: 'expired' });
   }
 
   #why(why: 'expired' | 'blocked'): string {

@@ -21,8 +21,11 @@ export interface HoldingsSettings {
   readonly onLost: 'destroy' | 'revoke' | 'keep';
 }
 
-/** To the thread that speaks with the engine: look at the words; what could be let go of is gone. */
-export type Order = 'look' | 'let-go';
+/**
+ * To the thread that speaks with the engine: look at the words; what could be let go of is gone. Where there is no such thread: the lease
+ * has run out.
+ */
+export type Order = 'look' | 'let-go' | 'expired';
 
 export class Holdings {
   readonly #settings: HoldingsSettings;
@@ -43,6 +46,8 @@ export class Holdings {
   #isAsking = false;
   #isSaying = false;
   #isRegrouping = false;
+  /** There is no thread that speaks with the engine, for the time being. */
+  #isAlone = false;
   readonly #waiting: (() => void)[] = [];
   #cancel = (): void => {};
 
@@ -120,6 +125,18 @@ export class Holdings {
     this.#seeLoss();
     this.#report();
     this.#cancel = this.#clock.after(this.#words.isPressed ? LOOK_PRESSED : LOOK, () => this.look());
+    if (this.#isAlone && this.#hasExpired && this.#words.deadline > 0 && !this.#words.isLost) this.#say('expired');
+  }
+
+  /** The thread has ended: its words are the owner's until there is another. */
+  alone(): void {
+    this.#isAlone = true;
+  }
+
+  /** There is another, which goes on from the words. What was said to the one before may not have been heard. */
+  accompanied(): void {
+    this.#isAlone = false;
+    if (this.#words.isLost && this.#isLost) this.#say('let-go');
   }
 
   /** There is an answer: something may have been granted, or be too many. */

@@ -52,7 +52,7 @@ export type News =
   | { readonly type: 'lost'; readonly granted: number; readonly why: 'expired' | 'blocked' }
   | { readonly type: 'regained'; readonly granted: number; readonly epoch: number }
   | { readonly type: 'unreachable'; readonly error: Error }
-  | { readonly type: 'reachable' }
+  | { readonly type: 'reachable'; readonly granted: number }
   | { readonly type: 'joined' }
   | { readonly type: 'mismatch'; readonly limit: number }
   | { readonly type: 'refused'; readonly error: Error };
@@ -76,7 +76,6 @@ export class Member {
   #join: Joining = 'new';
   #isBusy = false;
   #isLeaving = false;
-  #seq = 0;
   /** The last answer, and when what it answers was sent and what that said. */
   #answer: Answer | undefined;
   #sent = Number.NEGATIVE_INFINITY;
@@ -99,6 +98,16 @@ export class Member {
     this.#hear = hear;
     this.#random = random;
     this.#lookedAt = clock.now();
+    this.#resume();
+  }
+
+  /** Goes on from the words: they are new, or a thread that has ended has left them. */
+  #resume(): void {
+    if (this.#words.deadline === 0) return;
+    this.#join = 'none';
+    this.#phase = this.#words.isLost ? 'lost' : 'in';
+    // That thread may have ended in the middle of it.
+    if (this.#words.isLost) this.#words.lose();
   }
 
   get key(): string {
@@ -244,7 +253,16 @@ export class Member {
     const hold = leave ? 0 : this.#join === 'again' && isLost ? used : allowed;
     this.#said = { hold, want };
     const common = { key, id, label, floor, weight, ttl, said, limit: limit || said, epoch };
-    return { ...common, seq: ++this.#seq, join: this.#join, leave, hold, used, want: leave ? 0 : want, resize: says.resize ?? null };
+    return {
+      ...common,
+      seq: this.#words.nextSeq(),
+      join: this.#join,
+      leave,
+      hold,
+      used,
+      want: leave ? 0 : want,
+      resize: says.resize ?? null,
+    };
   }
 
   async #inTime(step: Promise<Answer>): Promise<Answer> {
@@ -314,7 +332,8 @@ export class Member {
   }
 
   #succeeded(): void {
-    if (this.#words.isUnreachable) this.#hear({ type: 'reachable' });
+    const { isUnreachable, isLost, allowed } = this.#words;
+    if (isUnreachable) this.#hear({ type: 'reachable', granted: isLost ? 0 : allowed });
     this.#words.isUnreachable = false;
     this.#failures = 0;
   }

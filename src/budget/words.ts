@@ -30,10 +30,11 @@ const LIMIT = 10;
 /** By the thread: more is held than that. */
 const OVER = 11;
 const WORDS = 12;
-/** By the thread, as floats: until when the permits hold, and the epoch of the last grant. */
+/** By the thread, as floats: until when the permits hold, the epoch of the last grant, and the number of the last report. */
 const DEADLINE = WORDS / 2;
 const EPOCH = DEADLINE + 1;
-const BYTES = (WORDS + 4) * 4;
+const SEQ = DEADLINE + 2;
+const BYTES = (WORDS + 6) * 4;
 
 export class Words {
   readonly buffer: SharedArrayBuffer;
@@ -176,5 +177,9 @@ export class Words {
 
   set epoch(epoch: number) {
     this.#floats[EPOCH] = epoch;
+  }
+  /** Each report has a number higher than all before, of an earlier thread, too: the engine takes none that comes late. */
+  nextSeq(): number {
+    return ++this.#floats[SEQ];
   }
 }

@@ -164,7 +164,8 @@ export class Turn {
       this.#repairDamaged(slot);
       const state = slotState(slots.load(slot));
       if (state === RETURNED && slots.acceptReturn(slot)) this.takeBack(slot);
-      else if (state === IDLE && this.#block.isRetired(slot) && slots.check(slot)) this.#settle(slot);
+      // Perhaps out again: another thread borrowed it when it had come back, and before we looked. Then it is flagged.
+      else if (this.#block.isRetired(slot)) this.recall(slot);
     }
   }
 
@@ -241,9 +242,7 @@ export class Turn {
    * there. False: that lease is over. It is the borrower's fault, so the breaker hears nothing of it.
    */
   revoke(slot: number, lease: number, tell: () => void): boolean {
-    const { slots } = this.#block;
-    if (!slots.seize(slot, lease)) return false;
-    slots.setTag(slot, 0);
+    if (!this.#block.slots.revoke(slot, lease)) return false;
     this.#probes.returned(slot);
     tell();
     this.#effects.destroy(slot, 'revoked');

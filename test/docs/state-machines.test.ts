@@ -152,6 +152,7 @@ describe('slot', () => {
     check: ({ table, slot }) => table.check(slot),
     acceptReturn: ({ table, slot }) => table.acceptReturn(slot),
     seize: ({ table, slot, seen }) => table.seize(slot, seen.lease),
+    revoke: ({ table, slot, seen }) => table.revoke(slot, seen.lease),
     untake: ({ table, slot, seen }) => table.untake(slot, seen.taken),
   };
   /** What the others are made of. */
@@ -233,10 +234,20 @@ describe('slot', () => {
     expect(on.word()).toBe(before);
   });
 
-  test('seize takes a flagged lease and one that is not', () => {
+  test.each(['seize', 'revoke'])('%s takes a flagged lease, too', (name) => {
     const on = slotIn('LEASED');
     on.table.flag(on.slot);
-    expect(calls.seize(on)).toBe(true);
+    expect(calls[name](on)).toBe(true);
+  });
+
+  test('after revoke the slot is for nothing in particular, and nothing that its borrower does with that lease moves it', () => {
+    const on = slotIn('LEASED');
+    on.table.setTag(on.slot, 7);
+    expect(calls.revoke(on)).toBe(true);
+    expect(on.table.tag(on.slot)).toBe(0);
+    const word = on.word();
+    for (const name of ['giveBack', 'giveBackFlagged', 'toReturned', 'seize', 'revoke']) expect(calls[name](on), name).toBe(false);
+    expect(on.word()).toBe(word);
   });
 
   test.each(slots.SLOT_STATES)('flag in %s changes no state, and says what it found', (from) => {

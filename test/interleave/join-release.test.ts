@@ -23,8 +23,8 @@ describe('joiners against a release: three threads, one slot', () => {
     const bad = mutant(
       'no match on return',
       'Lending.passOn',
-      '{ const { slots } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.$MATCH(); if (this.$BLOCK.$IS_RETIRED($SLOT)) this.$CALL_OWNER(); }',
-      '{ const { $SLOTS } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; if (this.$BLOCK.$IS_RETIRED($SLOT)) this.$CALL_OWNER(); }',
+      '{ const { slots } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.$MATCH(); this.$CALL_IF_DUE($SLOT); }',
+      '{ const { $SLOTS } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.$CALL_IF_DUE($SLOT); }',
     );
     expect((await breaks(race, exhaustive(), bad)).kind).toBe('deadlock');
   });

@@ -49,6 +49,21 @@ const only = poolRace(
   { held: [1] },
   { threads: { holder: release(0), joins: rounds(1) }, daemons: { owner: recycles }, after: allNew },
 );
+/** The rest of a return that had looked whether it is to be handed in before that was said: see `Lending.passOn`. */
+const passesOn = (context: PoolContext): void => {
+  const { lending } = new Actor(context);
+  context.step('has looked');
+  lending.block.slots.giveBackFlagged(0, lending.leases[0]);
+  lending.match();
+  lending.callOwner();
+};
+
+const again = poolRace(
+  import.meta.url,
+  'the only one recycled as it is passed on, and a borrower that finds it idle then',
+  { held: [1], waiting: [2], left: [0] },
+  { threads: { holder: passesOn, borrows: rounds(1) }, daemons: { owner: recycles }, after: allNew },
+);
 const revoked = poolRace(
   import.meta.url,
   'recycled against a revocation, a return and a joiner',
@@ -70,6 +85,15 @@ describe('recycle', () => {
     await holds(race, random({ schedules: 800 }));
   });
 
+  test('against a return that had looked before, and a borrower: every schedule with one preemption', async () => {
+    expect((await holds(again, exhaustive({ preemptions: 1 }))).complete).toBe(true);
+  });
+
+  caught(
+    again,
+    exhaustive({ preemptions: 1 }),
+    mutant('out again, it is not flagged again', 'Turn.acceptSlots', 'this.recall($SLOT);', '{}'),
+  );
   caught(
     borrowed,
     exhaustive(),
@@ -88,12 +112,7 @@ describe('recycle', () => {
   caught(
     returned,
     random({ schedules: 4000 }),
-    mutant(
-      'a thread that had begun to pass it on says nothing',
-      'Lending.passOn',
-      'if (this.$BLOCK.isRetired($SLOT)) this.callOwner();',
-      '',
-    ),
+    mutant('a thread that had begun to pass it on says nothing', 'Lending.passOn', 'this.callOwnerIfDue($SLOT);', ''),
   );
   caught(
     borrowed,

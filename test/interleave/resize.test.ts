@@ -33,6 +33,12 @@ const joined = poolRace(
   { slots: 2, held: [1] },
   { threads: { a: release(0), joins: rounds(1), owner: shrinks }, after: atMost(1) },
 );
+const flagged = poolRace(
+  import.meta.url,
+  'max goes down while one that is flagged already comes back, and another stays out',
+  { slots: 2, threads: 2, held: [1, 2], waiting: [2], left: [0] },
+  { threads: { a: release(0), owner: shrinks }, after: atMost(1) },
+);
 const up = poolRace(
   import.meta.url,
   'max goes up while one waits',
@@ -46,6 +52,10 @@ describe('resize', () => {
     await holds(down, random({ schedules: 800 }));
   });
 
+  test('down against a return that began before, while another stays out: every schedule with one preemption', async () => {
+    expect((await holds(flagged, exhaustive({ preemptions: 1 }))).complete).toBe(true);
+  });
+
   test('down against a return and a joiner: at random', async () => {
     await holds(joined, random({ schedules: 1200 }));
   });
@@ -54,6 +64,11 @@ describe('resize', () => {
     expect((await holds(up, exhaustive({ preemptions: 1 }))).complete).toBe(true);
   });
 
+  caught(
+    flagged,
+    exhaustive({ preemptions: 1 }),
+    mutant('a return that had begun before says nothing', 'Lending.passOn', 'this.callOwnerIfDue($SLOT);', ''),
+  );
   caught(
     down,
     exhaustive({ preemptions: 1 }),

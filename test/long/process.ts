@@ -1,22 +1,11 @@
-/** A process of its own, for a heap of its own. Runs the scenarios it is told to, and prints what grew, a line of JSON for each. */
+/** A process of its own, for a heap of its own. Runs the scenario it is told to, and prints what grew, a line of JSON. */
 import { Worker } from 'node:worker_threads';
 import { createPool, type PoolHandle } from 'cenote';
 import type { WorkerNews, WorkerOrder } from './borrower.ts';
+import type { Growth, Length } from './growth.ts';
 import { type Measure, measure } from './measure.ts';
 import { atRest } from './rest.ts';
 import { defaults, type Scenario, scenarios, type Tool } from './scenarios.ts';
-
-export interface Growth {
-  readonly name: string;
-  readonly rounds: number;
-  /** Before the first part of the rounds, and after each. */
-  readonly owner: readonly Measure[];
-  /** The same on the worker, if there is one. */
-  readonly worker: readonly Measure[];
-  /** What is not as it was in the control block. */
-  readonly left: readonly string[];
-  readonly ms: number;
-}
 
 /** Looked at so often: what leaks grows in every part, what is compiled or allocated once does not. */
 const PARTS = 4;
@@ -74,9 +63,7 @@ async function startWorker(name: string, handle: PoolHandle<Tool>) {
   };
 }
 
-const [factor, ...names] = process.argv.slice(2);
-for (const name of names) {
-  const scenario = scenarios[name];
-  const rounds = factor === 'long' ? scenario.longer : scenario.rounds;
-  console.log(JSON.stringify(await run(name, scenario, rounds)));
-}
+const [length, name] = process.argv.slice(2) as [Length, string];
+const { rounds, longer } = scenarios[name];
+const count = { quick: rounds, again: Math.min(4 * rounds, longer), long: longer }[length];
+console.log(JSON.stringify(await run(name, scenarios[name], count)));

@@ -157,8 +157,8 @@ export const mutants: readonly Listed[] = [
     mutant(
       'a flagged release does not match',
       'Lending.passOn',
-      '{ const { slots } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.$MATCH(); if (this.$BLOCK.$IS_RETIRED($SLOT)) this.$CALL_OWNER(); }',
-      '{ const { $SLOTS } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; if (this.$BLOCK.$IS_RETIRED($SLOT)) this.$CALL_OWNER(); }',
+      '{ const { slots } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.$MATCH(); this.$CALL_IF_DUE($SLOT); }',
+      '{ const { $SLOTS } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.$CALL_IF_DUE($SLOT); }',
     ),
     'interleave/join-release',
   ),
@@ -449,7 +449,11 @@ export const mutants: readonly Listed[] = [
     'interleave/recycle',
   ),
   listed(
-    mutant('a return passes on what is retired', 'Lending.passOn', 'if (this.$BLOCK.isRetired($SLOT)) this.callOwner();', ''),
+    mutant('a return that was passed on does not say that it is due', 'Lending.passOn', 'this.callOwnerIfDue($SLOT);', ''),
+    'interleave/resize',
+  ),
+  listed(
+    mutant('what is retired and out again is not flagged again', 'Turn.acceptSlots', 'this.recall($SLOT);', '{}'),
     'interleave/recycle',
   ),
   listed(mutant('suspended, nothing that is out is flagged', 'Turn.holdBack', 'this.$LENDING.flagAll();', ''), 'interleave/suspend'),
@@ -461,8 +465,18 @@ export const mutants: readonly Listed[] = [
     mutant(
       'a lease that is over is revoked',
       'Turn.revoke',
-      'if (!$SLOTS.seize($SLOT, $LEASE)) return false;',
-      '$SLOTS.seize($SLOT, $LEASE);',
+      'if (!this.$BLOCK.slots.revoke($SLOT, $LEASE)) return false;',
+      'this.$BLOCK.slots.revoke($SLOT, $LEASE);',
+    ),
+    'interleave/revoke',
+  ),
+  listed(mutant('what was revoked is still for a job', 'Slots.revoke', 'this.setTag($SLOT, 0);', '')),
+  listed(
+    mutant(
+      'whatever is out in a slot is revoked',
+      'Slots.revoke',
+      'if (!this.seize($SLOT, $LEASE)) return false;',
+      'if (slotState(this.load($SLOT)) !== LEASED || !this.seize($SLOT, leaseOf(this.load($SLOT)))) return false;',
     ),
     'interleave/revoke',
   ),

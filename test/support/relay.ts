@@ -9,17 +9,21 @@ export interface Relay {
   thaw(): void;
   /** Every connection that there is breaks. */
   cut(): void;
+  /** New connections are answered with these bytes, whatever they say. Undefined: they are served again. */
+  answer(bytes: Buffer | undefined): void;
   close(): Promise<void>;
 }
 
 export async function relay(to: NetConnectOpts): Promise<Relay> {
   const sockets = new Set<Socket>();
   let isFrozen = false;
+  let bytes: Buffer | undefined;
   const server = createServer((near) => {
     sockets.add(near);
     near.on('error', () => {});
     near.on('close', () => sockets.delete(near));
     if (isFrozen) return void near.pause();
+    if (bytes !== undefined) return void near.write(bytes);
     const far = dial(to);
     sockets.add(far);
     far.on('error', () => near.destroy());
@@ -45,6 +49,9 @@ export async function relay(to: NetConnectOpts): Promise<Relay> {
       isFrozen = false;
     },
     cut,
+    answer: (given) => {
+      bytes = given;
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -379,7 +379,15 @@ export class Lending {
     const { slots } = this.block;
     if (!slots.giveBackFlagged(slot, lease)) return;
     this.match();
-    if (this.block.isRetired(slot)) this.callOwner();
+    this.callOwnerIfDue(slot);
+  }
+
+  /**
+   * After we have made this slot idle. The owner may have said meanwhile that it is to see it first, or that there are too many, and found
+   * it out and flagged. Now it looks again: it takes what is idle, and flags what another borrower has by now.
+   */
+  private callOwnerIfDue(slot: number): void {
+    if (this.mustReturn(slot)) this.callOwner();
   }
 
   /** Must the owner look at this slot before another borrower gets it? */
@@ -520,7 +528,7 @@ export class Lending {
   /** TAKEN(me) -> IDLE. The owner is called in any case, and looks at the line. */
   private grantNone(slot: number): void {
     this.slots.putBack(slot, this.me);
-    if (this.block.isRetired(slot)) this.callOwner();
+    this.callOwnerIfDue(slot);
   }
 
   /** Is there a waiter? LINE is emptied if not. */
@@ -570,7 +578,7 @@ export class Lending {
       const first = this.first();
       if (first === undefined) {
         slots.putBack(slot, this.me);
-        if (this.block.isRetired(slot)) this.callOwner();
+        this.callOwnerIfDue(slot);
         return false;
       }
       if (line.grant(first.cell, first.word, slot)) {

@@ -8,14 +8,15 @@
  *
  *     uncontended        IDLE --borrow--> LEASED --giveBack--> IDLE
  *     through the line   IDLE --take--> TAKEN --pickUp--> LEASED --giveBackFlagged--> IDLE, or TAKEN --putBack--> IDLE
- *     by the owner       LEASED --toReturned--> RETURNED --acceptReturn--> CHECKING, or LEASED --seize--> CHECKING
+ *     by the owner       LEASED --toReturned--> RETURNED --acceptReturn--> CHECKING, or LEASED --seize, revoke--> CHECKING
  *     checks, and ends   IDLE --check--> CHECKING --toIdle--> IDLE, or --toTakenByOwner--> TAKEN, or --toEmpty--> EMPTY
  *     begins             EMPTY --reserve--> CREATING --toIdle--> IDLE, or --toTakenByOwner--> TAKEN, or --toEmpty--> EMPTY
  *     repairs            TAKEN --untake--> IDLE
  *
  * Rules
  *  1. EMPTY, CREATING, RETURNED and CHECKING are left by the owner only.
- *  2. LEASED(t) is left by t only. The owner may leave it for t when t is dead, or has asked it to by message.
+ *  2. LEASED(t) is left by t only. The owner may leave it for t when t is dead, or has asked it to by message; or it takes it from t
+ *     (`revoke`), and then all that t does with that lease fails.
  *  3. TAKEN(t) is left by the waiter it was granted to (`pickUp`), by t (`putBack`), or by the owner when t is dead.
  *  4. IDLE belongs to the thread whose compare-exchange comes first.
  *  5. F means "look at the line and the state when you give this back". Any thread may set it on LEASED and TAKEN; none clears it there.
@@ -299,6 +300,16 @@ export class Slots {
   /** LEASED(t) -> CHECKING for a thread that is dead, or that asked for it: exactly this lease, flagged or not. */
   seize(slot: number, lease: number): boolean {
     return this.ownerClaim(slot, lease, inState(lease, CHECKING, 0)) || this.ownerClaim(slot, lease | FLAG, inState(lease, CHECKING, 0));
+  }
+
+  /**
+   * LEASED(t) -> CHECKING from a thread that lives and has not asked for it: exactly this lease, flagged or not. A return, or a death, that
+   * came first makes it fail. What the lease was for is said no more: t may not hear of this for a while, and must not write there then.
+   */
+  revoke(slot: number, lease: number): boolean {
+    if (!this.seize(slot, lease)) return false;
+    this.setTag(slot, 0);
+    return true;
   }
 
   /** TAKEN(t) -> IDLE, exactly from the word that was seen: t is dead and granted it to no waiter. The owner matches afterwards. */
