@@ -480,4 +480,27 @@ export const mutants: readonly Listed[] = [
     ),
     'interleave/revoke',
   ),
+  listed(
+    mutant(
+      'the owner stores what it keeps of its permits',
+      'Words.lower',
+      'if (Atomics.compareExchange(this.$WORDS, $ALLOWED, $SEEN, $MOST) === $SEEN) return true;',
+      'Atomics.store(this.$WORDS, $ALLOWED, $MOST); return true;',
+    ),
+    'interleave/permits',
+  ),
+  listed(
+    mutant(
+      'no permit is allowed before it is said to be lost',
+      'Words.lose',
+      '{ Atomics.store(this.$WORDS, LOST, 1); Atomics.store(this.$WORDS, ALLOWED, 0); }',
+      '{ Atomics.store(this.$WORDS, ALLOWED, 0); Atomics.store(this.$WORDS, LOST, 1); }',
+    ),
+    'interleave/permits',
+  ),
+  listed(mutant('a loss of permits that was begun is not finished', 'Words.takeOver', 'if ($LOST) this.lose();', ''), 'interleave/permits'),
+  listed(
+    mutant('a report has the number of the one before', 'Words.nextSeq', 'return ++this.$FLOATS[$SEQ];', 'return this.$FLOATS[$SEQ];'),
+    'docs/state-machines',
+  ),
 ];
