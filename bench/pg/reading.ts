@@ -9,7 +9,7 @@
  */
 import { parseArgs } from 'node:util';
 import { serialize } from 'pg-protocol';
-import { readStatement } from '../../dist/pg/dirt.js';
+import { readStatement } from '../../dist/pg/sql/dirt.js';
 import { chosen } from '../frame/command.ts';
 import type { Row } from '../frame/question.ts';
 import { compare, measure } from '../frame/rounds.ts';

@@ -42,7 +42,8 @@ class Bars {
   readonly #jobs = new Map<number, SingleBar>();
   readonly #said = new Map<number, Progress>();
   readonly #timer: NodeJS.Timeout;
-  readonly #onProgress = (progress: Progress): void => void this.#said.set(progress.job, progress);
+  /** A message stands until there is another one. */
+  readonly #onProgress = (progress: Progress): void => void this.#said.set(progress.job, { ...this.#said.get(progress.job), ...progress });
 
   constructor(runner: JobRunner<any>, stream: NodeJS.WritableStream, total: number | undefined) {
     const { MultiBar, Presets } = loadBars();

@@ -9,10 +9,10 @@ import type { Gate } from './gate.ts';
 import { Job, type JobGroup, type JobKeeper } from './job.ts';
 import type { Listeners } from './listeners.ts';
 import type { JobLimits, Settings } from './options.ts';
-import { canBeCopied, pack } from './payload.ts';
-import { drain, ProgressWatch } from './progress-watch.ts';
+import { canBeCopied, kept, parcelOf } from './payload.ts';
+import { ProgressWatch } from './progress-watch.ts';
+import { type Answer, RETURNED } from './protocol.ts';
 import type { RunnerThread } from './runner-thread.ts';
-import { SENT, THREW } from './seat.ts';
 import { Signals } from './signals.ts';
 import { lostError, Threads, type ThreadsOwner } from './threads.ts';
 import type { JobStats, ThreadEnd } from './types.ts';
@@ -66,22 +66,33 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
     this.assertOpen();
     const { signal } = limits;
     if (signal?.aborted) throw abortReason(signal);
-    // One that can start at once is cloned to its thread right away.
     const free = gate === undefined && this.#queue.size === 0 && this.#hasRoom ? this.threads.withRoom() : undefined;
     if (free === undefined && isPaced !== true) this.#assertRoom(limits);
-    const retries = canBeCopied(transferList) ? (limits.retryLost ?? this.settings.retryLost) : 0;
-    const parcel = pack(payload, transferList, free !== undefined && retries === 0);
+    const parcel = parcelOf(payload, transferList);
+    const retries = canBeCopied(parcel) ? (limits.retryLost ?? this.settings.retryLost) : 0;
     const job = new Job(this, ++this.#jobs, limits, limits.grace ?? grace ?? this.settings.grace, retries, group);
-    job.payload = parcel.payload;
-    job.transferList = parcel.transferList;
-    if (signal !== undefined) this.signals.add(signal, job);
-    this.#counts.submitted++;
-    if (free !== undefined) this.#start(job, free);
-    else {
+    // To clone a payload may run code of the caller, which may do anything here. So all is as if the job were there, or as if it were not.
+    if (free !== undefined && retries === 0) {
+      // It is cloned to its thread right away.
+      job.parcel = parcel;
+      this.#counts.submitted++;
+      try {
+        this.#start(job, free);
+      } catch (error) {
+        this.#counts.submitted--;
+        this.#serve();
+        throw error;
+      }
+    } else {
+      job.parcel = kept(parcel);
+      this.assertOpen();
+      this.#counts.submitted++;
       this.#standing.add(job);
       this.#admit(job, gate);
       this.#serve();
     }
+    if (signal?.aborted) this.#cancel(job, abortReason(signal), false);
+    else if (signal !== undefined && job.state !== 'over') this.signals.add(signal, job);
     return job;
   }
 
@@ -120,7 +131,7 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
         job.standsAt = at;
         return;
       }
-      job.gates.push(at);
+      (job.gates ??= []).push(at);
     }
     job.standsAt = undefined;
     this.#standing.delete(job);
@@ -130,10 +141,10 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
 
   #leaveGates(job: Job): void {
     if (job.standsAt?.remove(job)) job.standsAt = undefined;
-    for (const gate of job.gates.splice(0)) {
+    for (const gate of job.gates?.splice(0) ?? []) {
       const next = gate.leave();
       if (next === undefined) continue;
-      next.gates.push(gate);
+      (next.gates ??= []).push(gate);
       this.#admit(next, gate.outer);
     }
   }
@@ -152,7 +163,11 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
       const thread = this.#hasRoom ? this.threads.withRoom() : undefined;
       if (thread === undefined) break;
       this.#queue.delete(job);
-      this.#start(job, thread);
+      try {
+        this.#start(job, thread);
+      } catch (error) {
+        this.#over(job, 'failed', () => job.reject(error), { error });
+      }
     }
     if (this.#queue.size > 0) this.#outside(() => this.#grow());
     if (this.#whenQuiet.length > 0 && this.#running.size + this.waiting === 0) for (const then of this.#whenQuiet.splice(0)) then();
@@ -173,24 +188,28 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
     while (threads.working < maxThreads && (threads.working < this.#least || this.#queue.size > threads.loading * seats)) threads.start();
   }
 
+  /** Throws the DataCloneError of its payload, and then it has not started. */
   #start(job: Job, thread: RunnerThread): void {
-    const { timeout } = job.limits;
     job.seat = thread.take(job);
     job.thread = thread;
     job.state = 'running';
     job.startedAt = performance.now();
-    job.toldReport = 0;
+    job.told = undefined;
     job.said = undefined;
     this.#running.add(job);
+    clearTimeout(thread.idleTimer);
+    try {
+      // What is sent again later is copied.
+      thread.give(job.seat, job, job.retries > 0 ? undefined : job.parcel!.transferList);
+    } catch (error) {
+      this.#leaveThread(job, thread);
+      throw error;
+    }
+    if (job.retries === 0) job.parcel = undefined;
     this.#counts.waitTime.record(job.startedAt - job.submittedAt);
+    const { timeout } = job.limits;
     if (timeout > 0) job.timer = setTimeout(() => this.#timeOut(job), timeout);
     this.#progress.wake();
-    const answer = this.threads.give(thread, job.seat, job);
-    if (job.retries === 0) job.payload = undefined;
-    answer.then(
-      (value) => this.#answered(job, thread, value),
-      (error) => this.#unanswered(job, thread, error),
-    );
     if (thread.given >= this.settings.recycleJobs) void this.#recycle(thread);
   }
 
@@ -201,19 +220,14 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
 
   // ── ending
 
-  #answered(job: Job, thread: RunnerThread, answer: unknown): void {
-    const outcome = thread.seats[job.seat].outcome;
-    let value = answer;
-    if (outcome === SENT) {
-      drain(thread);
-      value = thread.resultOf(job.seat, job.job);
-    }
-    const error = outcome === THREW ? { error: received(answer as Parameters<typeof received>[0]) } : undefined;
+  jobAnswered(job: Job, answer: Answer): void {
+    const thread = job.thread!;
+    this.#progress.tell(job);
     this.#leaveThread(job, thread);
-    if (error === undefined) this.#over(job, 'completed', () => job.resolve(value), undefined);
-    else this.#fail(job, error);
-    if (thread.heap > this.settings.recycleHeap) void this.#recycle(thread);
-    if (thread.running === 0) this.threads.idle(thread);
+    this.#counts.ran(performance.now() - job.startedAt);
+    if (answer[0] === RETURNED) this.#over(job, 'completed', () => job.resolve(answer[2]), undefined);
+    else this.#fail(job, { error: received(answer[2]) });
+    if (answer[3] !== undefined && answer[3] > this.settings.recycleHeap) void this.#recycle(thread);
     this.#serve();
   }
 
@@ -225,20 +239,13 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
     else this.#over(job, 'cancelled', () => job.reject(cancelled.reason), undefined);
   }
 
-  async #unanswered(job: Job, thread: RunnerThread, error: unknown): Promise<void> {
-    if (thread.state === 'ready' || thread.state === 'retiring') {
-      // Its payload could not be sent after all, so it never was a job.
-      this.#leaveThread(job, thread);
-      this.#counts.submitted--;
-      this.#settle(job, () => job.reject(error), undefined);
-      if (thread.running === 0) this.threads.idle(thread);
-      return this.#serve();
-    }
-    await thread.gone;
+  jobBereft(job: Job): void {
+    const thread = job.thread!;
+    this.#progress.tell(job);
     this.#leaveThread(job, thread);
+    this.#counts.ran(performance.now() - job.startedAt);
     if (job.cancelled !== undefined) this.#fail(job, { error: job.cancelled.reason });
     else this.#lose(job, thread);
-    this.#serve();
   }
 
   #lose(job: Job, thread: RunnerThread): void {
@@ -253,13 +260,12 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
   }
 
   #leaveThread(job: Job, thread: RunnerThread): void {
-    this.#progress.tell(job, true);
     clearTimeout(job.timer);
     clearTimeout(job.graceTimer);
     thread.release(job.seat);
     job.thread = undefined;
     this.#running.delete(job);
-    this.#counts.ran(performance.now() - job.startedAt);
+    if (thread.running === 0) this.threads.idle(thread);
   }
 
   #over(job: Job, ending: Ending, settle: () => void, failure: { readonly error: unknown } | undefined): void {
@@ -269,7 +275,7 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
 
   #settle(job: Job, settle: () => void, failure: { readonly error: unknown } | undefined): void {
     job.state = 'over';
-    job.payload = undefined;
+    job.parcel = undefined;
     const { signal } = job.limits;
     if (signal !== undefined) this.signals.remove(signal, job);
     settle();

@@ -25,7 +25,7 @@ export class JobError extends Error {
   /** The number of the job that it is about; 0: no single job. */
   readonly job: number;
   /** The name of that job, if it has one. */
-  readonly jobName?: string;
+  declare readonly jobName?: string;
 
   constructor(message: string, about: AboutJob, options?: ErrorOptions & { code?: string }) {
     super(message, options);
@@ -58,7 +58,7 @@ export class JobLostError extends JobError {
   /** Why the thread has ended. */
   readonly because: LostBecause;
   /** The thread's exit code, if it has died. */
-  readonly exitCode?: number;
+  declare readonly exitCode?: number;
 
   constructor(message: string, about: AboutJob, options: ErrorOptions & { because: LostBecause; exitCode?: number | undefined }) {
     super(message, about, { ...('cause' in options ? { cause: options.cause } : {}), code: 'ERR_JOB_LOST' });

@@ -3,15 +3,22 @@ import { AsyncResource } from 'node:async_hooks';
 import type { AboutJob } from './errors.ts';
 import type { Gate } from './gate.ts';
 import type { JobLimits } from './options.ts';
+import type { Parcel } from './payload.ts';
+import type { Answer } from './protocol.ts';
 import type { Occupant, RunnerThread } from './runner-thread.ts';
+import type { Report } from './seat.ts';
 import type { Abortable } from './signals.ts';
 
 /** standing: at a gate; waiting: in the queue; running: on a thread, which may have ended under it; over: its promise has settled. */
 export type JobState = 'standing' | 'waiting' | 'running' | 'over';
 
-/** What cancels a job. */
+/** What moves a job on. */
 export interface JobKeeper {
   cancelJob(job: Job, reason: unknown): void;
+  /** Its function has ended. */
+  jobAnswered(job: Job, answer: Answer): void;
+  /** Its thread has ended under it. */
+  jobBereft(job: Job): void;
 }
 
 /** Hears when a job of it is over. */
@@ -35,10 +42,9 @@ export class Job implements AboutJob, Abortable, Occupant {
   readonly caller = new AsyncResource('cenote.job', { requireManualDestroy: true });
   state: JobState = 'standing';
   /** The gates that it has entered, and the one at which it stands. */
-  readonly gates: Gate<Job>[] = [];
+  gates: Gate<Job>[] | undefined;
   standsAt: Gate<Job> | undefined;
-  payload: unknown;
-  transferList: readonly unknown[] | undefined;
+  parcel: Parcel | undefined;
   /** How often it may yet be run again. */
   retries: number;
   attempt = 1;
@@ -50,9 +56,9 @@ export class Job implements AboutJob, Abortable, Occupant {
   cancelled: { readonly reason: unknown; readonly isTimeout: boolean } | undefined;
   timer: NodeJS.Timeout | undefined;
   graceTimer: NodeJS.Timeout | undefined;
-  /** The last report of its progress that was told, and the last message. */
-  toldReport = 0;
-  said: { readonly report: number; readonly message: string } | undefined;
+  /** The last report of its progress that was told; and the last message, if it has not been told. */
+  told: Report | undefined;
+  said: string | undefined;
 
   constructor(keeper: JobKeeper, job: number, limits: JobLimits, grace: number, retries: number, group: JobGroup | undefined) {
     this.#keeper = keeper;
@@ -69,7 +75,19 @@ export class Job implements AboutJob, Abortable, Occupant {
     });
   }
 
+  get payload(): unknown {
+    return this.parcel?.value;
+  }
+
   cancel(reason: unknown): void {
     this.#keeper.cancelJob(this, reason);
+  }
+
+  answered(answer: Answer): void {
+    this.#keeper.jobAnswered(this, answer);
+  }
+
+  bereft(): void {
+    this.#keeper.jobBereft(this);
   }
 }

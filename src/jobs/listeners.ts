@@ -1,7 +1,7 @@
 /**
  * A runner's events. A listener that throws harms only itself: the others are called all the same, and what it threw is an 'error' event.
  */
-import { asError, process } from '../shared/index.ts';
+import { asError, process, show } from '../shared/index.ts';
 import type { RunnerEvents } from './types.ts';
 
 type Listener<E extends keyof RunnerEvents> = (...args: RunnerEvents[E]) => void;
@@ -20,7 +20,9 @@ export class Listeners {
   }
 
   add<E extends keyof RunnerEvents>(event: E, listener: Listener<E>, isOnce: boolean): void {
-    this.#listOf(event).push({ listener, isOnce });
+    const list = this.#listOf(event);
+    if (typeof listener !== 'function') throw new TypeError(`a listener must be a function, not ${show(listener)}`);
+    list.push({ listener, isOnce });
     if (event === 'progress') this.#wantsProgress();
   }
 

@@ -4,12 +4,15 @@ import { abortReason, show } from '../shared/index.ts';
 import { RunnerClosedError, ScopeClosedError } from './errors.ts';
 import type { Job } from './job.ts';
 import type { JobLimits } from './options.ts';
+import { patiently } from './patience.ts';
 import type { Abortable, Signals } from './signals.ts';
 
 export interface MapSettings {
   readonly concurrency: number;
   readonly ordered: boolean;
   readonly settle: boolean;
+  /** How long its end waits for the source to close, in ms. */
+  readonly grace: number;
   /** Of each job; the signal is for all of the map. */
   readonly limits: JobLimits;
 }
@@ -37,6 +40,7 @@ export class MapRun implements AsyncIterableIterator<any>, Abortable {
   /** Finished, by number, and not taken by the consumer. */
   readonly #results = new Map<number, unknown>();
   readonly #wanting: Wanting[] = [];
+  #hasBegun = false;
   #isTaking = false;
   #isExhausted = false;
   /** It ends before the source does: the consumer has left, or with this error, which is told once. */
@@ -62,9 +66,6 @@ export class MapRun implements AsyncIterableIterator<any>, Abortable {
     this.#limits = { ...settings.limits, signal: undefined };
     this.#signals = signals;
     this.#submit = submit;
-    const { signal } = settings.limits;
-    if (signal?.aborted) this.#stop(abortReason(signal));
-    else if (signal !== undefined) signals.add(signal, this);
   }
 
   [Symbol.asyncIterator](): this {
@@ -74,10 +75,19 @@ export class MapRun implements AsyncIterableIterator<any>, Abortable {
   // ── the consumer
 
   next(): Promise<IteratorResult<any>> {
+    if (!this.#hasBegun) this.#heed();
     return new Promise((resolve, reject) => {
       this.#wanting.push({ resolve, reject });
       this.#advance();
     });
+  }
+
+  /** From the first call on: a map that nothing iterates leaves nothing behind at its signal. */
+  #heed(): void {
+    this.#hasBegun = true;
+    const { signal } = this.#settings.limits;
+    if (signal?.aborted) this.#stop(abortReason(signal));
+    else if (signal !== undefined && this.#stopped === undefined) this.#signals.add(signal, this);
   }
 
   /** The consumer leaves. */
@@ -123,25 +133,43 @@ export class MapRun implements AsyncIterableIterator<any>, Abortable {
         return this.#sourceFailed(error);
       }
       if (this.#isAsync || isThenable(step)) return this.#takeLater(step);
-      const { done, value } = step as IteratorResult<unknown>;
-      // As `for await` does it.
-      if (isThenable(value))
-        return this.#takeLater(Promise.resolve(value).then((payload) => ({ done, value: payload }) as IteratorResult<unknown>));
-      this.#isTaking = false;
-      this.#took(done === true, value);
+      try {
+        const { done, value } = checked(step as IteratorResult<unknown>);
+        // As `for await` does it.
+        if (isThenable(value)) return this.#takeValue(value, done === true);
+        this.#isTaking = false;
+        this.#took(done === true, value);
+      } catch (error) {
+        return this.#sourceFailed(error);
+      }
     }
   }
 
   #takeLater(step: IteratorResult<unknown> | PromiseLike<IteratorResult<unknown>>): void {
-    Promise.resolve(step).then(
-      ({ done, value }) => {
+    Promise.resolve(step)
+      .then(checked)
+      .then(
+        ({ done, value }) => this.#tookLater(done === true, value),
+        (error) => this.#sourceFailed(error),
+      );
+  }
+
+  /** What a source gives that is not asynchronous itself. If it rejects, the source goes on, so it is closed. */
+  #takeValue(promise: PromiseLike<unknown>, isDone: boolean): void {
+    Promise.resolve(promise).then(
+      (value) => this.#tookLater(isDone, value),
+      (error) => {
         this.#isTaking = false;
-        this.#took(done === true, value);
-        this.#advance();
-        this.#look();
+        this.#stop(error);
       },
-      (error) => this.#sourceFailed(error),
     );
+  }
+
+  #tookLater(isDone: boolean, value: unknown): void {
+    this.#isTaking = false;
+    this.#took(isDone, value);
+    this.#advance();
+    this.#look();
   }
 
   #sourceFailed(error: unknown): void {
@@ -208,10 +236,11 @@ export class MapRun implements AsyncIterableIterator<any>, Abortable {
     for (const { resolve } of this.#wanting.splice(0)) resolve(DONE);
   }
 
-  /** Nothing is under way any more, and nothing comes. */
+  /** Nothing is under way any more, and nothing comes. A source that has been left may still be about to give something. */
   get #isOver(): boolean {
-    if (this.#jobs.size > 0 || this.#isTaking) return false;
-    return this.#stopped !== undefined ? this.#closing === undefined : this.#isExhausted && this.#results.size === 0;
+    if (this.#jobs.size > 0) return false;
+    if (this.#stopped !== undefined) return this.#closing === undefined;
+    return this.#isExhausted && this.#results.size === 0;
   }
 
   // ── the end before the end
@@ -233,15 +262,15 @@ export class MapRun implements AsyncIterableIterator<any>, Abortable {
     const source = this.#source;
     if (source === undefined || this.#isExhausted) return;
     this.#isExhausted = true;
-    this.#closing = this.#caller
+    const closed = this.#caller
       .runInAsyncScope(async () => void (await source.return?.()))
       // The first error is the one to tell.
-      .catch(() => {})
-      .then(() => {
-        this.#closing = undefined;
-        this.#advance();
-        this.#look();
-      });
+      .catch(() => {});
+    this.#closing = patiently(closed, this.#settings.grace).then(() => {
+      this.#closing = undefined;
+      this.#advance();
+      this.#look();
+    });
   }
 
   #finish(): void {
@@ -261,6 +290,11 @@ export class MapRun implements AsyncIterableIterator<any>, Abortable {
   #look(): void {
     if (this.#isOver) for (const then of this.#whenStill.splice(0)) then();
   }
+}
+
+function checked<R>(result: R): R {
+  if (typeof result !== 'object' || result === null) throw new TypeError(`the source of map has given ${show(result)}, which is no result`);
+  return result;
 }
 
 const isThenable = (value: unknown): value is PromiseLike<any> =>

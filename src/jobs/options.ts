@@ -80,7 +80,6 @@ export function settingsOf(options: RunnerOptions<any>): Settings {
     idleTimeout:
       idleTimeout === Number.POSITIVE_INFINITY ? Number.POSITIVE_INFINITY : (optional('idleTimeout', idleTimeout, duration) ?? 1000),
     rest: {
-      atomics: 'async',
       recordTiming: false,
       ...Object.fromEntries(
         PISCINAS.map((name) => [name, (options as unknown as Record<string, unknown>)[name]]).filter(([, value]) => value !== undefined),

@@ -23,13 +23,14 @@ export interface Host {
 }
 
 export class Part implements Cancellation {
+  /** Which seat is its. */
+  readonly seat: number;
   readonly job: number;
   readonly name: string | undefined;
   readonly attempt: number;
   readonly startedAt = performance.now();
   readonly #host: Host;
   readonly #seat: Seat;
-  readonly #index: number;
   #cancelled: Box | undefined;
   /** The job has been told: by its signal, or by an error that was thrown. */
   #isTold = false;
@@ -41,14 +42,14 @@ export class Part implements Cancellation {
   #own: AbortController | undefined;
   /** What ends waits in pools: at the end of the job, too. */
   #waits: AbortController | undefined;
-  #unsaid: { readonly report: number; readonly message: string } | undefined;
+  #unsaid: string | undefined;
   #saidAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(host: Host, seat: Seat, index: number, job: number, attempt: number, name: string | undefined) {
     this.#host = host;
     this.#seat = seat;
-    this.#index = index;
+    this.seat = index;
     this.job = job;
     this.attempt = attempt;
     this.name = name;
@@ -147,13 +148,13 @@ export class Part implements Cancellation {
 
   progress(done: number, total: number | undefined, message: string | undefined): void {
     if (this.#hasEnded) return;
-    const report = this.#seat.report(Number(done), total === undefined ? Number.NaN : Number(total), message !== undefined);
-    if (message !== undefined) this.#say(report, String(message));
+    this.#seat.report(Number(done), total === undefined ? Number.NaN : Number(total));
+    if (message !== undefined) this.#say(String(message));
   }
 
   /** The last message of an interval, not each. */
-  #say(report: number, message: string): void {
-    this.#unsaid = { report, message };
+  #say(message: string): void {
+    this.#unsaid = message;
     const left = this.#saidAt + this.#host.progressInterval - performance.now();
     if (left <= 0) this.#flush();
     else
@@ -165,10 +166,9 @@ export class Part implements Cancellation {
 
   #flush(): void {
     if (this.#unsaid === undefined) return;
-    const { report, message } = this.#unsaid;
+    this.#host.port.postMessage([SAID, this.seat, this.#unsaid] satisfies ToRunner);
     this.#unsaid = undefined;
     this.#saidAt = performance.now();
-    this.#host.port.postMessage([SAID, this.#index, this.job, report, message] satisfies ToRunner);
   }
 
   // ── the end

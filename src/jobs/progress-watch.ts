@@ -1,9 +1,7 @@
 /** Tells of the progress of running jobs: looks at their words now and then, and once more when one has ended. */
 import { clearInterval, setInterval } from 'node:timers';
-import { receiveMessageOnPort } from 'node:worker_threads';
 import type { Job } from './job.ts';
 import type { Listeners } from './listeners.ts';
-import type { RunnerThread } from './runner-thread.ts';
 
 export class ProgressWatch {
   readonly #interval: number;
@@ -29,27 +27,25 @@ export class ProgressWatch {
       this.#timer = undefined;
       return;
     }
-    for (const job of [...this.#running]) this.tell(job, false);
+    for (const job of [...this.#running]) this.tell(job);
   }
 
-  /** What the job has said last, if that is new. `isLast`: it has ended, and says no more. */
-  tell(job: Job, isLast: boolean): void {
-    const { thread } = job;
+  /** How far the job is, if that is new, with the last message that has come. When it has ended, all that it said has come. */
+  tell(job: Job): void {
+    const { thread, said } = job;
     if (thread === undefined || !this.#listeners.has('progress')) return;
-    const report = thread.seats[job.seat].reportAfter(job.toldReport);
-    if (report === undefined) return;
-    // The message comes by the port, and may still lie there, or be kept back by the thread for a while.
-    if (report.isSaid && job.said?.report !== report.report) drain(thread);
-    const message = report.isSaid && job.said?.report === report.report ? job.said.message : undefined;
-    if (report.isSaid && message === undefined && !isLast) return;
-    job.toldReport = report.report;
+    const latest = thread.seats[job.seat].reportAfter(job.told?.report ?? 0);
+    const report = latest ?? job.told;
+    if (report === undefined || (latest === undefined && said === undefined)) return;
+    job.told = report;
+    job.said = undefined;
     job.caller.runInAsyncScope(() => {
       this.#listeners.emit('progress', {
         job: job.job,
         ...(job.name === undefined ? {} : { name: job.name }),
         done: report.done,
         ...(report.total === undefined ? {} : { total: report.total }),
-        ...(message === undefined ? {} : { message }),
+        ...(said === undefined ? {} : { message: said }),
       });
     });
   }
@@ -57,9 +53,4 @@ export class ProgressWatch {
   stop(): void {
     clearInterval(this.#timer);
   }
-}
-
-/** Takes what lies in the port of that thread without waiting for the event loop. */
-export function drain(thread: RunnerThread): void {
-  for (let got = receiveMessageOnPort(thread.port); got !== undefined; got = receiveMessageOnPort(thread.port)) thread.receive(got.message);
 }

@@ -2,8 +2,8 @@
 import type { MessagePort, Worker } from 'node:worker_threads';
 import { ringAt, withOwnBytes } from '../shared/index.ts';
 import { sent } from './errors.ts';
-import { BELL, CANCEL, NO_BELL, RESULT, SAID, type ToRunner, type ToThread } from './protocol.ts';
-import { bytesFor, heapOf, Seat } from './seat.ts';
+import { type Answer, BELL, CANCEL, JOB, NO_BELL, SAID, type ToRunner, type ToThread } from './protocol.ts';
+import { SEAT_BYTES, Seat } from './seat.ts';
 import type { ThreadEnd } from './types.ts';
 
 /**
@@ -15,9 +15,17 @@ export type ThreadState = 'loading' | 'ready' | 'retiring' | 'ending' | 'gone';
 /** A job that has a seat. */
 export interface Occupant {
   readonly job: number;
+  readonly name: string | undefined;
+  readonly attempt: number;
+  readonly payload: unknown;
+  readonly seat: number;
   readonly cancelled: object | undefined;
-  /** The last message of its progress. */
-  said: { readonly report: number; readonly message: string } | undefined;
+  /** The last message of its progress, if it has not been told. */
+  said: string | undefined;
+  /** Its function has ended. */
+  answered(answer: Answer): void;
+  /** Its thread has ended under it, and what it held has been reclaimed. */
+  bereft(): void;
 }
 
 interface Bell {
@@ -51,19 +59,15 @@ export class RunnerThread {
   idleTimer: NodeJS.Timeout | undefined;
   readonly seats: readonly Seat[];
   /** By seat, what runs there. */
-  readonly jobs: (Occupant | undefined)[];
+  readonly #jobs: (Occupant | undefined)[];
   #running = 0;
-  readonly #words: Int32Array;
   readonly #bells: Bell[] = [];
-  /** By seat: values that have come ahead of their answers. */
-  readonly #results: { job: number; value: unknown }[] = [];
 
   constructor(seats: number, port: MessagePort) {
     this.port = port;
-    this.buffer = new SharedArrayBuffer(bytesFor(seats));
-    this.#words = new Int32Array(this.buffer);
+    this.buffer = new SharedArrayBuffer(seats * SEAT_BYTES);
     this.seats = Array.from({ length: seats }, (_, index) => new Seat(this.buffer, index));
-    this.jobs = Array.from({ length: seats }, () => undefined);
+    this.#jobs = Array.from({ length: seats }, () => undefined);
     this.gone = new Promise((resolve) => {
       this.isGone = resolve;
     });
@@ -80,26 +84,34 @@ export class RunnerThread {
     return this.state === 'ready' && this.#running < this.seats.length;
   }
 
-  /** In MB, after its last job. */
-  get heap(): number {
-    return heapOf(this.#words);
+  /** Jobs that have a seat here. */
+  get jobs(): Occupant[] {
+    return this.#jobs.filter((job) => job !== undefined);
   }
 
+  /** A seat for that job. Running jobs keep the process alive, threads do not. */
   take(job: Occupant): number {
-    const seat = this.jobs.indexOf(undefined);
-    this.jobs[seat] = job;
-    this.#running++;
-    this.given++;
+    const seat = this.#jobs.indexOf(undefined);
+    this.#jobs[seat] = job;
+    if (this.#running++ === 0) this.port.ref();
     this.seats[seat].reset();
     return seat;
   }
 
   release(seat: number): void {
-    this.jobs[seat] = undefined;
-    this.#running--;
+    this.#jobs[seat] = undefined;
+    if (--this.#running === 0) this.port.unref();
   }
 
   // ── its port
+
+  /** Throws the DataCloneError of the payload. */
+  give(seat: number, { job, attempt, name, payload }: Occupant, transferList: readonly unknown[] | undefined): void {
+    const message: ToThread = [JOB, seat, job, attempt, name, payload];
+    if (transferList === undefined) this.port.postMessage(message);
+    else this.port.postMessage(message, transferList as Parameters<MessagePort['postMessage']>[1]);
+    this.given++;
+  }
 
   /** The reason first, then the word, then the bells: see cancellation.ts. */
   cancel(seat: number, job: number, reason: unknown): void {
@@ -116,7 +128,7 @@ export class RunnerThread {
         const bell = { words: new Int32Array(message[1]), at: message[2] };
         this.#bells.push(bell);
         // A cancel may have come before this bell was known.
-        if (this.jobs.some((job) => job?.cancelled !== undefined)) ringAt(bell.words, bell.at);
+        if (this.#jobs.some((job) => job?.cancelled !== undefined)) ringAt(bell.words, bell.at);
         break;
       }
       case NO_BELL: {
@@ -126,24 +138,12 @@ export class RunnerThread {
         break;
       }
       case SAID: {
-        const [, seat, number, report, text] = message;
-        const job = this.jobs[seat];
-        if (job?.job === number) job.said = { report, message: text };
+        const job = this.#jobs[message[1]];
+        if (job !== undefined) job.said = message[2];
         break;
       }
-      case RESULT: {
-        const [, seat, job, value] = message;
-        this.#results[seat] = { job, value };
-        break;
-      }
+      default:
+        this.#jobs[message[1]]?.answered(message);
     }
-  }
-
-  /** The value of a job, which its thread sent ahead of the answer that has come. */
-  resultOf(seat: number, job: number): unknown {
-    const result = this.#results[seat];
-    if (result?.job !== job) return undefined;
-    delete this.#results[seat];
-    return result.value;
   }
 }

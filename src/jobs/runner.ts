@@ -66,7 +66,8 @@ export class JobRunner<Pools extends Record<string, RunnerPool> = Record<never, 
   ): AsyncIterableIterator<PromiseSettledResult<Out>>;
   map(payloads: Iterable<unknown> | AsyncIterable<unknown>, options: MapOptions = NONE): AsyncIterableIterator<any> {
     const { concurrency, ordered, settle, ...limits } = checkMap(options, 2 * this.#dispatcher.settings.maxThreads);
-    return new MapRun(payloads, { concurrency, ordered, settle, limits }, this.#dispatcher.signals, (payload, each) =>
+    const grace = limits.grace ?? this.#dispatcher.settings.grace;
+    return new MapRun(payloads, { concurrency, ordered, settle, grace, limits }, this.#dispatcher.signals, (payload, each) =>
       this.#dispatcher.submit({ payload, limits: each, isPaced: true }),
     );
   }

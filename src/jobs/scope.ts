@@ -6,6 +6,7 @@ import { Gate } from './gate.ts';
 import type { Job, JobGroup } from './job.ts';
 import { MapRun } from './map.ts';
 import { checkBody, checkMap, checkRun, checkScope, type ScopeLimits } from './options.ts';
+import { patiently } from './patience.ts';
 import type { Abortable } from './signals.ts';
 import type { JobScope, MapOptions, RunOptions, ScopeOptions } from './types.ts';
 
@@ -85,10 +86,15 @@ export class Scope implements JobScope, JobGroup, Abortable {
   map(payloads: Iterable<any> | AsyncIterable<any>, options: MapOptions = NONE): AsyncIterableIterator<any> {
     const { concurrency, ordered, settle, ...limits } = checkMap(options, 2 * this.#dispatcher.settings.maxThreads);
     const group = settle ? { over: (job: Job) => this.over(job, undefined) } : this;
-    return new MapRun(payloads, { concurrency, ordered, settle, limits }, this.#dispatcher.signals, (payload, each) => {
-      this.#assertOpen();
-      return this.#submit({ payload, limits: each, group, isPaced: true });
-    });
+    return new MapRun(
+      payloads,
+      { concurrency, ordered, settle, grace: limits.grace ?? this.#grace, limits },
+      this.#dispatcher.signals,
+      (payload, each) => {
+        this.#assertOpen();
+        return this.#submit({ payload, limits: each, group, isPaced: true });
+      },
+    );
   }
 
   async scope<V>(body: (scope: JobScope) => V | PromiseLike<V>, options: ScopeOptions = NONE): Promise<V> {
@@ -218,14 +224,4 @@ export class Scope implements JobScope, JobGroup, Abortable {
   #look(): void {
     if (this.#jobs.size === 0 && this.#inner.size === 0) for (const then of this.#whenQuiet.splice(0)) then();
   }
-}
-
-async function patiently<V>(promise: Promise<V>, ms: number): Promise<V | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ms);
-  });
-  const value = await Promise.race([promise, late]);
-  clearTimeout(timer);
-  return value;
 }

@@ -1,112 +1,109 @@
 /**
- * The shared words of one thread: a line for the thread, and two for each seat, which is the place of one job that runs there.
+ * The words of one seat, which is the place of one job on a thread: whether it is cancelled, and how far it is.
  *
- *     thread    word 0   HEAP      heap in use after the last job, in MB; written by the thread
- *     seat, 1st word 0   CANCELLED 0: the job goes on, 1: it is cancelled; written by the runner
- *     seat, 2nd word 0   OUTCOME   how the job has ended; written by the thread
- *               word 1   REPORTS   goes up by two with each report of progress, and is odd while one is written; written by the thread
- *               word 2   SAID      the value of REPORTS for which there is a message; written by the thread
- *               words 4-7          done and total, as 64-bit floats; written by the thread
+ *     1st line   word 0   CANCEL   GOES_ON, CANCELLED; written by the runner
+ *     2nd line   word 0   REPORTS  QUIET (even), WRITING (odd): goes up by two with each report of progress; written by the thread
+ *                words 2-5         done and total, as 64-bit floats; written by the thread
  *
- * Words of the runner and words of the thread stand on lines of their own (128 bytes). A seat needs no version: the runner gives it to
- * the next job only after the last one has ended, or its thread has, and then resets it. So CANCELLED is never read by a job that it was
- * not set for. If the thread dies, its words die with it.
+ *                          cancel                                    beginReport
+ *              +---------+ ------> +-----------+           +-------+ ----------> +---------+
+ *              | GOES_ON |         | CANCELLED |           | QUIET |             | WRITING |
+ *              +---------+ <------ +-----------+           +-------+ <---------- +---------+
+ *                          reset                                      endReport
+ *
+ * Each word has one writer at a time, so none of this is a compare-exchange, and what two sides write stands on lines of its own (128
+ * bytes). A seat needs no version: the runner gives it to the next job only when the last one has ended, or its thread has, and then
+ * resets it. So CANCELLED is never read by a job that it was not set for. If the thread dies, its words die with it.
  */
 const LINE = 32;
-const CANCELLED = 0;
-const OUTCOME = LINE;
-const REPORTS = LINE + 1;
-const SAID = LINE + 2;
+export const CANCEL_WORD = 0;
+export const REPORTS_WORD = LINE;
 /** In 64-bit floats from the beginning of the seat. */
-const DONE = (LINE + 4) / 2;
+const DONE = (LINE + 2) / 2;
 const TOTAL = DONE + 1;
+export const SEAT_BYTES = 2 * LINE * Int32Array.BYTES_PER_ELEMENT;
 
-/** The job has ended with a value, which the answer is. */
-export const RETURNED = 0;
-/** It has thrown: the answer is the error's wire form. */
-export const THREW = 1;
-/** It has ended with a value that has gone ahead of the answer, by the thread's own port. */
-export const SENT = 2;
+export const GOES_ON = 0;
+export const CANCELLED = 1;
 
-export const bytesFor = (seats: number): number => LINE * 4 * (1 + 2 * seats);
+export const CANCEL_STATES = ['GOES_ON', 'CANCELLED'] as const;
+export const REPORTS_STATES = ['QUIET', 'WRITING'] as const;
+
+/** Legal transitions: state -> the states it leaves to. A test holds this, the code and docs/state-machines.md together. */
+export const CANCEL_TRANSITIONS: Readonly<Record<(typeof CANCEL_STATES)[number], readonly (typeof CANCEL_STATES)[number][]>> = {
+  GOES_ON: ['CANCELLED'],
+  CANCELLED: ['GOES_ON'],
+};
+export const REPORTS_TRANSITIONS: Readonly<Record<(typeof REPORTS_STATES)[number], readonly (typeof REPORTS_STATES)[number][]>> = {
+  QUIET: ['WRITING'],
+  WRITING: ['QUIET'],
+};
 
 export interface Report {
+  /** The value of REPORTS that it was read under. */
   readonly report: number;
   readonly done: number;
   readonly total: number | undefined;
-  /** A message belongs to it. */
-  readonly isSaid: boolean;
 }
 
 export class Seat {
   readonly #words: Int32Array;
   readonly #floats: Float64Array;
-  readonly #at: number;
-  readonly #floatsAt: number;
 
   constructor(buffer: SharedArrayBuffer, index: number) {
-    this.#words = new Int32Array(buffer);
-    this.#floats = new Float64Array(buffer);
-    this.#at = LINE * (1 + 2 * index);
-    this.#floatsAt = this.#at / 2;
+    this.#words = new Int32Array(buffer, index * SEAT_BYTES, 2 * LINE);
+    this.#floats = new Float64Array(buffer, index * SEAT_BYTES, LINE);
   }
 
   // ── the runner
 
-  /** For the next job: the last one has ended. */
+  /** For the next job: the last one has ended, or its thread has, so there is no other that reads or writes here. */
   reset(): void {
-    Atomics.store(this.#words, this.#at + CANCELLED, 0);
-    this.#words[this.#at + OUTCOME] = RETURNED;
-    this.#words[this.#at + REPORTS] = 0;
-    this.#words[this.#at + SAID] = 0;
+    Atomics.store(this.#words, CANCEL_WORD, GOES_ON);
+    Atomics.store(this.#words, REPORTS_WORD, 0);
   }
 
-  /** Ring the thread's bells after this: see cancellation.ts. */
+  /** After the reason has been sent, and before the thread's bells are rung: see cancellation.ts. */
   cancel(): void {
-    Atomics.store(this.#words, this.#at + CANCELLED, 1);
+    Atomics.store(this.#words, CANCEL_WORD, CANCELLED);
   }
 
-  /** How the job has ended, whose answer has come. */
-  get outcome(): number {
-    return Atomics.load(this.#words, this.#at + OUTCOME);
-  }
-
-  /**
-   * The last report, if there is one after `seen`. Undefined, too, while one is being written, and for good where its thread has died in
-   * that.
-   */
+  /** The last report, if it is not `seen`. Undefined, too, while one is being written, and for good where its thread has died in that. */
   reportAfter(seen: number): Report | undefined {
-    const report = Atomics.load(this.#words, this.#at + REPORTS);
-    if (report === seen || (report & 1) !== 0) return undefined;
-    const done = this.#floats[this.#floatsAt + DONE];
-    const total = this.#floats[this.#floatsAt + TOTAL];
-    const isSaid = this.#words[this.#at + SAID] === report;
-    if (Atomics.load(this.#words, this.#at + REPORTS) !== report) return undefined;
-    return { report, done, total: Number.isNaN(total) ? undefined : total, isSaid };
+    const report = Atomics.load(this.#words, REPORTS_WORD);
+    if (report === seen || isWriting(report)) return undefined;
+    const done = this.#floats[DONE];
+    const total = this.#floats[TOTAL];
+    // The thread may have gone on meanwhile: then it is half of one report and half of another.
+    if (Atomics.load(this.#words, REPORTS_WORD) !== report) return undefined;
+    return { report, done, total: Number.isNaN(total) ? undefined : total };
   }
 
   // ── the thread
 
+  /** Set by `cancel`, whose reason lies in the thread's port then. */
   get isCancelled(): boolean {
-    return Atomics.load(this.#words, this.#at + CANCELLED) !== 0;
+    return Atomics.load(this.#words, CANCEL_WORD) === CANCELLED;
   }
 
-  end(outcome: number): void {
-    Atomics.store(this.#words, this.#at + OUTCOME, outcome);
+  /** `total` NaN: there is none. */
+  report(done: number, total: number): void {
+    const report = this.beginReport();
+    this.#floats[DONE] = done;
+    this.#floats[TOTAL] = total;
+    this.endReport(report);
   }
 
-  /** Gives the number of the report. */
-  report(done: number, total: number, isSaid: boolean): number {
-    const report = (this.#words[this.#at + REPORTS] + 2) | 0;
-    Atomics.store(this.#words, this.#at + REPORTS, report - 1);
-    this.#floats[this.#floatsAt + DONE] = done;
-    this.#floats[this.#floatsAt + TOTAL] = total;
-    if (isSaid) this.#words[this.#at + SAID] = report;
-    Atomics.store(this.#words, this.#at + REPORTS, report);
+  beginReport(): number {
+    // No other writes it while the job runs.
+    const report = (this.#words[REPORTS_WORD] + 1) | 0;
+    Atomics.store(this.#words, REPORTS_WORD, report);
     return report;
+  }
+
+  endReport(report: number): void {
+    Atomics.store(this.#words, REPORTS_WORD, (report + 1) | 0);
   }
 }
 
-/** In MB. */
-export const heapOf = (words: Int32Array): number => Atomics.load(words, 0);
-export const setHeap = (words: Int32Array, megabytes: number): void => void Atomics.store(words, 0, megabytes);
+export const isWriting = (report: number): boolean => (report & 1) !== 0;

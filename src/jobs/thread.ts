@@ -1,4 +1,4 @@
-/** A thread of a runner: loads the job's file, and runs jobs. Piscina calls `run` for each task, by entry.cjs. */
+/** A thread of a runner: loads the job's file when Piscina has called `start`, by entry.cjs, and runs jobs, which come by its own port. */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import {
@@ -18,30 +18,32 @@ import { Context } from './context.ts';
 import { type JobFunction, jobOf } from './define.ts';
 import { JobError, JobResultError, nameOf, received, sent } from './errors.ts';
 import { type Host, Part } from './part.ts';
-import { isSurelyCloneable } from './plain.ts';
-import { BELL, CANCEL, type JobTask, NO_BELL, RESULT, type Setup, type ToRunner, type ToThread } from './protocol.ts';
-import { RETURNED, SENT, Seat, setHeap, THREW } from './seat.ts';
+import { parcelOf } from './payload.ts';
+import {
+  BELL,
+  CANCEL,
+  type CancelMessage,
+  JOB,
+  type JobMessage,
+  NO_BELL,
+  RETURNED,
+  type Setup,
+  THREW,
+  type ToRunner,
+  type ToThread,
+} from './protocol.ts';
+import { Seat } from './seat.ts';
 
-/** What Piscina.move marks. */
-const TRANSFERABLE = Symbol.for('Piscina.transferable');
-const VALUE = Symbol.for('Piscina.valueOf');
 /** Reasons that are no objects are remembered one by one: the last so many. */
 const MOST_REASONS = 64;
 
-export function run(task: Setup | JobTask): unknown {
-  return Array.isArray(task) ? thread!.run(task as JobTask) : start(task as Setup);
-}
-
-let thread: JobThread | undefined;
-
 /** Undefined, or why this thread cannot run jobs. */
-async function start(setup: Setup): Promise<WireError | undefined> {
+export async function start(setup: Setup): Promise<WireError | undefined> {
   try {
-    thread = new JobThread(setup);
-    await thread.load(setup);
+    await new JobThread(setup).load(setup);
     return undefined;
   } catch (error) {
-    return sent(error);
+    return sent(error ?? new JobError(`${setup.file} has thrown ${error} while it was loaded`, { job: 0 }));
   }
 }
 
@@ -49,12 +51,13 @@ class JobThread implements Host, Canceller {
   readonly port: MessagePort;
   readonly progressInterval: number;
   pools: Readonly<Record<string, unknown>> = {};
-  readonly #words: Int32Array;
   readonly #seats: readonly Seat[];
   readonly #parts: (Part | undefined)[];
-  /** By seat, a cancel that came when its job did not run (yet): the job comes by another port. */
-  readonly #early: ({ readonly job: number; readonly reason: unknown } | undefined)[] = [];
+  /** What has come, in order. What a job finds in the port has its turn when that job's code has ended. */
+  readonly #inbox: ToThread[] = [];
   readonly #storage = new AsyncLocalStorage<Part | undefined>();
+  /** No job's async context. */
+  readonly #outside = AsyncLocalStorage.snapshot();
   readonly #attached = new Set<CancellablePool>();
   readonly #notesHeap: boolean;
   readonly #excused = new WeakSet<object>();
@@ -67,10 +70,15 @@ class JobThread implements Host, Canceller {
     this.port = port;
     this.progressInterval = progressInterval;
     this.#notesHeap = notesHeap;
-    this.#words = new Int32Array(buffer);
     this.#seats = Array.from({ length: seats }, (_, index) => new Seat(buffer, index));
     this.#parts = Array.from({ length: seats }, () => undefined);
-    port.on('message', (message: ToThread) => this.#receive(message, true));
+    port.on('message', (message: ToThread) => {
+      this.#inbox.push(message);
+      this.#catchUp();
+    });
+    port.on('messageerror', (cause: unknown) => {
+      throw new Error('what the runner has sent could not be read: the payload of a job may be too deep for this stack', { cause });
+    });
     port.unref();
     process.on('unhandledRejection', (reason) => this.#unhandled(reason));
     setCanceller(this);
@@ -85,14 +93,10 @@ class JobThread implements Host, Canceller {
 
   // ── one job
 
-  async run([index, job, attempt, name, payload]: JobTask): Promise<unknown> {
-    const seat = this.#seats[index];
-    const part = new Part(this, seat, index, job, attempt, name);
+  #begin([, index, job, attempt, name, payload]: JobMessage): void {
+    const part = new Part(this, this.#seats[index], index, job, attempt, name);
     this.#parts[index] = part;
     let value: unknown;
-    let outcome: number = RETURNED;
-    const early = this.#early[index];
-    if (early?.job === job) part.cancel(early.reason, true);
     try {
       // Cancelled before it has begun: then it does not begin.
       part.check();
@@ -103,41 +107,53 @@ class JobThread implements Host, Canceller {
         this.#alone = part;
         value = this.#job!(payload, context);
       }
-      // Also whatever else can be awaited.
-      if (typeof value === 'object' && value !== null) value = await value;
     } catch (thrown) {
-      outcome = THREW;
-      value = thrown;
+      return this.#threw(part, thrown);
     }
-    this.#end(part, index);
-    if (outcome === RETURNED && !isSurelyCloneable(value)) {
-      try {
-        this.#send(index, job, value);
-        outcome = SENT;
-        value = undefined;
-      } catch (cause) {
-        outcome = THREW;
-        value = new JobResultError(`the result of ${nameOf(part)} cannot be cloned to the runner's thread`, part, { cause });
-      }
-    }
-    seat.end(outcome);
-    return outcome === THREW ? errorOf(part, value) : value;
+    // Also whatever else can be awaited. A promise costs more than the rest of an empty job.
+    if ((typeof value === 'object' && value !== null) || typeof value === 'function') void this.#wait(part, value);
+    else this.#returned(part, value);
   }
 
-  #send(index: number, job: number, value: unknown): void {
-    // Only a value that was given to Piscina.move has both.
-    const moved = typeof value === 'object' && value !== null && TRANSFERABLE in value && VALUE in value;
-    const result = moved ? (value as { [VALUE]: unknown })[VALUE] : value;
-    const transfer = moved ? [(value as { [TRANSFERABLE]: ArrayBuffer })[TRANSFERABLE]] : [];
-    this.port.postMessage([RESULT, index, job, result] satisfies ToRunner, transfer);
+  async #wait(part: Part, promise: unknown): Promise<void> {
+    let value: unknown;
+    try {
+      value = await promise;
+    } catch (thrown) {
+      return this.#threw(part, thrown);
+    }
+    this.#returned(part, value);
   }
 
-  #end(part: Part, index: number): void {
-    this.#parts[index] = undefined;
+  #returned(part: Part, value: unknown): void {
+    const heap = this.#end(part);
+    try {
+      const result = parcelOf(value, undefined);
+      const answer: ToRunner = [RETURNED, part.seat, result.value, heap];
+      if (result.transferList === undefined) this.port.postMessage(answer);
+      else this.port.postMessage(answer, result.transferList as ArrayBuffer[]);
+    } catch (cause) {
+      const said = `the result of ${nameOf(part)} cannot be cloned to the runner's thread`;
+      this.#answer([THREW, part.seat, sent(new JobResultError(said, part, { cause })), heap]);
+    }
+  }
+
+  #threw(part: Part, thrown: unknown): void {
+    const heap = this.#end(part);
+    this.#answer([THREW, part.seat, errorOf(part, thrown), heap]);
+  }
+
+  #answer(answer: ToRunner): void {
+    this.port.postMessage(answer);
+  }
+
+  /** Its function has ended. Gives the heap in use, in MB, if that is to be noted. */
+  #end(part: Part): number | undefined {
+    this.#parts[part.seat] = undefined;
     this.#alone = undefined;
     part.end();
     for (const pool of this.#attached) pool.takeBackFrom(part, part.name ?? part.job, performance.now() - part.startedAt);
-    if (this.#notesHeap) setHeap(this.#words, Math.round(process.memoryUsage().heapUsed / 2 ** 20));
+    return this.#notesHeap ? process.memoryUsage().heapUsed / 2 ** 20 : undefined;
   }
 
   // ── cancelling
@@ -161,17 +177,22 @@ class JobThread implements Host, Canceller {
   }
 
   drain(): void {
-    for (let got = receiveMessageOnPort(this.port); got?.message !== undefined; got = receiveMessageOnPort(this.port))
-      this.#receive(got.message, false);
+    for (let got = receiveMessageOnPort(this.port); got !== undefined; got = receiveMessageOnPort(this.port)) this.#inbox.push(got.message);
+    for (const message of this.#inbox) if (message[0] === CANCEL) this.#cancel(message, false);
+    if (this.#inbox.length > 0) setImmediate(() => this.#outside(() => this.#catchUp()));
   }
 
-  #receive(message: ToThread, isAtOnce: boolean): void {
-    if (message[0] !== CANCEL) return;
-    const [, seat, job, reason, buffers] = message;
+  #catchUp(): void {
+    for (let message = this.#inbox.shift(); message !== undefined; message = this.#inbox.shift())
+      if (message[0] === JOB) this.#begin(message);
+      else this.#cancel(message, true);
+  }
+
+  /** Nothing if the job does not run, or has been cancelled. */
+  #cancel([, seat, job, reason, buffers]: CancelMessage, isAtOnce: boolean): void {
     asBuffers(buffers);
     const part = this.#parts[seat];
     if (part?.job === job) part.cancel(received(reason), isAtOnce);
-    else this.#early[seat] = { job, reason: received(reason) };
   }
 
   // ── what jobs leave behind

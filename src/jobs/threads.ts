@@ -1,6 +1,7 @@
 /**
- * The threads of a runner: Piscina makes them, carries tasks to them and brings answers back. Which thread gets which task, how many
- * there are, and when one is ended is decided here, so Piscina has neither a least number of threads nor an idle time, and its balancer
+ * The threads of a runner: Piscina makes them, with what its options say of them, and carries one task to each, which loads the job's
+ * file. Jobs go by a port of the thread's own (runner-thread.ts), as a task of Piscina costs more than twice as much. How many threads
+ * there are, and when one is ended, is decided here, so Piscina has neither a least number of threads nor an idle time, and its balancer
  * says what it was told.
  *
  * A thread that is loading is never ended: on Node 20 that may take the whole process along.
@@ -11,10 +12,10 @@ import { MessageChannel, receiveMessageOnPort, type Worker } from 'node:worker_t
 import type { Piscina } from 'piscina';
 import { asError, clearTimeout, setTimeout } from '../shared/index.ts';
 import type { PoolHandle } from '../worker/index.ts';
-import { JobLostError, RunnerClosedError, received } from './errors.ts';
-import type { Job } from './job.ts';
+import { JobLostError, JobResultError, RunnerClosedError, received, sent } from './errors.ts';
 import type { Settings } from './options.ts';
-import type { JobTask, Setup } from './protocol.ts';
+import { patiently } from './patience.ts';
+import { type Setup, THREW } from './protocol.ts';
 import { Reclaiming } from './reclaiming.ts';
 import { RunnerThread } from './runner-thread.ts';
 import type { ThreadEnd } from './types.ts';
@@ -54,8 +55,6 @@ export class Threads {
   readonly #reclaiming: Reclaiming;
   /** All that are not gone. */
   readonly #all = new Set<RunnerThread>();
-  /** Where Piscina is to put the task that it is being given. */
-  #target: RunnerThread | undefined;
   /** Threads in a row that did not come to load the file, and when the next may be begun. */
   #failures = 0;
   #notBefore = 0;
@@ -74,6 +73,8 @@ export class Threads {
       ...settings.rest,
       filename: ENTRY,
       workerData,
+      // A thread that slept on Piscina's word between its tasks would not hear of a job.
+      atomics: 'disabled',
       minThreads: 0,
       // A thread that takes over is there beside the one that goes, which may still have a job.
       maxThreads: 2 * settings.maxThreads + 1,
@@ -167,13 +168,15 @@ export class Threads {
 
   /** A thread that is only about to be made has no id: then Piscina makes it. */
   #place<W extends { readonly id: number }>(own: RunnerThread | undefined, workers: readonly W[]): W | null {
-    const { threadId } = this.#target ?? own!;
-    return workers.find(({ id }) => id === threadId) ?? null;
+    return workers.find(({ id }) => id === own?.threadId) ?? null;
   }
 
   #listen(thread: RunnerThread, worker: Worker | undefined, stale: AbortController): void {
+    thread.port.on('messageerror', (error: unknown) => this.#garbled(thread, error));
     if (worker === undefined) return;
     thread.threadId = worker.threadId;
+    // Its port has kept the process alive for its jobs. They are told when it has exited.
+    thread.port.on('close', () => worker.ref());
     worker.on('error', (error: unknown) => {
       thread.uncaught ??= { error };
       this.#leaves(thread);
@@ -183,6 +186,16 @@ export class Threads {
       this.#leaves(thread);
       void this.#bury(thread, stale);
     });
+  }
+
+  /** An answer of it cannot be read, and does not say whose it was. */
+  #garbled(thread: RunnerThread, cause: unknown): void {
+    const said = 'the answer of a job cannot be read on the runner’s thread: it may be too deep for its stack';
+    const [job, ...others] = thread.jobs;
+    if (others.length > 0) {
+      thread.uncaught ??= { error: new Error(said, { cause }) };
+      this.#terminate(thread, undefined);
+    } else job?.answered([THREW, job.seat, sent(new JobResultError(said, job, { cause })), undefined]);
   }
 
   #leaves(thread: RunnerThread): void {
@@ -204,6 +217,7 @@ export class Threads {
     thread.isGone();
     stale.abort();
     this.#owner.threadMoved(thread, 'end', thread.reason ?? 'died');
+    for (const job of thread.jobs) job.bereft();
     this.#owner.pump();
   }
 
@@ -242,23 +256,6 @@ export class Threads {
   #whyGone(thread: RunnerThread): unknown {
     if (thread.uncaught !== undefined && !isOutOfMemory(thread.uncaught.error)) return thread.uncaught.error;
     return lostError(thread, { job: 0 }, `while it loaded ${this.#settings.file}`);
-  }
-
-  // ── jobs
-
-  /** Gives a job to a thread that has room. Resolves with the answer; rejects if there is none. */
-  give(thread: RunnerThread, seat: number, job: Job): Promise<unknown> {
-    clearTimeout(thread.idleTimer);
-    const task: JobTask = [seat, job.job, job.attempt, job.name, job.payload];
-    this.#target = thread;
-    try {
-      // What is sent again later is copied.
-      return job.transferList === undefined || job.retries > 0
-        ? this.#piscina.run(task)
-        : this.#piscina.run(task, { transferList: job.transferList as NonNullable<Parameters<Piscina['run']>[1]>['transferList'] });
-    } finally {
-      this.#target = undefined;
-    }
   }
 
   // ── ending
@@ -303,7 +300,7 @@ export class Threads {
     clearTimeout(this.#timer);
     await Promise.all(
       [...this.#all].map(async (thread) => {
-        if (thread.state === 'loading') await within(thread.loaded, LOADING);
+        if (thread.state === 'loading') await patiently(thread.loaded, LOADING);
         if (thread.state !== 'ending' && thread.state !== 'gone') this.#terminate(thread, 'closed');
         await thread.gone;
       }),
@@ -335,17 +332,6 @@ const isOutOfMemory = (error: unknown): boolean => (error as { code?: unknown } 
 
 /** What createPgPool gives has the pool of its connections. */
 const isPg = (pool: object): boolean => 'pool' in pool && 'query' in pool;
-
-async function within(promise: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  await Promise.race([
-    promise,
-    new Promise((resolve) => {
-      timer = setTimeout(resolve, ms);
-    }),
-  ]);
-  clearTimeout(timer);
-}
 
 /** At once, as a constructor needs it. */
 function loadPiscina(): typeof Piscina {

@@ -7,9 +7,10 @@ type PiscinaOptions = NonNullable<ConstructorParameters<typeof import('piscina')
  * Options of a JobRunner, and those of Piscina but for the ones of its queue. Durations are milliseconds. A wrong type is a TypeError, a
  * wrong range a RangeError; both name the option and the value. A name that is no option is a TypeError that names the nearest one.
  *
- * Of Piscina's options `atomics` is 'async' by default, so that a thread does not freeze between jobs; `minThreads` and `maxThreads` are
- * by default half and one and a half times the processors; `idleTimeout` is 1000 by default, and a thread above `minThreads` that is idle
- * for so long is ended; `recordTiming` is false, since `stats` has its own times.
+ * Of Piscina's options `minThreads` and `maxThreads` are by default half and one and a half times the processors; `idleTimeout` is 1000 by
+ * default, and a thread above `minThreads` that is idle for so long is ended. Jobs go to their thread by a port of its own, so a thread
+ * does not freeze between jobs, whatever `atomics` says; `recordTiming`, `workerHistogram` and `stricterFIFO` change nothing either, since
+ * the queue and `stats` are the runner's.
  */
 export interface RunnerOptions<Pools = Record<string, RunnerPool>>
   extends Omit<PiscinaOptions, 'filename' | 'name' | 'workerData' | 'maxQueue' | 'taskQueue' | 'loadBalancer' | 'closeTimeout'> {

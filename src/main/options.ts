@@ -1,6 +1,7 @@
 /** What createPool accepts: checked once, with every default filled in. */
 
 import { MAX_CELLS, MAX_SLOTS, MAX_THREADS } from '../shared/layout.ts';
+import { COMPANY, type CompanyOptions } from '../shared/options/company.ts';
 import { checkDuration, limitOf } from '../shared/options/durations.ts';
 import { foreignOptions } from '../shared/options/foreign-options.ts';
 import { checkHold, type Hold } from '../shared/options/hold-limits.ts';
@@ -41,6 +42,8 @@ export interface Settings<T> {
   readonly circuitBreaker: CircuitBreakerStrategy | undefined;
   readonly expose: ReadonlySet<string> | undefined;
   readonly share: ((resource: T) => unknown) | undefined;
+  /** For what stands on top of a pool. */
+  readonly company: CompanyOptions<T> | undefined;
 }
 
 const OPTIONS = [
@@ -127,6 +130,7 @@ export function settingsOf<T>(options: PoolOptions<T>): Settings<T> {
     circuitBreaker: strategy,
     expose: names(options.expose),
     share,
+    company: (options as { readonly [COMPANY]?: CompanyOptions<T> })[COMPANY],
   };
 }
 

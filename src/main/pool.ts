@@ -57,6 +57,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
       traces: this.traces,
       breaker: this,
       borrow: (options, run, thread) => this.borrow(options, run, thread),
+      borrowAgain: (signal, run, thread) => this.acquiring.acquireAgain(signal, run, thread),
       damaged: (why) => this.damaged(why),
       ended: () => this.leaveWatched(),
       revokedError: (heldFor, cause) => this.refusals.revoked(heldFor, cause),

@@ -2,22 +2,24 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Client, ClientConfig } from 'pg';
 import { AcquireTimeoutError, createPool, LeaseRevokedError, type Pool, type PoolHandle } from '../main/index.ts';
-import { PgClient } from './client.ts';
-import { connect, loadDriver } from './connecting.ts';
-import { ConnectionSettings } from './connection-settings.ts';
-import { type PgInfo, withInfo } from './handle.ts';
-import { belongsTo, Hold } from './hold.ts';
-import { adopt } from './identity.ts';
-import type { Address } from './lane.ts';
-import { driverNow } from './loading.ts';
-import { checked } from './options.ts';
-import { PgPool as BasePool, PATIENCE, tooLate } from './pool.ts';
-import { clientClass } from './program-client.ts';
-import { Session, type SessionSettings } from './session.ts';
+import { COMPANY, type CompanyOptions } from '../shared/options/company.ts';
+import { PgClient } from './borrower/client.ts';
+import { type PgInfo, withInfo } from './borrower/handle.ts';
+import { belongsTo, Hold } from './borrower/hold.ts';
+import { adopt } from './borrower/identity.ts';
+import { PgPool as BasePool, PATIENCE, tooLate } from './borrower/pool.ts';
+import { clientClass } from './borrower/program-client.ts';
+import type { RemoteSession, Sessions } from './borrower/way.ts';
+import type { Address } from './driver/lane.ts';
+import { driverNow } from './driver/loading.ts';
+import type { Packed } from './messages/frames.ts';
+import { connect, loadDriver } from './owner/connecting.ts';
+import { ConnectionSettings } from './owner/connection-settings.ts';
+import { checked } from './owner/options.ts';
+import { Session, type SessionSettings } from './owner/session.ts';
 import type { PgLending, PgOwnerPool, PgPoolMore, PgPoolOptions, PgPool as PgPoolType } from './types.ts';
-import type { RemoteSession, Sessions } from './way.ts';
 
-export { DatabaseError } from './database-error.ts';
+export { DatabaseError } from './messages/database-error.ts';
 export type {
   PgClient,
   PgLending,
@@ -37,7 +39,7 @@ export type {
  * Rejects with TypeError / RangeError for bad options, and with what connecting failed with if `min` connections could not be made.
  */
 export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool & PgPoolMore> {
-  const { connection, onConnect, statementCacheSize, reset, lend, rest } = checked(options);
+  const { connection, onConnect, statementCacheSize, reset, lend, batch, rest } = checked(options);
   const settings = new ConnectionSettings(connection, rest.name ?? 'pool');
   const driver = await loadDriver();
   // What this thread asks of a pool, a client or an error is answered as by the driver's own.
@@ -52,8 +54,14 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
   /** All sessions that there are. */
   const sessions = new Set<Session>();
   let owner: PgPool | undefined;
+  const company: CompanyOptions<Session> = {
+    method: 'speakOnce',
+    most: batch,
+    run: (session, [profile, bytes, mode, timeout], along) =>
+      session.speakOnce(profile as string, bytes as Packed, mode as number, timeout as number | undefined, along),
+  };
   const pool = await createPool<Session>({
-    ...(rest as object),
+    ...({ ...rest, [COMPANY]: company } as object),
     factory: async ({ signal }) => {
       const { client, setup, cancel } = await outside(() => connect(driver, settings, onConnect, signal));
       const session = new Session(client, sessionSettings, {

@@ -39,6 +39,13 @@ export interface PgPoolOptions
    * Whatever it is, limits, line, breaker, health checks, reset and repair are the same, and no secret leaves the owner.
    */
   lend?: 'auto' | 'remote' | undefined;
+  /**
+   * How many plain queries (`pool.query`) of one thread may be served before the line goes on to the next thread, from 1 to 64. Default 8.
+   * Where several of a thread wait, the connection that it is granted may serve them in one go: those that only read, and behind such as
+   * have answered quickly before. Each is still one statement with its own result, error, timeout and place in line. 1: strictly one by
+   * one.
+   */
+  batch?: number | undefined;
 }
 
 /** Where borrowed connections are spoken to. */

@@ -4,18 +4,18 @@
  */
 import type { Client, ClientConfig } from 'pg';
 import { type AttachedPool, type AttachOptions, attachPool, type PoolHandle } from '../worker/index.ts';
-import { infoOf } from './handle.ts';
-import { adopt } from './identity.ts';
-import type { Driver } from './lane.ts';
-import { driverFor, driverNow, type Given } from './loading.ts';
-import { LocalWay } from './local.ts';
-import { clientClass } from './program-client.ts';
-import type { SessionMethods } from './protocol.ts';
-import { PgPool } from './sync.ts';
+import { infoOf } from './borrower/handle.ts';
+import { adopt } from './borrower/identity.ts';
+import { LocalWay } from './borrower/local.ts';
+import { clientClass } from './borrower/program-client.ts';
+import { PgPool } from './borrower/sync.ts';
+import { type Sessions, setWay } from './borrower/way.ts';
+import type { Driver } from './driver/lane.ts';
+import { driverFor, driverNow, type Given } from './driver/loading.ts';
+import type { SessionMethods } from './messages/protocol.ts';
 import type { PgLending, PgPoolMore, PgSync, PgPool as Type } from './types.ts';
-import { type Sessions, setWay } from './way.ts';
 
-export { DatabaseError } from './database-error.ts';
+export { DatabaseError } from './messages/database-error.ts';
 export type {
   PgClient,
   PgLending,

@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { createPool } from 'cenote';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Words } from '../../dist/budget/words.js';
+import * as seats from '../../dist/jobs/seat.js';
 import { CELLS_WORD, THREAD_BELL, THREAD_STRIDE } from '../../dist/shared/layout.js';
 import { Lending } from '../../dist/shared/lending/lending.js';
 import { repair } from '../../dist/shared/lending/repair.js';
@@ -68,7 +69,7 @@ function bury(block: ControlBlock): number[] {
 }
 
 test('every table has a last column that says what a death leaves behind', () => {
-  for (const heading of ['Slot', 'Cell', 'LINE', 'Bell', 'State word', 'Thread record', 'Claim', 'Permits'])
+  for (const heading of ['Slot', 'Cell', 'LINE', 'Bell', 'State word', 'Thread record', 'Claim', 'Seat', 'Permits'])
     for (const row of tableOf(doc, heading)) {
       expect(Object.keys(row)).toEqual(['from', 'to', 'who may', 'function', 'pairs with, wakes', 'if the thread dies right after']);
       expect(row['if the thread dies right after'], `${heading}: ${row.from} -> ${row.to}`).not.toBe('');
@@ -675,5 +676,73 @@ describe('permits', () => {
     words.ask();
     words.beat();
     expect([second > first, words.asked, words.heart]).toEqual([true, 1, 1]);
+  });
+});
+
+describe('seat', () => {
+  const rows = rowsOf('Seat');
+  const states = [...seats.CANCEL_STATES, ...seats.REPORTS_STATES];
+
+  function seatIn(state: string) {
+    const buffer = new SharedArrayBuffer(2 * seats.SEAT_BYTES);
+    // The second of two: what it does stays in its own lines.
+    const seat = new seats.Seat(buffer, 1);
+    const words = new Int32Array(buffer, seats.SEAT_BYTES);
+    if (state === 'CANCELLED') seat.cancel();
+    if (state === 'WRITING') seat.beginReport();
+    const isOfCancel = (seats.CANCEL_STATES as readonly string[]).includes(state);
+    const name = (): string =>
+      isOfCancel ? seats.CANCEL_STATES[words[seats.CANCEL_WORD]] : seats.REPORTS_STATES[Number(seats.isWriting(words[seats.REPORTS_WORD]))];
+    expect(name()).toBe(state);
+    return { seat, words, name, rest: () => new Int32Array(buffer, 0, seats.SEAT_BYTES / 4) };
+  }
+
+  type Case = ReturnType<typeof seatIn>;
+  const calls: Record<string, (on: Case) => void> = {
+    cancel: ({ seat }) => seat.cancel(),
+    reset: ({ seat }) => seat.reset(),
+    beginReport: ({ seat }) => void seat.beginReport(),
+    endReport: ({ seat, words }) => seat.endReport(words[seats.REPORTS_WORD]),
+  };
+
+  test('page and code have the same transitions', () =>
+    expect(pairs(rows)).toEqual(declared({ ...seats.CANCEL_TRANSITIONS, ...seats.REPORTS_TRANSITIONS })));
+
+  test('page and code have the same words', () =>
+    expect(tableOf(doc, 'Words of a seat').map((row) => plain(row.word))).toEqual([
+      `CANCEL_WORD ${seats.CANCEL_WORD}`,
+      `REPORTS_WORD ${seats.REPORTS_WORD}`,
+    ]));
+
+  test('page, code and this test have the same functions', () => {
+    const moving = methodsOf(seats.Seat).filter((name) => !['reportAfter', 'isCancelled', 'report'].includes(name));
+    expect(functionsOf(rows)).toEqual(moving.sort());
+    expect(Object.keys(calls).sort()).toEqual(moving.sort());
+  });
+
+  test.each(rows.flatMap((row) => row.functions.map((name) => ({ ...row, name }))))('$name: $from -> $to', ({ name, from, to }) => {
+    const on = seatIn(from);
+    calls[name](on);
+    expect(on.name()).toBe(to);
+    expect(on.rest().every((word) => word === 0)).toBe(true);
+  });
+
+  test.each(states)('in %s it can be read', (state) => {
+    const { seat } = seatIn(state);
+    expect(seat.isCancelled).toBe(state === 'CANCELLED');
+    expect(seat.reportAfter(0)).toBe(undefined);
+  });
+
+  test('a report is read once, as it was written, and not while another one is written', () => {
+    const { seat } = seatIn('QUIET');
+    seat.report(3, Number.NaN);
+    expect(seat.reportAfter(0)).toEqual({ report: 2, done: 3, total: undefined });
+    expect(seat.reportAfter(2)).toBe(undefined);
+    seat.report(4.5, 9);
+    expect(seat.reportAfter(2)).toEqual({ report: 4, done: 4.5, total: 9 });
+    seat.beginReport();
+    expect(seat.reportAfter(2)).toBe(undefined);
+    seat.reset();
+    expect(seat.reportAfter(0)).toBe(undefined);
   });
 });

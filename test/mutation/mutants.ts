@@ -503,4 +503,11 @@ export const mutants: readonly Listed[] = [
     mutant('a report has the number of the one before', 'Words.nextSeq', 'return ++this.$FLOATS[$SEQ];', 'return this.$FLOATS[$SEQ];'),
     'docs/state-machines',
   ),
+  listed(
+    mutant('a job is cancelled before its reason is sent', 'RunnerThread.cancel', 'this.port.postMessage($MESSAGE);', ''),
+    'interleave/seat',
+  ),
+  listed(mutant('a seat keeps the cancel of the last job', 'Seat.reset', 'Atomics.store(this.$WORDS, CANCEL_WORD, $GOES_ON);', '')),
+  listed(mutant('a report stays half written', 'Seat.endReport', '($REPORT + 1) | 0', '$REPORT | 0')),
+  listed(mutant('half a report is read', 'Seat.reportAfter', 'isWriting($REPORT)', 'false')),
 ];

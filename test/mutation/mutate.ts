@@ -111,7 +111,8 @@ function kill(group: number): void {
 
 /** The end of a process, or undefined if it had to be killed, with all that it had started. */
 function run(folder: string, args: readonly string[], limit: number): Promise<{ code: number | null; output: string } | undefined> {
-  const child = spawn(process.execPath, args, { cwd: folder, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const env = { ...process.env, CENOTE_WHOLE: '1' };
+  const child = spawn(process.execPath, args, { cwd: folder, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   running = child.pid;
   let output = '';
   const hear = (chunk: Buffer): void => {

@@ -5,7 +5,7 @@ import { dirname, join as path } from 'node:path';
 import { consecutiveFailures } from 'cenote';
 import type { PgClient } from 'cenote/pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { withoutSecrets } from '../../src/pg/connection-settings.ts';
+import { withoutSecrets } from '../../src/pg/owner/connection-settings.ts';
 import { ask, connections, join, killAll, on, open, postgres, WHERE } from '../support/postgres.ts';
 import { proxy } from '../support/proxy.ts';
 import { failureOf, rejection, settled, sleep, until } from '../support/wait.ts';

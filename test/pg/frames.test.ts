@@ -2,8 +2,8 @@
 import { EventEmitter } from 'node:events';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { columnTypes, Frames, fieldsOf, packed, unpacked } from '../../src/pg/frames.ts';
-import { Wire } from '../../src/pg/wire.ts';
+import { Wire } from '../../src/pg/driver/wire.ts';
+import { columnTypes, Frames, fieldsOf, packed, unpacked } from '../../src/pg/messages/frames.ts';
 
 const message = (type: string, body: Buffer | string = ''): Buffer => {
   const bytes = Buffer.from(body);

@@ -27,6 +27,7 @@ const OPTIONS = Object.keys({
     statementCacheSize: 1,
     reset: 1,
     lend: 1,
+    batch: 1,
     min: 1,
     maxCreating: 1,
     budget: 1,
@@ -69,7 +70,6 @@ describe('createPgPool', () => {
     ['validate', 'createPgPool makes, checks and resets connections itself (see onConnect and reset)'],
     ['create', 'createPgPool makes, checks and resets connections itself'],
     ['healthCheck', 'createPgPool makes, checks and resets connections itself'],
-    ['batch', 'this version of cenote does not have it yet'],
   ])('%s: %s', async (name, answer) => {
     expect(await refusal({ [name]: 1 })).toContain(answer);
   });

@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import pg from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { LeftAsText } from '../../src/pg/left-as-text.ts';
-import { PARSERS } from '../../src/pg/parsers.ts';
+import { LeftAsText } from '../../src/pg/driver/left-as-text.ts';
+import { PARSERS } from '../../src/pg/messages/parsers.ts';
 import { node, project } from '../docs/run.ts';
 import { join, on, open, postgres, type Run, WHERE } from '../support/postgres.ts';
 

@@ -2,7 +2,7 @@
  * The reader of statements as plainly as it can be said: the whole text as a list of tokens, by a regular expression, and then rules over lists. Slow, and
  * with some of the words only. The one in src/pg must come to the same.
  */
-import type { Reading } from '../../src/pg/dirt.ts';
+import type { Reading } from '../../src/pg/sql/dirt.ts';
 
 const CLEAN = 0;
 const DOUBTFUL = 1;

@@ -2,7 +2,7 @@
 import { TextEncoder } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { readStatement } from '../../src/pg/dirt.ts';
+import { readStatement } from '../../src/pg/sql/dirt.ts';
 import { join, open } from '../support/postgres.ts';
 import { readPlainly } from './reading-reference.ts';
 

@@ -3,8 +3,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { type Context, type ContextManager, context, createContextKey, ROOT_CONTEXT } from '@opentelemetry/api';
 import * as pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { driverFor } from '../../src/pg/loading.ts';
-import { untraced } from '../../src/pg/untraced.ts';
+import { driverFor } from '../../src/pg/driver/loading.ts';
+import { untraced } from '../../src/pg/driver/untraced.ts';
 
 const SUPPRESSED = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING');
 const storage = new AsyncLocalStorage<Context>();

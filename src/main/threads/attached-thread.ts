@@ -68,15 +68,10 @@ export class AttachedThread {
 
   /** Runs a method and sends the answer: with everything else of this tick, or at once if the caller sleeps until it comes. */
   run(id: number, slot: number, lease: number, name: string, isSync: boolean, method: () => unknown): void {
-    let underWay = this.#underWay.get(slot);
-    if (underWay?.lease !== lease) {
-      underWay = { lease, calls: 0, whenSettled: [] };
-      this.#underWay.set(slot, underWay);
-    }
-    underWay.calls++;
+    const settled = this.enter(slot, lease);
     const settle = (response: Response): void => {
       this.answer(response, isSync, name);
-      this.#settled(slot, underWay);
+      settled();
     };
     try {
       const result = method();
@@ -89,6 +84,18 @@ export class AttachedThread {
     } catch (error) {
       settle([FAILURE, id, toWire(error)]);
     }
+  }
+
+  /** Something more is under way in this lease, until what this gives is called. */
+  enter(slot: number, lease: number): () => void {
+    let underWay = this.#underWay.get(slot);
+    if (underWay?.lease !== lease) {
+      underWay = { lease, calls: 0, whenSettled: [] };
+      this.#underWay.set(slot, underWay);
+    }
+    const entered = underWay;
+    entered.calls++;
+    return () => this.#settled(slot, entered);
   }
 
   #settled(slot: number, underWay: UnderWay): void {

@@ -45,7 +45,7 @@ import type { Resources } from '../resources/resources.ts';
 import type { Turn } from '../turn.ts';
 import { AttachedThread } from './attached-thread.ts';
 import { findMethod, isCall, NO_CALL } from './methods.ts';
-import { type BorrowFor, type HoldKeeper, OneShotCalls } from './one-shot-calls.ts';
+import { type BorrowAgain, type BorrowFor, type HoldKeeper, OneShotCalls } from './one-shot-calls.ts';
 
 /**
  * How long a call may still run on a resource that is given up as broken, or whose borrower
@@ -81,6 +81,7 @@ export class AttachedThreads<T> {
     events: Events<T>,
     steering: Steering,
     borrow: BorrowFor,
+    borrowAgain: BorrowAgain,
   ) {
     this.#steering = steering;
     this.#settings = settings;
@@ -88,7 +89,22 @@ export class AttachedThreads<T> {
     this.#resources = resources;
     this.#turn = turn;
     this.#events = events;
-    this.#errands = new OneShotCalls(settings.name, lending, turn, steering, borrow, (slot, method) => this.#methodOf(slot, method));
+    const { company } = settings;
+    const find = (slot: number, method: string) => this.#methodOf(slot, method);
+    this.#errands = new OneShotCalls(
+      settings.name,
+      lending,
+      turn,
+      steering,
+      borrow,
+      find,
+      company && {
+        method: company.method,
+        most: company.most,
+        borrowAgain,
+        run: (slot, args, along) => company.run(resources.get(slot) as T, args, along),
+      },
+    );
   }
 
   /** Does the owner have this slot for a one-shot call of a thread? */

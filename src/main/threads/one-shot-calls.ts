@@ -8,28 +8,50 @@ import { PoolClosedError, RemoteCallError } from '../../shared/errors.ts';
 import { BEHALF_GONE } from '../../shared/layout.ts';
 import type { Lending } from '../../shared/lending/lending.ts';
 import { AbortController } from '../../shared/node.ts';
+import type { Company } from '../../shared/options/company.ts';
 import { type Hold, holdFrom } from '../../shared/options/hold-limits.ts';
 import { show } from '../../shared/show.ts';
 import type { AcquireOptions } from '../../shared/types.ts';
 import { toWire } from '../../shared/wire/error-wire.ts';
-import { FAILURE } from '../../shared/wire/protocol.ts';
+import { ANSWER, FAILURE } from '../../shared/wire/protocol.ts';
 import { Claim } from '../../shared/words/claim.ts';
 import { NONE } from '../../shared/words/line.ts';
 import type { Turn } from '../turn.ts';
 import type { AttachedThread } from './attached-thread.ts';
 import { isCall, NO_CALL } from './methods.ts';
+import { type Host, Party } from './party.ts';
+import { Turns } from './turns.ts';
 
 /** Why a one-shot call left the line: its caller has cancelled it. */
 const ASKED_FOR = Symbol('asked for');
+/** The same: it has been served out of its place. */
+const SERVED = Symbol('served');
+
+/** Twice as many go along as would with an even spread over all resources: they save each other a way there and back. */
+const SHARE = 2;
 
 /** A slot for the owner, on behalf of that thread. `run` is called in the moment of the grant. Rejects with what acquire rejects with. */
 export type BorrowFor = (options: AcquireOptions, run: (slot: number) => void, thread: number) => Promise<void>;
+
+/** The same for a call that has stood in line before: see `Acquiring.acquireAgain`. */
+export type BorrowAgain = (signal: AbortSignal, run: (slot: number) => void, thread: number) => Promise<void>;
+
+/** Calls in company: see there. */
+export interface InCompany {
+  readonly method: string;
+  readonly most: number;
+  readonly borrowAgain: BorrowAgain;
+  run(slot: number, args: readonly unknown[], company: Company): Promise<unknown>;
+}
 
 /** What to run on the resource in a slot. Throws RemoteCallError. */
 type FindMethod = (slot: number, method: string) => (args: readonly unknown[]) => unknown;
 
 export interface Errand {
+  readonly member: AttachedThread;
   readonly id: number;
+  readonly method: string;
+  readonly args: readonly unknown[];
   /** Where it runs; NONE while it waits. */
   slot: number;
   lease: number;
@@ -40,7 +62,7 @@ export interface Errand {
   /** Undefined: its caller waits for ever. */
   readonly claim: Claim | undefined;
   /** Takes the call out of the line, if it had to join. */
-  readonly waiting: AbortController | undefined;
+  waiting: AbortController | undefined;
 }
 
 /** The one-shot call that a slot is out for. */
@@ -48,6 +70,8 @@ export interface Running {
   readonly member: AttachedThread;
   readonly id: number;
   readonly errand: Errand;
+  /** Those that the resource serves together with it. */
+  readonly party: Party<Errand> | undefined;
 }
 
 /** The part of the owner that looks after leases that have limits of their own. */
@@ -62,13 +86,16 @@ function termsOf(terms: unknown): { claim: unknown; tag: number; hold: Hold | un
   return { claim, tag: typeof tag === 'number' ? tag | 0 : 0, hold: holdFrom(hold) };
 }
 
-export class OneShotCalls {
+export class OneShotCalls implements Host<Errand> {
   readonly #pool: string;
   readonly #lending: Lending;
   readonly #turn: Turn;
   readonly #holds: HoldKeeper;
   readonly #borrow: BorrowFor;
   readonly #find: FindMethod;
+  readonly #company: InCompany | undefined;
+  /** Whose call is next. Undefined: the one whose place in the pool's line is first. */
+  readonly #turns: Turns<AttachedThread, Errand> | undefined;
   readonly #errands = new Map<AttachedThread, Map<number, Errand>>();
   /**
    * By slot, the one-shot call that it is out for: no other code on the owner's thread has the slot to give back.
@@ -76,7 +103,17 @@ export class OneShotCalls {
    */
   readonly #running: (Running | undefined)[];
 
-  constructor(pool: string, lending: Lending, turn: Turn, holds: HoldKeeper, borrow: BorrowFor, find: FindMethod) {
+  constructor(
+    pool: string,
+    lending: Lending,
+    turn: Turn,
+    holds: HoldKeeper,
+    borrow: BorrowFor,
+    find: FindMethod,
+    company?: InCompany | undefined,
+  ) {
+    this.#company = company;
+    this.#turns = company && new Turns(company.most);
     this.#holds = holds;
     this.#pool = pool;
     this.#lending = lending;
@@ -104,16 +141,45 @@ export class OneShotCalls {
     const { claim: claimed, tag, hold } = termsOf(terms);
     const claim = Claim.open(claimed);
     if (claim?.isWithdrawn) return;
-    const slot = this.#lending.tryBorrow();
-    const errand: Errand = { id, slot: NONE, lease: 0, tag, hold, claim, waiting: slot === NONE ? new AbortController() : undefined };
+    const errand: Errand = { member, id, method, args, slot: NONE, lease: 0, tag, hold, claim, waiting: undefined };
     this.#of(member).set(id, errand);
+    const slot = this.#lending.tryBorrow();
     if (slot !== NONE) return this.#run(member, errand, slot, method, args);
-    const run = (granted: number): void => this.#run(member, errand, granted, method, args);
+    this.#turns?.add(errand);
     // The caller's thread keeps the limits.
-    this.#borrow({ timeout: 0, signal: errand.waiting!.signal }, run, member.thread).catch((error: unknown) => {
+    this.#wait(errand, (signal, run) => this.#borrow({ timeout: 0, signal }, run, member.thread));
+  }
+
+  #wait(errand: Errand, borrow: (signal: AbortSignal, run: (slot: number) => void) => Promise<void>): void {
+    const { member, id, method } = errand;
+    const waiting = new AbortController();
+    errand.waiting = waiting;
+    borrow(waiting.signal, (slot) => this.#granted(errand, slot)).catch((error: unknown) => {
+      if (error === SERVED) return;
+      this.#turns?.remove(errand);
       this.#remove(member, errand);
       if (error !== ASKED_FOR) member.answer([FAILURE, id, toWire(error)], false, `${method}()`);
     });
+  }
+
+  /** The place of this call has been granted a slot. */
+  #granted(errand: Errand, slot: number): void {
+    const next = this.#turns?.next() ?? errand;
+    if (next !== errand) {
+      this.#leaveLine(next, SERVED);
+      this.#waitAgain(errand);
+    }
+    this.#run(next.member, next, slot, next.method, next.args);
+  }
+
+  /** At once; without effect if it is not there. */
+  #leaveLine(errand: Errand, why: unknown): void {
+    this.#turns?.remove(errand);
+    errand.waiting?.abort(why);
+  }
+
+  #waitAgain(errand: Errand): void {
+    this.#wait(errand, (signal, run) => this.#company!.borrowAgain(signal, run, errand.member.thread));
   }
 
   #run(member: AttachedThread, errand: Errand, slot: number, method: string, args: readonly unknown[]): void {
@@ -125,14 +191,72 @@ export class OneShotCalls {
     }
     errand.slot = slot;
     errand.lease = this.#lending.leases[slot];
-    this.#running[slot] = { member, id: errand.id, errand };
+    const { lease } = errand;
+    const party = this.#partyOf(errand);
+    this.#running[slot] = { member, id: errand.id, errand, party };
     this.#lending.block.slots.actFor(slot, member.thread);
     if (errand.tag !== 0) this.#lending.setTag(slot, errand.tag);
     if (errand.hold !== undefined) this.#holds.limit(slot, errand.lease, errand.hold);
-    member.run(errand.id, slot, errand.lease, `${method}()`, false, () => this.#find(slot, method)(args));
-    member.whenSettled(slot, errand.lease, () => {
-      if (this.#end(member, errand)) this.#lending.giveBack(slot);
+    member.run(errand.id, slot, lease, `${method}()`, false, () =>
+      party === undefined ? this.#find(slot, method)(args) : this.#company!.run(slot, args, party),
+    );
+    member.whenSettled(slot, lease, () => {
+      // What was taken along may have it by now.
+      const last = this.#running[slot]?.errand ?? errand;
+      if (last.lease === lease && this.#end(member, last)) this.#lending.giveBack(slot);
     });
+  }
+
+  // ── in company
+
+  /** As many go along as there are, for each resource, of those that wait. */
+  #partyOf(errand: Errand): Party<Errand> | undefined {
+    const company = this.#company;
+    if (company === undefined || company.method !== errand.method) return undefined;
+    const most = Math.min(company.most - 1, Math.ceil((this.#turns!.size * SHARE) / this.#lending.block.limits.max));
+    return new Party(this, errand, most);
+  }
+
+  /** The next call of that thread, out of the line. */
+  takeAlong({ member, method, tag }: Errand, fits: (args: readonly unknown[]) => boolean): Errand | undefined {
+    const errand = this.#turns!.nextOf(
+      member,
+      (next) =>
+        next.method === method && next.hold === undefined && next.tag === tag && next.claim?.isWithdrawn !== true && fits(next.args),
+    );
+    if (errand !== undefined) this.#leaveLine(errand, SERVED);
+    return errand;
+  }
+
+  /** The resource of that party is at it. False: it is not to run there. */
+  beginAlong(party: Party<Errand>, errand: Errand): boolean {
+    const { member } = errand;
+    const before = this.#running[party.slot];
+    if (before?.party !== party || errand.slot !== NONE || this.#errands.get(member)?.get(errand.id) !== errand) return false;
+    this.#leaveLine(errand, SERVED);
+    if (errand.claim?.begin() === false) {
+      this.#remove(member, errand);
+      return false;
+    }
+    // The one before has its answer.
+    before.errand.slot = NONE;
+    this.#remove(member, before.errand);
+    errand.slot = party.slot;
+    errand.lease = party.lease;
+    this.#running[party.slot] = { member, id: errand.id, errand, party };
+    return true;
+  }
+
+  /** It has been taken along, and has waited there for too long. */
+  backInLine(errand: Errand): void {
+    if (errand.slot !== NONE || this.#errands.get(errand.member)?.get(errand.id) !== errand) return;
+    this.#turns!.addFirst(errand);
+    this.#waitAgain(errand);
+  }
+
+  /** To one that has begun in company. */
+  answer({ member, id, method }: Errand, value: unknown): void {
+    member.answer([ANSWER, id, [value]], false, `${method}()`);
   }
 
   /** False: it had ended before. Otherwise the caller ends the owner's lease of the slot. */
@@ -149,17 +273,21 @@ export class OneShotCalls {
   revoked(slot: number, error: Error): void {
     const running = this.#running[slot];
     if (running === undefined) return;
-    const { member, errand } = running;
+    const { member, errand, party } = running;
     const isCalled = this.#errands.has(member);
     this.#lending.forget(slot);
     this.#end(member, errand);
+    party?.disband();
     if (isCalled) member.answer([FAILURE, errand.id, toWire(error)], false, 'a call');
   }
 
   /** Its thread has died, and the method has not ended in time. */
   #orphan(member: AttachedThread, errand: Errand): void {
     const { slot } = errand;
-    if (this.#end(member, errand) && this.#lending.block.slots.seize(slot, this.#lending.forget(slot))) this.#turn.orphaned(slot, false);
+    const party = this.#running[slot]?.party;
+    if (!this.#end(member, errand)) return;
+    if (this.#lending.block.slots.seize(slot, this.#lending.forget(slot))) this.#turn.orphaned(slot, false);
+    party?.disband();
   }
 
   #of(member: AttachedThread): Map<number, Errand> {
@@ -180,15 +308,18 @@ export class OneShotCalls {
 
   /** Out of the line, if it is still there. */
   cancel(member: AttachedThread, id: number): void {
-    this.#errands.get(member)?.get(id)?.waiting?.abort(ASKED_FOR);
+    const errand = this.#errands.get(member)?.get(id);
+    if (errand === undefined || errand.slot !== NONE) return;
+    this.#leaveLine(errand, ASKED_FOR);
+    this.#remove(member, errand);
   }
 
   /** Its caller does not wait for it any more, and it may run for long: it gets `patience` ms to end. */
   abandonOne(member: AttachedThread, id: number, patience: number): void {
     const errand = this.#errands.get(member)?.get(id);
     if (errand === undefined) return;
-    errand.waiting?.abort(ASKED_FOR);
-    if (errand.slot !== NONE) this.#orphanAfter(patience, member, errand);
+    if (errand.slot === NONE) this.cancel(member, id);
+    else this.#orphanAfter(patience, member, errand);
   }
 
   #orphanAfter(patience: number, member: AttachedThread, errand: Errand): void {
@@ -213,7 +344,7 @@ export class OneShotCalls {
     if (errands === undefined) return;
     this.#errands.delete(member);
     for (const errand of errands.values()) {
-      errand.waiting?.abort();
+      this.#leaveLine(errand, ASKED_FOR);
       if (errand.slot === NONE) continue;
       this.#lending.block.slots.actFor(errand.slot, BEHALF_GONE);
       this.#orphanAfter(patience, member, errand);

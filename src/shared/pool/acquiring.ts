@@ -23,7 +23,7 @@ import { sleepInLine } from '../waiting/blocking.ts';
 import { type Cancellation, canceller, throwIfCancelled, throwReason } from '../waiting/cancellation.ts';
 import type { Waiters } from '../waiting/waiters.ts';
 import { MARK_SYNC, MARK_TRIES, markBehalf, NONE, REASON_FACTORY } from '../words/line.ts';
-import { breakerOf, isRefusing, isSuspended, RECOVERING } from '../words/state.ts';
+import { breakerOf, isEvicting, isRefusing, isSuspended, RECOVERING } from '../words/state.ts';
 import { OWNER } from '../words/threads.ts';
 import type { RefusalSource, Refusals } from './refusals.ts';
 
@@ -103,6 +103,25 @@ export class Acquiring {
       if (typeof got === 'number') return Promise.resolve(deliver(got));
       // It does not only try, so it is never told that there is nothing.
       return this.#waitFor(got, deliver, thread) as Promise<V>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * The same for a waiter that has stood in line before, and left it for another's sake: it is let in where no new one is, and there is no
+   * limit to its wait but `signal`. It does not borrow past the line.
+   */
+  acquireAgain<V>(signal: AbortSignal, deliver: (slot: number) => V, thread: number): Promise<V> {
+    try {
+      const { block } = this.#lending;
+      const cell = this.#lending.join(markBehalf(thread));
+      if (cell === NONE) throw this.#rejected(this.#refusals.queueFull());
+      const state = block.state.load();
+      if (isEvicting(state) && this.#lending.leave(cell)) throw this.#rejected(this.#refusals.refused(state));
+      this.#lending.match();
+      const got = this.#inLine(cell, 0, signal, false);
+      return typeof got === 'number' ? Promise.resolve(deliver(got)) : (this.#waitFor(got, deliver, thread) as Promise<V>);
     } catch (error) {
       return Promise.reject(error);
     }

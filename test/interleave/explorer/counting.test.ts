@@ -53,6 +53,14 @@ describe('counts', () => {
     const schedules = 6 + 9 * 3 * 6 + (36 * 3 * 2 + 81 * 3 * 12);
     expect(explored).toMatchObject({ schedules, distinct: schedules, complete: true, failure: undefined });
   });
+
+  test('one in four of them', async () => {
+    const whole = await explore(three, exhaustive({ preemptions: 1 }));
+    const part = await explore(three, exhaustive({ preemptions: 1, oneIn: 4 }));
+    expect(part).toMatchObject({ distinct: part.schedules, complete: true, failure: undefined });
+    expect(part.schedules / whole.schedules).toBeGreaterThan(0.15);
+    expect(part.schedules / whole.schedules).toBeLessThan(0.35);
+  });
 });
 
 describe('replay', () => {

@@ -8,16 +8,19 @@ import { count, expire, kill, nth, type Point, type Strategy } from '../choice.t
 export interface ExhaustiveOptions {
   preemptions?: number;
   deaths?: number;
+  /** The last preemption, and the last death, only at every so manieth place: a part of the schedules, spread over all of them. Default 1. */
+  oneIn?: number;
   /** Give up after this many schedules; the result then says that it is not complete. */
   atMost?: number;
 }
 
-const S = { preemptions: 0, deaths: 1, at: 2, depth: 3, schedules: 4, stack: 8 } as const;
+const S = { preemptions: 0, deaths: 1, at: 2, depth: 3, schedules: 4, places: 5, stack: 8 } as const;
 
 export class Exhaustive implements Strategy {
   readonly #s: Int32Array;
   readonly #preemptions: number;
   readonly #deaths: number;
+  readonly #oneIn: number;
   readonly #atMost: number;
   readonly #options: number[] = [];
 
@@ -25,6 +28,7 @@ export class Exhaustive implements Strategy {
     this.#s = state;
     this.#preemptions = options.preemptions ?? 2;
     this.#deaths = options.deaths ?? 0;
+    this.#oneIn = options.oneIn ?? 1;
     this.#atMost = options.atMost ?? Number.POSITIVE_INFINITY;
   }
 
@@ -32,13 +36,14 @@ export class Exhaustive implements Strategy {
     this.#s[S.preemptions] = 0;
     this.#s[S.deaths] = 0;
     this.#s[S.at] = 0;
+    this.#s[S.places] = 0;
   }
 
   pick(point: Point): number {
     const s = this.#s;
     const { current } = point;
-    const mayDie = s[S.deaths] < this.#deaths;
-    const maySpend = s[S.preemptions] < this.#preemptions;
+    const mayDie = this.#may(this.#deaths - s[S.deaths], point);
+    const maySpend = this.#may(this.#preemptions - s[S.preemptions], point);
     if (current >= 0 && !maySpend && !mayDie && !point.free) return current;
 
     // In a fixed order: go on, switch, let time pass, die.
@@ -57,9 +62,15 @@ export class Exhaustive implements Strategy {
 
     const chosen = this.#branch(options.length);
     if (chosen >= timeouts) s[S.deaths]++;
-    else if (chosen >= switches) s[S.preemptions]++;
-    else if (costs && chosen > 0) s[S.preemptions]++;
+    else if (chosen >= switches || (costs && chosen > 0)) s[S.preemptions]++;
+    else return options[chosen];
+    s[S.places] += point.step;
     return options[chosen];
+  }
+
+  /** So many are left, and the last of them may be spent here. Where depends on where the others were spent, so that no place is left out always. */
+  #may(left: number, { step }: Point): boolean {
+    return left > 1 || (left === 1 && (this.#s[S.places] + step) % this.#oneIn === 0);
   }
 
   #branch(options: number): number {

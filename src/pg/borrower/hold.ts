@@ -1,0 +1,411 @@
+/** A borrowed session as its borrower has it: its calls, what their answers said of its state, and how it is given back. */
+import { randomUUID } from 'node:crypto';
+import { clearTimeout, setTimeout } from 'node:timers';
+import type { QueryResult } from 'pg';
+import type { AcquireOptions } from '../../worker/index.ts';
+import { receiveError } from '../messages/database-error.ts';
+import { withProfile } from '../messages/profile.ts';
+import type { Answer, Heard, Outcome, TransactionStatus } from '../messages/protocol.ts';
+import type { Question } from '../messages/question.ts';
+import { receiveResults } from '../messages/results.ts';
+import { TransactionRolledBackError } from './rolled-back.ts';
+import { type Call, type RemoteSession, type Sessions, wayOf } from './way.ts';
+
+/** The result. Throws what the server said. */
+export function resultOf(answer: Answer, { mode, types }: Pick<Question, 'mode' | 'types'>): QueryResult<any> {
+  if (answer.outcome !== undefined) return outcomeOf(answer.outcome);
+  if (answer.error !== undefined) throw receiveError(answer.error);
+  return receiveResults(answer.results!, mode, types) as QueryResult<any>;
+}
+
+function outcomeOf(outcome: Outcome): QueryResult<any> {
+  if ('thrown' in outcome) throw outcome.thrown;
+  return outcome.result as QueryResult<any>;
+}
+
+const thrownIn = ({ outcome }: Answer): Error | undefined =>
+  outcome !== undefined && 'thrown' in outcome ? (outcome.thrown as Error) : undefined;
+
+/** On a worker, what is released stays borrowed until the calls made before have settled. */
+const waitsForCalls = (sessions: Sessions): boolean => 'acquireSync' in sessions;
+
+/** Tells copies of this module apart. Bundlers may load it twice on a thread, and no two borrows may have the same name. */
+export const COPY = randomUUID();
+let borrows = 0;
+/** The owner's number among the attachments. */
+const OWNER = 0;
+
+/** Says whether a borrow of this name is that attachment's. A thread may have several attachments. */
+export const belongsTo = (borrow: string, attachment: number): boolean => borrow.startsWith(`${attachment}:`);
+
+/** Why a statement is refused when the transaction that it belongs to, or whatever else was open, has gone with its connection. */
+export const GIVEN_UP =
+  'the connection was lost in the middle of a transaction, which is rolled back; nothing is done until ROLLBACK, or the end of the transaction or scope';
+
+export interface HoldListener {
+  heard(heard: Heard): void;
+  broken(error: Error): void;
+}
+
+export class Hold {
+  /** Names this borrow to the session. No two borrows have the same name. Its beginning says which attachment it is of (`belongsTo`). */
+  readonly id: string;
+  readonly #sessions: Sessions;
+  readonly #session: RemoteSession;
+  readonly #listeners = new Set<HoldListener>();
+  #turn = 0;
+  #pid = 0;
+  #status: TransactionStatus = 'I';
+  #isUnclean = false;
+  #isPinned = false;
+  #broken: Error | undefined;
+  /** Why the borrower has had the session destroyed, if it has. */
+  #givenUp: Error | undefined;
+  #lost: Error | undefined;
+  #isTold = false;
+  #isUndone = false;
+  #lastError: Error | undefined;
+  #calls = 0;
+  #whenIdle: (() => void)[] = [];
+  /** Submissions that have the connection to themselves until this thread says more. */
+  readonly #streams = new Set<object>();
+  #bodies = 0;
+  #isListening = false;
+  /** The time when it begins to listen. */
+  #soon: NodeJS.Timeout | undefined;
+  #givenBack: ((destroy: Error | undefined) => void) | undefined;
+  #isOver = false;
+
+  constructor(sessions: Sessions, session: RemoteSession, pid = 0, profile = '') {
+    this.id = withProfile(`${sessions.attachment ?? OWNER}:${COPY}:${++borrows}`, profile);
+    this.#sessions = sessions;
+    this.#session = session;
+    this.#pid = pid;
+  }
+
+  /** The pool that it is borrowed from. */
+  get sessions(): Sessions {
+    return this.#sessions;
+  }
+
+  get pid(): number {
+    return this.#pid;
+  }
+
+  get status(): TransactionStatus {
+    return this.#status;
+  }
+
+  get isPinned(): boolean {
+    return this.#isPinned;
+  }
+
+  /** A new call has to wait for something that only this thread can say, when it is back at its event loop. */
+  get isStreaming(): boolean {
+    return this.#streams.size > 0;
+  }
+
+  /** The connection is of no use any more: it is lost, or its borrower has given it up. */
+  get isBroken(): boolean {
+    return (this.#broken ?? this.#givenUp) !== undefined;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /**
+   * Why the connection was lost or given up, if that was in the middle of something (a transaction, say). The next statement must not go
+   * to another connection as if nothing had happened.
+   */
+  get lost(): Error | undefined {
+    return this.#isTold ? undefined : this.#lost;
+  }
+
+  /** All that was lost is a transaction that has ended, and its caller knows: what comes after it may go on. */
+  told(): void {
+    this.#isTold = this.isBroken;
+  }
+
+  /** Calls are not answered yet, so it is not known what they leave open. */
+  get isCalling(): boolean {
+    return this.#calls > 0;
+  }
+
+  /** Resolves when all calls so far have been answered, or never will be. */
+  answered(): Promise<void> {
+    return new Promise((resolve) => this.whenIdle(resolve));
+  }
+
+  /** Calls `then` when nothing is under way; at once, if that is so now. */
+  whenIdle(then: () => void): void {
+    if (this.#calls === 0) then();
+    else this.#whenIdle.push(then);
+  }
+
+  /** The submission has the connection from its first message to its last. */
+  streams(submission: object): void {
+    this.#streams.add(submission);
+  }
+
+  endsStream(submission: object): void {
+    this.#streams.delete(submission);
+  }
+
+  /** What the server complained about last. */
+  get lastError(): Error | undefined {
+    return this.#lastError;
+  }
+
+  /** The same session for calls that block this thread, which get it in another way. */
+  get session(): RemoteSession {
+    return this.#session;
+  }
+
+  listen(listener: HoldListener): void {
+    this.#listeners.add(listener);
+  }
+
+  /**
+   * From now on, or when the connection is still borrowed after so many ms, the borrower hears at once what the server says unasked, and
+   * that the connection is lost.
+   */
+  listenSoon(after: number): void {
+    if (this.#isListening || this.#isOver) return;
+    if (after === 0) return void this.#hearOn();
+    this.#soon ??= setTimeout(() => void this.#hearOn(), after).unref();
+  }
+
+  async #hearOn(): Promise<void> {
+    if (this.#isListening) return;
+    this.#isListening = true;
+    try {
+      while (!this.#isOver && this.#broken === undefined) {
+        const answer = await this.#session.listen(this.id);
+        // After the end of the borrow the connection's state is no business of this one.
+        if (this.#isOver) return;
+        this.note(answer);
+        if (answer.over) return;
+      }
+    } catch {
+      // This thread has left the pool.
+    } finally {
+      this.#isListening = false;
+    }
+  }
+
+  unlisten(listener: HoldListener): void {
+    this.#listeners.delete(listener);
+  }
+
+  // ── calling
+
+  /** Makes one call. Rejects only if there was no answer: an answer also carries the server's errors. */
+  async call(body: Call): Promise<Answer> {
+    this.assertHeld();
+    this.#calls++;
+    try {
+      return this.note(await body(this.#session, this.id));
+    } catch (error) {
+      // The call may have done anything: there is no answer to tell.
+      this.#isUnclean = true;
+      throw error;
+    } finally {
+      if (--this.#calls === 0) for (const then of this.#whenIdle.splice(0)) then();
+    }
+  }
+
+  async run(question: Question): Promise<QueryResult<any>> {
+    this.assertNoSecondBegin(question);
+    return resultOf(await this.call(wayOf(this.#sessions).run(question)), question);
+  }
+
+  /** Notes the session's state, which every answer carries. */
+  note(answer: Answer): Answer {
+    // The state before this answer counts: the state in the answer is of a connection that is gone.
+    const wasOpen = this.#status !== 'I' || this.#isPinned;
+    this.#noteState(answer);
+    if (thrownIn(answer) !== undefined) this.#lastError = thrownIn(answer);
+    else if (answer.error !== undefined) this.#lastError = receiveError(answer.error);
+    for (const heard of answer.heard ?? []) for (const listener of this.#listeners) listener.heard(heard);
+    // The borrower gave the connection up while this was under way, and it has opened something.
+    if (this.#status !== 'I') this.#lost ??= this.#givenUp;
+    if (answer.undone) this.#isUndone = true;
+    if ((answer.broken || answer.undone) && this.#broken === undefined) {
+      const why = answer.broken ? 'Connection terminated' : 'the transaction has ended by no statement in it';
+      const known = answer.error === undefined ? new Error(why) : receiveError(answer.error);
+      this.#break(thrownIn(answer) ?? known, wasOpen || answer.undone === true);
+    }
+    // The statement was refused because of that.
+    if (answer.error !== undefined && answer.outcome === undefined) this.assertNotUndone();
+    return answer;
+  }
+
+  #break(error: Error, wasOpen: boolean): void {
+    if (wasOpen || this.#status !== 'I') this.#lost ??= error;
+    this.#broken = error;
+    for (const listener of this.#listeners) listener.broken(error);
+  }
+
+  /** This thread has stopped waiting for an answer, and cannot know what state the connection is in: the connection is lost. */
+  giveUp(error: Error): void {
+    if (this.#broken !== undefined || this.#isOver) return;
+    this.#session.giveUp().catch(() => {});
+    this.#break(error, this.#status !== 'I' || this.#isPinned);
+  }
+
+  /** The answer to a blocking call may be newer than answers that are still on their way. */
+  #noteState({ turn, pid, status, unclean, pinned }: Answer): void {
+    if (turn < this.#turn) return;
+    this.#turn = turn;
+    this.#pid = pid;
+    this.#status = status;
+    this.#isUnclean = unclean;
+    this.#isPinned = pinned;
+  }
+
+  /** On the owner nothing else keeps a late call away from the next borrower's connection. */
+  assertHeld(): void {
+    this.assertNotGivenUp();
+    if (this.#isOver) throw new Error('this connection has been given back to the pool, and refuses further queries');
+  }
+
+  assertNotGivenUp(): void {
+    if (this.#isOver && this.#lost !== undefined) throw new TransactionRolledBackError(this.#lost, GIVEN_UP);
+  }
+
+  /** The server says that there is no transaction. Throws unless a statement of this borrower has ended it. */
+  assertNotUndone(): void {
+    if (this.#isUndone) throw new TransactionRolledBackError(this.#lost, GIVEN_UP);
+  }
+
+  /** The body of a transaction runs between this and `leaveBody`. */
+  enterBody(): void {
+    this.#bodies++;
+  }
+
+  leaveBody(): void {
+    this.#bodies--;
+  }
+
+  /**
+   * The server only warns. But code that says BEGIN also says COMMIT, and would end the transaction around it: nothing would be rolled
+   * back any more.
+   */
+  assertNoSecondBegin({ text }: Question): void {
+    if (this.#bodies === 0 || this.#status === 'I' || text === undefined || !/^\s*(?:begin|start\s+transaction)\b/i.test(text)) return;
+    throw new Error(
+      'BEGIN inside of pool.transaction(): its COMMIT would end the outer transaction; call pool.transaction() there, which makes a savepoint, or use pool.scope() outside',
+    );
+  }
+
+  cancel(): Promise<void> {
+    return this.#session.cancel(this.id).catch(() => {});
+  }
+
+  // ── giving back
+
+  get isUnclean(): boolean {
+    return this.#isUnclean;
+  }
+
+  /** The session has been reset by other means. */
+  cleaned(): void {
+    this.#isUnclean = false;
+    this.#isPinned = false;
+    this.#status = 'I';
+  }
+
+  /**
+   * Gives the session back clean, or has it destroyed. What is under way is finished first. Never rejects; with nothing to wait for it
+   * returns at once. A worker sends all of it in one go, because it may block right afterwards: its pool holds the connection until the
+   * reset is through.
+   */
+  giveBack(destroy?: Error): Promise<void> | undefined {
+    if (this.#isOver) return undefined;
+    this.#isOver = true;
+    clearTimeout(this.#soon);
+    const returning = this.#return(destroy);
+    this.#givenBack?.(destroy ?? this.#broken);
+    return returning;
+  }
+
+  /** `then` is called once, when the session is given back, with the reason if it is destroyed. It must not throw. */
+  whenGivenBack(then: (destroy: Error | undefined) => void): void {
+    this.#givenBack = then;
+  }
+
+  #return(destroy: Error | undefined): Promise<void> | undefined {
+    if (destroy !== undefined) {
+      this.#givenUp = destroy;
+      if (this.#status !== 'I' || this.#isPinned) this.#lost ??= destroy;
+    }
+    if (this.#broken !== undefined || destroy !== undefined) return this.#give(destroy ?? this.#broken);
+    if (this.#calls === 0 && !this.#isUnclean && !this.#isListening) return this.#give();
+    if (!waitsForCalls(this.#sessions)) return this.#finish();
+    // If the reset fails, the owner knows: the session is broken then, and goes to no other borrower.
+    const reset = this.#session.reset(this.id).catch(() => {});
+    this.#give();
+    return reset;
+  }
+
+  async #finish(): Promise<void> {
+    await this.answered();
+    try {
+      if ((this.#isUnclean || this.#isListening) && this.#broken === undefined) await this.#session.reset(this.id);
+      this.#give(this.#broken);
+    } catch (error) {
+      this.#give(error as Error);
+    }
+  }
+
+  #give(broken?: Error): undefined {
+    try {
+      if (broken === undefined) this.#sessions.release(this.#session);
+      else this.#sessions.destroy(this.#session, broken);
+    } catch {
+      // This thread has left the pool, and everything was taken back already.
+    }
+    return undefined;
+  }
+}
+
+/** The connection, and the answer to the call; no answer if there was no call. */
+export interface Granted {
+  readonly hold: Hold;
+  readonly answer: Answer | undefined;
+}
+
+/** `max` connections may be broken at once. The attempt after those finds a new one. */
+export const isEnough = (sessions: Sessions, attempts: number): boolean => attempts > sessions.stats().max;
+
+/** Borrows, and makes the first call. If the connection turns out to be lost and nothing was sent on it, another one is tried. */
+export async function borrow(
+  sessions: Sessions,
+  options: AcquireOptions | undefined,
+  first: Call,
+  profile = '',
+): Promise<{ hold: Hold; answer: Answer }> {
+  for (let attempts = 1; ; attempts++) {
+    let hold: Hold | undefined;
+    try {
+      const answer = await sessions.take(options ?? {}, (session) => {
+        hold = new Hold(sessions, session, 0, profile);
+        return hold.call(first);
+      });
+      if (!answer.unsent || isEnough(sessions, attempts)) return { hold: hold!, answer };
+    } catch (error) {
+      hold?.giveBack();
+      throw error;
+    }
+    hold!.giveBack();
+  }
+}
+
+/** Runs one statement, for which the owner borrows: it takes one message there and one back. */
+export async function runOnce(sessions: Sessions, question: Question, profile: string): Promise<QueryResult<any>> {
+  for (let attempts = 1; ; attempts++) {
+    const answer = await wayOf(sessions).once(question, profile);
+    if (!answer.unsent || isEnough(sessions, attempts)) return resultOf(answer, question);
+  }
+}

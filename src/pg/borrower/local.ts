@@ -1,0 +1,203 @@
+/**
+ * Speaking to the server on the borrower's own thread: its driver makes the bytes of a statement, the owner sends them when it is their
+ * turn, and the driver here reads the answer. A named statement is still the owner's: names belong to a connection, and the owner knows
+ * them.
+ */
+import type { CustomTypesConfig, FieldDef } from 'pg';
+import { type Address, type Driver, Lane } from '../driver/lane.ts';
+import { isOwnParser } from '../driver/left-as-text.ts';
+import { OwnParsers } from '../driver/own-parsers.ts';
+import { asBuffers } from '../messages/bytes.ts';
+import { assertNoCopyIn } from '../messages/copy.ts';
+import { receiveError } from '../messages/database-error.ts';
+import { packed, unpacked } from '../messages/frames.ts';
+import { EXTENDED, isOfProfile, RAW, WHOLE, withReading } from '../messages/mode.ts';
+import type { Answer } from '../messages/protocol.ts';
+import type { Question } from '../messages/question.ts';
+import { receiveResults } from '../messages/results.ts';
+import { readStatement } from '../sql/dirt.ts';
+import { type Call, OwnersWay, type Sessions, type Way } from './way.ts';
+
+/** How many lanes are kept for later. */
+const MOST_FREE = 64;
+
+export interface Lending {
+  readonly address: Address;
+  /** The owner keeps prepared statements: those are named, whichever thread asks. */
+  readonly hasStatementCache: boolean;
+}
+
+export class LocalWay implements Way {
+  readonly #driver: Driver;
+  readonly #sessions: Sessions;
+  readonly #owners: OwnersWay;
+  readonly #lending: Lending;
+  readonly #free: Lane[] = [];
+  /** Parsers that 'connect' listeners of this thread have set. */
+  #types: OwnParsers | undefined;
+
+  constructor(driver: Driver, sessions: Sessions, lending: Lending) {
+    this.#driver = driver;
+    this.#sessions = sessions;
+    this.#owners = new OwnersWay(sessions);
+    this.#lending = lending;
+  }
+
+  run(question: Question): Call {
+    if (this.#isOwners(question)) {
+      const here = this.#parsedHere(question);
+      const call = this.#owners.run(here);
+      return async (session, borrow) => this.#parsed(await call(session, borrow), question, here, (columns) => session.parse(columns));
+    }
+    const { lane, said, outcome } = this.#ask(question);
+    return (session, borrow) => {
+      // Nothing can be said: the driver has refused the statement.
+      if (said === undefined) return this.#refused(outcome, session.hello(borrow));
+      const answer = session.speak(borrow, '', said, modeOf(question), question.timeout);
+      return this.#answered(lane, outcome, answer, question, (columns) => session.parse(columns));
+    };
+  }
+
+  async once(question: Question, profile: string): Promise<Answer> {
+    if (this.#isOwners(question)) {
+      const here = this.#parsedHere(question);
+      const answer = await this.#owners.once(here, profile);
+      return this.#parsed(answer, question, here, (columns) => this.#sessions.call('parse', [columns]));
+    }
+    const { lane, said, outcome } = this.#ask(question);
+    if (said === undefined) return this.#refused(outcome, Promise.resolve({} as Answer));
+    const answer = this.#sessions.call('speakOnce', [profile, said, modeOf(question), question.timeout]);
+    return this.#answered(lane, outcome, answer, question, (columns) => this.#sessions.call('parse', [columns]));
+  }
+
+  fetch(cursor: string, rows: number, question: Question): Call {
+    const here = this.#parsedHere(question);
+    const call = this.#owners.fetch(cursor, rows, here);
+    return async (session, borrow) => this.#parsed(await call(session, borrow), question, here, (columns) => session.parse(columns));
+  }
+
+  /** A parser for all that this thread asks, if the query brings none. */
+  setTypeParser(...parser: Parameters<OwnParsers['setTypeParser']>): void {
+    this.#types ??= new OwnParsers(this.#drivers);
+    this.#types.setTypeParser(...parser);
+  }
+
+  #isOwners({ text, name, mode }: Question): boolean {
+    return (
+      isOfProfile(mode) || name !== undefined || text === undefined || (this.#lending.hasStatementCache && readStatement(text).isPreparable)
+    );
+  }
+
+  /** The same, with its rows parsed by this thread's driver. */
+  #parsedHere(question: Question): Question {
+    if (question.types !== undefined) return question;
+    return { ...question, mode: question.mode | RAW, types: this.#types ?? this.#drivers };
+  }
+
+  /**
+   * The rows that have come as the server's text, parsed: by this thread's driver, or where only the owner's program has a parser, by that.
+   */
+  async #parsed(answer: Answer, asked: Question, { mode, types }: Question, parse: Parse): Promise<Answer> {
+    const { results, own = [], ...state } = answer;
+    if (results === undefined) return answer;
+    const parsers = types!;
+    const left = new Set(asked.types === undefined ? own.filter((oid) => !isOwnParser(oid, parsers, this.#drivers)) : []);
+    const leaving: CustomTypesConfig = {
+      getTypeParser: (oid: number, format?: 'text' | 'binary') =>
+        left.has(oid) ? (text: unknown) => text : parsers.getTypeParser(oid, format as 'text'),
+    };
+    const result = async () => {
+      const received = receiveResults(results, mode, left.size === 0 ? parsers : leaving);
+      return left.size === 0 ? received : parsedByOwner(received, left, parse);
+    };
+    return { ...state, outcome: await outcomeOf(result()) };
+  }
+
+  get #drivers(): CustomTypesConfig {
+    return this.#driver.types as unknown as CustomTypesConfig;
+  }
+
+  /** The statement as the driver says it. It is said at once, so that later changes of what it was given do not reach it. */
+  #ask(question: Question): {
+    lane: Lane;
+    said: ReturnType<typeof packed> | undefined;
+    outcome: Promise<unknown>;
+  } {
+    // The server would wait for a second sync, which the driver does not send.
+    if ((question.mode & EXTENDED) !== 0) assertNoCopyIn(readStatement(question.text!));
+    const lane = this.lane();
+    const pieces: Buffer[] = [];
+    lane.takes((bytes) => void pieces.push(bytes));
+    const outcome = lane.ask(this.#types === undefined ? question : { ...question, types: question.types ?? this.#types });
+    outcome.catch(() => {});
+    // The owner answers what the server asks for meanwhile.
+    lane.takes(() => {});
+    return { lane, said: pieces.length === 0 ? undefined : packed(pieces), outcome };
+  }
+
+  /** A lane for one statement. It is given back when the client is ready again. */
+  lane(): Lane {
+    return this.#free.pop() ?? new Lane(this.#driver, this.#lending.address);
+  }
+
+  giveBack(lane: Lane): void {
+    if (lane.isFree && this.#free.length < MOST_FREE) this.#free.push(lane);
+  }
+
+  async #refused(outcome: Promise<unknown>, state: Promise<Answer>): Promise<Answer> {
+    const answer = await state;
+    if (answer.error !== undefined) return answer;
+    return { ...answer, outcome: await outcomeOf(outcome) };
+  }
+
+  async #answered(lane: Lane, outcome: Promise<unknown>, call: Promise<Answer>, { types }: Question, parse: Parse): Promise<Answer> {
+    let answer: Answer;
+    try {
+      answer = await call;
+    } catch (error) {
+      lane.fail(error as Error);
+      throw error;
+    }
+    const { bytes, own = [], error, ...state } = answer;
+    if (answer.unsent || (error !== undefined && !bytes)) {
+      lane.fail(receiveError(error!));
+      return answer;
+    }
+    if (bytes) lane.hear(unpacked(bytes), types === undefined ? own : []);
+    if (error !== undefined) lane.fail(receiveError(error));
+    const heard = lane.overheard();
+    let settled = await outcomeOf(outcome);
+    const { left } = lane;
+    if (left.size > 0 && 'result' in settled) settled = await outcomeOf(parsedByOwner(settled.result, left, parse));
+    this.giveBack(lane);
+    return { ...state, ...(error && { error }), outcome: settled, ...(heard.length > 0 && { heard: [...heard, ...(state.heard ?? [])] }) };
+  }
+}
+
+type Column = readonly [oid: number, texts: readonly (string | null)[]];
+/** Has the owner's program parse them. */
+type Parse = (columns: Column[]) => Promise<unknown[][]>;
+
+/** The owner's program has parsers for these types, and this thread has none of its own: the owner's are asked, column by column. */
+async function parsedByOwner(result: unknown, left: ReadonlySet<number>, parse: Parse): Promise<unknown> {
+  const results = [result].flat() as { rows: any[]; fields: FieldDef[] }[];
+  const places = results.flatMap(({ rows, fields }) =>
+    fields.flatMap(({ name, dataTypeID, format }, index) =>
+      left.has(dataTypeID) && format === 'text' && rows.length > 0
+        ? [{ rows, key: Array.isArray(rows[0]) ? index : name, dataTypeID }]
+        : [],
+    ),
+  );
+  if (places.length === 0) return result;
+  const values = await parse(places.map(({ rows, key, dataTypeID }) => [dataTypeID, rows.map((row) => row[key])] as const));
+  for (const [at, { rows, key }] of places.entries()) for (const [index, row] of rows.entries()) row[key] = asBuffers(values[at][index]);
+  return result;
+}
+
+const modeOf = ({ text }: Question): number => withReading(WHOLE, text);
+
+const outcomeOf = (outcome: Promise<unknown>): Promise<{ result: unknown } | { thrown: unknown }> =>
+  outcome.then(
+    (result) => ({ result }),
+    (thrown) => ({ thrown }),
+  );

@@ -1,0 +1,210 @@
+/**
+ * A client for programs and ORMs that make their pool or their clients by themselves: the driver's class, over this pool. It is a place in
+ * the line. It has a connection while it needs one, and lends it to others in between.
+ */
+import type { Client, ClientConfig, QueryConfig, QueryResult } from 'pg';
+import { Channel, type Driver } from '../driver/lane.ts';
+import { SETTING } from '../messages/mode.ts';
+import { isSetting, mayPrecedeSetting, profileWith } from '../messages/profile.ts';
+import { ask, type Question, tell } from '../messages/question.ts';
+import type { QueryCallback, Submission } from '../types.ts';
+import { copyOver, isCopyStream } from './copying.ts';
+import type { Hold, HoldListener } from './hold.ts';
+import type { PgPool, Seat } from './pool.ts';
+import { isSubmission, refuseSubmission, submitTo } from './submission.ts';
+import { warnOnce } from './warnings.ts';
+
+type Callback = (error: Error | null) => void;
+
+/** Settings that say where to connect, and under which name. The owner has its own. */
+const WHERE = ['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl'] as const;
+/** What ORMs say where the program has said nothing. */
+const BY_DEFAULT: Readonly<Record<string, unknown>> = { host: 'localhost', port: 5432 };
+
+/** The driver's class over a pool. `pool` is asked once, when the first client connects. */
+export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (config?: string | ClientConfig) => Client {
+  let asked: Promise<PgPool> | undefined;
+  const theirs = driver.Client as unknown as new (config: object) => any;
+
+  class SharedClient extends theirs {
+    #seat: Seat | undefined;
+    #profile = '';
+    /** Nothing has been asked yet but what sets the session up. */
+    #isSettingUp = true;
+    #hasOwnTypes = false;
+    readonly #listener: HoldListener = {
+      heard: ({ event, message }) => void this.emit(event, message),
+      // The next query gets another connection. What was open is refused, until a ROLLBACK.
+      broken: () => {},
+    };
+
+    constructor(config?: string | ClientConfig) {
+      const given = typeof config === 'string' ? { connectionString: config } : { ...config };
+      const isElsewhere = WHERE.some((name) => given[name] !== undefined && given[name] !== null && given[name] !== BY_DEFAULT[name]);
+      if (isElsewhere)
+        warnOnce(
+          'CENOTE_PG_CLIENT_SETTINGS',
+          'a client of pgClient() was given host, user, password or the like: they are ignored, as the connections are those of createPgPool',
+        );
+      // What is left has no say in where to connect, and no socket.
+      for (const name of WHERE) delete given[name];
+      super({ ...given, password: '', ssl: false, stream: () => new Channel() });
+      this.password = null;
+      // Pools that lend this client listen when they do, and there may be many of them.
+      this.setMaxListeners(0);
+    }
+
+    // ── its life
+
+    connect(callback?: Callback): Promise<unknown> | undefined {
+      const connected = this.#connect();
+      if (callback === undefined) return connected;
+      tell(connected, callback as never, null);
+      return undefined;
+    }
+
+    async #connect(): Promise<this> {
+      if (this._connecting || this._connected) throw new Error('Client has already been connected. You cannot reuse a client.');
+      this._connecting = true;
+      try {
+        asked ??= pool();
+        asked.catch(() => {
+          asked = undefined;
+        });
+        const shared = await asked;
+        this.#seat = shared.openSeat(
+          () => this.#profile,
+          (hold) => this.#arrived(hold),
+        );
+      } finally {
+        this._connecting = false;
+      }
+      this._connected = true;
+      this.readyForQuery = true;
+      this.emit('connect');
+      return this;
+    }
+
+    /** Finishes what is asked, undoes what is open, and gives the connection back. */
+    end(callback?: () => void): Promise<void> | undefined {
+      const ended = this.#end();
+      if (callback === undefined) return ended;
+      ended.then(() => process.nextTick(callback));
+      return undefined;
+    }
+
+    async #end(): Promise<void> {
+      this._ending = true;
+      await this.#seat?.end();
+      if (this._ended) return;
+      this._ended = true;
+      this._connected = false;
+      this.connection.emit('end');
+      this.emit('end');
+    }
+
+    /** The pool sees to that: a query under way keeps the process alive, and nothing else does. */
+    ref(): void {}
+    unref(): void {}
+
+    // ── queries
+
+    query(text: string | QueryConfig | Submission, values?: unknown, callback?: unknown): unknown {
+      if (isSubmission(text)) return this.#submit(text, values, callback);
+      const then = typeof values === 'function' ? values : (callback ?? (text as { callback?: unknown } | null)?.callback);
+      if (text === null || text === undefined) throw new TypeError('Client was passed a null or undefined query');
+      const result = this.#query(text, typeof values === 'function' ? undefined : values);
+      if (typeof then !== 'function') return result;
+      tell(result, then as QueryCallback as never, null);
+      return undefined;
+    }
+
+    async #query(text: string | QueryConfig, values: unknown): Promise<QueryResult<any>> {
+      const { scope, begin, done } = this.#open();
+      const question = ask(text, values, this.#hasOwnTypes ? this._types : undefined);
+      begin();
+      try {
+        const setsUp = this.#isSettingUp && question.text !== undefined && question.name === undefined && isSetting(question.text);
+        if (!setsUp) {
+          this.#isSettingUp &&= question.text !== undefined && mayPrecedeSetting(question.text);
+          return await scope.run(question);
+        }
+        return await this.#setUp(question);
+      } finally {
+        done();
+      }
+    }
+
+    async #setUp(question: Question): Promise<QueryResult<any>> {
+      const { scope } = this.#seat!;
+      const result = await scope.run({ ...question, mode: question.mode | SETTING });
+      this.#profile = profileWith(this.#profile, question.text!, question.parameters);
+      return result;
+    }
+
+    #submit(submission: Submission, values: unknown, callback: unknown): Submission {
+      const query = submission as Submission & { callback?: unknown };
+      query.callback ??= typeof values === 'function' ? values : callback;
+      this.#isSettingUp = false;
+      this.#submitIn(submission).catch((error) => refuseSubmission(submission, error as Error));
+      return submission;
+    }
+
+    async #submitIn(submission: Submission): Promise<void> {
+      const { scope, begin, done } = this.#open();
+      begin();
+      try {
+        const hold = await scope.enter();
+        const over = (): void => {
+          scope.leave();
+          done();
+        };
+        if (isCopyStream(submission)) copyOver(hold, submission, over);
+        else submitTo(hold, submission, over);
+      } catch (error) {
+        done();
+        throw error;
+      }
+    }
+
+    #open(): Seat {
+      if (this._ending) throw new Error('Client was closed and is not queryable');
+      if (this.#seat === undefined) throw new Error('this client is not connected: await connect() before the first query');
+      return this.#seat;
+    }
+
+    // ── what the server says
+
+    #arrived(hold: Hold): void {
+      hold.listen(this.#listener);
+      this.processID = hold.pid;
+      if (this.listenerCount('notification') > 0) hold.listenSoon(PATIENCE);
+    }
+
+    on(event: string | symbol, listener: (...args: any[]) => void): this {
+      super.on(event, listener);
+      // A connection that listens is pinned, and heard at once.
+      if (event === 'notification') this.#seat?.scope.hold?.listenSoon(0);
+      return this;
+    }
+
+    // ── as the driver has it
+
+    setTypeParser(...parser: unknown[]): unknown {
+      this.#hasOwnTypes = true;
+      return super.setTypeParser(...parser);
+    }
+
+    getTransactionStatus(): 'I' | 'T' | 'E' {
+      return this.#seat?.scope.hold?.status ?? 'I';
+    }
+  }
+  Object.defineProperty(SharedClient, 'name', { value: 'Client', configurable: true });
+  Object.assign(SharedClient, { Query: (theirs as unknown as { Query: unknown }).Query });
+  return SharedClient as unknown as new (
+    config?: string | ClientConfig,
+  ) => Client;
+}
+
+/** How long a connection is kept before it is asked what the server says unasked, in ms: most are lent to others before. */
+const PATIENCE = 5;

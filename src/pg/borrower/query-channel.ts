@@ -1,0 +1,93 @@
+/**
+ * The tracing channel of queries, on the thread that asked: tracing:cenote:query. What is published holds no parameter, no row, and no
+ * message of the server.
+ */
+import { threadId } from 'node:worker_threads';
+import type { QueryResult } from 'pg';
+import { OBSERVED, type Observed } from '../../shared/observing/observed.ts';
+import { labelOf, Tracing } from '../../shared/observing/tracing.ts';
+import type { Question } from '../messages/question.ts';
+
+export interface QueryContext {
+  readonly pool: string;
+  /** Node's id of the thread that has the connections; and of the one that asked. */
+  readonly owner: number;
+  readonly threadId: number;
+  /** It blocks its thread. */
+  readonly sync: boolean;
+  /** Of the statement, without its values. */
+  readonly text: string | undefined;
+  /** Of a prepared statement. */
+  readonly name: string | undefined;
+  /** Milliseconds from the question to the answer. */
+  duration?: number;
+  /** Milliseconds of it for a connection, where that is known: 0 on one that is borrowed already. */
+  wait?: number;
+  rows?: number;
+  error?: unknown;
+}
+
+const queries = new Tracing<QueryContext>('cenote:query');
+
+/** What of a pool a context says. */
+interface Named {
+  readonly name: string;
+}
+
+/** Milliseconds, the same on every thread. */
+const at = (): number => performance.timeOrigin + performance.now();
+
+function contextOf(pool: Named, { text, name }: Question, sync: boolean): QueryContext {
+  const { owner } = (pool as Named & { [OBSERVED]: Observed })[OBSERVED];
+  return { pool: pool.name, owner, threadId, sync, text, name };
+}
+
+function rowsIn(result: QueryResult | readonly QueryResult[]): number {
+  return [result].flat().reduce((sum, each) => sum + (each as QueryResult).rows.length, 0);
+}
+
+const failed = (thrown: unknown): unknown => labelOf(thrown, 'query');
+
+/** Runs and publishes. `run` may say in `wait` how much of the time it waited for a connection. */
+export function traced<V extends QueryResult>(
+  pool: Named,
+  question: Question,
+  wait: number | undefined,
+  run: () => Promise<V>,
+): Promise<V> {
+  if (!queries.isHeard) return run();
+  const context = contextOf(pool, question, false);
+  if (wait !== undefined) context.wait = wait;
+  const asked = at();
+  const end = (): void => {
+    context.duration = at() - asked;
+  };
+  const counted = async (): Promise<V> => {
+    const result = await run();
+    end();
+    context.rows = rowsIn(result);
+    return result;
+  };
+  return queries.promise(context, counted, (thrown) => {
+    end();
+    return failed(thrown);
+  });
+}
+
+/** The same for what blocks this thread. */
+export function tracedSync<V extends QueryResult>(pool: Named, question: Question, wait: number | undefined, run: () => V): V {
+  if (!queries.isHeard) return run();
+  const context = contextOf(pool, question, true);
+  if (wait !== undefined) context.wait = wait;
+  const asked = at();
+  const timed = (): V => {
+    try {
+      const result = run();
+      context.rows = rowsIn(result);
+      return result;
+    } finally {
+      context.duration = at() - asked;
+    }
+  };
+  return queries.sync(context, timed, failed);
+}

@@ -1,0 +1,65 @@
+/** How the connections of a pool are spoken to on this thread: by the owner's driver, which is asked by message, or by the thread's own. */
+import type { AcquireOptions, Remote, ResourcePool, SyncRemote } from '../../worker/index.ts';
+import type { Answer, SessionMethods } from '../messages/protocol.ts';
+import { argumentsOf, type Question } from '../messages/question.ts';
+
+/** The session's methods, the same on every thread. On the owner this is the session itself. */
+export type RemoteSession = Remote<SessionMethods>;
+export type SyncSession = SyncRemote<SessionMethods>;
+export interface Sessions extends ResourcePool<RemoteSession> {
+  /** The number of the attachment. Only a worker's pool has one. */
+  readonly attachment?: number;
+  /** See PoolBase. */
+  take<V>(options: AcquireOptions, taken: (session: RemoteSession) => V | PromiseLike<V>): Promise<V>;
+}
+
+/** A call on the session that was borrowed under that name. */
+export type Call = (session: RemoteSession, borrow: string) => Promise<Answer>;
+
+export interface Way {
+  /** One statement. What it is given is taken now, whenever the call is made. */
+  run(question: Question): Call;
+  /** One statement, for which the owner borrows, in a session of that profile. */
+  once(question: Question, profile: string): Promise<Answer>;
+  /** The next rows of a cursor. */
+  fetch(cursor: string, rows: number, question: Question): Call;
+}
+
+/** By the owner's driver. */
+export class OwnersWay implements Way {
+  readonly #sessions: Sessions;
+
+  constructor(sessions: Sessions) {
+    this.#sessions = sessions;
+  }
+
+  run(question: Question): Call {
+    const statement = argumentsOf(question);
+    return (session, borrow) => session.run(borrow, ...statement);
+  }
+
+  once(question: Question, profile: string): Promise<Answer> {
+    return this.#sessions.call('once', [profile, ...argumentsOf(question)]);
+  }
+
+  fetch(cursor: string, rows: number, question: Question): Call {
+    const statement = argumentsOf(question);
+    return (session, borrow) => session.fetch(borrow, cursor, rows, ...statement);
+  }
+}
+
+const ways = new WeakMap<Sessions, Way>();
+
+export function wayOf(sessions: Sessions): Way {
+  let way = ways.get(sessions);
+  if (way === undefined) {
+    way = new OwnersWay(sessions);
+    ways.set(sessions, way);
+  }
+  return way;
+}
+
+/** From now on these sessions are spoken to in that way. */
+export function setWay(sessions: Sessions, way: Way): void {
+  ways.set(sessions, way);
+}

@@ -1,0 +1,185 @@
+/**
+ * A client of this thread's driver, on no socket: what it says is taken, and it is given what the server answers. It is a translator, and
+ * serves one statement after the other, on whatever connection each of them is spoken.
+ */
+import { Duplex } from 'node:stream';
+import type * as pg from 'pg';
+import type { Client, CustomTypesConfig, QueryConfig, QueryResult } from 'pg';
+import { asBuffers, withOwnBytes } from '../messages/bytes.ts';
+import { CLIENT } from '../messages/frames.ts';
+import { EXTENDED, ROWS_AS_ARRAYS } from '../messages/mode.ts';
+import type { Heard } from '../messages/protocol.ts';
+import type { Question } from '../messages/question.ts';
+import { internals } from './internals.ts';
+import { isOwnParser } from './left-as-text.ts';
+import { untraced } from './untraced.ts';
+
+export type Driver = typeof pg;
+
+/** What instrumentations ask a client for. No secret is among them. */
+export interface Address {
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
+  readonly user?: string | undefined;
+  readonly database?: string | undefined;
+}
+
+/** What a server says to a client that need not show a password: welcome, and ready. */
+const WELCOME = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 0, 0x5a, 0, 0, 0, 5, 0x49]);
+
+/** The stream of such a client. */
+export class Channel extends Duplex {
+  /** Takes what is said. If it gives a promise, the next waits for that. */
+  said: (bytes: Buffer) => void | Promise<void> = () => {};
+  /** Waits until what was heard is read. */
+  whenRead: (() => void) | undefined;
+
+  override _read(): void {
+    const then = this.whenRead;
+    this.whenRead = undefined;
+    then?.();
+  }
+
+  override _write(bytes: Buffer, _encoding: string, done: () => void): void {
+    this.#say(bytes, done);
+  }
+
+  override _writev(pieces: { chunk: Buffer }[], done: () => void): void {
+    this.#say(Buffer.concat(pieces.map(({ chunk }) => chunk)), done);
+  }
+
+  #say(bytes: Buffer, done: (error?: Error) => void): void {
+    const taken = this.said(bytes);
+    if (taken === undefined) done();
+    else taken.then(() => done(), done);
+  }
+
+  connect(): this {
+    return this;
+  }
+
+  setNoDelay(): this {
+    return this;
+  }
+
+  setKeepAlive(): this {
+    return this;
+  }
+
+  ref(): this {
+    return this;
+  }
+
+  unref(): this {
+    return this;
+  }
+}
+
+export class Lane {
+  readonly client: Client;
+  readonly #channel = new Channel();
+  #heard: Heard[] = [];
+  /** Types that are left as text in the answer that comes. */
+  #left: ReadonlySet<number> = NONE;
+  readonly #parsers: CustomTypesConfig;
+  readonly #types: CustomTypesConfig = {
+    getTypeParser: (oid: number, format?: 'text' | 'binary') =>
+      format !== 'binary' && this.#left.has(oid) ? asItCame : this.#parsers.getTypeParser(oid, format as 'text'),
+  };
+  #isBroken = false;
+
+  constructor(driver: Driver, address: Address) {
+    this.client = new driver.Client({ ...address, password: '', ssl: false, stream: () => this.#channel });
+    const { client } = this;
+    this.#parsers = driver.types as unknown as CustomTypesConfig;
+    // The environment may name a password of this thread's program.
+    Object.assign(client, { password: null });
+    Object.assign(internals(client).connectionParameters, { password: null, query_timeout: false });
+    client.on('error', () => {
+      this.#isBroken = true;
+    });
+    client.on('notice', (message) => this.#heard.push({ event: 'notice', message: { ...message, name: message.name } }));
+    client.on('notification', (message) => this.#heard.push({ event: 'notification', message: { ...message } }));
+    // It connects to nothing: a span would say that it does.
+    untraced(() => client.connect(() => {}));
+    this.#channel.emit('connect');
+    this.#channel.read(0);
+    this.hear(WELCOME);
+  }
+
+  /** It may serve another statement. */
+  get isFree(): boolean {
+    return !this.#isBroken && internals(this.client).readyForQuery;
+  }
+
+  /** `said` is given what the client says from now on, at once or later. */
+  takes(said: (bytes: Buffer) => void | Promise<void>): void {
+    this.#channel.said = (bytes) => {
+      // A client that is ended would end the connection, which is its borrower's to give back.
+      return bytes[0] === CLIENT.terminate ? undefined : said(bytes);
+    };
+  }
+
+  /** Asks one statement of the client, and resolves with its result. */
+  async ask({ text, parameters, types, mode, config }: Question): Promise<unknown> {
+    // The driver adds to what it is given. What is left out would need more than one answer.
+    const asked = {
+      text,
+      ...(parameters && { values: [...parameters] }),
+      types: types ?? this.#types,
+      ...((mode & ROWS_AS_ARRAYS) !== 0 && { rowMode: 'array' }),
+      ...((mode & EXTENDED) !== 0 && { queryMode: 'extended' }),
+      ...(config.binary ? { binary: true } : {}),
+    };
+    const result: QueryResult | QueryResult[] = await this.client.query(asked as unknown as QueryConfig);
+    return Array.isArray(result) ? result.map(plain) : plain(result);
+  }
+
+  /** The server's answer, or a part of it. `left`: types whose values are left as text, if this thread has no parser of its own. */
+  hear(bytes: Buffer, left: readonly number[] = []): void {
+    this.#left = left.length === 0 ? NONE : new Set(left.filter((oid) => !isOwnParser(oid, this.#parsers, this.#parsers)));
+    this.#channel.push(bytes);
+  }
+
+  /** The same, and resolves when it is read: its reader may be slow. */
+  async hearAll(bytes: Buffer): Promise<void> {
+    if (this.#channel.push(bytes) || this.#channel.destroyed) return;
+    await new Promise<void>((resolve) => {
+      this.#channel.whenRead = resolve;
+      this.#channel.once('close', resolve);
+    });
+  }
+
+  /** The types that were left as text. */
+  get left(): ReadonlySet<number> {
+    return this.#left;
+  }
+
+  /** What the server has said besides, since the last time. */
+  overheard(): Heard[] {
+    return this.#heard.splice(0);
+  }
+
+  /** There will be no answer, or no more of it. The client is of no use any more. */
+  fail(error: Error): void {
+    this.#isBroken = true;
+    internals(this.client).connection.emit('error', error);
+    this.#channel.destroy();
+  }
+}
+
+const NONE: ReadonlySet<number> = new Set();
+const asItCame = (text: unknown): unknown => text;
+
+/** Types of columns with bytes in them: bytea, and lists of it. */
+const BYTES: ReadonlySet<number> = new Set([17, 1001]);
+
+/**
+ * A result that can be posted to other threads. The driver's own has its parsers in it, which are functions; and small Buffers are parts of
+ * a memory that others use as well, which would be posted with them.
+ */
+function plain({ command, rowCount, oid, rows, fields }: QueryResult): QueryResult {
+  const columns = fields.flatMap(({ name, dataTypeID }, column) => (BYTES.has(dataTypeID) ? [Array.isArray(rows[0]) ? column : name] : []));
+  if (columns.length > 0) for (const row of rows) for (const column of columns) row[column] = asBuffers(withOwnBytes(row[column]));
+  return { command, rowCount, oid, rows, fields: fields.map((field) => ({ ...field })) };
+}

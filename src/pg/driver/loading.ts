@@ -1,0 +1,65 @@
+/** The thread's own driver: the one that the program gives, or the one that is installed, or none. */
+import { createRequire } from 'node:module';
+import { setImmediate } from 'node:timers';
+import { packed } from '../messages/frames.ts';
+import { say } from '../messages/question.ts';
+import { driverHere } from './driver-here.ts';
+import { assertDriverVersion } from './driver-version.ts';
+import { type Driver, Lane } from './lane.ts';
+import { untraced } from './untraced.ts';
+
+/** What an attach is told of the driver. */
+export type Given = Driver | false | undefined;
+
+/** The driver, or why there is none. Throws a TypeError for something that is no driver. */
+export async function driverFor(given: Given): Promise<{ driver: Driver } | { why: string }> {
+  if (given === false) return { why: 'pg: false was given to attachPgPool' };
+  if (given === undefined) {
+    try {
+      assertDriverVersion();
+      const module = (await import('pg')) as Driver & { default?: Driver };
+      return speaks(module.default ?? module);
+    } catch (error) {
+      return { why: `this thread has no driver that will do: ${(error as Error).message.split('\n', 1)[0]}` };
+    }
+  }
+  const driver = (given as unknown as { default?: Driver }).default ?? given;
+  if (typeof driver?.Client !== 'function' || typeof driver.types?.getTypeParser !== 'function')
+    throw new TypeError("pg must be the module 'pg', or false: import pg from 'pg', and pass { pg }");
+  return speaks(driver);
+}
+
+/**
+ * The driver for a class that extends its client, at once: the one that is given, or the one that is installed. Throws if there is none.
+ */
+export function driverNow(given: Driver | undefined): Driver {
+  const driver = given ?? driverHere() ?? (createRequire(import.meta.url)('pg') as Driver);
+  return (driver as unknown as { default?: Driver }).default ?? driver;
+}
+
+/** What a server says to `select 1 as a`. */
+const ANSWER = Buffer.from(
+  '540000001a00016100000000000000000000170004ffffffff000044000000' + '0b000100000001' + '31430000000d53454c4543542031005a0000000549',
+  'hex',
+);
+
+/** Tries whether the driver can be used as a translator. What that needs of it is not documented. */
+async function speaks(driver: Driver): Promise<{ driver: Driver } | { why: string }> {
+  try {
+    const lane = new Lane(driver, {});
+    let said: string | undefined;
+    lane.takes((bytes) => {
+      said = packed([bytes]) as string;
+    });
+    const asked = untraced(() => lane.ask(say('select 1 as a'))) as Promise<{ rows: { a: number }[] }>;
+    asked.catch(() => {});
+    if (said !== 'Q\0\0\0\x12select 1 as a\0') throw new Error('it does not say a query as expected');
+    lane.hear(ANSWER);
+    const late = new Promise<never>((_, reject) => setImmediate(reject, new Error('it does not hear an answer as expected')));
+    const { rows } = await Promise.race([asked, late]);
+    if (rows.length !== 1 || !lane.isFree) throw new Error('it does not read an answer as expected');
+    return { driver };
+  } catch (error) {
+    return { why: `this version of pg cannot be used on a borrower's thread: ${(error as Error).message}` };
+  }
+}

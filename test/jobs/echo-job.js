@@ -1,0 +1,3 @@
+import { defineJob } from 'cenote/jobs/worker';
+
+export default defineJob((payload) => payload);
