@@ -194,11 +194,8 @@ test('inside pg, every file is in a room, and no file imports one from a room ab
   expectNone(within.filter(({ from, to }) => roomOf(from) !== roomOf(to!) && SIDES.includes(roomOf(from)) && SIDES.includes(roomOf(to!))));
 });
 
-/** The owner's files that still look at what pg does not document. */
-const NOT_YET = ['pg/owner/session.ts', 'pg/owner/connecting.ts'];
-
 test('inside pg, only the driver’s room loads pg, and touches what pg does not document', () => {
-  const others = imports.filter(({ from }) => folderOf(from) === 'pg' && roomOf(from) !== 'driver' && !NOT_YET.includes(from));
+  const others = imports.filter(({ from }) => folderOf(from) === 'pg' && roomOf(from) !== 'driver');
   expectNone(others.filter(({ specifier, isType }) => !isType && /^pg(?:[-/]|$)/.test(specifier)));
   expectNone(others.filter(({ to }) => to === 'pg/driver/internals.ts'));
 });

@@ -7,16 +7,17 @@ import { PgClient } from './borrower/client.ts';
 import { type PgInfo, withInfo } from './borrower/handle.ts';
 import { belongsTo, Hold } from './borrower/hold.ts';
 import { adopt } from './borrower/identity.ts';
-import { PgPool as BasePool, PATIENCE, tooLate } from './borrower/pool.ts';
+import { PATIENCE, PgPool, tooLate } from './borrower/pool.ts';
 import { clientClass } from './borrower/program-client.ts';
 import type { RemoteSession, Sessions } from './borrower/way.ts';
-import type { Address } from './driver/lane.ts';
-import { driverNow } from './driver/loading.ts';
+import type { Address, Driver } from './driver/lane.ts';
+import { driverNow, requiredDriver } from './driver/loading.ts';
 import type { Packed } from './messages/frames.ts';
-import { connect, loadDriver } from './owner/connecting.ts';
+import { connect } from './owner/connecting.ts';
 import { ConnectionSettings } from './owner/connection-settings.ts';
 import { checked } from './owner/options.ts';
-import { Session, type SessionSettings } from './owner/session.ts';
+import { Session } from './owner/session.ts';
+import type { SessionSettings } from './owner/session-core.ts';
 import type { PgLending, PgOwnerPool, PgPoolMore, PgPoolOptions, PgPool as PgPoolType } from './types.ts';
 
 export { DatabaseError } from './messages/database-error.ts';
@@ -41,7 +42,7 @@ export type {
 export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool & PgPoolMore> {
   const { connection, onConnect, statementCacheSize, reset, lend, batch, rest } = checked(options);
   const settings = new ConnectionSettings(connection, rest.name ?? 'pool');
-  const driver = await loadDriver();
+  const driver = await requiredDriver();
   // What this thread asks of a pool, a client or an error is answered as by the driver's own.
   adopt(driver);
   const sessionSettings: SessionSettings = {
@@ -53,7 +54,7 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
   const outside = AsyncLocalStorage.snapshot();
   /** All sessions that there are. */
   const sessions = new Set<Session>();
-  let owner: PgPool | undefined;
+  let owner: OwnersPool | undefined;
   const company: CompanyOptions<Session> = {
     method: 'speakOnce',
     most: batch,
@@ -64,11 +65,11 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
     ...({ ...rest, [COMPANY]: company } as object),
     factory: async ({ signal }) => {
       const { client, setup, cancel } = await outside(() => connect(driver, settings, onConnect, signal));
-      const session = new Session(client, sessionSettings, {
+      const session: Session = new Session(client, sessionSettings, {
         setup,
         cancel,
-        broke: (which, error) => owner?.lost(which, error),
-        unfit: (which, error) => owner?.condemn(which, error),
+        broke: (error) => owner?.lost(session, error),
+        unfit: (error) => owner?.condemn(session, error),
       });
       sessions.add(session);
       return session;
@@ -110,7 +111,7 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
     hasStatementCache: sessionSettings.statementCacheSize > 0,
     address,
   };
-  owner = new PgPool(pool, sessions, info);
+  owner = new OwnersPool(pool, sessions, info);
   // These were lost while others were made.
   for (const session of sessions) if (session.broken !== undefined) owner.lost(session, session.broken);
   return owner;
@@ -126,7 +127,7 @@ const AT_ONCE = 500;
 export function pgClient(pool: PgPoolType | Promise<PgPoolType>, pg?: typeof import('pg')): new (config?: string | ClientConfig) => Client {
   return clientClass(driverNow(pg), async () => {
     const given = await pool;
-    if (given instanceof BasePool) return given;
+    if (given instanceof PgPool) return given;
     throw new TypeError(
       "pgClient of cenote/pg takes what createPgPool gives: on other threads use that of cenote/pg/worker, with the pool's handle",
     );
@@ -134,7 +135,7 @@ export function pgClient(pool: PgPoolType | Promise<PgPoolType>, pg?: typeof imp
 }
 
 /** What a client made of these settings says of where it goes. */
-function addressOf(driver: typeof import('pg'), config: ClientConfig): Address {
+function addressOf(driver: Driver, config: ClientConfig): Address {
   try {
     const { host, port, user, database } = new driver.Client({ ...config, ssl: false });
     return { host, port, user, database };
@@ -144,7 +145,7 @@ function addressOf(driver: typeof import('pg'), config: ClientConfig): Address {
   }
 }
 
-class PgPool extends BasePool implements PgOwnerPool {
+class OwnersPool extends PgPool implements PgOwnerPool {
   static override readonly name: string = 'Pool';
   /** The driver runs on this thread, and speaks to the sockets itself. */
   readonly lending: PgLending = { way: 'local' };

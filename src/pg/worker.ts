@@ -8,7 +8,7 @@ import { infoOf } from './borrower/handle.ts';
 import { adopt } from './borrower/identity.ts';
 import { LocalWay } from './borrower/local.ts';
 import { clientClass } from './borrower/program-client.ts';
-import { PgPool } from './borrower/sync.ts';
+import { WorkersPool } from './borrower/sync.ts';
 import { type Sessions, setWay } from './borrower/way.ts';
 import type { Driver } from './driver/lane.ts';
 import { driverFor, driverNow, type Given } from './driver/loading.ts';
@@ -28,7 +28,7 @@ export type {
   TransactionOptions,
 } from './types.ts';
 
-const pools = new WeakMap<AttachedPool<SessionMethods>, PgPool>();
+const pools = new WeakMap<AttachedPool<SessionMethods>, WorkersPool>();
 
 /** Options of attachPgPool: those of attachPool, and the driver. */
 export interface PgAttachOptions extends AttachOptions {
@@ -56,7 +56,7 @@ export async function attachPgPool(handle: PoolHandle<unknown>, options?: PgAtta
     const known = pools.get(attached);
     if (known === undefined) {
       if ('driver' in found) adopt(found.driver);
-      const pool = new PgPool(attached, lendingOf(attached, handle, found));
+      const pool = new WorkersPool(attached, lendingOf(attached, handle, found));
       pools.set(attached, pool);
       return pool;
     }
@@ -78,7 +78,7 @@ export function pgClient(pool: PoolHandle<unknown> | Type | Promise<Type>, pg?: 
   const driver = driverNow(pg);
   return clientClass(driver, async () => {
     const given = await pool;
-    return (given instanceof PgPool ? given : await attachPgPool(given as PoolHandle<unknown>, { pg: driver })) as PgPool;
+    return (given instanceof WorkersPool ? given : await attachPgPool(given as PoolHandle<unknown>, { pg: driver })) as WorkersPool;
   });
 }
 

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type Compiled, compileThreads } from '../support/threads/compile.ts';
 import type { Measure } from './measure.ts';
-import type { Growth } from './process.ts';
+import type { Growth, Length } from './process.ts';
 import { scenarios } from './scenarios.ts';
 
 const isLong = process.env.CENOTE_LONG === '1';
@@ -22,8 +22,8 @@ beforeAll(() => {
 });
 afterAll(() => compiled.remove());
 
-function run(name: string): Promise<Growth> {
-  const child = spawn(process.execPath, [fileURLToPath(compiled.url('test/long/process.ts')), isLong ? 'long' : 'quick', name], {
+function run(name: string, length: Length): Promise<Growth> {
+  const child = spawn(process.execPath, [fileURLToPath(compiled.url('test/long/process.ts')), length, name], {
     env: { ...process.env, NODE_OPTIONS: '' },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -53,11 +53,21 @@ function expectNoGrowth(who: string, { rounds }: Growth, measures: readonly Meas
   expect(last.listeners, `listeners on the process of the ${who}`).toBe(first.listeners);
 }
 
+function leavesNothing(growth: Growth): void {
+  expectNoGrowth('owner', growth, growth.owner);
+  expectNoGrowth('worker', growth, growth.worker);
+  expect(growth.left, 'in the control block').toEqual([]);
+}
+
 describe.each(Object.keys(scenarios))('%s', (name) => {
   test('leaves nothing behind', { timeout: isLong ? 3_600_000 : 300_000 }, async () => {
-    const growth = await run(name);
-    expectNoGrowth('owner', growth, growth.owner);
-    expectNoGrowth('worker', growth, growth.worker);
-    expect(growth.left, 'in the control block').toEqual([]);
+    if (isLong) return leavesNothing(await run(name, 'long'));
+    const growth = await run(name, 'quick');
+    try {
+      leavesNothing(growth);
+    } catch {
+      // On a busy machine messages pile up, and a part of a hundred rounds grows by what is on its way. What leaks goes on growing.
+      leavesNothing(await run(name, 'again'));
+    }
   });
 });

@@ -1,4 +1,4 @@
-/** A process of its own, for a heap of its own. Runs the scenarios it is told to, and prints what grew, a line of JSON for each. */
+/** A process of its own, for a heap of its own. Runs the scenario it is told to, and prints what grew, a line of JSON. */
 import { Worker } from 'node:worker_threads';
 import { createPool, type PoolHandle } from 'cenote';
 import { ControlBlock } from '../../src/shared/words/control-block.ts';
@@ -19,6 +19,9 @@ export interface Growth {
   readonly left: readonly string[];
   readonly ms: number;
 }
+
+/** `again`: after a quick run that seemed to grow. */
+export type Length = 'quick' | 'again' | 'long';
 
 /** Looked at so often: what leaks grows in every part, what is compiled or allocated once does not. */
 const PARTS = 4;
@@ -96,9 +99,7 @@ async function atRest(handle: PoolHandle<Tool>): Promise<string[]> {
   }
 }
 
-const [factor, ...names] = process.argv.slice(2);
-for (const name of names) {
-  const scenario = scenarios[name];
-  const rounds = factor === 'long' ? scenario.longer : scenario.rounds;
-  console.log(JSON.stringify(await run(name, scenario, rounds)));
-}
+const [length, name] = process.argv.slice(2) as [Length, string];
+const { rounds, longer } = scenarios[name];
+const count = { quick: rounds, again: Math.min(4 * rounds, longer), long: longer }[length];
+console.log(JSON.stringify(await run(name, scenarios[name], count)));

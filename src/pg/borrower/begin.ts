@@ -4,7 +4,7 @@ import { sqlState } from '../messages/database-error.ts';
 import type { Answer } from '../messages/protocol.ts';
 import { say } from '../messages/question.ts';
 import type { TransactionOptions } from '../types.ts';
-import { resultOf } from './hold.ts';
+import { resultOf } from './answers.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
 
 const NAMES: OptionNames = {

@@ -1,7 +1,8 @@
 /** A connection on its way to a scope, and the calls that wait for it. Calls are made on it in the order in which they were asked. */
 import { receiveError } from '../messages/database-error.ts';
 import type { Answer } from '../messages/protocol.ts';
-import { type Granted, Hold, isEnough } from './hold.ts';
+import { type Granted, isEnough } from './borrow.ts';
+import { Hold } from './hold.ts';
 import type { Lender } from './lender.ts';
 import type { Limits } from './limits.ts';
 import type { Call } from './way.ts';

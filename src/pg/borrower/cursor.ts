@@ -2,7 +2,9 @@
 import { threadId } from 'node:worker_threads';
 import { receiveError } from '../messages/database-error.ts';
 import type { Question } from '../messages/question.ts';
-import { COPY, type Granted, type Hold, resultOf } from './hold.ts';
+import { resultOf } from './answers.ts';
+import type { Granted } from './borrow.ts';
+import { COPY, type Hold } from './hold.ts';
 import type { Lender } from './lender.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
 import type { Place } from './transaction.ts';

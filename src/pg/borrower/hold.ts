@@ -2,29 +2,14 @@
 import { randomUUID } from 'node:crypto';
 import { clearTimeout, setTimeout } from 'node:timers';
 import type { QueryResult } from 'pg';
-import type { AcquireOptions } from '../../worker/index.ts';
 import { receiveError } from '../messages/database-error.ts';
 import { withProfile } from '../messages/profile.ts';
-import type { Answer, Heard, Outcome, TransactionStatus } from '../messages/protocol.ts';
+import type { Answer, Heard, TransactionStatus } from '../messages/protocol.ts';
 import type { Question } from '../messages/question.ts';
-import { receiveResults } from '../messages/results.ts';
+import { resultOf, thrownIn } from './answers.ts';
+import { LeaseState } from './lease-state.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
 import { type Call, type RemoteSession, type Sessions, wayOf } from './way.ts';
-
-/** The result. Throws what the server said. */
-export function resultOf(answer: Answer, { mode, types }: Pick<Question, 'mode' | 'types'>): QueryResult<any> {
-  if (answer.outcome !== undefined) return outcomeOf(answer.outcome);
-  if (answer.error !== undefined) throw receiveError(answer.error);
-  return receiveResults(answer.results!, mode, types) as QueryResult<any>;
-}
-
-function outcomeOf(outcome: Outcome): QueryResult<any> {
-  if ('thrown' in outcome) throw outcome.thrown;
-  return outcome.result as QueryResult<any>;
-}
-
-const thrownIn = ({ outcome }: Answer): Error | undefined =>
-  outcome !== undefined && 'thrown' in outcome ? (outcome.thrown as Error) : undefined;
 
 /** On a worker, what is released stays borrowed until the calls made before have settled. */
 const waitsForCalls = (sessions: Sessions): boolean => 'acquireSync' in sessions;
@@ -58,11 +43,7 @@ export class Hold {
   #status: TransactionStatus = 'I';
   #isUnclean = false;
   #isPinned = false;
-  #broken: Error | undefined;
-  /** Why the borrower has had the session destroyed, if it has. */
-  #givenUp: Error | undefined;
-  #lost: Error | undefined;
-  #isTold = false;
+  readonly #life = new LeaseState();
   #isUndone = false;
   #lastError: Error | undefined;
   #calls = 0;
@@ -74,7 +55,6 @@ export class Hold {
   /** The time when it begins to listen. */
   #soon: NodeJS.Timeout | undefined;
   #givenBack: ((destroy: Error | undefined) => void) | undefined;
-  #isOver = false;
 
   constructor(sessions: Sessions, session: RemoteSession, pid = 0, profile = '') {
     this.id = withProfile(`${sessions.attachment ?? OWNER}:${COPY}:${++borrows}`, profile);
@@ -107,11 +87,11 @@ export class Hold {
 
   /** The connection is of no use any more: it is lost, or its borrower has given it up. */
   get isBroken(): boolean {
-    return (this.#broken ?? this.#givenUp) !== undefined;
+    return this.#life.isBroken;
   }
 
   get isOver(): boolean {
-    return this.#isOver;
+    return this.#life.isOver;
   }
 
   /**
@@ -119,12 +99,12 @@ export class Hold {
    * to another connection as if nothing had happened.
    */
   get lost(): Error | undefined {
-    return this.#isTold ? undefined : this.#lost;
+    return this.#life.untold;
   }
 
   /** All that was lost is a transaction that has ended, and its caller knows: what comes after it may go on. */
   told(): void {
-    this.#isTold = this.isBroken;
+    this.#life.told();
   }
 
   /** Calls are not answered yet, so it is not known what they leave open. */
@@ -171,7 +151,7 @@ export class Hold {
    * that the connection is lost.
    */
   listenSoon(after: number): void {
-    if (this.#isListening || this.#isOver) return;
+    if (this.#isListening || this.isOver) return;
     if (after === 0) return void this.#hearOn();
     this.#soon ??= setTimeout(() => void this.#hearOn(), after).unref();
   }
@@ -180,10 +160,10 @@ export class Hold {
     if (this.#isListening) return;
     this.#isListening = true;
     try {
-      while (!this.#isOver && this.#broken === undefined) {
+      while (!this.isOver && this.#life.broken === undefined) {
         const answer = await this.#session.listen(this.id);
         // After the end of the borrow the connection's state is no business of this one.
-        if (this.#isOver) return;
+        if (this.isOver) return;
         this.note(answer);
         if (answer.over) return;
       }
@@ -223,35 +203,38 @@ export class Hold {
   /** Notes the session's state, which every answer carries. */
   note(answer: Answer): Answer {
     // The state before this answer counts: the state in the answer is of a connection that is gone.
-    const wasOpen = this.#status !== 'I' || this.#isPinned;
+    const wasOpen = this.#isOpen;
     this.#noteState(answer);
-    if (thrownIn(answer) !== undefined) this.#lastError = thrownIn(answer);
-    else if (answer.error !== undefined) this.#lastError = receiveError(answer.error);
+    const { error, broken, undone } = answer;
+    const thrown = thrownIn(answer);
+    const said = thrown ?? (error && receiveError(error));
+    this.#lastError = said ?? this.#lastError;
     for (const heard of answer.heard ?? []) for (const listener of this.#listeners) listener.heard(heard);
-    // The borrower gave the connection up while this was under way, and it has opened something.
-    if (this.#status !== 'I') this.#lost ??= this.#givenUp;
-    if (answer.undone) this.#isUndone = true;
-    if ((answer.broken || answer.undone) && this.#broken === undefined) {
-      const why = answer.broken ? 'Connection terminated' : 'the transaction has ended by no statement in it';
-      const known = answer.error === undefined ? new Error(why) : receiveError(answer.error);
-      this.#break(thrownIn(answer) ?? known, wasOpen || answer.undone === true);
+    if (this.#status !== 'I') this.#life.opened();
+    if (undone) this.#isUndone = true;
+    if (broken || undone) {
+      const why = broken ? 'Connection terminated' : 'the transaction has ended by no statement in it';
+      this.#lose(said ?? new Error(why), wasOpen || undone === true || this.#status !== 'I');
     }
     // The statement was refused because of that.
-    if (answer.error !== undefined && answer.outcome === undefined) this.assertNotUndone();
+    if (error !== undefined && answer.outcome === undefined) this.assertNotUndone();
     return answer;
   }
 
-  #break(error: Error, wasOpen: boolean): void {
-    if (wasOpen || this.#status !== 'I') this.#lost ??= error;
-    this.#broken = error;
-    for (const listener of this.#listeners) listener.broken(error);
+  #lose(error: Error, wasOpen: boolean): void {
+    if (this.#life.lose(error, wasOpen)) for (const listener of this.#listeners) listener.broken(error);
+  }
+
+  /** Something is open that the borrower comes back for, as far as it was told. */
+  get #isOpen(): boolean {
+    return this.#status !== 'I' || this.#isPinned;
   }
 
   /** This thread has stopped waiting for an answer, and cannot know what state the connection is in: the connection is lost. */
   giveUp(error: Error): void {
-    if (this.#broken !== undefined || this.#isOver) return;
+    if (this.#life.broken !== undefined || this.isOver) return;
     this.#session.giveUp().catch(() => {});
-    this.#break(error, this.#status !== 'I' || this.#isPinned);
+    this.#lose(error, this.#isOpen);
   }
 
   /** The answer to a blocking call may be newer than answers that are still on their way. */
@@ -267,16 +250,17 @@ export class Hold {
   /** On the owner nothing else keeps a late call away from the next borrower's connection. */
   assertHeld(): void {
     this.assertNotGivenUp();
-    if (this.#isOver) throw new Error('this connection has been given back to the pool, and refuses further queries');
+    if (this.isOver) throw new Error('this connection has been given back to the pool, and refuses further queries');
   }
 
   assertNotGivenUp(): void {
-    if (this.#isOver && this.#lost !== undefined) throw new TransactionRolledBackError(this.#lost, GIVEN_UP);
+    const { lost } = this.#life;
+    if (this.isOver && lost !== undefined) throw new TransactionRolledBackError(lost, GIVEN_UP);
   }
 
   /** The server says that there is no transaction. Throws unless a statement of this borrower has ended it. */
   assertNotUndone(): void {
-    if (this.#isUndone) throw new TransactionRolledBackError(this.#lost, GIVEN_UP);
+    if (this.#isUndone) throw new TransactionRolledBackError(this.#life.lost, GIVEN_UP);
   }
 
   /** The body of a transaction runs between this and `leaveBody`. */
@@ -322,11 +306,11 @@ export class Hold {
    * reset is through.
    */
   giveBack(destroy?: Error): Promise<void> | undefined {
-    if (this.#isOver) return undefined;
-    this.#isOver = true;
+    if (!this.#life.giveBack(destroy, this.#isOpen)) return undefined;
     clearTimeout(this.#soon);
-    const returning = this.#return(destroy);
-    this.#givenBack?.(destroy ?? this.#broken);
+    const why = destroy ?? this.#life.broken;
+    const returning = why === undefined ? this.#return() : this.#give(why);
+    this.#givenBack?.(why);
     return returning;
   }
 
@@ -335,12 +319,7 @@ export class Hold {
     this.#givenBack = then;
   }
 
-  #return(destroy: Error | undefined): Promise<void> | undefined {
-    if (destroy !== undefined) {
-      this.#givenUp = destroy;
-      if (this.#status !== 'I' || this.#isPinned) this.#lost ??= destroy;
-    }
-    if (this.#broken !== undefined || destroy !== undefined) return this.#give(destroy ?? this.#broken);
+  #return(): Promise<void> | undefined {
     if (this.#calls === 0 && !this.#isUnclean && !this.#isListening) return this.#give();
     if (!waitsForCalls(this.#sessions)) return this.#finish();
     // If the reset fails, the owner knows: the session is broken then, and goes to no other borrower.
@@ -352,8 +331,8 @@ export class Hold {
   async #finish(): Promise<void> {
     await this.answered();
     try {
-      if ((this.#isUnclean || this.#isListening) && this.#broken === undefined) await this.#session.reset(this.id);
-      this.#give(this.#broken);
+      if ((this.#isUnclean || this.#isListening) && this.#life.broken === undefined) await this.#session.reset(this.id);
+      this.#give(this.#life.broken);
     } catch (error) {
       this.#give(error as Error);
     }
@@ -367,45 +346,5 @@ export class Hold {
       // This thread has left the pool, and everything was taken back already.
     }
     return undefined;
-  }
-}
-
-/** The connection, and the answer to the call; no answer if there was no call. */
-export interface Granted {
-  readonly hold: Hold;
-  readonly answer: Answer | undefined;
-}
-
-/** `max` connections may be broken at once. The attempt after those finds a new one. */
-export const isEnough = (sessions: Sessions, attempts: number): boolean => attempts > sessions.stats().max;
-
-/** Borrows, and makes the first call. If the connection turns out to be lost and nothing was sent on it, another one is tried. */
-export async function borrow(
-  sessions: Sessions,
-  options: AcquireOptions | undefined,
-  first: Call,
-  profile = '',
-): Promise<{ hold: Hold; answer: Answer }> {
-  for (let attempts = 1; ; attempts++) {
-    let hold: Hold | undefined;
-    try {
-      const answer = await sessions.take(options ?? {}, (session) => {
-        hold = new Hold(sessions, session, 0, profile);
-        return hold.call(first);
-      });
-      if (!answer.unsent || isEnough(sessions, attempts)) return { hold: hold!, answer };
-    } catch (error) {
-      hold?.giveBack();
-      throw error;
-    }
-    hold!.giveBack();
-  }
-}
-
-/** Runs one statement, for which the owner borrows: it takes one message there and one back. */
-export async function runOnce(sessions: Sessions, question: Question, profile: string): Promise<QueryResult<any>> {
-  for (let attempts = 1; ; attempts++) {
-    const answer = await wayOf(sessions).once(question, profile);
-    if (!answer.unsent || isEnough(sessions, attempts)) return resultOf(answer, question);
   }
 }

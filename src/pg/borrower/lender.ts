@@ -1,6 +1,7 @@
 /** What a pool does for the code that borrows from it, the same on every thread. */
 import type { AcquireOptions } from '../../worker/index.ts';
-import type { Granted, Hold } from './hold.ts';
+import type { Granted } from './borrow.ts';
+import type { Hold } from './hold.ts';
 import type { Call, Sessions } from './way.ts';
 
 export interface Lender {

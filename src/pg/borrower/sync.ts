@@ -9,6 +9,7 @@ import { isSetting, profileWith } from '../messages/profile.ts';
 import type { Answer, SessionMethods } from '../messages/protocol.ts';
 import { argumentsOf, ask, type Question, say } from '../messages/question.ts';
 import type { PgLending, PgSync, PgSyncClient, PgPool as PoolType, TransactionOptions } from '../types.ts';
+import { resultOf } from './answers.ts';
 import {
   assertCommitted,
   beginText,
@@ -19,18 +20,19 @@ import {
   newSavepoint,
   pauseBefore,
 } from './begin.ts';
+import { isEnough } from './borrow.ts';
 import type { Borrowing } from './borrowing.ts';
 import { PgClient } from './client.ts';
-import { Hold, isEnough, resultOf } from './hold.ts';
+import { Hold } from './hold.ts';
 import { LocalWay } from './local.ts';
-import { PgPool as BasePool, PATIENCE, tooLate } from './pool.ts';
+import { PATIENCE, PgPool, tooLate } from './pool.ts';
 import { tracedSync } from './query-channel.ts';
 import { Scope } from './scope.ts';
 import { Place } from './transaction.ts';
 import { warnOfListenerInWorker } from './warnings.ts';
 import { type RemoteSession, type Sessions, type SyncSession, wayOf } from './way.ts';
 
-export class PgPool extends BasePool implements PoolType, PgSync {
+export class WorkersPool extends PgPool implements PoolType, PgSync {
   /** See the owner's. */
   static override readonly name: string = 'Pool';
   readonly lending: PgLending;

@@ -1,4 +1,4 @@
-/** The end of a connection. When it is through, the connection's backend is gone. */
+/** When a client's queries are through, and the end of its connection. When that is through, the connection's backend is gone. */
 import { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from 'node:timers';
 import type { Client } from 'pg';
 import { internals } from './internals.ts';
@@ -92,4 +92,28 @@ function whenReadyOrGone(client: Client): { reached: Promise<void>; forget: () =
     connection.on('end', gone);
   });
   return { reached, forget };
+}
+
+/** Cuts the connection, as nothing was asked on it yet. */
+export const cutOff = (client: Client): void => internals(client).connection.stream.destroy();
+
+export const isCutOff = (client: Client): boolean => internals(client).connection.stream.destroyed;
+
+/** Resolves when the queries that the user's code did not await are through as well. */
+export function drained(client: Client): Promise<void> {
+  if (internals(client).readyForQuery) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const over = (settle: () => void): void => {
+      client.off('drain', drain);
+      client.off('error', fail);
+      client.off('end', end);
+      settle();
+    };
+    const drain = (): void => over(resolve);
+    const fail = (error: Error): void => over(() => reject(error));
+    const end = (): void => over(() => reject(new Error('Connection terminated unexpectedly')));
+    client.on('drain', drain);
+    client.on('error', fail);
+    client.on('end', end);
+  });
 }

@@ -20,10 +20,6 @@ export interface Internals {
 
 export const internals = (client: Client): Internals => client as unknown as Internals;
 
-/** The driver has stopped waiting, but the server goes on: no other borrower may have this connection. */
-export const isReadTimeout = (error: unknown): error is Error =>
-  error instanceof Error && error.message === 'Query read timeout' && !('severity' in error);
-
 /**
  * Closes prepared statements (S) or portals (P). Unlike DEALLOCATE this works in a failed transaction, too, and a name that does not exist
  * is no error.

@@ -4,12 +4,22 @@ import { setImmediate } from 'node:timers';
 import { packed } from '../messages/frames.ts';
 import { say } from '../messages/question.ts';
 import { driverHere } from './driver-here.ts';
-import { assertDriverVersion } from './driver-version.ts';
+import { assertDriverVersion, NEEDED } from './driver-version.ts';
 import { type Driver, Lane } from './lane.ts';
 import { untraced } from './untraced.ts';
 
 /** What an attach is told of the driver. */
 export type Given = Driver | false | undefined;
+
+/** The driver, or an error that says how to get it. */
+export async function requiredDriver(): Promise<Driver> {
+  assertDriverVersion();
+  try {
+    return await installed();
+  } catch (cause) {
+    throw new Error(`cenote/pg needs ${NEEDED} beside it: npm install pg@8`, { cause });
+  }
+}
 
 /** The driver, or why there is none. Throws a TypeError for something that is no driver. */
 export async function driverFor(given: Given): Promise<{ driver: Driver } | { why: string }> {
@@ -17,13 +27,12 @@ export async function driverFor(given: Given): Promise<{ driver: Driver } | { wh
   if (given === undefined) {
     try {
       assertDriverVersion();
-      const module = (await import('pg')) as Driver & { default?: Driver };
-      return speaks(module.default ?? module);
+      return speaks(await installed());
     } catch (error) {
       return { why: `this thread has no driver that will do: ${(error as Error).message.split('\n', 1)[0]}` };
     }
   }
-  const driver = (given as unknown as { default?: Driver }).default ?? given;
+  const driver = moduleOf(given);
   if (typeof driver?.Client !== 'function' || typeof driver.types?.getTypeParser !== 'function')
     throw new TypeError("pg must be the module 'pg', or false: import pg from 'pg', and pass { pg }");
   return speaks(driver);
@@ -33,9 +42,13 @@ export async function driverFor(given: Given): Promise<{ driver: Driver } | { wh
  * The driver for a class that extends its client, at once: the one that is given, or the one that is installed. Throws if there is none.
  */
 export function driverNow(given: Driver | undefined): Driver {
-  const driver = given ?? driverHere() ?? (createRequire(import.meta.url)('pg') as Driver);
-  return (driver as unknown as { default?: Driver }).default ?? driver;
+  return moduleOf(given ?? driverHere() ?? (createRequire(import.meta.url)('pg') as Driver));
 }
+
+const installed = async (): Promise<Driver> => moduleOf((await import('pg')) as Driver);
+
+/** A CommonJS module that was imported has itself once more as its default. */
+const moduleOf = (module: Driver): Driver => (module as Driver & { default?: Driver }).default ?? module;
 
 /** What a server says to `select 1 as a`. */
 const ANSWER = Buffer.from(

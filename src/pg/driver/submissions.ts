@@ -7,7 +7,7 @@ import { asBuffers, withOwnBytes } from '../messages/bytes.ts';
 import { NO_COPY } from '../messages/copy.ts';
 import { sendError } from '../messages/database-error.ts';
 import type { ClientMessage, ServerMessage } from '../messages/protocol.ts';
-import { isReadTimeout } from './internals.ts';
+import { isReadTimeout } from './read-timeout.ts';
 
 type Connection = NodeJS.EventEmitter & Record<ClientMessage[0], (body?: unknown) => void> & { sendCopyFail(reason: string): void };
 
