@@ -364,7 +364,7 @@ export const mutants: readonly Listed[] = [
       'Math.floor($WHOLE / 2 ** ($EXPONENT - 3)) - 7',
     ),
   ),
-  listed(mutant('a percentile is one too high', 'Histogram.read', '$LEFT <= 0', '$LEFT < 0')),
+  listed(mutant('a percentile is one too high', 'middlesAt', '$REACHED >= $WANTED[$NEXT]', '$REACHED > $WANTED[$NEXT]')),
   listed(
     mutant(
       'whoever joins beside a close stays',
