@@ -32,8 +32,8 @@ export default defineConfig({
       test: {
         name,
         include: files[name],
-        // One process for many files: without threads and processes none leaves anything to the next.
-        isolate: name !== 'unit',
+        // One process for many files, where none leaves anything to the next but what it may use as well: the explorer's threads.
+        isolate: name !== 'unit' && name !== 'proof',
         pool: 'forks' as const,
         // More than cores, as many tests wait for a server, a thread or a timer.
         maxWorkers: Math.max(3, Math.floor(availableParallelism() / 2)),

@@ -8,7 +8,7 @@ import type { Configuration } from './configuration.ts';
 import { run, summary } from './run.ts';
 
 const seed = Number(process.env.CENOTE_LINEAR_SEED ?? 1);
-const seconds = Number(process.env.CENOTE_LINEAR_SECONDS ?? 5);
+const seconds = Number(process.env.CENOTE_LINEAR_SECONDS ?? 2);
 
 /** Much to get wrong: sleepers and lanes, one resource or two, and hardly a pause. */
 const contended: Partial<Configuration> = {
