@@ -2,12 +2,12 @@
 import { Random } from '../bank/random.js';
 
 /** How a program uses the pool. The last two block their thread. */
-const WAYS = ['pool', 'client', 'burst', 'scope', 'transaction', 'transaction', 'sync', 'transactionSync'];
+const WAYS = ['pool', 'client', 'burst', 'scope', 'scope', 'transaction', 'transaction', 'sync', 'transactionSync'];
 
 /** One statement, whatever it is run in. */
 const STATEMENTS = ['write', 'write', 'write', 'read', 'read', 'read', 'who', 'fail', 'state', 'sleep'];
 /** What a program may bring upon itself. */
-const RARE = ['suicide', 'late', 'late'];
+const RARE = ['suicide', 'suicide', 'late'];
 const READS = ['plain', 'values', 'named', 'array', 'large', 'several', 'rows'];
 const FAILURES = ['22012', '23505', '42601', '22P02'];
 const STATES = ['set', 'set_config', 'temp', 'lock', 'listen'];
@@ -18,15 +18,18 @@ export function programOf(seed) {
 
 class Author {
   #random;
+  /** How likely a step is to bring something upon the program: many in a few programs, as it takes several to see what comes of one. */
+  #rare;
 
   constructor(random) {
     this.#random = random;
+    this.#rare = random.chance(0.25) ? 0.3 : 0.02;
   }
 
   program() {
     const random = this.#random;
     const way = random.pick(WAYS);
-    const length = 1 + random.below(6);
+    const length = 1 + random.below(8);
     return {
       way,
       steps: this.#steps(length, way, 0),
@@ -41,7 +44,7 @@ class Author {
     const random = this.#random;
     return {
       isolation: random.pick([undefined, undefined, 'repeatable read', 'serializable']),
-      abortsAfter: way === 'transaction' && random.chance(0.15) ? random.below(25) : undefined,
+      abortsAfter: way === 'transaction' && random.chance(0.25) ? random.below(25) : undefined,
     };
   }
 
@@ -60,7 +63,7 @@ class Author {
         throws: random.chance(0.3),
         by: this.#by(),
       };
-    const does = random.chance(0.04) ? random.pick(RARE) : random.pick(STATEMENTS);
+    const does = random.chance(this.#rare) ? random.pick(RARE) : random.pick(STATEMENTS);
     return {
       do: does,
       kind: random.pick({ read: READS, fail: FAILURES, state: STATES }[does] ?? ['']),

@@ -176,7 +176,7 @@ class Round implements RoundReport {
       // Not by the clock alone: on a machine with other work nothing would come to its end between two of these.
       while (this.#done < before + 3 && !this.#isThrough) await sleep(2);
       const way = this.#random.below(12);
-      if (way === 0) {
+      if (way < 2) {
         // Not while it comes to life: Node 20 crashes when a thread is terminated then.
         const seat = this.#random.below(THREADS);
         if (![...this.#underWay.values()].some((at) => at.seat === seat)) continue;
