@@ -3,6 +3,7 @@
 import { setImmediate } from 'node:timers';
 import type { QueryConfig, QueryResult, QueryResultRow } from 'pg';
 import { type AcquireOptions, AcquireTimeoutError, type AttachedPool, CallTimeoutError, PoolClosedError } from '../../worker/index.ts';
+import type { Address } from '../driver/lane.ts';
 import { receiveError } from '../messages/database-error.ts';
 import { SETTING } from '../messages/mode.ts';
 import { isSetting, profileWith } from '../messages/profile.ts';
@@ -43,8 +44,8 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
   readonly #configured = new Set<number>();
   #deadline = Number.POSITIVE_INFINITY;
 
-  constructor(attached: AttachedPool<SessionMethods>, lending: PgLending) {
-    super(attached as unknown as Sessions);
+  constructor(attached: AttachedPool<SessionMethods>, lending: PgLending, address: Address) {
+    super(attached as unknown as Sessions, address);
     this.#attached = attached;
     this.lending = lending;
   }
