@@ -1,7 +1,7 @@
 /**
- * What does a runner add to Piscina? The same Piscina, with the same options and the same function in its threads, in the same rounds: a job that does nothing, one at a time; many jobs of
- * 10 us, by `map` and by a loop that does as much by hand; what a job pays to ask whether it is cancelled, and to say how far it is; and how soon a thread has its next job when one has been
- * cancelled that only waits. Piscina ends the thread for that.
+ * What does a runner cost, or save, beside Piscina? It has Piscina's threads, and brings jobs to them by ports of its own. Against a Piscina with the same options and the same function in its
+ * threads, in the same rounds: a job that does nothing, one at a time; many jobs of 10 us, by `map` and by a loop that does as much by hand; what a job pays to ask whether it is cancelled, and
+ * to say how far it is; and how soon a thread has its next job when one has been cancelled that only waits. Piscina ends the thread for that.
  */
 import { JobRunner } from 'cenote/jobs';
 import { Piscina } from 'piscina';

@@ -222,6 +222,8 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
 
   jobAnswered(job: Job, answer: Answer): void {
     const thread = job.thread!;
+    // A listener of its progress cannot cancel it any more.
+    job.state = 'over';
     this.#progress.tell(job);
     this.#leaveThread(job, thread);
     this.#counts.ran(performance.now() - job.startedAt);

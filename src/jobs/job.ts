@@ -9,7 +9,10 @@ import type { Occupant, RunnerThread } from './runner-thread.ts';
 import type { Report } from './seat.ts';
 import type { Abortable } from './signals.ts';
 
-/** standing: at a gate; waiting: in the queue; running: on a thread, which may have ended under it; over: its promise has settled. */
+/**
+ * standing: at a gate; waiting: in the queue; running: on a thread, which may have ended under it; over: its function has ended, or it
+ * never will begin.
+ */
 export type JobState = 'standing' | 'waiting' | 'running' | 'over';
 
 /** What moves a job on. */

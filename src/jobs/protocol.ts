@@ -49,9 +49,9 @@ export type Answer =
   | readonly [type: typeof RETURNED, seat: number, value: unknown, heap: number | undefined]
   | readonly [type: typeof THREW, seat: number, error: WireError, heap: number | undefined];
 export type ToRunner =
-  /** Ring there when you cancel one of this thread's jobs. */
-  | readonly [type: typeof BELL, buffer: SharedArrayBuffer, at: number]
-  | readonly [type: typeof NO_BELL, buffer: SharedArrayBuffer, at: number]
+  /** Ring there when you cancel a job of this thread. `bell` is a number of the thread's: a buffer is another object after each clone. */
+  | readonly [type: typeof BELL, bell: number, buffer: SharedArrayBuffer, at: number]
+  | readonly [type: typeof NO_BELL, bell: number]
   /** A message of progress of the job that runs there. */
   | readonly [type: typeof SAID, seat: number, message: string]
   | Answer;

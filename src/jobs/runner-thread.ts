@@ -61,7 +61,8 @@ export class RunnerThread {
   /** By seat, what runs there. */
   readonly #jobs: (Occupant | undefined)[];
   #running = 0;
-  readonly #bells: Bell[] = [];
+  /** By number, one for each pool that the thread has attached to. */
+  readonly #bells = new Map<number, Bell>();
 
   constructor(seats: number, port: MessagePort) {
     this.port = port;
@@ -119,24 +120,21 @@ export class RunnerThread {
     const wire = withOwnBytes(sent(reason), buffers);
     this.port.postMessage([CANCEL, seat, job, wire, buffers] satisfies ToThread);
     this.seats[seat].cancel();
-    for (const { words, at } of this.#bells) ringAt(words, at);
+    for (const { words, at } of this.#bells.values()) ringAt(words, at);
   }
 
   receive(message: ToRunner): void {
     switch (message[0]) {
       case BELL: {
-        const bell = { words: new Int32Array(message[1]), at: message[2] };
-        this.#bells.push(bell);
+        const bell = { words: new Int32Array(message[2]), at: message[3] };
+        this.#bells.set(message[1], bell);
         // A cancel may have come before this bell was known.
         if (this.#jobs.some((job) => job?.cancelled !== undefined)) ringAt(bell.words, bell.at);
         break;
       }
-      case NO_BELL: {
-        const buffer = message[1];
-        const index = this.#bells.findIndex(({ words, at }) => at === message[2] && words.buffer === buffer);
-        if (index >= 0) this.#bells.splice(index, 1);
+      case NO_BELL:
+        this.#bells.delete(message[1]);
         break;
-      }
       case SAID: {
         const job = this.#jobs[message[1]];
         if (job !== undefined) job.said = message[2];

@@ -58,7 +58,9 @@ class JobThread implements Host, Canceller {
   readonly #storage = new AsyncLocalStorage<Part | undefined>();
   /** No job's async context. */
   readonly #outside = AsyncLocalStorage.snapshot();
-  readonly #attached = new Set<CancellablePool>();
+  /** Pools, and the numbers of their bells. */
+  readonly #attached = new Map<CancellablePool, number>();
+  #bells = 0;
   readonly #notesHeap: boolean;
   readonly #excused = new WeakSet<object>();
   readonly #excusedValues = new Set<unknown>();
@@ -152,7 +154,7 @@ class JobThread implements Host, Canceller {
     this.#parts[part.seat] = undefined;
     this.#alone = undefined;
     part.end();
-    for (const pool of this.#attached) pool.takeBackFrom(part, part.name ?? part.job, performance.now() - part.startedAt);
+    for (const pool of this.#attached.keys()) pool.takeBackFrom(part, part.name ?? part.job, performance.now() - part.startedAt);
     return this.#notesHeap ? process.memoryUsage().heapUsed / 2 ** 20 : undefined;
   }
 
@@ -167,13 +169,16 @@ class JobThread implements Host, Canceller {
   }
 
   attached(pool: CancellablePool): void {
-    this.#attached.add(pool);
-    this.port.postMessage([BELL, pool.bell.buffer, pool.bell.at] satisfies ToRunner);
+    const bell = ++this.#bells;
+    this.#attached.set(pool, bell);
+    this.port.postMessage([BELL, bell, pool.bell.buffer, pool.bell.at] satisfies ToRunner);
   }
 
   detached(pool: CancellablePool): void {
+    const bell = this.#attached.get(pool);
+    if (bell === undefined) return;
     this.#attached.delete(pool);
-    this.port.postMessage([NO_BELL, pool.bell.buffer, pool.bell.at] satisfies ToRunner);
+    this.port.postMessage([NO_BELL, bell] satisfies ToRunner);
   }
 
   drain(): void {

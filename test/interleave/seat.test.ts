@@ -62,7 +62,7 @@ function threadOf({ code, shared }: SeatContext) {
   const thread = new code.runners.RunnerThread(1, port as never);
   Object.assign(thread, { seats: [new code.seats.Seat(shared.seat, 0)] });
   thread.take({ job: JOB, cancelled: {} } as Occupant);
-  const bell = (): void => thread.receive([code.protocol.BELL, shared.bells.buffer as SharedArrayBuffer, 0]);
+  const bell = (): void => thread.receive([code.protocol.BELL, 1, shared.bells.buffer as SharedArrayBuffer, 0]);
   return { thread, bell };
 }
 
@@ -153,11 +153,11 @@ describe('a job that is cancelled', () => {
       mutant(
         '',
         'RunnerThread.cancel',
-        'for (const { words, at } of this.$BELLS) $RING(words, at);',
-        'for (const { words, at } of this.$BELLS) $RING(words, at); this.seats[seat].cancel();',
+        'for (const { words, at } of this.$BELLS.values()) $RING(words, at);',
+        'for (const { words, at } of this.$BELLS.values()) $RING(words, at); this.seats[seat].cancel();',
       ),
     ),
-    mutant('no bell is rung', 'RunnerThread.cancel', 'for (const { words, at } of this.$BELLS) $RING(words, at);', ''),
+    mutant('no bell is rung', 'RunnerThread.cancel', 'for (const { words, at } of this.$BELLS.values()) $RING(words, at);', ''),
     mutant(
       'a seat that is not cancelled',
       'Seat.cancel',

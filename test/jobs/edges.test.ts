@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { JobError, JobResultError, RunnerClosedError } from 'cenote/jobs';
 import { move } from 'piscina';
 import { describe, expect, test } from 'vitest';
+import { BELL, NO_BELL } from '../../dist/jobs/protocol.js';
+import { RunnerThread } from '../../dist/jobs/runner-thread.js';
 import { outcome, rejection, settled, until } from '../support/wait.ts';
 import { isRunning, job, newFlag, open, run, whole } from './support.ts';
 
@@ -62,6 +64,25 @@ describe('a payload', () => {
 
 describe('what a thread has not the stack to read', () => {
   const DEEP = '(() => { let deep = {}; for (let n = 0; n < 9000; n++) deep = { deep }; return deep; })()';
+
+  test('of a payload: it is refused at the call, or the job is lost and the error says why', async () => {
+    const runner = open({ maxThreads: 1, resourceLimits: { stackSizeMb: 1 } });
+    const ends = new Set<string>();
+    let deep = {};
+    for (let level = 1; level <= 4000; level++) {
+      deep = { deep };
+      if (level % 250 > 0) continue;
+      const { value, error } = await settled(outcome(run(runner, () => 'read', [deep])));
+      const { code, cause, message } = (error ?? {}) as { code?: string; cause?: Error; message?: string };
+      const isToldWhy = code === 'ERR_JOB_LOST' && /could not be read/.test(cause!.message);
+      expect(value === 'read' || isToldWhy || message === 'Maximum call stack size exceeded', `${level} levels: ${value ?? error}`).toBe(
+        true,
+      );
+      ends.add(code ?? message ?? 'read');
+    }
+    expect(ends).toContain('read');
+    expect(ends.size).toBeGreaterThan(1);
+  });
 
   test('of a result: the job fails, and the thread goes on', async () => {
     const runner = open({ maxThreads: 1 });
@@ -158,6 +179,42 @@ test('where several jobs share a thread, one that looks for the reason of its ca
   expect(await rejection(never)).toMatchObject({ message: 'second' });
   expect(await settled(third)).toEqual([4, false]);
   expect(runner.stats()).toMatchObject({ killedThreads: 0, cancelled: 2, completed: 2 });
+});
+
+test('a pool that a job attaches to is rung for its cancels until the job detaches', async () => {
+  const bell = new Int32Array(new SharedArrayBuffer(8));
+  const { port1, port2 } = new MessageChannel();
+  const thread = new RunnerThread(1, port1);
+  const arrived = (messages: number): Promise<void> =>
+    new Promise((resolve) => port1.on('message', () => void (--messages === 0 && resolve())));
+  for (const message of [
+    [BELL, 1, bell.buffer, 0],
+    [BELL, 2, bell.buffer, 1],
+    [NO_BELL, 1],
+  ])
+    port2.postMessage(message);
+  await arrived(3);
+  thread.cancel(0, 1, new Error('why'));
+  expect([...bell].map((word) => word !== 0)).toEqual([false, true]);
+  port1.close();
+});
+
+test('a listener of its last progress does not cancel a job that has ended', async () => {
+  const runner = open({ maxThreads: 1, grace: 0 });
+  const abort = new AbortController();
+  runner.on('progress', ({ done }) => void (done === 2 && abort.abort()));
+  expect(
+    await run(
+      runner,
+      (context) => {
+        context.progress(2);
+        return 'done';
+      },
+      [],
+      { signal: abort.signal },
+    ),
+  ).toBe('done');
+  expect(runner.stats()).toMatchObject({ completed: 1, killedThreads: 0, threads: 1 });
 });
 
 test('messages of progress come, however often a job says one', async () => {

@@ -4,10 +4,12 @@ import { defineJob } from 'cenote/jobs/worker';
 const INSERT = 'insert into storm values ($1)';
 
 export default defineJob(async ({ kind, number, ms }, context) => {
-  const { db } = context.pools;
+  const { db, things } = context.pools;
   switch (kind) {
     case 'query':
       return (await db.query('select $1::int as number, pg_sleep($2)', [number, ms / 1000])).rows[0].number;
+    case 'borrows':
+      return number % 2 === 0 ? things.use((thing) => thing.work(ms)) : things.useSync((thing) => thing.work(ms));
     case 'transaction':
       return db.transaction(async (tx) => {
         await tx.query(INSERT, [number]);

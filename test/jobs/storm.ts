@@ -1,8 +1,11 @@
 /**
- * Many jobs that borrow from PostgreSQL on four threads. A third of them is cancelled at some moment, some do not end and cost their thread, some end it themselves. In
- * the end every promise has settled, the counts are whole, and the server has no session in a transaction. `npm run soak:jobs -- --jobs 10000 --seed 1`.
+ * Many jobs that borrow from PostgreSQL and from a pool of other things on four threads. A third of them is cancelled at some moment, some do not end and cost their
+ * thread, some end it themselves; threads are replaced when they have done a hundred jobs, and all of them now and then. At every look the counts of the runner add up
+ * and no pool has more out than it may have; nothing is lent to two. In the end every promise has settled, both pools are whole, and the server has no session in a
+ * transaction. `npm run soak:jobs -- --jobs 10000 --seed 1`.
  */
 import { parseArgs } from 'node:util';
+import { createPool } from 'cenote';
 import { JobRunner } from 'cenote/jobs';
 import { createPgPool } from 'cenote/pg';
 import pg from 'pg';
@@ -18,13 +21,17 @@ export interface StormSettings {
 
 const THREADS = 4;
 const CONNECTIONS = 3;
+const THINGS = 2;
+/** Jobs between two reloads. */
+const RELOAD = 400;
 /** Jobs in flight. */
 const LANES = 16;
 const NAME = 'cenote-storm';
 
 /** How a job behaves, and how many in a hundred do so. */
 const KINDS = [
-  ['query', 40],
+  ['query', 30],
+  ['borrows', 10],
   ['transaction', 15],
   ['transactionSync', 10],
   ['forgets', 10],
@@ -53,25 +60,45 @@ export async function storm({ jobs, seed, url, say = () => {} }: StormSettings):
   const expect = (isTrue: boolean, what: string): void => {
     if (!isTrue && problems.length < 20) problems.push(what);
   };
+  const things = await createPool({
+    max: THINGS,
+    factory: () => {
+      let users = 0;
+      return {
+        async work(ms: number): Promise<number> {
+          expect(++users === 1, `${users} use one thing at once`);
+          await new Promise((resolve) => setTimeout(resolve, ms));
+          users--;
+          return ms;
+        },
+      };
+    },
+  });
   const leaks: unknown[] = [];
   db.pool.on('leak', ({ job }: { job?: unknown }) => leaks.push(job));
   await db.query('create table if not exists storm (job int)');
   const runner = new JobRunner({
     filename: new URL('./storm-job.js', import.meta.url),
-    pools: { db },
+    pools: { db, things },
     maxThreads: THREADS,
     minThreads: THREADS,
     grace: 100,
+    recycleAfter: { jobs: 100 },
     execArgv: [],
   });
   runner.on('error', (error) => expect(false, `an 'error' event: ${error}`));
   const whole = (): void => {
     const { submitted, waiting, running, completed, failed, cancelled, lost } = runner.stats();
     expect(
-      submitted === waiting + running + completed + failed + cancelled + lost,
+      submitted === waiting + running + completed + failed + cancelled + lost && running <= THREADS,
       `the counts are not whole: ${JSON.stringify(runner.stats())}`,
     );
+    for (const [pool, max] of [[db.pool, CONNECTIONS] as const, [things, THINGS] as const]) {
+      const { active, idle, released, acquired } = pool.stats();
+      expect(active <= max && idle <= max && released <= acquired, `a pool is not whole: ${JSON.stringify(pool.stats())}`);
+    }
   };
+  runner.on('thread', whole);
   const watch = setInterval(whole, 5);
   const results = { values: 0, cancelled: 0, lost: 0, thrown: 0, late: 0 };
 
@@ -110,6 +137,8 @@ export async function storm({ jobs, seed, url, say = () => {} }: StormSettings):
     while (next < jobs) {
       const number = next++;
       await one(number);
+      whole();
+      if ((number + 1) % RELOAD === 0) await runner.reload();
       if ((number + 1) % 1000 === 0)
         say(`${number + 1} of ${jobs} jobs, ${((performance.now() - began) / 1000).toFixed(0)} s: ${JSON.stringify(results)}`);
     }
@@ -130,23 +159,28 @@ export async function storm({ jobs, seed, url, say = () => {} }: StormSettings):
     for (const end = performance.now() + 20_000; performance.now() < end; ) {
       left = (await observer.query(`select state, query from pg_stat_activity where application_name = $1 and state <> 'idle'`, [NAME]))
         .rows;
-      if (left.length === 0 && db.pool.activeCount() === 0) break;
+      if (left.length === 0 && db.pool.activeCount() === 0 && things.activeCount() === 0) break;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     expect(left.length === 0, `the server has sessions at work: ${JSON.stringify(left)}`);
-    const { active, waiting, threads, acquired, released } = db.pool.stats();
-    expect(
-      active === 0 && waiting === 0 && threads === 0 && acquired === released,
-      `the pool is not whole: ${JSON.stringify(db.pool.stats())}`,
-    );
+    for (const pool of [db.pool, things]) {
+      const { active, waiting, threads, acquired, released } = pool.stats();
+      expect(
+        active === 0 && waiting === 0 && threads === 0 && acquired === released,
+        `a pool is not whole: ${JSON.stringify(pool.stats())}`,
+      );
+    }
     // Half of a transaction is none of it.
     const { rows } = await observer.query('select job from storm group by job having count(*) <> 2');
     expect(rows.length === 0, `half of a transaction was committed: ${JSON.stringify(rows.slice(0, 5))}`);
   } finally {
     await observer.end();
     await db.end();
+    await things.close();
   }
-  say(`${JSON.stringify(results)}, ${leaks.length} leaks told, ${stats.killedThreads} threads ended, ${stats.lost} jobs lost`);
+  say(
+    `${JSON.stringify(results)}, ${leaks.length} leaks told, ${stats.killedThreads} threads ended, ${stats.recycledThreads} replaced, ${stats.lost} jobs lost`,
+  );
   if (problems.length > 0) throw new Error(`seed ${seed}:\n${problems.join('\n')}`);
 }
 

@@ -1,27 +1,11 @@
 /** A process of its own, for a heap of its own. Runs the scenario it is told to, and prints what grew, a line of JSON. */
 import { Worker } from 'node:worker_threads';
 import { createPool, type PoolHandle } from 'cenote';
-import { ControlBlock } from '../../src/shared/words/control-block.ts';
-import { CELL_STATES, cellState, FREE, isLineEmpty } from '../../src/shared/words/line.ts';
-import { EMPTY, IDLE, SLOT_STATES, slotState } from '../../src/shared/words/slot.ts';
 import type { WorkerNews, WorkerOrder } from './borrower.ts';
+import type { Growth, Length } from './growth.ts';
 import { type Measure, measure } from './measure.ts';
+import { atRest } from './rest.ts';
 import { defaults, type Scenario, scenarios, type Tool } from './scenarios.ts';
-
-export interface Growth {
-  readonly name: string;
-  readonly rounds: number;
-  /** Before the first part of the rounds, and after each. */
-  readonly owner: readonly Measure[];
-  /** The same on the worker, if there is one. */
-  readonly worker: readonly Measure[];
-  /** What is not as it was in the control block. */
-  readonly left: readonly string[];
-  readonly ms: number;
-}
-
-/** `again`: after a quick run that seemed to grow. */
-export type Length = 'quick' | 'again' | 'long';
 
 /** Looked at so often: what leaks grows in every part, what is compiled or allocated once does not. */
 const PARTS = 4;
@@ -77,26 +61,6 @@ async function startWorker(name: string, handle: PoolHandle<Tool>) {
     },
     end: () => worker.terminate(),
   };
-}
-
-/** Every slot idle or empty, every cell free, the line empty: soon, as something may be on its way to the owner. */
-async function atRest(handle: PoolHandle<Tool>): Promise<string[]> {
-  const { line, slots } = ControlBlock.attach(handle.buffer);
-  const end = performance.now() + 30_000;
-  for (;;) {
-    const left: string[] = [];
-    for (let slot = 0; slot < slots.count; slot++) {
-      const state = slotState(slots.load(slot));
-      if (state !== IDLE && state !== EMPTY) left.push(`slot ${slot} is ${SLOT_STATES[state]}`);
-    }
-    for (let cell = 0; cell < line.count; cell++) {
-      const state = cellState(line.load(cell));
-      if (state !== FREE) left.push(`cell ${cell} is ${CELL_STATES[state]}`);
-    }
-    if (!isLineEmpty(line.loadLine())) left.push('the line is not empty');
-    if (left.length === 0 || performance.now() > end) return left;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }
 
 const [length, name] = process.argv.slice(2) as [Length, string];

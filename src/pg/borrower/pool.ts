@@ -130,7 +130,7 @@ export abstract class PgPool extends EventEmitter implements Type {
     if (typeof text === 'function') throw new TypeError('Passing a function as the first parameter to pool.query is not supported');
     const question = ask(text, values);
     const place = this.place();
-    if (place !== undefined) return traced(this.sessions, question, undefined, () => place.scope.run(question));
+    if (place !== undefined) return place.scope.run(question);
     if (!this.isListenedTo) {
       this.#begin();
       try {
