@@ -105,9 +105,7 @@ export class Member {
   #resume(): void {
     if (this.#words.deadline === 0) return;
     this.#join = 'none';
-    this.#phase = this.#words.isLost ? 'lost' : 'in';
-    // That thread may have ended in the middle of it.
-    if (this.#words.isLost) this.#words.lose();
+    this.#phase = this.#words.takeOver() ? 'lost' : 'in';
   }
 
   get key(): string {
@@ -247,10 +245,9 @@ export class Member {
 
   #report(says: Errand['says']): Report {
     const { key, id, label, limit: said, floor, weight, ttl } = this.#settings;
-    const { allowed, used, want, epoch, limit, isLost } = this.#words;
+    const { used, want, epoch, limit } = this.#words;
     const leave = says.leave ?? false;
-    // After a loss, what still exists; the engine does not know of it any more.
-    const hold = leave ? 0 : this.#join === 'again' && isLost ? used : allowed;
+    const hold = leave ? 0 : this.#words.kept(this.#join === 'again');
     this.#said = { hold, want };
     const common = { key, id, label, floor, weight, ttl, said, limit: limit || said, epoch };
     return {

@@ -1,7 +1,7 @@
 /**
- * The owner's end of the thread that speaks with the engines: started for the first budget, ended with the last. It keeps the process alive
- * only while it is asked. If it ends by itself, through an error in a driver, say, it is started again: its members go on with the same words
- * and the same rows in the engine, so that nothing is lost unless it takes longer than their leases last.
+ * The owner's end of the thread that speaks with the engines: started for the first budget, ended with the last. It keeps the process
+ * alive only while it is asked. If it ends by itself, through an error in a driver, say, it is started again: its members go on with the
+ * same words and the same rows in the engine, so that nothing is lost unless it takes longer than their leases last.
  */
 import { clearTimeout, setTimeout } from 'node:timers';
 import { Worker } from 'node:worker_threads';
@@ -10,7 +10,10 @@ import type { News } from './member.ts';
 import { packed, type ToOwner, type ToThread, unpacked, type WireNews } from './messages.ts';
 import { type AskedSettings, numberOf, settingsNow } from './sources.ts';
 
-/** First pause before a thread that has ended is replaced, in ms; doubled each time, up to the last. One that ran for longer begins anew. */
+/**
+ * First pause before a thread that has ended is replaced, in ms; doubled each time, up to the last. After one that ran for longer than that
+ * it is the first again.
+ */
 const FIRST_PAUSE = 100;
 const LAST_PAUSE = 10_000;
 

@@ -133,7 +133,7 @@ export interface BudgetEvents {
   };
   /** The engine answers again. */
   reachable: {
-    /** Permits that this member had kept until then: 0 if they were lost. What it gets with this answer is told by 'regained' or 'granted'. */
+    /** Permits that it had kept until then; 0 if they were lost. What it gets by this answer is told by 'regained' or 'granted'. */
     granted: number;
   };
   /** Something that no caller waits for. Without a listener: a process warning, never a crash. */

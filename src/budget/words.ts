@@ -1,8 +1,8 @@
 /**
  * What the owner and the thread that speaks with the engine share, in one SharedArrayBuffer for each budget. Each word has one writer,
- * but for ALLOWED: the thread raises it by what the engine has granted, the owner lowers it by what it gives back, and either adds its
- * difference, so that neither undoes the other. Thus what is being granted and what is being given back may cross, and ALLOWED is never
- * more than what the engine has noted.
+ * but for ALLOWED: the thread raises it by what the engine has granted, the owner lowers it to what it keeps, and neither undoes the
+ * other. Thus what is being granted and what is being given back may cross, and ALLOWED is never more than what the engine has noted.
+ * docs/state-machines.md has the table. While there is no such thread its words are the owner's.
  */
 
 /** Permits that this member has. */
@@ -65,12 +65,28 @@ export class Words {
     }
   }
 
-  /** By the thread: everything is lost, whatever the owner gives back just now. */
+  /**
+   * By the thread: everything is lost, whatever the owner gives back just now. In this order: a thread that takes over after the first of
+   * the two must not report that nothing is kept.
+   */
   lose(): void {
     Atomics.store(this.#words, LOST, 1);
     Atomics.store(this.#words, ALLOWED, 0);
   }
 
+  /** By a thread that goes on where another has ended, in the middle of a loss, perhaps: then it finishes that. True: permits are lost. */
+  takeOver(): boolean {
+    const { isLost } = this;
+    if (isLost) this.lose();
+    return isLost;
+  }
+
+  /** What the engine is told that is kept: after a loss what still exists, as it does not know of it any more. */
+  kept(joinsAgain: boolean): number {
+    return joinsAgain && this.isLost ? this.used : this.allowed;
+  }
+
+  /** By the thread, after it has raised ALLOWED from 0. */
   regain(): void {
     Atomics.store(this.#words, LOST, 0);
   }

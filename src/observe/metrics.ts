@@ -31,7 +31,9 @@ const STATES = ['active', 'inactive', 'recovering'];
 
 type Read = (reading: Reading) => number;
 
-const plain = (value: number): Sample[] => [{ labels: {}, value }];
+/** Of a metric that has one value for each pool. */
+export const NO_LABELS: Readonly<Record<string, string>> = {};
+const plain = (value: number): Sample[] => [{ labels: NO_LABELS, value }];
 const gauge = (name: string, help: string, read: Read): Metric => ({
   name,
   help,

@@ -2,7 +2,7 @@
 import type { MetricObject, Registry } from 'prom-client';
 import { checkFew } from '../shared/options/option-names.ts';
 import { Meters, type Reading } from './meter.ts';
-import { METRICS, type Metric } from './metrics.ts';
+import { METRICS, type Metric, NO_LABELS } from './metrics.ts';
 import { peer } from './packages.ts';
 import type { AnyPool } from './pools.ts';
 
@@ -42,8 +42,6 @@ interface Value {
   readonly sharedLabels?: Readonly<Record<string, string>>;
   readonly value: number;
 }
-
-const NONE = {};
 
 /** A metric as prom-client's registry wants it. */
 class Exported {
@@ -96,18 +94,21 @@ class Exported {
   #valuesOf(reading: Reading): Value[] {
     const metric = this.#metric;
     const pool = reading.label;
-    if (metric.type !== 'histogram') return metric.read(reading).map(({ labels, value }) => ({ labels: { pool, ...labels }, value }));
+    const sharedLabels = this.#shared(pool);
+    if (metric.type !== 'histogram')
+      return metric
+        .read(reading)
+        .map(({ labels, value }) => (labels === NO_LABELS ? { labels, sharedLabels, value } : { labels: { pool, ...labels }, value }));
     const { bounds, counts, sum, count } = metric.read(reading);
     let below = 0;
-    const sharedLabels = this.#shared(pool);
     const values: Value[] = bounds.map((le, index) => {
       below += counts[index];
       return { metricName: this.#bucket, labels: { le }, sharedLabels, value: below };
     });
     values.push(
       { metricName: this.#bucket, labels: { le: '+Inf' }, sharedLabels, value: count },
-      { metricName: `${this.#name}_sum`, labels: NONE, sharedLabels, value: sum },
-      { metricName: `${this.#name}_count`, labels: NONE, sharedLabels, value: count },
+      { metricName: `${this.#name}_sum`, labels: NO_LABELS, sharedLabels, value: sum },
+      { metricName: `${this.#name}_count`, labels: NO_LABELS, sharedLabels, value: count },
     );
     return values;
   }

@@ -158,7 +158,7 @@ class OwnersPool extends PgPool implements PgOwnerPool {
   readonly #all: ReadonlySet<Session>;
 
   constructor(pool: Pool<Session>, all: ReadonlySet<Session>, info: PgInfo) {
-    super(pool as unknown as Sessions);
+    super(pool as unknown as Sessions, info.address);
     this.#pool = pool;
     this.handle = withInfo(pool.handle, info);
     this.#all = all;

@@ -56,7 +56,7 @@ export async function attachPgPool(handle: PoolHandle<unknown>, options?: PgAtta
     const known = pools.get(attached);
     if (known === undefined) {
       if ('driver' in found) adopt(found.driver);
-      const pool = new WorkersPool(attached, lendingOf(attached, handle, found));
+      const pool = new WorkersPool(attached, lendingOf(attached, handle, found), infoOf(handle)?.address ?? {});
       pools.set(attached, pool);
       return pool;
     }

@@ -40,7 +40,7 @@ test('another goes on where it ended: nothing is lost, what is asked meanwhile i
 });
 
 test('while there is none the owner itself says that permits are lost, and gets them again from the next', async () => {
-  const { budget, net, heard } = await behindRelay({ ttl: 1000 });
+  const { budget, net, heard } = await behindRelay({ ttl: 3000 });
   const pool = await poolOn(budget);
   const destroyed: string[] = [];
   pool.on('destroy', (_, reason) => destroyed.push(reason));

@@ -58,7 +58,9 @@ test.each(all)('$path names files without their folders only if one is called th
 });
 
 test.each(
-  all.filter(({ path }) => /^docs\/(?:architecture|decisions|state-machines|memory-layout|proof.*)\.md$|^CONTRIBUTING|^test\//.test(path)),
+  all.filter(({ path }) =>
+    /^docs\/(?:architecture|decisions|state-machines|pg-states|memory-layout|proof.*)\.md$|^CONTRIBUTING|^test\//.test(path),
+  ),
 )('$path names functions and words that the code has', (page) => {
   const names = [...proseOf(page).matchAll(/`([^`\n]+)`/g)].flatMap((match) => found({ text: match[1] }, NAME));
   expect(names.filter((name) => name.split('.').some((part) => !words.has(part)))).toEqual([]);

@@ -11,7 +11,7 @@ const programs = pages.flatMap(programsOf);
 /** Packages that some of them use. The others must do without. */
 const PACKAGES = [
   ...['pg', 'pg-cursor', 'kysely', 'drizzle-orm', 'knex', 'typeorm', 'sequelize', 'pg-promise', 'pg-boss', 'bullmq'],
-  ...['@prisma/adapter-pg', 'prom-client', '@opentelemetry'],
+  ...['@prisma/adapter-pg', '@mikro-orm', 'prom-client', '@opentelemetry'],
 ];
 
 let databases = 0;

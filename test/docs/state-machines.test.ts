@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import { createPool } from 'cenote';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { Words } from '../../dist/budget/words.js';
 import * as seats from '../../dist/jobs/seat.js';
 import { CELLS_WORD, THREAD_BELL, THREAD_STRIDE } from '../../dist/shared/layout.js';
 import { Lending } from '../../dist/shared/lending/lending.js';
@@ -68,7 +69,7 @@ function bury(block: ControlBlock): number[] {
 }
 
 test('every table has a last column that says what a death leaves behind', () => {
-  for (const heading of ['Slot', 'Cell', 'LINE', 'Bell', 'State word', 'Thread record', 'Claim', 'Seat'])
+  for (const heading of ['Slot', 'Cell', 'LINE', 'Bell', 'State word', 'Thread record', 'Claim', 'Seat', 'Permits'])
     for (const row of tableOf(doc, heading)) {
       expect(Object.keys(row)).toEqual(['from', 'to', 'who may', 'function', 'pairs with, wakes', 'if the thread dies right after']);
       expect(row['if the thread dies right after'], `${heading}: ${row.from} -> ${row.to}`).not.toBe('');
@@ -612,6 +613,69 @@ describe('claim', () => {
     expect(calls[name](claims.Claim.open(claim.buffer)!), 'what it says').toBe(row !== undefined);
     expect(nameOf(claim)).toBe(row?.to ?? from);
     expect(claim.isWithdrawn).toBe(nameOf(claim) === 'WITHDRAWN');
+  });
+});
+
+describe('permits', () => {
+  const rows = rowsOf('Permits');
+  /** With three permits, all of them noted. */
+  function wordsIn(state: string): Words {
+    const words = new Words();
+    words.raise(3);
+    words.used = 2;
+    if (state === 'LOST') words.lose();
+    return words;
+  }
+  const calls: Record<string, (words: Words) => void> = {
+    raise: (words) => words.raise(2),
+    lower: (words) => expect(words.lower(1)).toBe(true),
+    lose: (words) => words.lose(),
+    takeOver: (words) => expect(words.takeOver()).toBe(true),
+    regain: (words) => words.regain(),
+  };
+  /** What is allowed afterwards, of three or of none. */
+  const allowed: Record<string, [held: number, lost: number]> = {
+    raise: [5, 2],
+    lower: [1, 0],
+    lose: [0, 0],
+    takeOver: [3, 0],
+    regain: [3, 0],
+  };
+
+  test('page, code and this test have the same functions', () => {
+    const looking = ['kept', 'beat', 'ask', 'nextSeq'];
+    const all = Object.entries(Object.getOwnPropertyDescriptors(Words.prototype));
+    const methods = all.filter(([name, { value }]) => typeof value === 'function' && name !== 'constructor').map(([name]) => name);
+    const moving = methods.filter((name) => !looking.includes(name)).sort();
+    expect(functionsOf(rows)).toEqual(moving);
+    expect(Object.keys(calls).sort()).toEqual(moving);
+  });
+
+  test.each(rows)('$functions: $from -> $to', ({ from, to, functions }) => {
+    for (const name of functions) {
+      const words = wordsIn(from);
+      calls[name](words);
+      expect(words.isLost ? 'LOST' : 'HELD').toBe(to);
+      expect(words.allowed).toBe(allowed[name][from === 'HELD' ? 0 : 1]);
+    }
+  });
+
+  test('nothing is lowered that is less already, and nothing taken over that was not lost', () => {
+    const words = wordsIn('HELD');
+    expect([words.lower(3), words.takeOver(), words.allowed]).toEqual([false, false, 3]);
+  });
+
+  test('what is kept: after a loss what exists, and only by a member that joins again', () => {
+    const [held, lost] = [wordsIn('HELD'), wordsIn('LOST')];
+    expect([held.kept(false), held.kept(true), lost.kept(false), lost.kept(true)]).toEqual([3, 3, 0, 2]);
+  });
+
+  test('reports have rising numbers, and what asks and beats is counted', () => {
+    const words = new Words();
+    const [first, second] = [words.nextSeq(), words.nextSeq()];
+    words.ask();
+    words.beat();
+    expect([second > first, words.asked, words.heart]).toEqual([true, 1, 1]);
   });
 });
 

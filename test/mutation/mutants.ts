@@ -364,7 +364,7 @@ export const mutants: readonly Listed[] = [
       'Math.floor($WHOLE / 2 ** ($EXPONENT - 3)) - 7',
     ),
   ),
-  listed(mutant('a percentile is one too high', 'Histogram.read', '$LEFT <= 0', '$LEFT < 0')),
+  listed(mutant('a percentile is one too high', 'middlesAt', '$REACHED >= $WANTED[$NEXT]', '$REACHED > $WANTED[$NEXT]')),
   listed(
     mutant(
       'whoever joins beside a close stays',
@@ -479,6 +479,29 @@ export const mutants: readonly Listed[] = [
       'if (slotState(this.load($SLOT)) !== LEASED || !this.seize($SLOT, leaseOf(this.load($SLOT)))) return false;',
     ),
     'interleave/revoke',
+  ),
+  listed(
+    mutant(
+      'the owner stores what it keeps of its permits',
+      'Words.lower',
+      'if (Atomics.compareExchange(this.$WORDS, $ALLOWED, $SEEN, $MOST) === $SEEN) return true;',
+      'Atomics.store(this.$WORDS, $ALLOWED, $MOST); return true;',
+    ),
+    'interleave/permits',
+  ),
+  listed(
+    mutant(
+      'no permit is allowed before it is said to be lost',
+      'Words.lose',
+      '{ Atomics.store(this.$WORDS, LOST, 1); Atomics.store(this.$WORDS, ALLOWED, 0); }',
+      '{ Atomics.store(this.$WORDS, ALLOWED, 0); Atomics.store(this.$WORDS, LOST, 1); }',
+    ),
+    'interleave/permits',
+  ),
+  listed(mutant('a loss of permits that was begun is not finished', 'Words.takeOver', 'if ($LOST) this.lose();', ''), 'interleave/permits'),
+  listed(
+    mutant('a report has the number of the one before', 'Words.nextSeq', 'return ++this.$FLOATS[$SEQ];', 'return this.$FLOATS[$SEQ];'),
+    'docs/state-machines',
   ),
   listed(
     mutant('a job is cancelled before its reason is sent', 'RunnerThread.cancel', 'this.port.postMessage($MESSAGE);', ''),

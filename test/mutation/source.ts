@@ -35,8 +35,8 @@ export function readFiles(root = src): Map<string, string> {
   return new Map(paths.filter((path) => path.endsWith('.ts')).map((path) => [path, readFileSync(root + path, 'utf8')]));
 }
 
-/** Where faults are planted: the core, and what moves the words of a job. */
-const CORE = /^(shared|main|worker)\/|^jobs\/(part|runner-thread|seat)\.ts$/;
+/** Where faults are planted: the core, and what moves the words of a job and of a budget. */
+const CORE = /^(shared|main|worker)\/|^jobs\/(part|runner-thread|seat)\.ts$|^budget\/words\.ts$/;
 
 /** Every function, class and constant at the top of a file of the core, and every member of a class: by name. */
 export function placesOf(files: Files): Map<string, Place[]> {

@@ -64,3 +64,27 @@ test('a query on a worker is published there, and not on the owner', async () =>
   expect(seen.events.at(-1)![1]).toMatchObject({ sync: true, text: 'select 2', threadId: seen.threadId, owner: 0, rows: 1 });
   expect(heard).toEqual([]);
 });
+
+test('how long a query waited for its connection: in a scope that has to borrow one, and where it blocks its thread', async () => {
+  const pool = await open({ max: 1 });
+  const worker = await join(pool);
+  const seen = await worker.pg(async (remote, { load }) => {
+    const { tracingChannel: channel } = (await load('node:diagnostics_channel')) as typeof import('node:diagnostics_channel');
+    const waits: [unknown, unknown][] = [];
+    channel('cenote:query').subscribe({ end: ({ sync, text, wait }: any) => void (sync && waits.push([text, wait])) } as never);
+    channel('cenote:query').subscribe({ asyncEnd: ({ text, wait }: any) => void waits.push([text, wait]) } as never);
+    const client = await remote.connect();
+    const scoped = remote.scope(async () => {
+      await remote.query('select 1');
+      await remote.query('select 2');
+    });
+    setTimeout(() => client.release(), 100);
+    await scoped;
+    remote.querySync('select 3');
+    return waits;
+  });
+  const [first, second, third] = seen as [string, number][];
+  expect([first[0], second[0], third[0]]).toEqual(['select 1', 'select 2', 'select 3']);
+  expect(first[1]).toBeGreaterThan(90);
+  for (const [, wait] of [second, third]) expect(wait).toBeGreaterThanOrEqual(0);
+});

@@ -201,13 +201,18 @@ export class OneShotCalls implements Host<Errand> {
       party === undefined ? this.#find(slot, method)(args) : this.#company!.run(slot, args, party),
     );
     member.whenSettled(slot, lease, () => {
-      // What was taken along may have it by now.
-      const last = this.#running[slot]?.errand ?? errand;
-      if (last.lease === lease && this.#end(member, last)) this.#lending.giveBack(slot);
+      const last = this.#lastOf(errand, slot);
+      if (this.#end(member, last)) this.#lending.giveBack(slot);
     });
   }
 
   // ── in company
+
+  /** The one that the resource is at: of those that this one has taken along, or itself. */
+  #lastOf(errand: Errand, slot: number): Errand {
+    const last = this.#running[slot]?.errand;
+    return last?.lease === errand.lease ? last : errand;
+  }
 
   /** As many go along as there are, for each resource, of those that wait. */
   #partyOf(errand: Errand): Party<Errand> | undefined {

@@ -7,6 +7,7 @@ import type { QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, Quer
 import { checkFew, type OptionNames } from '../../shared/options/option-names.ts';
 import type { AcquireOptions } from '../../worker/index.ts';
 import { driverHere } from '../driver/driver-here.ts';
+import type { Address } from '../driver/lane.ts';
 import { receiveError } from '../messages/database-error.ts';
 import { ask, type Question, tell } from '../messages/question.ts';
 import type { PgLending, QueryCallback, TransactionOptions, PgPool as Type } from '../types.ts';
@@ -58,9 +59,13 @@ export abstract class PgPool extends EventEmitter implements Type {
   #ending: Promise<void> | undefined;
   #hasEnded = false;
 
-  protected constructor(sessions: Sessions) {
+  /** Where the connections go, as far as that is known. No secret is in it. */
+  readonly #address: Address;
+
+  protected constructor(sessions: Sessions, address: Address) {
     super({ captureRejections: true });
     this.sessions = sessions;
+    this.#address = address;
     const pool = this;
     this.lender = {
       sessions,
@@ -82,6 +87,10 @@ export abstract class PgPool extends EventEmitter implements Type {
 
   /** Where connections that this thread borrows are spoken to. */
   abstract readonly lending: PgLending;
+
+  get address(): Address {
+    return this.#address;
+  }
 
   /** Libraries that look at a pool's options get those that all pools have. */
   get options(): object {
@@ -121,7 +130,7 @@ export abstract class PgPool extends EventEmitter implements Type {
     if (typeof text === 'function') throw new TypeError('Passing a function as the first parameter to pool.query is not supported');
     const question = ask(text, values);
     const place = this.place();
-    if (place !== undefined) return traced(this.sessions, question, undefined, () => place.scope.run(question));
+    if (place !== undefined) return place.scope.run(question);
     if (!this.isListenedTo) {
       this.#begin();
       try {

@@ -3,7 +3,7 @@
  * the line. It has a connection while it needs one, and lends it to others in between.
  */
 import type { Client, ClientConfig, QueryConfig, QueryResult } from 'pg';
-import { Channel, type Driver } from '../driver/lane.ts';
+import { type Address, Channel, type Driver } from '../driver/lane.ts';
 import { SETTING } from '../messages/mode.ts';
 import { isSetting, mayPrecedeSetting, profileWith } from '../messages/profile.ts';
 import { ask, type Question, tell } from '../messages/question.ts';
@@ -18,8 +18,7 @@ type Callback = (error: Error | null) => void;
 
 /** Settings that say where to connect, and under which name. The owner has its own. */
 const WHERE = ['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl'] as const;
-/** What ORMs say where the program has said nothing. */
-const BY_DEFAULT: Readonly<Record<string, unknown>> = { host: 'localhost', port: 5432 };
+type Where = Partial<Record<(typeof WHERE)[number], unknown>>;
 
 /** The driver's class over a pool. `pool` is asked once, when the first client connects. */
 export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (config?: string | ClientConfig) => Client {
@@ -32,6 +31,8 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
     /** Nothing has been asked yet but what sets the session up. */
     #isSettingUp = true;
     #hasOwnTypes = false;
+    /** Where it was told to connect. */
+    readonly #where: Where;
     readonly #listener: HoldListener = {
       heard: ({ event, message }) => void this.emit(event, message),
       // The next query gets another connection. What was open is refused, until a ROLLBACK.
@@ -40,15 +41,11 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
 
     constructor(config?: string | ClientConfig) {
       const given = typeof config === 'string' ? { connectionString: config } : { ...config };
-      const isElsewhere = WHERE.some((name) => given[name] !== undefined && given[name] !== null && given[name] !== BY_DEFAULT[name]);
-      if (isElsewhere)
-        warnOnce(
-          'CENOTE_PG_CLIENT_SETTINGS',
-          'a client of pgClient() was given host, user, password or the like: they are ignored, as the connections are those of createPgPool',
-        );
+      const where: Where = { ...given };
       // What is left has no say in where to connect, and no socket.
       for (const name of WHERE) delete given[name];
       super({ ...given, password: '', ssl: false, stream: () => new Channel() });
+      this.#where = where;
       this.password = null;
       // Pools that lend this client listen when they do, and there may be many of them.
       this.setMaxListeners(0);
@@ -72,6 +69,11 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
           asked = undefined;
         });
         const shared = await asked;
+        if (isElsewhere(this.#where, shared.address))
+          warnOnce(
+            'CENOTE_PG_CLIENT_SETTINGS',
+            'a client of pgClient() was given another host, port, user or database than createPgPool: they are ignored, as the connections are those of createPgPool',
+          );
         this.#seat = shared.openSeat(
           () => this.#profile,
           (hold) => this.#arrived(hold),
@@ -208,3 +210,31 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
 
 /** How long a connection is kept before it is asked what the server says unasked, in ms: most are lent to others before. */
 const PATIENCE = 5;
+
+/** What ORMs say where the program has said nothing. */
+const BY_DEFAULT: Readonly<Record<keyof Address, readonly unknown[]>> = {
+  host: ['localhost', '127.0.0.1'],
+  port: [5432],
+  user: ['postgres'],
+  database: [],
+};
+
+/** True if the program believes that this client goes to another place than the pool does. */
+function isElsewhere({ connectionString, ...where }: Where, address: Address): boolean {
+  const said: Where = typeof connectionString === 'string' ? { ...partsOf(connectionString), ...where } : where;
+  return (Object.keys(BY_DEFAULT) as (keyof Address)[]).some((name) => {
+    const given = said[name];
+    if (given === undefined || given === null || given === '' || BY_DEFAULT[name].includes(given)) return false;
+    return String(given) !== String(address[name]);
+  });
+}
+
+function partsOf(connectionString: string): Where {
+  try {
+    const { hostname, port, username, pathname } = new URL(connectionString);
+    return { host: hostname, port, user: decodeURIComponent(username), database: decodeURIComponent(pathname.slice(1)) };
+  } catch {
+    // The driver reads more than URLs, the path of a socket for example. Where that goes is not known here.
+    return { host: connectionString };
+  }
+}

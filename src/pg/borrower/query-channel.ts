@@ -21,7 +21,10 @@ export interface QueryContext {
   readonly name: string | undefined;
   /** Milliseconds from the question to the answer. */
   duration?: number;
-  /** Milliseconds of it for a connection, where that is known: 0 on one that is borrowed already. */
+  /**
+   * Milliseconds of it until there was a connection; 0 on one that is borrowed already. Missing where the owner borrows one for this
+   * statement alone, as `pool.query` does: then only the owner knows.
+   */
   wait?: number;
   rows?: number;
   error?: unknown;
@@ -48,22 +51,27 @@ function rowsIn(result: QueryResult | readonly QueryResult[]): number {
 
 const failed = (thrown: unknown): unknown => labelOf(thrown, 'query');
 
-/** Runs and publishes. `run` may say in `wait` how much of the time it waited for a connection. */
+const unheard = (): void => {};
+
+/** Runs and publishes. `wait`: where that is known beforehand. Otherwise `run` says when there is a connection, if it knows. */
 export function traced<V extends QueryResult>(
   pool: Named,
   question: Question,
   wait: number | undefined,
-  run: () => Promise<V>,
+  run: (granted: () => void) => Promise<V>,
 ): Promise<V> {
-  if (!queries.isHeard) return run();
+  if (!queries.isHeard) return run(unheard);
   const context = contextOf(pool, question, false);
   if (wait !== undefined) context.wait = wait;
   const asked = at();
+  const granted = (): void => {
+    context.wait = at() - asked;
+  };
   const end = (): void => {
     context.duration = at() - asked;
   };
   const counted = async (): Promise<V> => {
-    const result = await run();
+    const result = await run(granted);
     end();
     context.rows = rowsIn(result);
     return result;
@@ -75,14 +83,22 @@ export function traced<V extends QueryResult>(
 }
 
 /** The same for what blocks this thread. */
-export function tracedSync<V extends QueryResult>(pool: Named, question: Question, wait: number | undefined, run: () => V): V {
-  if (!queries.isHeard) return run();
+export function tracedSync<V extends QueryResult>(
+  pool: Named,
+  question: Question,
+  wait: number | undefined,
+  run: (granted: () => void) => V,
+): V {
+  if (!queries.isHeard) return run(unheard);
   const context = contextOf(pool, question, true);
   if (wait !== undefined) context.wait = wait;
   const asked = at();
+  const granted = (): void => {
+    context.wait = at() - asked;
+  };
   const timed = (): V => {
     try {
-      const result = run();
+      const result = run(granted);
       context.rows = rowsIn(result);
       return result;
     } finally {

@@ -12,6 +12,7 @@ import { Borrowing } from './borrowing.ts';
 import { GIVEN_UP, type Hold } from './hold.ts';
 import type { Lender } from './lender.ts';
 import { Limits } from './limits.ts';
+import { traced } from './query-channel.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
 import { type Call, wayOf } from './way.ts';
 
@@ -154,10 +155,20 @@ export class Scope {
     if (--this.#uses === 0 && this.#transactions === 0 && (!this.#hold?.isPinned || this.#hold.isBroken)) this.#giveBack();
   }
 
-  async run(question: Question): Promise<QueryResult<any>> {
+  /** One statement, published as it is. */
+  run(question: Question): Promise<QueryResult<any>> {
+    return traced(this.#lender.sessions, question, undefined, (granted) => this.#run(question, granted));
+  }
+
+  /** `granted` is called when there is a connection, in the moment in which the statement goes. */
+  async #run(question: Question, granted: () => void): Promise<QueryResult<any>> {
     this.forgive(question);
     this.#hold?.assertNoSecondBegin(question);
-    const { answer } = await this.enterWith(undefined, wayOf(this.#lender.sessions).run(question));
+    const call = wayOf(this.#lender.sessions).run(question);
+    const { answer } = await this.enterWith(undefined, (session, borrow) => {
+      granted();
+      return call(session, borrow);
+    });
     try {
       return resultOf(answer!, question);
     } finally {

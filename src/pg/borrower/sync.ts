@@ -3,6 +3,7 @@
 import { setImmediate } from 'node:timers';
 import type { QueryConfig, QueryResult, QueryResultRow } from 'pg';
 import { type AcquireOptions, AcquireTimeoutError, type AttachedPool, CallTimeoutError, PoolClosedError } from '../../worker/index.ts';
+import type { Address } from '../driver/lane.ts';
 import { receiveError } from '../messages/database-error.ts';
 import { SETTING } from '../messages/mode.ts';
 import { isSetting, profileWith } from '../messages/profile.ts';
@@ -43,8 +44,8 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
   readonly #configured = new Set<number>();
   #deadline = Number.POSITIVE_INFINITY;
 
-  constructor(attached: AttachedPool<SessionMethods>, lending: PgLending) {
-    super(attached as unknown as Sessions);
+  constructor(attached: AttachedPool<SessionMethods>, lending: PgLending, address: Address) {
+    super(attached as unknown as Sessions, address);
     this.#attached = attached;
     this.lending = lending;
   }
@@ -55,14 +56,17 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
     options?: { timeout?: number },
   ): QueryResult<R> {
     const question = ask(text, values);
-    return tracedSync(this.sessions, question, undefined, () => this.#within(options?.timeout, () => this.#query(question)));
+    return tracedSync(this.sessions, question, undefined, (granted) =>
+      this.#within(options?.timeout, () => this.#query(question, granted)),
+    );
   }
 
-  #query(question: Question): QueryResult<any> {
+  #query(question: Question, granted: () => void): QueryResult<any> {
     const scope = this.place()?.scope;
     if (scope !== undefined) {
       scope.forgive(question);
       const hold = scope.enterSync((borrowing) => this.#bring(borrowing));
+      granted();
       try {
         return this.#run(hold, question);
       } finally {
@@ -72,6 +76,7 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
     this.assertMayBegin();
     if (this.isListenedTo) {
       const hold = this.#acquire();
+      granted();
       try {
         return this.#run(hold, question);
       } finally {
@@ -79,7 +84,10 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
       }
     }
     for (let attempts = 1; ; attempts++) {
-      const answer = this.#attached.useSync((session) => this.#once(session, question), this.#limits());
+      const answer = this.#attached.useSync((session) => {
+        granted();
+        return this.#once(session, question);
+      }, this.#limits());
       if (!answer.unsent || isEnough(this.sessions, attempts)) return resultOf(answer, question);
     }
   }

@@ -87,8 +87,11 @@ export class Conversations {
     const { speech } = this.#core;
     speech.forget();
     speech.batch = batch;
-    await batch.run(told);
-    speech.batch = undefined;
+    try {
+      await batch.run(told);
+    } finally {
+      speech.batch = undefined;
+    }
     return {};
   }
 

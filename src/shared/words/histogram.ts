@@ -28,17 +28,23 @@ export class Histogram {
   read(): Percentiles {
     const counts = this.buckets();
     let count = 0;
-    for (const each of counts) count += each;
-    const at = (share: number): number => {
-      let left = Math.ceil(count * share);
-      for (let bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) {
-        left -= counts[bucket];
-        if (left <= 0 && counts[bucket] > 0) return middleOf(bucket) / 1000;
-      }
-      return 0;
-    };
-    return { count, p50: at(0.5), p90: at(0.9), p99: at(0.99), max: at(1) };
+    for (let bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) count += counts[bucket];
+    const [p50, p90, p99, max] = middlesAt(counts, [0.5 * count, 0.9 * count, 0.99 * count, count].map(Math.ceil));
+    return { count, p50, p90, p99, max };
   }
+}
+
+/** In ms: the middles of the buckets in which so many are reached, fewest first. Each is 0 if there are none. */
+function middlesAt(counts: Uint32Array, wanted: readonly number[]): number[] {
+  const middles = wanted.map(() => 0);
+  let reached = 0;
+  let next = 0;
+  for (let bucket = 0; bucket < HISTOGRAM_BUCKETS && next < wanted.length; bucket++) {
+    if (counts[bucket] === 0) continue;
+    reached += counts[bucket];
+    while (next < wanted.length && reached >= wanted[next]) middles[next++] = middleOf(bucket) / 1000;
+  }
+  return middles;
 }
 
 /** Below 8 us a bucket is one microsecond wide; above, the three bits after the leading one choose the bucket. */

@@ -138,6 +138,46 @@ export const ORMS = {
     }
   },
 
+  async mikro({ load, Client, at, schema }) {
+    const { MikroORM, EntitySchema } = await load('@mikro-orm/postgresql');
+    const User = new EntitySchema({
+      name: 'User',
+      tableName: 'users',
+      properties: { id: { type: 'integer', primary: true, autoincrement: false }, name: { type: 'text', unique: true } },
+    });
+    const orm = await MikroORM.init({
+      entities: [User],
+      schema,
+      dbName: at.database ?? 'postgres',
+      ...(at.host && { host: at.host, port: at.port, user: at.user, password: at.password }),
+      driverOptions: { Client },
+      pool: { max: 2 },
+      discovery: { warnWhenNoEntities: false },
+      debug: false,
+    });
+    try {
+      await orm.schema.create();
+      const em = orm.em.fork();
+      for (const id of MANY) em.persist(em.create(User, { id, name: `n${id}` }));
+      await em.flush();
+      const fork = () => orm.em.fork();
+      const seen = [await fork().find(User, {}, { orderBy: { id: 'asc' } }), await fork().count(User, { name: 'n3' })];
+      seen.push(
+        await fork()
+          .transactional(async (inside) => {
+            await inside.nativeDelete(User, { id: 1 });
+            seen.push(await inside.count(User));
+            throw new Error('back');
+          })
+          .catch(note),
+      );
+      seen.push(await fork().count(User), await fork().insert(User, { id: 9, name: 'n1' }).catch(note));
+      return seen;
+    } finally {
+      await orm.close(true);
+    }
+  },
+
   async prisma({ load, Client, at, schema }) {
     const { PrismaPg } = await load('@prisma/adapter-pg');
     const adapter = await new PrismaPg({ ...at, Client, max: 2 }, { schema }).connect();

@@ -1,0 +1,147 @@
+/** docs/pg-states.md and the code say the same: tables and declared transitions are compared, and every function is called in every state. */
+import { describe, expect, test } from 'vitest';
+import { LEASE_STATES, LEASE_TRANSITIONS, LeaseState, type LeaseStateName } from '../../src/pg/borrower/lease-state.ts';
+import { SESSION_STATES, SESSION_TRANSITIONS, SessionState, type SessionStateName } from '../../src/pg/owner/session-state.ts';
+import { page, plain, tableOf } from './markdown.ts';
+
+const doc = page('docs/pg-states.md');
+
+const rowsOf = (heading: string) =>
+  tableOf(doc, heading).map((row) => ({ from: row.from, to: row.to, functions: plain(row.function).split(', '), row }));
+
+const pairs = (rows: readonly { from: string; to: string }[]): string[] =>
+  [...new Set(rows.map(({ from, to }) => `${from} -> ${to}`))].sort();
+const declared = (transitions: Readonly<Record<string, readonly string[]>>): string[] =>
+  pairs(Object.entries(transitions).flatMap(([from, tos]) => tos.map((to) => ({ from, to }))));
+
+const error = new Error('why');
+
+describe('session', () => {
+  const rows = rowsOf('Session');
+  /** Each call, by what it is called in the table. `begin` of a borrower that has left is a case of its own. */
+  const calls: Record<string, (state: SessionState) => boolean> = {
+    begin: (state) => state.begin('next'),
+    'begin, left': (state) => {
+      state.leave('gone');
+      return state.begin('gone');
+    },
+    leave: (state) => state.leave('borrower'),
+    undo: (state) => state.undo(),
+    lose: (state) => state.lose(error),
+    end: (state) => state.end(),
+    takeBack: (state) => state.takeBack(error),
+  };
+  const into: Record<SessionStateName, (keyof typeof calls)[]> = {
+    NEW: [],
+    LENT: [],
+    LEFT: ['leave'],
+    UNDONE: ['undo'],
+    LOST: ['lose'],
+    TAKEN_BACK: ['takeBack'],
+    ENDED: ['end'],
+  };
+  function stateIn(name: SessionStateName): SessionState {
+    const state = new SessionState();
+    if (name !== 'NEW') state.begin('borrower');
+    for (const call of into[name]) calls[call](state);
+    expect(state.name).toBe(name);
+    return state;
+  }
+
+  test('page and code have the same transitions', () => expect(pairs(rows)).toEqual(declared(SESSION_TRANSITIONS)));
+
+  test('page, code and this test have the same functions', () => {
+    const named = [...new Set(rows.flatMap(({ functions }) => functions))].sort();
+    expect(named).toEqual([...new Set(Object.keys(calls).map((call) => call.split(',')[0]))].sort());
+    const readers = ['constructor', 'name', 'borrow', 'isNew', 'isOver', 'isEnded', 'takenBack', 'why', 'broken'];
+    const others = ['isWith', 'isUndoneFor', 'hasLeft'];
+    const methods = Object.getOwnPropertyNames(SessionState.prototype).filter((name) => !readers.includes(name) && !others.includes(name));
+    expect(methods.sort()).toEqual(named);
+  });
+
+  const cases = SESSION_STATES.flatMap((from) => Object.keys(calls).map((call) => ({ from, call })));
+  test.each(cases)('$call in $from', ({ from, call }) => {
+    const state = stateIn(from);
+    const isMade = calls[call](state);
+    const [name] = call.split(',');
+    const allowed = rows.filter((row) => row.from === from && row.functions.includes(name)).map(({ to }) => to);
+    expect(isMade).toBe(allowed.length > 0);
+    expect(isMade ? allowed : [from]).toContain(state.name);
+    if (name === 'begin' && isMade) expect(state.name).toBe(call === 'begin' ? 'LENT' : 'LEFT');
+    // What is of no use says why, and stays so.
+    expect(state.why !== undefined).toBe(state.isOver);
+    expect(state.takenBack !== undefined).toBe(state.name === 'TAKEN_BACK');
+  });
+
+  test('a borrower that has left before its turn has come has left when it comes', () => {
+    const state = stateIn('LENT');
+    expect(state.leave('next')).toBe(false);
+    expect([state.name, state.isWith('borrower'), state.hasLeft('next')]).toEqual(['LENT', true, true]);
+    state.begin('next');
+    expect([state.name, state.isWith('next'), state.isWith('borrower')]).toEqual(['LEFT', false, false]);
+  });
+
+  test('only the borrower whose work was undone is refused', () => {
+    const state = stateIn('UNDONE');
+    expect([state.isUndoneFor('borrower'), state.isUndoneFor('next')]).toEqual([true, false]);
+    state.begin('next');
+    expect(state.isUndoneFor('next')).toBe(false);
+  });
+});
+
+describe('lease', () => {
+  const rows = rowsOf('Lease');
+  const calls: Record<string, (state: LeaseState, isOpen: boolean) => boolean> = {
+    lose: (state, isOpen) => state.lose(error, isOpen),
+    giveBack: (state, isOpen) => state.giveBack(undefined, isOpen),
+    'giveBack, destroyed': (state, isOpen) => state.giveBack(error, isOpen),
+  };
+  const into: Record<LeaseStateName, (keyof typeof calls)[]> = {
+    HELD: [],
+    BROKEN: ['lose'],
+    BACK: ['giveBack'],
+    GIVEN_UP: ['giveBack, destroyed'],
+    GONE: ['lose', 'giveBack'],
+  };
+  function stateIn(name: LeaseStateName, isOpen = false): LeaseState {
+    const state = new LeaseState();
+    for (const call of into[name]) calls[call](state, isOpen);
+    expect(state.name).toBe(name);
+    return state;
+  }
+
+  test('page and code have the same transitions', () => expect(pairs(rows)).toEqual(declared(LEASE_TRANSITIONS)));
+
+  test('page and this test have the same functions', () =>
+    expect([...new Set(rows.flatMap(({ functions }) => functions))].sort()).toEqual(['giveBack', 'lose']));
+
+  const cases = LEASE_STATES.flatMap((from) => Object.keys(calls).map((call) => ({ from, call })));
+  test.each(cases)('$call in $from', ({ from, call }) => {
+    const state = stateIn(from);
+    const isMade = calls[call](state, false);
+    const [name] = call.split(',');
+    const allowed = rows.filter((row) => row.from === from && row.functions.includes(name)).map(({ to }) => to);
+    expect(isMade).toBe(allowed.length > 0);
+    expect(isMade ? allowed : [from]).toContain(state.name);
+    expect(state.isOver).toBe(['BACK', 'GIVEN_UP', 'GONE'].includes(state.name));
+    expect(state.isBroken).toBe(['BROKEN', 'GIVEN_UP', 'GONE'].includes(state.name));
+    // Nothing was open.
+    expect(state.untold).toBeUndefined();
+  });
+
+  test('what was open has gone with it, until its caller has been told', () => {
+    for (const name of ['BROKEN', 'GIVEN_UP', 'GONE'] as const) {
+      const state = stateIn(name, true);
+      expect([state.untold, state.lost]).toEqual([error, error]);
+      state.told();
+      expect([state.untold, state.lost]).toEqual([undefined, error]);
+    }
+    expect(stateIn('BACK', true).untold).toBeUndefined();
+  });
+
+  test('what was under way when it was given up counts as well', () => {
+    const state = stateIn('GIVEN_UP');
+    state.opened();
+    expect(state.untold).toBe(error);
+  });
+});
