@@ -65,6 +65,7 @@ export class Part implements Cancellation {
 
   // ── being cancelled
 
+  /** The word has been set, or the reason has come already, which goes ahead of the word. */
   get isCancelled(): boolean {
     return this.#seat.isCancelled || this.#cancelled !== undefined;
   }
@@ -89,7 +90,7 @@ export class Part implements Cancellation {
 
   cancelled(): Box | undefined {
     if (this.#hasEnded) return this.#end;
-    if (!this.#seat.isCancelled || this.#protected > 0) return undefined;
+    if (!this.isCancelled || this.#protected > 0) return undefined;
     return this.#reason();
   }
 
@@ -106,7 +107,7 @@ export class Part implements Cancellation {
   }
 
   check(): void {
-    if (!this.#seat.isCancelled || this.#protected > 0) return;
+    if (!this.isCancelled || this.#protected > 0) return;
     const { reason } = this.#reason();
     this.#isTold = true;
     throw reason;

@@ -37,9 +37,8 @@ const setup = (): Shared => ({
 const JOB = 7;
 const REASON = 'the reason';
 
-/** A job that sleeps in a pool, as sleepInLine does it, until it is cancelled: the shipped Part says so, and why. */
-const sleeper = ({ code, shared, assert }: SeatContext): void => {
-  const bells = new code.bells.Bells(shared.bells, 0, 1);
+/** The shipped Part, whose host takes the reason when it lies in the port. */
+function partOf({ code, shared }: SeatContext) {
   const host = {
     drain() {
       if (Atomics.load(shared.port, 0) === 1) part.cancel(REASON, false);
@@ -47,12 +46,32 @@ const sleeper = ({ code, shared, assert }: SeatContext): void => {
     excuse() {},
   };
   const part = new code.parts.Part(host as never, new code.seats.Seat(shared.seat, 0), 0, JOB, 1, undefined);
+  return { part, host };
+}
+
+/** A job that sleeps in a pool, as sleepInLine does it, until it is cancelled: it is told so, and why. */
+const sleeper = (context: SeatContext): void => {
+  const { part } = partOf(context);
+  const bells = new context.code.bells.Bells(context.shared.bells, 0, 1);
   for (;;) {
     const seen = bells.read(0);
     const box = part.cancelled();
-    if (box !== undefined) return assert(box.reason === REASON, `the job ends with ${String(box.reason)}`);
+    if (box !== undefined) return context.assert(box.reason === REASON, `the job ends with ${String(box.reason)}`);
     bells.sleep(0, seen, 1e9);
   }
+};
+
+/** A job that is between two turns of its event loop, by which the reason may come before the word is set. */
+const asker = (context: SeatContext): void => {
+  const { part, host } = partOf(context);
+  host.drain();
+  if (!part.isCancelled) return;
+  try {
+    part.check();
+  } catch (error) {
+    return context.assert(error === REASON, `the job ends with ${String(error)}`);
+  }
+  context.fail('the job is cancelled, and check() does not throw');
 };
 
 /** The shipped thread of the runner, with this job in its first seat. */
@@ -86,6 +105,11 @@ const cancels = scenario<Code, Shared>(import.meta.url, 'a job is cancelled as i
 const attaches = scenario<Code, Shared>(import.meta.url, 'a job is cancelled before its bell is known', {
   ...common,
   threads: { sleeper, knowsTheBellLate },
+});
+const asks = scenario<Code, Shared>(import.meta.url, 'a job is cancelled as it asks', {
+  ...common,
+  threads: { asker, canceller },
+  mortal: ['asker'],
 });
 
 // ── progress
@@ -130,7 +154,7 @@ const everyFloat = together(
 );
 
 describe('a job that is cancelled', () => {
-  test.each([cancels, attaches])('$name: every schedule with three preemptions', async (race) => {
+  test.each([cancels, attaches, asks])('$name: every schedule with three preemptions', async (race) => {
     expect((await holds(race, exhaustive({ preemptions: 3 }))).complete).toBe(true);
   });
 
@@ -164,6 +188,11 @@ describe('a job that is cancelled', () => {
       'Atomics.store(this.$WORDS, $WORD, $CANCELLED)',
       'Atomics.load(this.$WORDS, $WORD)',
     ),
+  );
+  caught(
+    asks,
+    exhaustive({ preemptions: 3 }),
+    mutant('a check that looks at the word alone', 'Part.check', '!this.isCancelled || this.$PROTECTED > 0', '!this.#seat.isCancelled'),
   );
   caught(
     attaches,

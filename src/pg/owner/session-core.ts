@@ -1,6 +1,6 @@
 /**
- * One connection on the owner, around the calls of its borrowers: the turn in which a call is made, what is known of the session behind the
- * connection, and how it is made clean and ended. What may be called is in `Session`.
+ * One connection on the owner, between and around the calls of its borrowers: the turn in which a call is made, what is known of the
+ * session behind the connection, and how it is made clean and ended. What may be called is in `Session`.
  *
  * What uses the client does so in its turn, one after the other. At the end of each turn the server is ready for the next, and its word on
  * the transaction is read. Every answer says how the session is left, so that the borrower that gives it back need not ask.

@@ -1,4 +1,4 @@
-/** One connection, on the owner, as its borrowers and the pool call it: what each call does in its turn. */
+/** One connection, on the owner, as its borrowers and the pool call it: what they may ask of it, and what each does in its turn. */
 import type { Client } from 'pg';
 import type { Company } from '../../shared/options/company.ts';
 import { UNPARSED } from '../driver/runner.ts';
