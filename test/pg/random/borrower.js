@@ -11,8 +11,8 @@ class ChangedMind extends Error {}
 const isLoss = ({ code, message }) =>
   ['57P01', 'EPIPE', 'ECONNRESET', 'ERR_PG_ROLLED_BACK', 'ERR_POOL_CALL_TIMEOUT'].includes(code) ||
   /^Connection terminated|^terminating connection|not queryable|refuses further queries|^Query read timeout|stopped waiting/.test(message);
-/** The program's own signal has ended the transaction, and its body goes on a little. */
-const isOver = ({ message }) => /this transaction is over/.test(message);
+/** The program's own signal has ended the transaction, and its body goes on a little. To a cursor the server says that it is gone. */
+const isOver = ({ code, message }) => code === '34000' || /this transaction is over/.test(message);
 const isCancel = ({ code, message }) => code === '57014' || message === 'canceled before it was sent';
 /** A thread that blocks has given up its place in the line: its own other programs may hold what it waits for. */
 const isGivenUp = ({ code }) => code === 'ERR_POOL_ACQUIRE_TIMEOUT';
