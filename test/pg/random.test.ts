@@ -10,9 +10,9 @@ const seed = Number(process.env.PROGRAMS_SEED ?? randomInt(2 ** 31));
 /** Rounds in which all is killed, and in which nothing is: the seed decides, so there are several. */
 test.each(['auto', 'remote'] as const)('random programs, lent %s: what was told is true', async (lend) => {
   const server = await postgres();
-  for (let part = 0; part < 3; part++) {
-    const { failures, figures } = await round(server, { seed: seed + part, programs: 60, lend, limit: 4000 });
-    const again = `npm run soak:programs -- --programs 60 --seed ${seed + part} --lend ${lend}`;
+  for (let part = 0; part < 2; part++) {
+    const { failures, figures } = await round(server, { seed: seed + part, programs: 50, lend, limit: 3000 });
+    const again = `npm run soak:programs -- --programs 50 --seed ${seed + part} --lend ${lend}`;
     expect(failures, `again: ${again}`).toEqual([]);
     expect(figures['units committed'], again).toBeGreaterThan(0);
   }
