@@ -60,7 +60,7 @@ export interface PgLending {
 export interface PgPoolMore {
   /** Where connections that this thread borrows are spoken to. */
   readonly lending: PgLending;
-  /** Like those of a pg.Pool, without secrets. */
+  /** Like those of a pg.Pool: where it connects to, and how many connections. No secret is among them. */
   readonly options: object;
   /** The driver's Client, if this thread has the driver. */
   readonly Client: unknown;

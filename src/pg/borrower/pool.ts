@@ -92,9 +92,10 @@ export abstract class PgPool extends EventEmitter implements Type {
     return this.#address;
   }
 
-  /** Libraries that look at a pool's options get those that all pools have. */
+  /** Libraries that look at a pool's options get those that all pools have: where it connects to, how many, and no secret. */
   get options(): object {
-    return { max: this.sessions.stats().max, Client: this.Client };
+    const { host, port, user, database } = this.#address;
+    return { host, port, user, database, max: this.sessions.stats().max, Client: this.Client };
   }
 
   /** The driver's Client: what a pool of pg makes its connections with. Undefined on a thread without the driver. */
