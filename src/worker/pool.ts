@@ -40,6 +40,12 @@ import type { AttachedPool, Remote, SyncRemote } from './types.ts';
 
 type Out = 'no' | 'detached' | 'pool-ended' | 'owner-gone';
 
+/** For which part of the program a lease was handed out. */
+interface Holder {
+  readonly part: Cancellation;
+  readonly serial: number;
+}
+
 export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T>, CancellablePool {
   readonly #port: MessagePort;
   protected readonly calls: Calls;
@@ -52,8 +58,8 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   readonly #terms: AttachTerms;
   #suspendedBy: readonly string[];
   #out: Out = 'no';
-  /** By slot: the part of the program that has borrowed it last, if that part can be cancelled. */
-  readonly #holders: (Cancellation | undefined)[] = [];
+  /** By slot: the last lease that was handed out for a part of the program that can be cancelled. */
+  readonly #holders: (Holder | undefined)[] = [];
 
   /**
    * `exposed`: what the pool's `expose` lists. `onLeave` is called once, when this attachment is not to be given to any caller any more.
@@ -222,7 +228,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
    */
   protected noteHolder(slot: number): void {
     const part = canceller?.present();
-    this.#holders[slot] = part;
+    this.#holders[slot] = part && { part, serial: this.lending.serials[slot] };
     const cancelled = part?.cancelled();
     if (cancelled === undefined) return;
     this.giveBack(slot);
@@ -290,9 +296,11 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   takeBackFrom(part: Cancellation, job: string | number, heldFor: number): number {
     let left = 0;
     for (let slot = 0; slot < this.#holders.length; slot++) {
-      if (this.#holders[slot] !== part) continue;
+      const holder = this.#holders[slot];
+      if (holder?.part !== part) continue;
       this.#holders[slot] = undefined;
-      if (!this.lending.holds(slot)) continue;
+      // Given back; and another part may have been granted the slot, and not have come to its code yet.
+      if (!this.lending.isCurrent(slot, holder.serial)) continue;
       left++;
       const stack = this.traces?.stackOf(slot, this.lending.leases[slot]);
       const broken = this.calls.underWay[slot] > 0;

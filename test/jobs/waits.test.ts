@@ -2,14 +2,14 @@
 import { createPool } from 'cenote';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { rejection, until } from '../support/wait.ts';
-import { open, run } from './support.ts';
+import { newFlag, open, run } from './support.ts';
 
 interface Resource {
   slow(ms: number): Promise<string>;
   quick(): string;
 }
 
-async function withPool(options: { max?: number; concurrentTasksPerWorker?: number } = {}) {
+async function withPool(options: { max?: number; concurrentTasksPerWorker?: number; maxThreads?: number } = {}) {
   let under = 0;
   const pool = await createPool<Resource>({
     factory: () => ({
@@ -25,9 +25,9 @@ async function withPool(options: { max?: number; concurrentTasksPerWorker?: numb
   const leaks: unknown[] = [];
   pool.on('leak', ({ job, heldFor }) => leaks.push([job, heldFor >= 0]));
   onTestFinished(() => pool.close());
-  const { concurrentTasksPerWorker = 1 } = options;
+  const { concurrentTasksPerWorker = 1, maxThreads = 2 } = options;
   // The grace is longer than a test waits: nothing here may be the end of a thread.
-  const runner = open({ pools: { db: pool }, grace: 1_000_000, concurrentTasksPerWorker });
+  const runner = open({ pools: { db: pool }, grace: 1_000_000, concurrentTasksPerWorker, maxThreads });
   await run(runner, (context) => context.pools.db.use((resource: any) => resource.quick()));
   return { pool, runner, leaks, callsUnderWay: () => under };
 }
@@ -40,6 +40,39 @@ const WAITS = {
   acquireSync: (context: any) => context.pools.db.acquireSync(),
   useSync: (context: any) => context.pools.db.useSync((resource: any) => resource.quick()),
 };
+
+const BORROWS = {
+  use: (context: any) => context.pools.db.use((resource: any) => resource.quick()),
+  lease: async (context: any) => {
+    const lease = await context.pools.db.lease();
+    lease.release();
+    return 'quick';
+  },
+};
+
+test.each(Object.keys(BORROWS) as (keyof typeof BORROWS)[])(
+  'what a job gives back as it ends, and its neighbour has by then by %s, is not taken from the neighbour',
+  async (how) => {
+    const { pool, runner, leaks } = await withPool({ maxThreads: 1, concurrentTasksPerWorker: 2 });
+    const flag = newFlag();
+    const first = run(
+      runner,
+      async (context, ends: Int32Array) => {
+        const resource = await context.pools.db.acquire();
+        while (Atomics.load(ends, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+        context.pools.db.release(resource);
+      },
+      [flag],
+    );
+    await until(() => pool.activeCount() === 1);
+    const second = run(runner, BORROWS[how] as never);
+    await until(() => pool.waitingCount() === 1);
+    Atomics.store(flag, 0, 1);
+    await first;
+    expect(await second).toBe('quick');
+    expect(leaks).toEqual([]);
+  },
+);
 
 describe('a job that is cancelled while it waits in line', () => {
   test.each(Object.keys(WAITS) as (keyof typeof WAITS)[])('by %s ends at once with the reason', async (how) => {
