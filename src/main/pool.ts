@@ -178,7 +178,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
 
   /** Borrowed by code on this thread, and not for a one-shot call of another. */
   #isOut(slot: number): boolean {
-    return this.lending.holds(slot) && !this.#core.threads.isOnErrand(slot);
+    return this.lending.holds(slot) && !this.#core.threads.isForOneShotCall(slot);
   }
 
   protected override giveBack(slot: number): void {

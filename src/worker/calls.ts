@@ -34,7 +34,7 @@ import { NONE } from '../shared/words/line.ts';
 const SPIN = 0.05;
 
 interface PendingCall {
-  /** NONE for an errand: the owner borrows for it. */
+  /** NONE for a one-shot call: the owner borrows for it. */
   readonly slot: number;
   readonly serial: number;
   readonly resolve: (value: unknown) => void;
@@ -42,14 +42,14 @@ interface PendingCall {
   readonly signal?: AbortSignal | undefined;
   /** That of the part of the program that has made the call, if it can be cancelled. */
   readonly partSignal?: AbortSignal | undefined;
-  /** Of an errand, where it was asked for, if that is to be remembered. */
+  /** Of a one-shot call, where it was asked for, if that is to be remembered. */
   readonly at?: Error | undefined;
-  /** Of an errand with limits. */
+  /** Of a one-shot call with limits. */
   readonly claim?: Claim | undefined;
   readonly timer?: NodeJS.Timeout | undefined;
 }
 
-/** How long the caller of an errand waits for it to begin. */
+/** How long the caller of a one-shot call waits for it to begin. */
 export interface Patience {
   /** In ms; 0: for ever. */
   readonly timeout: number;
@@ -154,7 +154,7 @@ export class Calls {
     });
   }
 
-  /** The stack of the errand with this number, while it is under way. */
+  /** The stack of the one-shot call with this number, while it is under way. */
   whereAsked(id: number): string | undefined {
     const at = this.#pending.get(id)?.at;
     return at === undefined ? undefined : written(at);

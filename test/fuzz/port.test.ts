@@ -118,8 +118,8 @@ describe('messages', () => {
   test.each([
     ['a message that is a list of four billion holes', () => new Array(4_294_967_295)],
     ['a run of four billion calls', () => [[1, 1, 0, 0, 'add', new Array(4_294_967_295)]]],
-    ['an errand with four billion arguments', () => [[7, 1, undefined, 'countArguments', new Array(4_294_967_295)]]],
-    ['an errand with a hundred million arguments', () => [[7, 1, undefined, 'countArguments', new Array(100_000_000)]]],
+    ['a one-shot call with four billion arguments', () => [[7, 1, undefined, 'countArguments', new Array(4_294_967_295)]]],
+    ['a one-shot call with a hundred million arguments', () => [[7, 1, undefined, 'countArguments', new Array(100_000_000)]]],
     [
       'arguments nested ten thousand deep',
       () => {
@@ -186,7 +186,7 @@ describe('messages', () => {
     expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
   });
 
-  test('two errands of one number: neither outlives its thread', async () => {
+  test('two one-shot calls of one number: neither outlives its thread', async () => {
     const { pool, neighbour, bad } = await scene();
     await bad.post([[[CALL_ONCE, 1, undefined, 'hang', []]], [[CALL_ONCE, 1, undefined, 'hang', []]]]);
     await bad.thread.terminate();
@@ -202,7 +202,7 @@ describe('messages', () => {
     await expectServed(neighbour);
   });
 
-  test('an errand after LEAVE that is granted in the moment in which the thread goes: nothing is lost', async () => {
+  test('a one-shot call after LEAVE that is granted in the moment in which the thread goes: nothing is lost', async () => {
     const running = gate();
     class Slow {
       wait(): Promise<void> {
@@ -213,10 +213,10 @@ describe('messages', () => {
     const held = await pool.acquire();
     const bad = await rogue(pool as Pool<unknown>);
     expect((await bad.knock())[0]).toBe(protocol.ATTACHED);
-    // Its first errand runs, and is all that it still stays for; the second waits.
+    // Its first one-shot call runs, and is all that it still stays for; the second waits.
     await bad.post([[[CALL_ONCE, 1, undefined, 'wait', []]], [[DETACH]], [[CALL_ONCE, 2, undefined, 'wait', []]]]);
     await until(() => pool.waitingCount() === 1);
-    // The grant is known one microtask before the end of the first errand, at which the thread goes, and taken up one after it.
+    // The grant is known one microtask before the end of the first one-shot call, at which the thread goes, and taken up one after it.
     pool.release(held);
     running.open();
     await until(() => pool.stats().threads === 0);

@@ -349,7 +349,7 @@ export const mutants: readonly Listed[] = [
     mutant(
       'what the dead had is never released',
       'Counters.fold',
-      'this.$FLOATS[$FROM + $TALLY_RELEASED] = this.$FLOATS[$FROM + $TALLY_ACQUIRED];',
+      'this.$FLOATS[$FROM + $COUNTER_RELEASED] = this.$FLOATS[$FROM + $COUNTER_ACQUIRED];',
       '',
     ),
   ),

@@ -222,7 +222,7 @@ describe('state', () => {
   });
 });
 
-describe('threads and tallies', () => {
+describe('threads and counters', () => {
   test('record 0 is the owner: it is given to nobody, and not counted', () => {
     const { threads } = blockOf();
     expect(threads.attach(7)).toBe(1);

@@ -144,7 +144,7 @@ export class Maintenance<T> {
       leaks.publish({ pool: this.#settings.name, slot, threadId: borrower, heldFor });
       this.#events.emit('leak', { threadId: borrower, heldFor, ...(stack === undefined ? {} : { stack }) });
     };
-    if (thread === OWNER && !this.#threads.isOnErrand(slot)) tell(threadId, this.#traces?.stackOf(slot, lease));
+    if (thread === OWNER && !this.#threads.isForOneShotCall(slot)) tell(threadId, this.#traces?.stackOf(slot, lease));
     else this.#threads.trace(slot, lease, thread, tell);
   }
 }

@@ -179,7 +179,7 @@ export class Holds<T> {
   #tell(slot: number, lease: number, thread: number, heldFor: number, stage: 'warn' | 'cancel' | 'revoke'): void {
     const emit = (borrower: number, stack: string | undefined): void =>
       this.#events.emit('overdue', { threadId: borrower, heldFor, stage, ...(stack === undefined ? {} : { stack }) });
-    if (thread === OWNER && !this.#threads.isOnErrand(slot)) emit(threadId, this.#traces?.stackOf(slot, lease));
+    if (thread === OWNER && !this.#threads.isForOneShotCall(slot)) emit(threadId, this.#traces?.stackOf(slot, lease));
     else if (this.#traces === undefined) emit(this.#threads.threadIdOf(slot, thread), undefined);
     else this.#threads.trace(slot, lease, thread, emit);
   }
@@ -189,7 +189,7 @@ export class Holds<T> {
   /** Its borrower is told, and the resource is asked to stop. It may be used on, to clean up. */
   #cancel(slot: number, lease: number, thread: number, heldFor: number): void {
     this.#block.counters.add(OWNER, COUNTER_CANCELLED);
-    if (thread === OWNER && !this.#threads.isOnErrand(slot)) this.#own.overdue(slot, heldFor);
+    if (thread === OWNER && !this.#threads.isForOneShotCall(slot)) this.#own.overdue(slot, heldFor);
     else this.#threads.tellOverdue(slot, lease, thread, heldFor);
     const { cancel, checkTimeout } = this.#settings;
     if (cancel === undefined) return;
@@ -230,9 +230,9 @@ export class Holds<T> {
   /** Takes the resource of this lease back now. False: the lease is over. */
   revoke(slot: number, lease: number, heldFor: number, cause: unknown): boolean {
     const thread = slotThread(lease);
-    const borrower = thread === OWNER && !this.#threads.isOnErrand(slot) ? threadId : this.#threads.threadIdOf(slot, thread);
+    const borrower = thread === OWNER && !this.#threads.isForOneShotCall(slot) ? threadId : this.#threads.threadIdOf(slot, thread);
     const done = this.#turn.revoke(slot, lease, () => {
-      if (thread === OWNER && !this.#threads.isOnErrand(slot)) this.#own.revoked(slot, heldFor, cause);
+      if (thread === OWNER && !this.#threads.isForOneShotCall(slot)) this.#own.revoked(slot, heldFor, cause);
       else this.#threads.tellRevoked(slot, lease, thread, heldFor, cause);
     });
     if (!done) return false;
