@@ -510,14 +510,14 @@ export class Turn {
   #isAllBack(): boolean {
     if (this.#lending.hasWaiters()) return false;
     this.#effects.abandonCreations();
-    const { out, inHand } = this.#clear();
-    return out + inHand === 0;
+    const { out, owned } = this.#clear();
+    return out + owned === 0;
   }
 
   /** Closed: destroys what is idle; ends when nothing is left. */
   #sweep(): void {
-    const { out, inHand } = this.#clear();
-    if (inHand > 0) return;
+    const { out, owned } = this.#clear();
+    if (owned > 0) return;
     this.life.swept();
     if (out === 0 && this.life.end()) this.#effects.ended();
   }
@@ -526,17 +526,17 @@ export class Turn {
    * Destroys what is idle, and counts the rest. Leaves no slot IDLE, and none out without its flag: a borrower that read the state before
    * it refused all of them may still borrow an idle slot, but then we see it out and flag it, and its return is seen.
    */
-  #clear(): { out: number; inHand: number } {
+  #clear(): { out: number; owned: number } {
     const { slots } = this.#block;
     let out = 0;
-    let inHand = 0;
+    let owned = 0;
     for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
       while (slots.flag(slot) === FOUND_IDLE) if (slots.check(slot)) this.#effects.destroy(slot, 'closed');
       const state = slotState(slots.load(slot));
       // A granted slot counts as out, picked up or not: a thread that is blocked may take its time.
       if (state === LEASED || (state === TAKEN && this.#block.snapshot.isGranted(slot))) out++;
-      else if (state !== EMPTY) inHand++;
+      else if (state !== EMPTY) owned++;
     }
-    return { out, inHand };
+    return { out, owned };
   }
 }

@@ -38,7 +38,8 @@ import { Calls } from './calls.ts';
 import { type Caller, callerOf, currentSlot, RemoteHandle, remoteSerial, remoteSlot } from './remote.ts';
 import type { AttachedPool, Remote, SyncRemote } from './types.ts';
 
-type Out = 'no' | 'detached' | 'pool-ended' | 'owner-gone';
+/** How it stands with this thread's attachment: it goes on, or why it has ended. */
+type Attachment = 'attached' | 'detached' | 'pool-ended' | 'owner-gone';
 
 /** For which part of the program a lease was handed out. */
 interface Holder {
@@ -57,7 +58,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   readonly #onLeave: () => void;
   readonly #terms: AttachTerms;
   #suspendedBy: readonly string[];
-  #out: Out = 'no';
+  #attachment: Attachment = 'attached';
   /** By slot: the last lease that was handed out for a part of the program that can be cancelled. */
   readonly #holders: (Holder | undefined)[] = [];
 
@@ -346,7 +347,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   }
 
   #refuseCall(slot: number, serial: number, method: string): Error | undefined {
-    if (this.#out !== 'no') return this.refusals.detached();
+    if (this.#attachment !== 'attached') return this.refusals.detached();
     if (this.lending.isCurrent(slot, serial)) return undefined;
     const revoked = this.revocations.get(serial);
     if (revoked !== undefined) return revoked;
@@ -399,7 +400,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
         break;
       case DETACHED:
         // Unless we have asked for it.
-        this.#goOut('pool-ended');
+        this.#endAttachment('pool-ended');
         this.#port.close();
         this.#hasLeft();
         break;
@@ -460,8 +461,8 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   // ── the end
 
   override detachReason(): string | undefined {
-    switch (this.#out) {
-      case 'no':
+    switch (this.#attachment) {
+      case 'attached':
         return undefined;
       case 'detached':
         return 'this thread has detached from it';
@@ -474,12 +475,12 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
 
   /** Once this thread has left a pool that goes on, its counters may be another thread's. */
   override countOne(counter: number): void {
-    if (this.#out !== 'detached') super.countOne(counter);
+    if (this.#attachment !== 'detached') super.countOne(counter);
   }
 
   /** The port has closed. */
   disconnected(): void {
-    if (this.#out === 'no') this.#ownerGone();
+    if (this.#attachment === 'attached') this.#ownerGone();
     this.calls.abandon(() => this.refusals.detached());
     this.#hasLeft();
     this.keepAlive.end();
@@ -488,17 +489,17 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   #ownerGone(): void {
     // No owner will make, check or reclaim anything any more: say so to every thread.
     this.block.state.set(CLOSED);
-    this.#goOut('owner-gone');
+    this.#endAttachment('owner-gone');
     this.calls.abandon(() => this.refusals.detached());
   }
 
   protected override isOwnerGone(): boolean {
-    return this.#out === 'owner-gone';
+    return this.#attachment === 'owner-gone';
   }
 
   protected override lookUp(): void {
     try {
-      if (this.#out === 'no' && !this.calls.isConnected()) this.#ownerGone();
+      if (this.#attachment === 'attached' && !this.calls.isConnected()) this.#ownerGone();
     } catch {
       // At the end of the stack, say. This is asked in the middle of a borrow or a return, which must not suffer: it is asked again soon.
     }
@@ -506,12 +507,12 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
 
   #assertOwnerAlive(): void {
     this.lookUp();
-    if (this.#out !== 'no') throw this.refusals.detached();
+    if (this.#attachment !== 'attached') throw this.refusals.detached();
   }
 
-  #goOut(out: Out): void {
-    if (this.#out !== 'no') return;
-    this.#out = out;
+  #endAttachment(how: Exclude<Attachment, 'attached'>): void {
+    if (this.#attachment !== 'attached') return;
+    this.#attachment = how;
     this.lending.detach();
     this.bellListener.end();
     canceller?.detached(this);
@@ -522,8 +523,8 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   }
 
   detach(): Promise<void> {
-    if (this.#out === 'no') {
-      this.#goOut('detached');
+    if (this.#attachment === 'attached') {
+      this.#endAttachment('detached');
       this.calls.send([DETACH], true);
     }
     return this.keepAlive.during(this.#left);

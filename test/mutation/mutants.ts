@@ -67,8 +67,8 @@ export const mutants: readonly Listed[] = [
     mutant(
       'only an unflagged lease is seized',
       'Slots.seize',
-      'this.$GRASP($SLOT, $LEASE, $IN_STATE($LEASE, $CHECKING, 0)) || this.$GRASP($SLOT, $LEASE | $FLAG, $IN_STATE($LEASE, $CHECKING, 0))',
-      'this.$GRASP($SLOT, $LEASE, $IN_STATE($LEASE, $CHECKING, 0))',
+      'this.$OWNER_CLAIM($SLOT, $LEASE, $IN_STATE($LEASE, $CHECKING, 0)) || this.$OWNER_CLAIM($SLOT, $LEASE | $FLAG, $IN_STATE($LEASE, $CHECKING, 0))',
+      'this.$OWNER_CLAIM($SLOT, $LEASE, $IN_STATE($LEASE, $CHECKING, 0))',
     ),
   ),
   listed(mutant('a flagged return expects no flag', 'Slots.giveBackFlagged', '$LEASE | $FLAG', '$LEASE')),
@@ -285,14 +285,14 @@ export const mutants: readonly Listed[] = [
   ),
   listed(mutant('a waiter that was served keeps the process', 'Waiters.finish', 'this.$KEEP_ALIVE.$LET_GO();', ''), 'main/exit'),
   listed(
-    mutant('what the dead were granted stays', 'repair', 'if ($SLOT_STATE($TAKEN) === $OWN_TAKEN) $SLOTS.$REPOSSESS($SLOT, $TAKEN);', ''),
+    mutant('what the dead were granted stays', 'repair', 'if ($SLOT_STATE($TAKEN) === $OWN_TAKEN) $SLOTS.$UNTAKE($SLOT, $TAKEN);', ''),
     'interleave/death/granted',
   ),
   listed(
     mutant(
       'what the dead granted is taken back',
       'repair',
-      '$SLOT_STATE($WORD) === $TAKEN && !$OWNER.$BLOCK.$CENSUS.$IS_GRANTED($SLOT)',
+      '$SLOT_STATE($WORD) === $TAKEN && !$OWNER.$BLOCK.$SNAPSHOT.$IS_GRANTED($SLOT)',
       '$SLOT_STATE($WORD) === $TAKEN',
     ),
     'interleave/death/matcher',

@@ -6,7 +6,7 @@ import type { Hold } from '../options/hold-limits.ts';
 import type { WireError } from './error-wire.ts';
 
 // ── worker -> owner, by postMessageToThread: the one message that is not on a port of our own
-export const ATTACH = 'cenote:knock';
+export const ATTACH = 'cenote:attach';
 export interface AttachRequest {
   readonly type: typeof ATTACH;
   readonly poolId: number;
@@ -74,7 +74,8 @@ export type Request =
   /** The limits of this lease count anew from now. */
   | readonly [type: typeof RENEW, slot: number, lease: number]
   /**
-   * No caller waits any more for that one-shot call, and it has begun. What it runs on is destroyed if it does not settle soon. Not answered.
+   * No caller waits any more for that one-shot call, and it has begun. What it runs on is destroyed if it does not settle soon.
+   * Not answered.
    */
   | readonly [type: typeof ABANDON, id: number]
   /**
