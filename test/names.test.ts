@@ -24,7 +24,7 @@ const GIVEN_UP: readonly (readonly [was: string, is: string, RegExp])[] = [
   ['census', 'Snapshot', /census/i],
   ['Succession', 'FifoCursor', /\bSuccession\b/],
   ['tryToStand', 'tryEnqueue', /toStand\b/i],
-  ['unmake', 'destroy', /unmake(?!d)/],
+  ['unmake', 'destroy', /unmake/i],
   ['upkeep, timetable', 'Maintenance', /upkeep|timetable/i],
   ['goOut, whyOut', 'endAttachment, detachReason', /\b(goOut|whyOut)\b/],
 ];

@@ -1,5 +1,5 @@
 /**
- * The pool on its owner's thread: what a program calls. Its parts are in core.ts; what happens to slots off the fast path is in turn.ts.
+ * The pool on its owner's thread: what a program calls. Its parts are in core.ts; what happens to slots off the fast path is in turn/.
  */
 import { threadId } from 'node:worker_threads';
 import { type LeaseRevokedError, PoolError, RemoteCallError } from '../shared/errors.ts';
@@ -186,7 +186,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
   }
 
   protected override giveUp(slot: number, error: Error): void {
-    if (this.block.slots.seize(slot, this.lending.forget(slot))) this.#core.turn.discard(slot, error);
+    if (this.block.slots.seize(slot, this.lending.forget(slot))) this.#core.turn.owned.discard(slot, error);
   }
 
   // ── steering

@@ -445,7 +445,12 @@ export const mutants: readonly Listed[] = [
     'interleave/recycle',
   ),
   listed(
-    mutant('what is retired while it is out is not flagged', 'Turn.recall', 'if ($SLOTS.flag($SLOT) !== $FOUND_IDLE) return;', 'return;'),
+    mutant(
+      'what is retired while it is out is not flagged',
+      'OwnedSlots.recall',
+      'if ($SLOTS.flag($SLOT) !== $FOUND_IDLE) return;',
+      'return;',
+    ),
     'interleave/recycle',
   ),
   listed(
@@ -453,10 +458,10 @@ export const mutants: readonly Listed[] = [
     'interleave/resize',
   ),
   listed(
-    mutant('what is retired and out again is not flagged again', 'Turn.acceptSlots', 'this.recall($SLOT);', '{}'),
+    mutant('what is retired and out again is not flagged again', 'Turn.acceptSlots', 'this.owned.recall($SLOT);', '{}'),
     'interleave/recycle',
   ),
-  listed(mutant('suspended, nothing that is out is flagged', 'Turn.holdBack', 'this.$LENDING.flagAll();', ''), 'interleave/suspend'),
+  listed(mutant('suspended, nothing that is out is flagged', 'Standstill.holdBack', 'this.$LENDING.flagAll();', ''), 'interleave/suspend'),
   listed(
     mutant('a return does not see that it is one too many', 'Lending.mustReturn', '$BLOCK.snapshot.isOverfull()', 'false'),
     'interleave/resize',
@@ -464,7 +469,7 @@ export const mutants: readonly Listed[] = [
   listed(
     mutant(
       'a lease that is over is revoked',
-      'Turn.revoke',
+      'OwnedSlots.revoke',
       'if (!this.$BLOCK.slots.revoke($SLOT, $LEASE)) return false;',
       'this.$BLOCK.slots.revoke($SLOT, $LEASE);',
     ),

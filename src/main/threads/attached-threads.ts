@@ -42,7 +42,7 @@ import { OWNER } from '../../shared/words/threads.ts';
 import type { Events } from '../events.ts';
 import type { Settings } from '../options.ts';
 import type { Resources } from '../resources/resources.ts';
-import type { Turn } from '../turn.ts';
+import type { Turn } from '../turn/turn.ts';
 import { AttachedThread } from './attached-thread.ts';
 import { findMethod, isCall, NO_CALL } from './methods.ts';
 import { type BorrowAgain, type BorrowFor, type HoldKeeper, OneShotCalls } from './one-shot-calls.ts';
@@ -177,7 +177,7 @@ export class AttachedThreads<T> {
         const [, slot, lease] = request;
         if (!this.#holds(member, slot, lease)) return;
         return member.whenSettled(slot, lease, () => {
-          if (this.#lending.block.slots.seize(slot, lease)) this.#turn.takeBack(slot);
+          if (this.#lending.block.slots.seize(slot, lease)) this.#turn.owned.takeBack(slot);
         });
       }
       case DESTROY: {
@@ -185,7 +185,7 @@ export class AttachedThreads<T> {
         asBuffers(buffers);
         // Ours from here on: if its thread dies meanwhile, it must not pass for an orphan that may be kept.
         if (!this.#holds(member, slot, lease) || !this.#lending.block.slots.seize(slot, lease)) return;
-        return member.whenSettledOr(PATIENCE, slot, lease, () => this.#turn.discard(slot, asError(fromWire(error))));
+        return member.whenSettledOr(PATIENCE, slot, lease, () => this.#turn.owned.discard(slot, asError(fromWire(error))));
       }
       case TRACE: {
         const [, question, stack] = request;
@@ -377,7 +377,7 @@ export class AttachedThreads<T> {
     if (borrowed.length > 0) reclaims.publish({ pool: this.#settings.name, threadId: member.threadId, slots: borrowed.length });
     const release = this.#settings.orphans === 'release';
     for (const { slot, lease } of borrowed)
-      member.whenSettledOr(PATIENCE, slot, lease, (settled) => this.#turn.orphaned(slot, release && settled));
+      member.whenSettledOr(PATIENCE, slot, lease, (settled) => this.#turn.owned.orphaned(slot, release && settled));
     this.#events.emit('detach', member.threadId, borrowed.length, member.thread);
     this.#turn.request();
   }

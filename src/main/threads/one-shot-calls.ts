@@ -16,7 +16,7 @@ import { toWire } from '../../shared/wire/error-wire.ts';
 import { ANSWER, FAILURE } from '../../shared/wire/protocol.ts';
 import { Claim } from '../../shared/words/claim.ts';
 import { NONE } from '../../shared/words/line.ts';
-import type { Turn } from '../turn.ts';
+import type { Turn } from '../turn/turn.ts';
 import type { AttachedThread } from './attached-thread.ts';
 import { isCall, NO_CALL } from './methods.ts';
 import { type Host, Party } from './party.ts';
@@ -291,7 +291,7 @@ export class OneShotCalls implements Host<OneShotCall> {
     const { slot } = call;
     const party = this.#running[slot]?.party;
     if (!this.#end(member, call)) return;
-    if (this.#lending.block.slots.seize(slot, this.#lending.forget(slot))) this.#turn.orphaned(slot, false);
+    if (this.#lending.block.slots.seize(slot, this.#lending.forget(slot))) this.#turn.owned.orphaned(slot, false);
     party?.disband();
   }
 
