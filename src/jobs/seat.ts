@@ -93,9 +93,9 @@ export class Seat {
   /**
    * The same, for a job that asks in a loop: mostly by a plain read, which costs a small part of an `Atomics.load`. It pairs with the store
    * in `cancel` as the load does. CANCEL changes once while the job runs, so the plain read can be stale and nothing worse, and a stale one
-   * only delays: to go on is what the job did anyway, and what is seen is confirmed by a load, behind which the reason lies in the port. How
-   * stale? What the job knows of a cancel by an `Atomics.load` or a message, the read sees. Otherwise a compiler may read once ahead of a
-   * loop and never in it, so one call in 32 loads. It is for the job's code only. Before a sleep, or a wait, only `isCancelled` will do.
+   * only delays: to go on is what the job did anyway, and what is seen is confirmed by a load, behind which the reason lies in the port.
+   * How stale? What the job knows of a cancel by an `Atomics.load` or a message, the read sees. Otherwise a compiler may read once ahead of
+   * a loop and never in it, so one call in 32 loads. For the job's code only: before a sleep or a wait, only `isCancelled` will do.
    */
   glance(): boolean {
     if (this.#words[CANCEL_WORD] === GOES_ON && this.#glances-- > 0) return false;

@@ -88,21 +88,32 @@ function showKnots(knots) {
   );
 }
 
+/** More jobs than these are counted. */
+const MOST_JOBS = 20;
+
+const isThrough = ({ done, total }) => total !== undefined && done >= total;
+/** `killedThreads` as one reads it. */
+const words = (name) => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+
+/** Jobs under way by their numbers, so that a row keeps its place; then what is through, the latest first. */
 function showJobs(jobs) {
   const section = at('jobs');
   section.hidden = jobs === undefined;
   if (jobs === undefined) return;
-  if (section.children.length === 0) section.append(h('h2', { textContent: 'Jobs' }), h('p', { className: 'more' }), h('div'));
-  const [, stats, list] = section.children;
+  if (section.children.length === 0)
+    section.append(h('h2', { textContent: 'Jobs' }), h('p', { className: 'more' }), h('div'), h('p', { className: 'more' }));
+  const [, stats, list, more] = section.children;
   setText(
     stats,
     Object.entries(jobs.stats)
-      .map(([name, value]) => `${name} ${number(value)}`)
+      .map(([name, value]) => `${words(name)} ${number(value)}`)
       .join(' · '),
   );
+  const underWay = jobs.progress.filter((each) => !isThrough(each)).sort((a, b) => a.job - b.job);
+  const all = [...underWay, ...jobs.progress.filter(isThrough)];
   fill(
     list,
-    jobs.progress,
+    all.slice(0, MOST_JOBS),
     () => h('p', {}, h('progress', { max: 1 }), h('span')),
     (row, { job, name, done, total, message }) => {
       const [bar, text] = row.children;
@@ -110,10 +121,12 @@ function showJobs(jobs) {
       else bar.removeAttribute('value');
       setText(
         text,
-        ` ${name ?? `job ${job}`}: ${number(done)}${total === undefined ? '' : ` of ${number(total)}`}${message === undefined ? '' : ` · ${message}`}`,
+        `${name ?? `job ${job}`}: ${number(done)}${total === undefined ? '' : ` of ${number(total)}`}${message === undefined ? '' : ` · ${message}`}`,
       );
     },
   );
+  const rest = all.length - MOST_JOBS;
+  setText(more, rest > 0 ? `and ${rest} more that were heard of lately` : '');
 }
 
 // ── state of the stream
