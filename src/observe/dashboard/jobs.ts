@@ -28,7 +28,7 @@ export interface RunnerLike {
 export interface Jobs {
   /** The numbers of `stats()`. */
   stats: Record<string, number>;
-  /** The jobs heard of last, the latest first. */
+  /** The jobs heard of last: those under way, by number; then those that are through, the latest first. */
   progress: JobProgress[];
 }
 
@@ -66,7 +66,10 @@ export class JobsWatch {
     const now = Date.now();
     for (const [job, { progress, at }] of this.#heard) if (now - at > (isThrough(progress) ? SHOWN : SILENT)) this.#heard.delete(job);
     const numbers = Object.entries(this.#runner.stats()).filter(([, value]) => typeof value === 'number');
-    return { stats: Object.fromEntries(numbers), progress: [...this.#heard.values()].map(({ progress }) => progress).reverse() };
+    const jobs = [...this.#heard.values()].map(({ progress }) => progress);
+    // By number, so that each keeps its place from look to look.
+    const underWay = jobs.filter((each) => !isThrough(each)).sort((a, b) => a.job - b.job);
+    return { stats: Object.fromEntries(numbers), progress: [...underWay, ...jobs.filter(isThrough).reverse()] };
   }
 
   end(): void {

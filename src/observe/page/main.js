@@ -91,11 +91,9 @@ function showKnots(knots) {
 /** More jobs than these are counted. */
 const MOST_JOBS = 20;
 
-const isThrough = ({ done, total }) => total !== undefined && done >= total;
 /** `killedThreads` as one reads it. */
 const words = (name) => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
-/** Jobs under way by their numbers, so that a row keeps its place; then what is through, the latest first. */
 function showJobs(jobs) {
   const section = at('jobs');
   section.hidden = jobs === undefined;
@@ -109,11 +107,9 @@ function showJobs(jobs) {
       .map(([name, value]) => `${words(name)} ${number(value)}`)
       .join(' · '),
   );
-  const underWay = jobs.progress.filter((each) => !isThrough(each)).sort((a, b) => a.job - b.job);
-  const all = [...underWay, ...jobs.progress.filter(isThrough)];
   fill(
     list,
-    all.slice(0, MOST_JOBS),
+    jobs.progress.slice(0, MOST_JOBS),
     () => h('p', {}, h('progress', { max: 1 }), h('span')),
     (row, { job, name, done, total, message }) => {
       const [bar, text] = row.children;
@@ -125,7 +121,7 @@ function showJobs(jobs) {
       );
     },
   );
-  const rest = all.length - MOST_JOBS;
+  const rest = jobs.progress.length - MOST_JOBS;
   setText(more, rest > 0 ? `and ${rest} more that were heard of lately` : '');
 }
 
