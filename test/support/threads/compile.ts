@@ -21,6 +21,7 @@ const asItIs = {
   format: 'esm',
   platform: 'node',
   target: 'es2022',
+  sourcemap: 'inline',
   write: false,
 } as const satisfies BuildOptions;
 
