@@ -27,9 +27,7 @@ const asItIs = {
 
 /** Paths from the root of the project, and with them whatever they import. */
 export function compileThreads(...sources: string[]): Compiled {
-  const out = mkdtempSync(`${root}dist.threads-`);
-  // For users other than this one, too.
-  chmodSync(out, 0o755);
+  const out = folderOfThisRun();
   const remove = (): void => rmSync(out, { recursive: true, force: true });
   try {
     const { metafile } = buildSync({ ...asItIs, entryPoints: sources, outdir: out, bundle: true, packages: 'external', metafile: true });
@@ -43,6 +41,14 @@ export function compileThreads(...sources: string[]): Compiled {
     throw error;
   }
   return { url: (source) => pathToFileURL(`${out}/${source.replace(/\.ts$/, '.js')}`), remove };
+}
+
+/** Inside of the package. What is still there when the tests have ended is removed then (../build.ts): a process of Vitest is killed at its end. */
+export function folderOfThisRun(): string {
+  const folder = mkdtempSync(`${root}dist.run-${process.env.CENOTE_TEST_RUN ?? process.pid}-`);
+  // For users other than this one, too.
+  chmodSync(folder, 0o755);
+  return folder;
 }
 
 /** What is imported is compiled, too. */
