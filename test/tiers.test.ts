@@ -27,6 +27,6 @@ test.each([
 
 test('each tier has its script, and `npm test` leaves none out', () => {
   const { scripts } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'));
-  for (const tier of TIERS) expect(scripts[`test:${tier}`]).toBe(`vitest run --project ${tier}`);
+  for (const tier of TIERS) expect(scripts[`test:${tier}`]).toBe(`vitest run --project=${tier}*`);
   expect(scripts.test).toBe('vitest run');
 });

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-/** Something that a keeper process holds for us; keeper.js is the other side. */
+/** Something that a keeper process holds for us; keep.js is the other side. */
 export interface Kept<T> {
   readonly value: T;
   /** Has it taken away, and resolves when it is. The end of this process, of whatever kind, does the same. */

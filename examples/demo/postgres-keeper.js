@@ -6,13 +6,15 @@ import {
   chmodSync,
   closeSync,
   constants,
-  cpSync,
+  copyFileSync,
   existsSync,
   lchownSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   realpathSync,
   rmSync,
   statSync,
@@ -22,7 +24,7 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { keep } from './keeper.js';
+import { keep } from './keep.js';
 
 const START_LIMIT = 60_000;
 const QUIT_LIMIT = 5_000;
@@ -110,12 +112,7 @@ function isOpenToAll(folder) {
 
 /** A copy which the server's user can read, wherever node_modules is, and with the links that npm makes only if it may run install scripts. */
 function stage(password) {
-  cpSync(native, folder, {
-    recursive: true,
-    verbatimSymlinks: true,
-    mode: constants.COPYFILE_FICLONE,
-    filter: (path) => !path.endsWith('.a'),
-  });
+  copy(native, folder);
   for (const { source, target } of JSON.parse(readFileSync(join(native, 'pg-symlinks.json'), 'utf8'))) {
     const link = join(folder, target.replace(/^native\//, ''));
     if (!existsSync(link)) symlinkSync(basename(source), link);
@@ -127,6 +124,18 @@ function stage(password) {
   // chown takes as unsigned what spawn takes as signed.
   for (const path of ['', ...readdirSync(folder, { recursive: true })])
     lchownSync(join(folder, path), identity.uid >>> 0, identity.gid >>> 0);
+}
+
+/** What is in the one folder into the other. Several times as fast as cpSync on Node 20. */
+function copy(from, to) {
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) {
+      mkdirSync(target);
+      copy(source, target);
+    } else if (entry.isSymbolicLink()) symlinkSync(readlinkSync(source), target);
+    else if (!entry.name.endsWith('.a')) copyFileSync(source, target, constants.COPYFILE_FICLONE);
+  }
 }
 
 /**

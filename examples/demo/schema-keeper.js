@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { keep } from './keeper.js';
+import { keep } from './keep.js';
 
 const schema = `cenote_demo_${randomBytes(6).toString('hex')}`;
 const TOO_MANY_CONNECTIONS = '53300';

@@ -1,3 +1,4 @@
+import { extname } from 'node:path';
 import { createPool, type Percentiles, type Pool } from 'cenote';
 import { JobRunner } from 'cenote/jobs';
 import { Connection, named } from './connection.ts';
@@ -80,7 +81,7 @@ export async function withOnePool<V>(work: Work, body: (one: OnePool) => Promise
   pool.on('error', () => {});
   try {
     await pool.use((connection) => createTable((...query) => connection.query(...query), table));
-    const filename = new URL('./one-pool.worker.ts', import.meta.url);
+    const filename = worker('one-pool');
     const way = { filename, pools: { postgres: pool }, workerData: { insert: insertInto(table) } };
     return await withRunner(work, way, (runner) => body({ pool, table, runner }));
   } finally {
@@ -99,13 +100,16 @@ export async function poolInEveryThread(setting: Setting): Promise<Outcome> {
   } finally {
     await connection.end();
   }
-  const filename = new URL('./pool-each.worker.ts', import.meta.url);
+  const filename = worker('pool-each');
   const workerData = { url: named(url, name), connections: CONNECTIONS, insert: insertInto(table) };
   return withRunner(setting, { filename, workerData }, (runner) => measured(setting, name, runner));
 }
 
 /** What the server knows a way's connections by. */
 const nameOf = ({ database }: Work, way: string): string => `${database.schema} ${way}`;
+
+/** TypeScript as this file is, or compiled as it is. */
+const worker = (name: string): URL => new URL(`./${name}.worker${extname(import.meta.url)}`, import.meta.url);
 
 interface Way {
   filename: URL;

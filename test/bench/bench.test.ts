@@ -3,12 +3,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { checkPage } from '../../bench/frame/page.ts';
 import type { Row } from '../../bench/frame/question.ts';
 import type { Machine } from '../../bench/frame/table.ts';
 import { page } from '../docs/markdown.ts';
-import { compileThreads } from '../support/threads/compile.ts';
+import { type Compiled, compileThreads } from '../support/threads/compile.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -18,7 +18,16 @@ interface Ended {
   stderr: string;
 }
 
-const start = (...args: string[]) => startNode('--import', './scripts/typescript.js', 'bench/run.ts', ...args);
+/** A hundred threads: most of the time would go into loading TypeScript on each of them. */
+let compiled: Compiled;
+beforeAll(() => {
+  compiled = compileThreads('bench/run.ts');
+});
+afterAll(() => compiled.remove());
+
+const start = (...args: string[]) => startNode(fileURLToPath(compiled.url('bench/run.ts')), ...args);
+/** As `npm run bench` does. */
+const startAsItIs = (...args: string[]) => startNode('--import', './scripts/typescript.js', 'bench/run.ts', ...args);
 
 function startNode(...args: string[]) {
   const run = spawn(process.execPath, args, {
@@ -115,10 +124,7 @@ const UNITS = ['ns', 'us', 'ms/s', 'KiB', '/s', 'max/min', 'x', 'per 1,000'];
 
 describe('npm run bench', () => {
   test('answers every question, against every rival', async () => {
-    // A hundred threads: most of the time would go into loading TypeScript on each of them.
-    const compiled = compileThreads('bench/run.ts');
-    onTestFinished(() => compiled.remove());
-    const { code, stdout, stderr } = await startNode(fileURLToPath(compiled.url('bench/run.ts')), '--quick', '--json').ended;
+    const { code, stdout, stderr } = await start('--quick', '--json').ended;
     expect(stderr).toBe('');
     expect(code).toBe(0);
     const { machine, quick, rows } = JSON.parse(stdout) as { machine: Machine; quick: boolean; rows: Row[] };
@@ -178,27 +184,13 @@ describe('npm run bench', () => {
     expect(Object.entries(inPage)).toEqual(Object.entries({ ...LINES, ...DEMO_LINES }));
   });
 
-  test('puts its table into a page, in the place of the old one, and refuses a page without a place', async () => {
+  test('prints one table, and on what machine, without paths; and puts it into a page, in the place of the old one', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'cenote-bench-'));
     onTestFinished(() => rmSync(folder, { recursive: true }));
     const path = join(folder, 'page.md');
-    writeFileSync(path, 'Nothing here.');
-    const refused = await start('--quick', '--only', 'worker-sync', '--into', path).ended;
-    expect(refused).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('has no place for figures') });
-
     const [before, , after] = page('docs/performance.md').text.split(/(?=<!-- figures)|(?<=<!-- end of figures -->)/);
     writeFileSync(path, page('docs/performance.md').text);
-    const { code, stdout } = await start('--quick', '--only', 'worker-sync', '--into', path).ended;
-    expect(code).toBe(0);
-    const text = readFileSync(path, 'utf8');
-    expect(text.startsWith(before)).toBe(true);
-    expect(text.endsWith(after)).toBe(true);
-    expect(text).toContain(`\n\`\`\`text\n$ npm run bench -- --only worker-sync --quick\n${stdout}\`\`\`\n`);
-    expect(text).not.toContain('generic-pool, one in each');
-  });
-
-  test('prints one table, and on what machine, without paths', async () => {
-    const { code, stdout } = await start('--quick', '--only', 'worker-sync').ended;
+    const { code, stdout } = await startAsItIs('--quick', '--only', 'worker-sync', '--into', path).ended;
     expect(code).toBe(0);
     expect(stdout).toMatch(/^question +cenote +rival +rival figure +ratio +quartiles +goal +met\n-/);
     expect(stdout).toMatch(
@@ -206,6 +198,21 @@ describe('npm run bench', () => {
     );
     expect(stdout).toContain(`node ${process.version}`);
     expect(stdout).not.toContain(root);
+
+    const text = readFileSync(path, 'utf8');
+    expect(text.startsWith(before)).toBe(true);
+    expect(text.endsWith(after)).toBe(true);
+    expect(text).toContain(`\n\`\`\`text\n$ npm run bench -- --only worker-sync --quick\n${stdout}\`\`\`\n`);
+    expect(text).not.toContain('generic-pool, one in each');
+  });
+
+  test('refuses a page without a place', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'cenote-bench-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const path = join(folder, 'page.md');
+    writeFileSync(path, 'Nothing here.');
+    const refused = await start('--quick', '--only', 'worker-sync', '--into', path).ended;
+    expect(refused).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('has no place for figures') });
   });
 
   test('says which questions there are when it is asked another', async () => {

@@ -328,8 +328,9 @@ describe('options', () => {
     const budget = await createBudget({ engine: engineOf, key: newKey(), limit: 1 });
     onTestFinished(() => budget.close());
     expect(asked).toBe(1);
-    const { searchParams, password } = new URL(url);
-    const connection = { host: searchParams.get('host')!, user: 'postgres', database: 'postgres', password: async () => password };
+    const { searchParams, password, pathname } = new URL(url);
+    const database = pathname.slice(1);
+    const connection = { host: searchParams.get('host')!, user: 'postgres', database, password: async () => password };
     const other = await createBudget({ engine: postgresBudget({ connection }), key: newKey(), limit: 1 });
     await other.close();
   });
@@ -346,7 +347,7 @@ describe('the table', () => {
       host: url.searchParams.get('host')!,
       user: 'postgres',
       password: url.password,
-      database: 'postgres',
+      database: url.pathname.slice(1),
     };
     const humble = { ...connection, options: '-c role=humble' };
     const budget = await createBudget({ engine: postgresBudget({ connection: humble, table: 'public.permits' }), key: newKey(), limit: 1 });

@@ -34,7 +34,7 @@ export async function throughRelay(engine: EngineName): Promise<{ url: string; n
   const net = await relay(engine === 'redis' ? { port: Number(url.port), host: '127.0.0.1' } : { path: `${host}/.s.PGSQL.5432` });
   onTestFinished(() => net.close());
   const through =
-    engine === 'redis' ? `redis://127.0.0.1:${net.port}` : `postgres://postgres:${url.password}@127.0.0.1:${net.port}/postgres`;
+    engine === 'redis' ? `redis://127.0.0.1:${net.port}` : `postgres://postgres:${url.password}@127.0.0.1:${net.port}${url.pathname}`;
   return { url: through, net };
 }
 

@@ -1,10 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, onTestFinished } from 'vitest';
+import { onTestFinished } from 'vitest';
+import { onFileFinished } from '../support/file-finished.ts';
+import { type Compiled, compileThreads } from '../support/threads/compile.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const isRoot = process.getuid?.() === 0;
@@ -14,12 +16,14 @@ export const NOBODY = 65534;
 // Servers and threads start here by the dozen, and other tests may run beside us: bounds are for what hangs, not for what is slow.
 export const PATIENTLY = { timeout: 120_000 };
 
-/**
- * TMPDIR of all the demos that a test file starts, one after the other: what they leave is easily seen there.
- * It is one for all of them because tsx keeps its cache in it.
- */
-export const TEMPORARY = openFolder();
-afterAll(() => removeFolder(TEMPORARY));
+/** TMPDIR of all the demos that a file starts, one after the other: what they leave is easily seen there. */
+export const TEMPORARY = join(tmpdir(), `demo-test-${process.pid}`);
+function makeTemporary(): void {
+  if (existsSync(TEMPORARY)) return;
+  mkdirSync(TEMPORARY);
+  chmodSync(TEMPORARY, 0o1777);
+  onFileFinished(() => removeFolder(TEMPORARY));
+}
 
 /** A temp folder for this test, which other users may enter. */
 export function temporaryFolder(): string {
@@ -74,9 +78,32 @@ export interface Demo {
   ended: Promise<{ code: number | null; signal: string | null; stdout: string; stderr: string }>;
 }
 
-/** Starts the demo as `npm run demo` does. */
-export function startDemo(args: string[], { env = {}, uid }: { env?: NodeJS.ProcessEnv; uid?: number | undefined } = {}): Demo {
-  const child = spawn(process.execPath, ['--import', './scripts/typescript.js', 'examples/demo/demo.ts', ...args], {
+/** As `npm run demo` starts it. */
+const AS_IT_IS = ['--import', './scripts/typescript.js', 'examples/demo/demo.ts'];
+
+/** Compiled: most of the time would go into loading TypeScript on its sixteen threads. Until the file has finished. */
+let compiled: Compiled | undefined;
+function compiledDemo(): string[] {
+  if (compiled === undefined) {
+    const programs = ['demo.ts', 'one-pool.worker.ts', 'pool-each.worker.ts', 'postgres-keeper.js', 'schema-keeper.js'];
+    compiled = compileThreads(...programs.map((name) => `examples/demo/${name}`));
+    onFileFinished(() => {
+      compiled?.remove();
+      compiled = undefined;
+    });
+  }
+  return [fileURLToPath(compiled.url('examples/demo/demo.ts'))];
+}
+
+export interface DemoSettings {
+  env?: NodeJS.ProcessEnv;
+  uid?: number | undefined;
+  asItIs?: boolean;
+}
+
+export function startDemo(args: string[], { env = {}, uid, asItIs = false }: DemoSettings = {}): Demo {
+  makeTemporary();
+  const child = spawn(process.execPath, [...(asItIs ? AS_IT_IS : compiledDemo()), ...args], {
     cwd: ROOT,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, TMPDIR: TEMPORARY, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { afterAll } from 'vitest';
+import { onFileFinished } from '../support/file-finished.ts';
 import { root } from './markdown.ts';
 
 export interface Result {
@@ -13,15 +13,10 @@ export interface Result {
   stderr: string;
 }
 
-const folders: string[] = [];
-afterAll(() => {
-  for (const path of folders) rmSync(path, { recursive: true, force: true });
-});
-
 /** An empty folder, gone when the tests of the file that imports this have finished. */
 export function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'cenote-docs-'));
-  folders.push(path);
+  onFileFinished(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }
 

@@ -93,7 +93,7 @@ describe('reload', () => {
     expect(await Promise.all([runner.run(1), runner.run(1)])).toEqual(['new', 'new']);
     for (const value of (await stream) as string[]) expect(['old', 'new']).toContain(value);
     expect(runner.stats()).toMatchObject({ lost: 0, failed: 0, cancelled: 0, completed: 34 });
-    expect(reasons.filter((reason) => reason === 'reloaded').length).toBeGreaterThanOrEqual(2);
+    await until(() => reasons.filter((reason) => reason === 'reloaded').length >= 2);
   });
 
   test('rejects with the error of a thread that will not start, and keeps the old ones', async () => {

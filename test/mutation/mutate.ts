@@ -14,7 +14,8 @@ import { tmpdir } from 'node:os';
 import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { changes, type Mutant } from './mutant.ts';
+import { changes } from './copy.ts';
+import type { Mutant } from './mutant.ts';
 import { type Listed, mutants } from './mutants.ts';
 import { planted } from './planted.ts';
 

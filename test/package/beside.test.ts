@@ -18,7 +18,7 @@ beforeAll(() => {
   tarball = join(packed, filename);
 }, 120_000);
 
-/** A project that depends on an empty package of that name and version, and has installed cenote from a tarball. */
+/** A project that depends on an empty package of that name and version, and installs cenote from a tarball. */
 function projectBeside(name: string, version: string): string {
   const project = folder();
   mkdirSync(join(project, name));
@@ -28,7 +28,6 @@ function projectBeside(name: string, version: string): string {
     join(project, 'package.json'),
     JSON.stringify({ name: 'project', private: true, dependencies: { [name]: `file:${name}` } }),
   );
-  npm(project, 'install', '--offline', '--no-audit', '--no-fund');
   npm(project, 'install', tarball, '--offline', '--no-audit', '--no-fund');
   writeFileSync(
     join(project, 'core.mjs'),

@@ -80,13 +80,14 @@ describe.each(WHERE)('on %s', (where) => {
     await ask(
       `drop role if exists ${name}; create role ${name} login superuser password 'p'; alter role ${name} set default_transaction_read_only = on`,
     );
+    const url = new URL((await postgres()).url);
     const as = {
       settings: {
         user: name,
         password: 'p',
         connectionString: undefined,
-        host: new URL((await postgres()).url).searchParams.get('host')!,
-        database: 'postgres',
+        host: url.searchParams.get('host')!,
+        database: url.pathname.slice(1),
       },
     };
     const codeOf = `const codeOf = (promise) => promise.then(() => 'written', (error) => error.code);`;
@@ -194,7 +195,7 @@ async function pooler(): Promise<pg.ClientConfig> {
     port: (server.address() as AddressInfo).port,
     user: 'postgres',
     password: url.password,
-    database: 'postgres',
+    database: url.pathname.slice(1),
     ssl: false,
   };
 }

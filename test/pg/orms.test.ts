@@ -134,13 +134,14 @@ describe('a client of pgClient', () => {
 
   test('ignores where it is to connect, and says so once a thread', async () => {
     const worker = await join(await open({ max: 1 }));
-    const seen = await worker.pg(async (_, { load, handle }) => {
+    const database = new URL((await postgres()).url).pathname.slice(1);
+    const seen = await worker.pg(async (_, { load, handle }, database) => {
       const { pgClient: clientsOf } = (await load('cenote/pg/worker')) as typeof import('cenote/pg/worker');
       const codes: unknown[] = [];
       process.on('warning', (warning) => codes.push((warning as { code?: string }).code));
       const Client = clientsOf(handle as never);
       // What ORMs say by themselves, and what is so anyway.
-      const quiet = new Client({ host: '127.0.0.1', port: 5432, user: 'postgres', password: 'no', database: 'postgres' });
+      const quiet = new Client({ host: '127.0.0.1', port: 5432, user: 'postgres', password: 'no', database });
       await quiet.connect();
       await quiet.end();
       await new Promise((resolve) => setImmediate(resolve));
@@ -154,7 +155,7 @@ describe('a client of pgClient', () => {
       const message = (error: Error): string => error.message;
       const refused = [await client.query('select 1').catch(message), await new Client().query('select 1').catch(message)];
       return [rows, codes, refused];
-    });
+    }, database);
     const refused = ['Client was closed and is not queryable', expect.stringContaining('await connect() before the first query')];
     expect(seen).toEqual([[{ a: 1 }], ['quiet so far', 'CENOTE_PG_CLIENT_SETTINGS'], refused]);
   });

@@ -12,8 +12,9 @@ const deep = (value: unknown): string =>
 /** The settings in every form, with a password that nothing else contains. */
 async function target() {
   const { url } = await postgres();
-  const { searchParams, password } = new URL(url);
-  return { url, password, settings: { host: searchParams.get('host')!, user: 'postgres', password, database: 'postgres', port: 5432 } };
+  const { searchParams, password, pathname } = new URL(url);
+  const settings = { host: searchParams.get('host')!, user: 'postgres', password, database: pathname.slice(1), port: 5432 };
+  return { url, password, settings };
 }
 
 test('pool, client, handle, events and errors show no password; nor does anything that a worker can reach', async () => {

@@ -52,7 +52,14 @@ async function tlsOnly(own: Certificate): Promise<{ settings: ClientConfig; gree
   });
   const { port } = server.address() as AddressInfo;
   return {
-    settings: { connectionString: undefined, host: '127.0.0.1', port, user: 'postgres', password: url.password, database: 'postgres' },
+    settings: {
+      connectionString: undefined,
+      host: '127.0.0.1',
+      port,
+      user: 'postgres',
+      password: url.password,
+      database: url.pathname.slice(1),
+    },
     greetings,
     refused: () => refused,
   };

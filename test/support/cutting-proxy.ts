@@ -61,7 +61,7 @@ export async function cuttingProxy(): Promise<CuttingProxy> {
       port: (server.address() as AddressInfo).port,
       user: 'postgres',
       password: url.password,
-      database: 'postgres',
+      database: url.pathname.slice(1),
       ssl: false,
     },
     cutAfter: (direction, left) => {

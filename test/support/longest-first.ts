@@ -5,7 +5,7 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { TIERS, type Tier } from './tiers.ts';
 
-const rank = ({ project }: TestSpecification): number => -TIERS.indexOf(project.name as Tier);
+const rank = ({ project }: TestSpecification): number => -TIERS.indexOf(project.name.split(' ')[0] as Tier);
 
 export default class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -1,20 +1,42 @@
-/** A real PostgreSQL for the tests of a file: started when the first asks for it, gone with the file. */
+/**
+ * A real PostgreSQL for the tests of a file: started when the first asks for it, with an empty database for each file. The server goes with the
+ * process, which other files may share; its keeper sees to that, however the process ends.
+ */
 import { createPgPool, type PgOwnerPool, type PgPoolOptions } from 'cenote/pg';
 import pg from 'pg';
-import { afterAll, onTestFinished } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { type PostgresServer, startPostgres } from '../../examples/demo/postgres.ts';
+import { onFileFinished } from './file-finished.ts';
 import { type Scope, thread as start, type Thread } from './thread.ts';
 import { until } from './wait.ts';
 
+/** Of this process. */
+let started: Promise<PostgresServer> | undefined;
+/** The same one, whose address names the database of this file. */
 let server: Promise<PostgresServer> | undefined;
 let observer: Promise<pg.Client> | undefined;
+let databases = 0;
 
-afterAll(async () => {
-  await (await observer?.catch(() => undefined))?.end().catch(() => {});
-  await (await server)?.stop();
-});
+export const postgres = (): Promise<PostgresServer> => (server ??= withDatabase());
 
-export const postgres = (): Promise<PostgresServer> => (server ??= startPostgres());
+async function withDatabase(): Promise<PostgresServer> {
+  onFileFinished(() => {
+    server = undefined;
+  });
+  const shared = await (started ??= startPostgres());
+  const database = `file_${++databases}`;
+  const client = new pg.Client(shared.url);
+  await client.connect();
+  await client.query(`create database ${database}`);
+  await client.end();
+  onFileFinished(async () => {
+    await (await observer?.catch(() => undefined))?.end().catch(() => {});
+    observer = undefined;
+  });
+  const url = new URL(shared.url);
+  url.pathname = database;
+  return { ...shared, url: url.href };
+}
 
 /** What the server says, over a connection that no pool knows. */
 export async function ask(text: string, values: unknown[] = []): Promise<any[]> {

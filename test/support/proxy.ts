@@ -52,7 +52,7 @@ export async function proxy(): Promise<Proxy> {
       port,
       user: 'postgres',
       password: url.password,
-      database: 'postgres',
+      database: url.pathname.slice(1),
       ssl: false,
     },
     cut: () => {

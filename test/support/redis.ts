@@ -5,7 +5,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { afterAll, test } from 'vitest';
+import { test } from 'vitest';
+import { onFileFinished } from './file-finished.ts';
 import { until } from './wait.ts';
 
 export interface RedisServer {
@@ -33,17 +34,17 @@ export const withRedis = test.skipIf(!hasRedis);
 
 let server: Promise<RedisServer> | undefined;
 let running: ChildProcess | undefined;
-const folder = hasRedis ? mkdtempSync(join(tmpdir(), 'cenote-redis-')) : '';
-
-afterAll(() => {
-  running?.kill('SIGKILL');
-  if (folder !== '') rmSync(folder, { recursive: true, force: true });
-});
 process.on('exit', () => running?.kill('SIGKILL'));
 
 export const redisServer = (): Promise<RedisServer> => (server ??= startRedis());
 
 async function startRedis(): Promise<RedisServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'cenote-redis-'));
+  onFileFinished(() => {
+    running?.kill('SIGKILL');
+    server = undefined;
+    rmSync(folder, { recursive: true, force: true });
+  });
   const port = await new Promise<number>((resolve) => {
     const probe = createServer().listen(0, '127.0.0.1', () => {
       const { port: free } = probe.address() as { port: number };

@@ -35,6 +35,15 @@ function sanitise(value) {
   }
 }
 
+/** By name, so that it is all one copy where this is bundled. */
+const parts = {
+  cenote: () => import('cenote'),
+  'cenote/worker': () => import('cenote/worker'),
+  'cenote/pg': () => import('cenote/pg'),
+  'cenote/pg/worker': () => import('cenote/pg/worker'),
+  'cenote/observe': () => import('cenote/observe'),
+};
+
 const kept = new Map();
 const scope = {
   threadId,
@@ -45,8 +54,8 @@ const scope = {
   syncHeld: [],
   pending: {},
   attachPool,
-  cenote: () => import('cenote'),
-  load: (name) => import(name),
+  cenote: parts.cenote,
+  load: (name) => parts[name]?.() ?? import(name),
   keep: (name, value) => {
     kept.set(name, value);
     return value;

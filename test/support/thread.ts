@@ -75,6 +75,9 @@ export interface Thread<T> {
   readonly fatal: () => unknown;
 }
 
+/** Of support/thread-entry.js, bundled (support/build.ts). */
+const ENTRY = new URL('../../dist.threads/thread-entry.js', import.meta.url);
+
 export class ThreadEnded extends Error {}
 
 function revive(described: Described): unknown {
@@ -96,7 +99,7 @@ function revive(described: Described): unknown {
 export async function thread<T>(target?: PoolHandle<T> | Pool<T>, options: { resourceLimits?: ResourceLimits } = {}): Promise<Thread<T>> {
   const handle = target && 'handle' in target ? target.handle : target;
   const flags = new Int32Array(new SharedArrayBuffer(64));
-  const worker = new Worker(new URL('./thread-entry.js', import.meta.url), { workerData: { handle, flags }, execArgv: [], ...options });
+  const worker = new Worker(ENTRY, { workerData: { handle, flags }, execArgv: [], ...options });
   const told: unknown[] = [];
   const calls = new Map<number, { resolve(value: never): void; reject(error: unknown): void; promise: Promise<unknown> }>();
   let lastCall = 0;

@@ -17,6 +17,8 @@ export type Tier = (typeof TIERS)[number];
 
 const PROOF = /^test\/(fuzz|interleave|linear|long|model|soak)\//;
 const PG = /^test\/(pg|demo)\/|^test\/bench\/pg\./;
+/** They do not share a process with other files, as what they leave running would be heard of there: a budget whose engine goes out of reach says so aloud. */
+const ALONE = /^test\/budget\//;
 /** Starts a server. */
 const SERVER = 'examples/demo/postgres.ts';
 /** Starts a thread or a process. Only where it is imported: tests also hold whole programs as text. */
@@ -37,6 +39,9 @@ export function tierOf(file: string): Tier {
   if (PG.test(file) || reached.has(SERVER)) return 'pg';
   return [...reached.values()].some((text) => STARTS.test(text)) ? 'threads' : 'unit';
 }
+
+/** Whether it needs a process of its own. */
+export const isAlone = (file: string): boolean => ALONE.test(file);
 
 /** By tier, each file once. */
 export function tiers(): Record<Tier, string[]> {

@@ -5,6 +5,9 @@ import { type Service, service, services } from '../support/service.ts';
 import { thread, threads } from '../support/thread.ts';
 import { BOUND, rejection, settled, sleep, turns, until } from '../support/wait.ts';
 
+/** How often. In their number lies the chance of a rare moment; what must hold at each of them is explored in test/interleave/death. */
+const [KILLS, SLEEPERS, WAITERS] = process.env.CENOTE_LONG === '1' ? [300, 25, 15] : [72, 8, 6];
+
 /** Everything must be back within this time. */
 /** An owner hears of a death within about a second; a machine that is busy with other things takes longer. */
 const BACK = BOUND;
@@ -111,7 +114,7 @@ describe('a thread that is terminated', () => {
   });
 
   test('just when it is granted in its sleep: the grant goes to the next', async () => {
-    for (let i = 0; i < 25; i++) {
+    for (let i = 0; i < SLEEPERS; i++) {
       const pool = await open<Service>({ factory: service(), max: 1 });
       const mine = await pool.acquire();
       const t = await thread(pool);
@@ -133,7 +136,7 @@ describe('a thread that is terminated', () => {
   });
 
   test('just when it is granted asynchronously: the grant goes to the next', async () => {
-    for (let i = 0; i < 15; i++) {
+    for (let i = 0; i < WAITERS; i++) {
       const pool = await open<Service>({ factory: service(), max: 1 });
       const mine = await pool.acquire();
       const [t, other] = await threads(2, pool);
@@ -434,7 +437,7 @@ test('a thread that ends by itself while it holds something loses it, too', asyn
   await settled(pool.acquire(), BACK);
 });
 
-test('killing a thread 300 times under load loses no slot and no waiter', async () => {
+test('killing a thread many times under load loses no slot and no waiter', async () => {
   const pool = await open<Service>({ factory: service(), max: 3, maxThreads: 16 });
   const log = record(pool);
   const survivor = await thread(pool);
@@ -455,10 +458,9 @@ test('killing a thread 300 times under load loses no slot and no waiter', async 
       mine++;
     }
   })();
-  const kills = 300;
   let started = 0;
   const killer = async () => {
-    while (started < kills) {
+    while (started < KILLS) {
       const number = started++;
       const t = await thread(pool);
       t.run(async ({ pool, flags }, number) => {
@@ -487,7 +489,7 @@ test('killing a thread 300 times under load loses no slot and no waiter', async 
   await settled(owner);
   expect(await settled(work)).toBeGreaterThan(0);
   expect(mine).toBeGreaterThan(0);
-  await until(() => log.detached.length === kills, BACK);
+  await until(() => log.detached.length === KILLS, BACK);
   await until(() => pool.activeCount() === 0 && pool.waitingCount() === 0, BACK);
   expect(pool.stats().threads).toBeLessThanOrEqual(2);
   const all = await settled(borrow(pool, 3), BACK);

@@ -1,8 +1,9 @@
 // Runs a scenario under many schedules. On a failure, replays it once more with the trace on, and says how to replay it by hand.
 import type { Worker } from 'node:worker_threads';
-import { copyOf, type Mutant } from '../../mutation/mutant.ts';
+import type { Copy } from '../../mutation/copy.ts';
+import type { Mutant } from '../../mutation/mutant.ts';
 import { C, type Control, createControl, D, type FailureKind, failures } from './control.ts';
-import { ask, crew, dismiss } from './crew.ts';
+import { ask, asTheyLoadIt, crew, dismiss } from './crew.ts';
 import type { Base, Reply, Request } from './messages.ts';
 import { type NamedScenario, threadNames } from './scenario.ts';
 import { parseSchedule, scheduleText } from './schedule-text.ts';
@@ -44,7 +45,21 @@ const shipped: Base = process.env.CENOTE_INTERLEAVE_SOURCE
   ? { root: new URL('src/', root).href, extension: '.ts' }
   : { root: new URL('dist/', root).href, extension: '.js' };
 
-const baseOf = (mutated: { root: string } | undefined): Base => (mutated ? { root: mutated.root, extension: '.ts' } : shipped);
+/** Of the mutant that was explored last: whoever looks for it again need not load it again. */
+let copy: (Copy & { readonly mutant: Mutant }) | undefined;
+process.on('exit', () => copy?.remove());
+
+async function baseOf(mutant: Mutant | undefined): Promise<Base> {
+  if (mutant === undefined) return shipped;
+  if (copy?.mutant !== mutant) {
+    copy?.remove();
+    copy = undefined;
+    // Not on the explorer's threads, which load this file, too: the parser it needs takes a while.
+    const { copyOf } = await import('../../mutation/copy.ts');
+    copy = { mutant, ...copyOf(mutant) };
+  }
+  return { root: copy.root, extension: '.js' };
+}
 
 /** The exploration under way. There is one crew, so the next one ends it: a test that timed out has left it running. */
 let current: Control | undefined;
@@ -62,15 +77,10 @@ export function explore(race: AnyScenario, plan: Plan, mutant?: Mutant): Promise
 }
 
 async function exploreNow(race: AnyScenario, plan: Plan, mutant?: Mutant): Promise<Explored> {
-  const mutated = mutant && copyOf(mutant);
-  try {
-    const threads = await prepare(race, baseOf(mutated));
-    const run = await runOnce(race, threads, plan, false);
-    const failure = run.failure === undefined ? undefined : await explain(race, threads, plan, run, mutant);
-    return { ...run.counts, failure };
-  } finally {
-    mutated?.remove();
-  }
+  const threads = await prepare(race, await baseOf(mutant));
+  const run = await runOnce(race, threads, plan, false);
+  const failure = run.failure === undefined ? undefined : await explain(race, threads, plan, run, mutant);
+  return { ...run.counts, failure };
 }
 
 /** One schedule, written as a failure printed it. The trace comes with it, failed or not. */
@@ -79,16 +89,11 @@ export function replay(race: AnyScenario, schedule: string, mutant?: Mutant): Pr
 }
 
 async function replayNow(race: AnyScenario, schedule: string, mutant?: Mutant): Promise<{ failure: Failure | undefined; trace: string }> {
-  const mutated = mutant && copyOf(mutant);
-  try {
-    const threads = await prepare(race, baseOf(mutated));
-    const plan: Plan = { kind: 'replay', segments: parseSchedule(schedule, threadNames(race)) };
-    const run = await runOnce(race, threads, plan, true);
-    const trace = renderTrace(run.records);
-    return { trace, failure: run.failure && described(race, plan, run, trace, mutant) };
-  } finally {
-    mutated?.remove();
-  }
+  const threads = await prepare(race, await baseOf(mutant));
+  const plan: Plan = { kind: 'replay', segments: parseSchedule(schedule, threadNames(race)) };
+  const run = await runOnce(race, threads, plan, true);
+  const trace = renderTrace(run.records);
+  return { trace, failure: run.failure && described(race, plan, run, trace, mutant) };
 }
 
 // ── one run
@@ -103,7 +108,13 @@ interface Run {
 
 async function prepare(race: AnyScenario, { root, extension }: Base): Promise<Worker[]> {
   const threads = crew(threadNames(race).length);
-  const load = (me: number): Request => ({ type: 'load', file: race.file, name: race.name, base: { root, extension }, me });
+  const load = (me: number): Request => ({
+    type: 'load',
+    file: asTheyLoadIt(race.file).href,
+    name: race.name,
+    base: { root, extension },
+    me,
+  });
   try {
     await all(threads.map((worker, me) => ask(worker, load(me))));
     const reply = await ask(threads[0], { type: 'setup' });

@@ -6,6 +6,7 @@ import { replaceClock } from './clock.ts';
 import { C, type Control, D, firstSeen, RUNNING, STOPPED } from './control.ts';
 import { Memory } from './memory.ts';
 import type { Reply, Request } from './messages.ts';
+import { stayOnOneCore } from './one-core.ts';
 import { type Context, type Load, type NamedScenario, scenarioNamed, threadNames, type Word } from './scenario.ts';
 import { NO_THREAD, type Roles, Scheduler, UNWIND } from './scheduler.ts';
 import { strategyFor } from './strategies/index.ts';
@@ -15,6 +16,7 @@ import { awaitTurn, handOver, wakeAll } from './turns.ts';
 const port = parentPort;
 if (port === null) throw new Error('thread.ts is started by explore.ts');
 process.setSourceMapsEnabled(true);
+stayOnOneCore();
 Error.stackTraceLimit = 30;
 
 let me = 0;

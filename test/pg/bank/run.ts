@@ -5,11 +5,12 @@
 import { Worker } from 'node:worker_threads';
 import { createPgPool, type PgOwnerPool } from 'cenote/pg';
 import pg from 'pg';
-import { startPostgres } from '../../../examples/demo/postgres.ts';
 import { Random } from '../../soak/random.ts';
 import { sleep, until } from '../../support/wait.ts';
 
 export interface BankOptions {
+  /** Of an empty database. */
+  readonly url: string;
   readonly seed: number;
   /** Milliseconds. */
   readonly duration: number;
@@ -39,9 +40,8 @@ export const describe = ({ figures }: BankReport): string =>
     .map(([name, n]) => `${name} ${n}`)
     .join(', ');
 
-export async function bank({ seed, duration, interrupted = () => false }: BankOptions): Promise<BankReport> {
-  const server = await startPostgres();
-  const run = new Run(seed, server.url);
+export async function bank({ url, seed, duration, interrupted = () => false }: BankOptions): Promise<BankReport> {
+  const run = new Run(seed, url);
   try {
     await run.open();
     await run.during(duration, interrupted);
@@ -50,7 +50,6 @@ export async function bank({ seed, duration, interrupted = () => false }: BankOp
     run.failures.push(String((error as Error).stack));
   } finally {
     await run.close();
-    await server.stop();
   }
   return run;
 }

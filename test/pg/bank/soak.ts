@@ -1,6 +1,7 @@
 /** `npm run soak:pg -- [--minutes N] [--seed N]`: the bank for as long as you like, in rounds of 20 seconds. Ctrl-C ends it with what it has. */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
+import { startPostgres } from '../../../examples/demo/postgres.ts';
 import { bank, describe } from './run.ts';
 
 const ROUND = 20_000;
@@ -21,10 +22,11 @@ process.on('SIGINT', () => {
   isInterrupted = true;
 });
 
+const server = await startPostgres();
 do {
   console.log(`seed ${seed}`);
   const duration = Math.max(1000, Math.min(ROUND, end - performance.now()));
-  const report = await bank({ seed, duration, interrupted: () => isInterrupted });
+  const report = await bank({ url: server.url, seed, duration, interrupted: () => isInterrupted });
   console.log(describe(report));
   if (report.failures.length > 0) {
     console.log(`FAILED\n${report.failures.slice(0, 10).join('\n')}`);
@@ -32,3 +34,4 @@ do {
   }
   seed++;
 } while (performance.now() < end && !isInterrupted && !process.exitCode);
+await server.stop();
