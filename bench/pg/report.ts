@@ -1,0 +1,66 @@
+/** All that a run prints: which goals are reached, the tables, and what they were taken on. */
+import type { Machine } from '../frame/table.ts';
+import { type Reached, reachedIn } from './goals.ts';
+import type { Measured } from './measure.ts';
+import type { Effort } from './plan.ts';
+import { noiseOf } from './rows.ts';
+import { markdown, number, ratio, tables } from './tables.ts';
+
+export interface Run extends Measured {
+  readonly machine: Machine;
+  readonly postgres: string;
+  readonly effort: Effort;
+}
+
+export const REACH = 'Reach';
+
+export const report = (run: Run): string => [reach(run), tables(run.rows), footer(run)].join('\n\n');
+
+/** The same for a page, on which the tables are unfolded by those who want them. */
+export const forPage = (run: Run): string =>
+  [
+    reach(run),
+    footer(run),
+    '<details>\n<summary>All tables: every work, way and number of threads, and what limits them</summary>',
+    tables(run.rows),
+    '</details>',
+  ].join('\n\n');
+
+const HEAD = ['work', 'threads', 'figure', 'goal', 'measured', 'half of the rounds', 'met', '4 in all'];
+const TEXTS = new Set(['work', 'figure', 'goal', 'half of the rounds', 'met']);
+
+export function reach({ rows }: Pick<Run, 'rows'>): string {
+  return `**${REACH}**\n\n${markdown([HEAD, ...reachedIn(rows).map(lineOf)], TEXTS)}`;
+}
+
+function lineOf({ goal, threads, spread, isMet, isClose, unshared }: Reached): string[] {
+  const { measure, work, over, is, limit } = goal;
+  const write = over === undefined ? number : ratio;
+  const figure =
+    over !== undefined
+      ? `rate over ${over}`
+      : measure === 'owner per query'
+        ? 'CPU of the main thread for a query, us'
+        : 'queries that failed';
+  const from = measure === 'rate' || measure === 'owner per query' ? work : `${work}, Sequelize`;
+  return [
+    ...[from, String(threads), figure, `${is} ${over === undefined ? limit : ratio(limit)}`],
+    spread === undefined ? '-' : write(spread.median),
+    spread === undefined ? '-' : spread.quartiles.map(write).join(' to '),
+    spread === undefined ? 'not measured' : `${isMet ? 'yes' : 'NO'}${isClose ? ', within the noise' : ''}`,
+    unshared === undefined ? '-' : ratio(unshared),
+  ];
+}
+
+export function footer({ machine, postgres, effort, rows, lending }: Run): string {
+  const { cpu, cores, node, platform, load } = machine;
+  const noise = noiseOf(rows);
+  return [
+    `Medians of ${effort.rounds} rounds of ${effort.slice} ms for each way, ${effort.lanes} under way on each thread.`,
+    ...(noise === undefined
+      ? []
+      : [`Noise: half of all rates differ by more than ${Math.round(noise)} % from those of the same way a round before.`]),
+    ...Object.entries(lending).map(([way, said]) => `pool.lending of ${way}: ${said.join('; ')}.`),
+    `${cores} cores of ${cpu}, node ${node}, ${platform}, PostgreSQL ${postgres}. Load before the run: ${load}.`,
+  ].join('\n');
+}
