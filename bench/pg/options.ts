@@ -7,7 +7,7 @@ import { ALL_WORKS } from './works.ts';
 export const COMMAND = 'npm run bench:pg';
 
 export const USAGE = `usage: npm run bench:pg -- [--reach] [--quick] [--threads 1,2,4,8] [--rounds 7] [--ms 300] [--lanes 4]
-                            [--work name]... [--way name]... [--json] [--into page.md]
+                            [--work name]... [--way name]... [--set file:NAME=number]... [--json] [--into page.md]
 
   --reach         only what the goals speak of, and only their table
   --quick         shows that everything runs, in seconds, on one thread; the figures mean little
@@ -17,6 +17,8 @@ export const USAGE = `usage: npm run bench:pg -- [--reach] [--quick] [--threads 
   --lanes         queries or transactions that each thread has under way
   --work name     only this work; may be given more than once
   --way name      only this way; may be given more than once
+  --set pg/owner/batch:PATIENCE=20
+                  as if this constant in src had that value: for numbers that are guesses, and no options
   --json          for machines: the figures of every round
   --into page.md  puts all tables into this page too, between the two lines that mark their place
                   (npm run figures -- bench:pg does so with docs/performance-pg.md, and then writes its short table anew)
@@ -30,6 +32,8 @@ Starts a PostgreSQL of its own, or takes the one that DATABASE_URL names. Ctrl-C
 export interface Options {
   readonly effort: Effort;
   readonly choice: Choice;
+  /** What set.js has changed, as it was given. */
+  readonly set: readonly string[];
   readonly json: boolean;
   /** The page that gets the tables. */
   readonly into: string | undefined;
@@ -47,6 +51,7 @@ export function optionsOf(args: string[]): Options {
       lanes: { type: 'string' },
       work: { type: 'string', multiple: true, default: [] },
       way: { type: 'string', multiple: true, default: [] },
+      set: { type: 'string', multiple: true, default: [] },
       reach: { type: 'boolean', default: false },
       quick: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
@@ -54,11 +59,13 @@ export function optionsOf(args: string[]): Options {
       help: { type: 'boolean', default: false },
     },
   });
-  const { threads, rounds, ms, lanes, work, way, reach, quick, json, into, help } = values;
+  const { threads, rounds, ms, lanes, work, way, set, reach, quick, json, into, help } = values;
   known('work', work, ALL_WORKS);
   known('way', way, namesOfWays);
-  if (into !== undefined && (reach || work.length > 0 || way.length > 0))
-    throw new Error(`--into puts all tables into the page: not with --reach, --work or --way\n\n${USAGE}`);
+  if (into !== undefined && (reach || [work, way, set].some((given) => given.length > 0)))
+    throw new Error(`--into puts all tables into the page: not with --reach, --work, --way or --set\n\n${USAGE}`);
+  if (set.length > 0 && process.env.CENOTE_BENCH_SET === undefined)
+    throw new Error(`--set needs node --import ./bench/pg/set.js\n\n${USAGE}`);
   // To be found out now, not in minutes.
   if (into !== undefined) checkPage(into, COMMAND);
   const usual = quick ? QUICK : FULL;
@@ -70,7 +77,7 @@ export function optionsOf(args: string[]): Options {
   };
   const choice: Choice = { reach, works: work, ways: way };
   if (planOf(effort, choice).length === 0) throw new Error(`Nothing is left to ask: no goal speaks of these together\n\n${USAGE}`);
-  return { effort, choice, json, into, help };
+  return { effort, choice, set, json, into, help };
 }
 
 function whole(name: string, text: string, most: number): number {

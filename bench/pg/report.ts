@@ -10,6 +10,8 @@ export interface Run extends Measured {
   readonly machine: Machine;
   readonly postgres: string;
   readonly effort: Effort;
+  /** Constants that were changed. */
+  readonly set: readonly string[];
 }
 
 export const REACH = 'Reach';
@@ -52,7 +54,7 @@ function lineOf({ goal, threads, spread, isMet, isClose, unshared }: Reached): s
   ];
 }
 
-export function footer({ machine, postgres, effort, rows, lending }: Run): string {
+export function footer({ machine, postgres, effort, set, rows, lending }: Run): string {
   const { cpu, cores, node, platform, load } = machine;
   const noise = noiseOf(rows);
   return [
@@ -60,6 +62,7 @@ export function footer({ machine, postgres, effort, rows, lending }: Run): strin
     ...(noise === undefined
       ? []
       : [`Noise: half of all rates differ by more than ${Math.round(noise)} % from those of the same way a round before.`]),
+    ...(set.length === 0 ? [] : [`Not as it is: ${set.join(', ')}.`]),
     ...Object.entries(lending).map(([way, said]) => `pool.lending of ${way}: ${said.join('; ')}.`),
     `${cores} cores of ${cpu}, node ${node}, ${platform}, PostgreSQL ${postgres}. Load before the run: ${load}.`,
   ].join('\n');

@@ -9,7 +9,7 @@ import { COMMAND, type Options, optionsOf, USAGE } from './options.ts';
 import { type Choice, planOf } from './plan.ts';
 import { footer, forPage, type Run, reach, report } from './report.ts';
 
-async function run({ effort, choice, json, into }: Options): Promise<void> {
+async function run({ effort, choice, set, json, into }: Options): Promise<void> {
   const where = machine();
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   const stopping = new AbortController();
@@ -32,7 +32,7 @@ async function run({ effort, choice, json, into }: Options): Promise<void> {
       const isLocal = process.env.DATABASE_URL === undefined;
       const measured = await new Measurement({ url, schema }, observer, isLocal, effort, say).run(planOf(effort, choice));
       await observer.end();
-      tell({ machine: where, postgres, effort, ...measured }, choice, json, into);
+      tell({ machine: where, postgres, effort, set, ...measured }, choice, json, into);
     } finally {
       await close();
     }

@@ -51,6 +51,7 @@ test.each([
   ['--into', 'README.md'],
   ['--into', 'docs/performance-pg.md', '--reach'],
   ['--reach', '--way', 'comlink'],
+  ['--set', 'pg/sql/reads:QUICK=50'],
 ])('%s %s %s is refused, with the usage', (...args) => {
   const given = args.filter((arg) => arg !== undefined);
   expect(() => optionsOf(given)).toThrow(/--|README\.md has no place/);
@@ -101,7 +102,8 @@ test('the noise is how far a way is from itself a round before', () => {
   expect(noiseOf(rows)).toBeCloseTo(10);
   expect(noiseOf([])).toBeUndefined();
   const machine = { cpu: 'a processor', cores: 2, node: 'v20', v8: '11', platform: 'linux', load: 0 };
-  const text = footer({ machine, postgres: '18', effort: FULL, rows, lending: { [CENOTE]: ['local'] } });
+  const text = footer({ machine, postgres: '18', effort: FULL, set: ['pg/sql/reads:QUICK=4'], rows, lending: { [CENOTE]: ['local'] } });
   expect(text).toContain('differ by more than 10 %');
+  expect(text).toContain('Not as it is: pg/sql/reads:QUICK=4.');
   expect(text).toContain('pool.lending of cenote: local.');
 });

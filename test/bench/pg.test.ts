@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,11 +23,15 @@ const PAGE = 'docs/performance-pg.md';
 function start(...args: string[]) {
   const env: NodeJS.ProcessEnv = { ...process.env, NODE_OPTIONS: '' };
   delete env.DATABASE_URL;
-  const run = spawn(process.execPath, ['--import', './scripts/typescript.js', 'bench/pg/run.ts', ...args], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env,
-  });
+  const run = spawn(
+    process.execPath,
+    ['--import', './scripts/typescript.js', '--import', './bench/pg/set.js', 'bench/pg/run.ts', ...args],
+    {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env,
+    },
+  );
   onTestFinished(() => void run.kill('SIGKILL'));
   const said = { stdout: '', stderr: '' };
   run.stdout.setEncoding('utf8').on('data', (chunk) => {
@@ -160,10 +164,32 @@ describe('npm run bench:pg', () => {
     expect(stderr).toMatch(/^Starting PostgreSQL .*\n$/);
   });
 
-  test('refuses what it does not know', async () => {
-    const { code, stdout, stderr } = await start('--nonsense').ended;
+  test('runs the build with another number than the source has, in every thread', async () => {
+    const program = `import { Worker, isMainThread } from 'node:worker_threads';
+      const { habitOf } = await import(${JSON.stringify(new URL('../../dist/pg/sql/reads.js', import.meta.url).href)});
+      const habit = habitOf('select 1');
+      habit.note(40, 10);
+      console.log(habit.isQuick);
+      if (isMainThread) new Worker(new URL(process.env.PROGRAM));`;
+    const seen = (...args: string[]): string => {
+      const env = { ...process.env, NODE_OPTIONS: '', PROGRAM: `data:text/javascript,${encodeURIComponent(program)}` };
+      return execFileSync(process.execPath, ['--import', './bench/pg/set.js', '--input-type=module', '-e', program, '--', ...args], {
+        cwd: root,
+        env,
+        encoding: 'utf8',
+      });
+    };
+    expect(seen()).toBe('false\nfalse\n');
+    expect(seen('--set', 'pg/sql/reads:QUICK=50')).toBe('true\ntrue\n');
+  });
+
+  test.each([
+    [['--nonsense'], '--nonsense'],
+    [['--set', 'pg/sql/reads:NONSENSE=1'], 'this names no number that the build has in pg/sql/reads.js'],
+  ])('refuses %j', async (args, said) => {
+    const { code, stdout, stderr } = await start(...args).ended;
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toContain('--nonsense');
+    expect(stderr).toContain(said);
   });
 });
 
