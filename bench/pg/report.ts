@@ -3,7 +3,7 @@ import type { Machine } from '../frame/table.ts';
 import { type Reached, reachedIn } from './goals.ts';
 import type { Measured } from './measure.ts';
 import type { Effort } from './plan.ts';
-import { noiseOf } from './rows.ts';
+import { noiseOf, type Spread } from './rows.ts';
 import { markdown, number, ratio, tables } from './tables.ts';
 
 export interface Run extends Measured {
@@ -31,11 +31,18 @@ export const forPage = (run: Run): string =>
 const HEAD = ['work', 'threads', 'figure', 'goal', 'measured', 'half of the rounds', 'met', '4 in all'];
 const TEXTS = new Set(['work', 'figure', 'goal', 'half of the rounds', 'met']);
 
+/** Goals of which the run says nothing are only counted. */
 export function reach({ rows }: Pick<Run, 'rows'>): string {
-  return `**${REACH}**\n\n${markdown([HEAD, ...reachedIn(rows).map(lineOf)], TEXTS)}`;
+  const all = reachedIn(rows);
+  const lines = all.flatMap((reached) => (reached.spread === undefined ? [] : [lineOf(reached, reached.spread)]));
+  const left = all.length - lines.length;
+  return [
+    ...(lines.length === 0 ? [] : [`**${REACH}**`, markdown([HEAD, ...lines], TEXTS)]),
+    ...(left === 0 ? [] : [`Goals that this run has not measured: ${left}.`]),
+  ].join('\n\n');
 }
 
-function lineOf({ goal, threads, spread, isMet, isClose, unshared }: Reached): string[] {
+function lineOf({ goal, threads, isMet, isClose, unshared }: Reached, spread: Spread): string[] {
   const { measure, work, over, is, limit } = goal;
   const write = over === undefined ? number : ratio;
   const figure =
@@ -47,9 +54,9 @@ function lineOf({ goal, threads, spread, isMet, isClose, unshared }: Reached): s
   const from = measure === 'rate' || measure === 'owner per query' ? work : `${work}, Sequelize`;
   return [
     ...[from, String(threads), figure, `${is} ${over === undefined ? limit : ratio(limit)}`],
-    spread === undefined ? '-' : write(spread.median),
-    spread === undefined ? '-' : spread.quartiles.map(write).join(' to '),
-    spread === undefined ? 'not measured' : `${isMet ? 'yes' : 'NO'}${isClose ? ', within the noise' : ''}`,
+    write(spread.median),
+    spread.quartiles.map(write).join(' to '),
+    `${isMet ? 'yes' : 'NO'}${isClose ? ', within the noise' : ''}`,
     unshared === undefined ? '-' : ratio(unshared),
   ];
 }
