@@ -1,4 +1,4 @@
-/** Queries from many threads: cenote beside a pool in each thread, and beside one pool by comlink. `npm run bench:pg -- --help` says how. */
+/** Queries from many threads: cenote beside pools in each thread, and one pool by comlink. `npm run bench:pg -- --help` says how. */
 import { openDatabase } from '../../examples/demo/database.ts';
 import { chosen } from '../frame/command.ts';
 import { putInto } from '../frame/page.ts';

@@ -1,4 +1,5 @@
-// `--set file:NAME=number`: runs the build as if this constant of that file in src had another value. For numbers that are guesses, and are no options.
+// `--set file:NAME=number`: runs the build as if this constant of that file in src had another value. For numbers that are guesses, and are no
+// options.
 // Loaded before the benchmark in every thread: `node --import ./bench/pg/set.js`.
 import { existsSync, readFileSync } from 'node:fs';
 import { register } from 'node:module';

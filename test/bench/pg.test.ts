@@ -145,7 +145,7 @@ describe('npm run bench:pg', () => {
   });
 
   test('ends on SIGINT in the middle of it, and takes the server away', async () => {
-    const { run, ended, hasSaid } = start();
+    const { run, ended, hasSaid } = start('--way', 'cenote');
     await hasSaid('point query, 1 thread');
     run.kill('SIGINT');
     const { code, stdout, stderr } = await ended;

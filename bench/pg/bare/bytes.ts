@@ -1,6 +1,6 @@
 /**
- * Connections that stay with their thread, and nobody decodes what they say: what is left is the sockets and the server. What many lanes ask
- * within one tick goes out together, and each connection has as many queries under way as come to it.
+ * Connections that stay with their thread, and whose answers are not decoded: what is left is the sockets and the server. What many lanes
+ * ask within one tick goes out together, and each connection has as many queries under way as come to it.
  */
 import type { Socket } from 'node:net';
 import pg from 'pg';

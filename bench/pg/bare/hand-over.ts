@@ -1,6 +1,6 @@
 /**
- * What is shared goes from thread to thread, and nothing is done with it: each thread wakes the event loop of the next one as soon as its own
- * has heard. No way in which threads take turns on a connection hands it over more often than that.
+ * What is shared goes from thread to thread, and nothing is done with it: each thread wakes the event loop of the next one as soon as its
+ * own has heard. No way in which threads take turns on a connection hands it over more often than that.
  *
  * There are as many tokens as a pool has connections. A token goes around all threads, one after the other. There must be two or more.
  */

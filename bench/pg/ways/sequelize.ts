@@ -2,7 +2,7 @@
 import { createPgPool } from 'cenote/pg';
 import { pgClient } from 'cenote/pg/worker';
 import pg from 'pg';
-import { type Options, QueryTypes, Sequelize, type Transaction } from 'sequelize';
+import type { Options, Transaction } from 'sequelize';
 import type { Access, Query, Way } from '../way.ts';
 
 type Handle = Parameters<typeof pgClient>[0];
@@ -36,7 +36,18 @@ export const sequelizeAlone = (name: string, max: number): Way => ({
 });
 
 export async function enter(given: Over | Alone): Promise<Access> {
-  const sequelize = 'handle' in given ? over(given) : alone(given);
+  // It takes its time to load, and only these threads need it.
+  const { QueryTypes, Sequelize } = await import('sequelize');
+  const usual: Options = { dialect: 'postgres', logging: false };
+  const sequelize =
+    'handle' in given
+      ? new Sequelize({ ...usual, dialectModule: { ...pg, Client: pgClient(given.handle) } })
+      : new Sequelize(given.url, {
+          ...usual,
+          dialectModule: pg,
+          dialectOptions: { application_name: given.application },
+          pool: { max: given.max },
+        });
   const queryIn =
     (transaction: Transaction | null): Query =>
     (text, bind = []) =>
@@ -47,8 +58,3 @@ export async function enter(given: Over | Alone): Promise<Access> {
     end: () => sequelize.close(),
   };
 }
-
-const usual: Options = { dialect: 'postgres', logging: false };
-const over = ({ handle }: Over) => new Sequelize({ ...usual, dialectModule: { ...pg, Client: pgClient(handle) } });
-const alone = ({ url, application, max }: Alone) =>
-  new Sequelize(url, { ...usual, dialectModule: pg, dialectOptions: { application_name: application }, pool: { max } });
