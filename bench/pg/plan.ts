@@ -54,7 +54,7 @@ export function planOf({ threads, lanes }: Effort, { reach, works, ways }: Choic
     works: worksAt(count),
     ways: chosenOf(WAYS),
     isSequelize: false,
-    isWhole: works.length === 0 && ways.length === 0,
+    isWhole: ways.length === 0,
   }));
   const sequelize: Part = {
     threads: SEQUELIZE_THREADS,

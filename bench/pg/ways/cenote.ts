@@ -35,6 +35,7 @@ export async function enter({ handle, attach }: Given): Promise<Access> {
   };
 }
 
-/** 'local', 'remote, because ...', and whatever else it says. */
-const told = ({ way, ...rest }: Awaited<ReturnType<typeof attachPgPool>>['lending']): string =>
-  [way, ...Object.values(rest).filter((word) => word !== undefined)].join(', ');
+type Lending = Awaited<ReturnType<typeof attachPgPool>>['lending'] & { readonly over?: string | undefined };
+
+/** 'local', 'local, socket', 'remote, because ...' */
+const told = ({ way, over, why }: Lending): string => [way, over, why].filter((word) => word !== undefined).join(', ');
