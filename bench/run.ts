@@ -43,6 +43,8 @@ const FULL: Effort = { rounds: 15, slice: 60 };
 /** Shows that everything runs; its figures mean little. */
 const QUICK: Effort = { rounds: 1, slice: 10 };
 
+const COMMAND = 'npm run bench';
+
 const USAGE = `usage: npm run bench -- [--only name]... [--quick] [--json] [--into page.md]
 
   --only name     this question; may be given more than once
@@ -69,7 +71,7 @@ function options() {
   const unknown = values.only?.find((name) => ALL.every((question) => question.name !== name));
   if (unknown !== undefined) throw new Error(`no question is called ${unknown}\n\n${USAGE}`);
   // To be found out now, not in seven minutes.
-  if (values.into !== undefined) checkPage(values.into);
+  if (values.into !== undefined) checkPage(values.into, COMMAND);
   return values;
 }
 
@@ -92,8 +94,9 @@ async function run({ only, quick, json, into }: ReturnType<typeof options>): Pro
     rows.push(...(await question.run(quick ? QUICK : FULL)));
   }
   print();
-  const command = ['npm run bench', ...(only ?? []).map((name) => `--only ${name}`), ...(quick ? ['--quick'] : [])];
-  if (into !== undefined) putInto(into, `$ ${command.length > 1 ? command.toSpliced(1, 0, '--').join(' ') : command[0]}\n${text()}`);
+  const command = [COMMAND, ...(only ?? []).map((name) => `--only ${name}`), ...(quick ? ['--quick'] : [])];
+  const asked = command.length > 1 ? command.toSpliced(1, 0, '--').join(' ') : COMMAND;
+  if (into !== undefined) putInto(into, `\`\`\`text\n$ ${asked}\n${text()}\n\`\`\``, COMMAND);
 }
 
 const values = chosen(options, USAGE);

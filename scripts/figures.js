@@ -1,11 +1,17 @@
 // `npm run figures`: writes the short tables of figures (README, and the top of each page on performance) anew, from the full tables
 // on the pages on performance. So no figure is copied by hand. The tests compare, and write nothing.
+//
+// `npm run figures -- bench:pg [its options]`, or `-- bench`, takes the figures of that page first.
+import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const BEGIN = '<!-- summary: written by npm run figures -->';
 const END = '<!-- end of summary -->';
+
+/** Where each benchmark puts its tables. */
+const PAGES = { bench: 'docs/performance.md', 'bench:pg': 'docs/performance-pg.md' };
 
 /** The questions of `npm run bench`, each with one rival, that stand for the others. */
 const CORE = [
@@ -26,14 +32,16 @@ const PG = [
   ['Queries a second', 'point query', 1],
   ['Queries a second', 'point query', 8],
   ['Queries a second', '1,000 rows', 8],
-  ['Queries a second', 'point query, then 2 ms of computing', 2],
+  ['Queries a second', '100 KB', 8],
   ['Queries a second', 'point query, then 2 ms of computing', 8],
-  ['Queries a second', 'transaction', 8],
+  ['Queries a second', 'transaction of 3 statements', 8],
   ['99 of 100 queries took less than, in ms', 'point query', 8],
-  ['99 of 100 queries took less than, in ms', 'transaction', 8],
-  ['CPU time of the main thread for each query, in us', '1,000 rows', 8],
+  ['99 of 100 queries took less than, in ms', 'transaction of 3 statements', 8],
+  ['CPU time of the main thread for each query, in us', 'point query', 8],
   ['Connections that the server has', undefined, 8],
 ];
+
+const PG_RIVALS = ['pool of 4 in each', 'pool of 1 in each', 'comlink'];
 
 /** What the README shows: of the first list, and of the second, beside a pool in each thread. */
 const README_CORE = [CORE[0], CORE[2], CORE[4], CORE[6]];
@@ -70,7 +78,7 @@ function readme() {
   });
   const benchPg = README_PG.map(([title, work, threads]) => {
     const row = pgRow(title, work, threads);
-    return [pgName(title, work, threads), row.cenote, 'a pool in each thread', row['a pool in each']];
+    return [pgName(title, work, threads), row.cenote, 'a pool of 4 in each', row['pool of 4 in each']];
   });
   return fence(['$ npm run bench', '$ npm run bench:pg'], [bench, benchPg], ['', 'cenote', 'beside it', '']);
 }
@@ -86,9 +94,9 @@ function core(path) {
 function pg() {
   const rows = PG.map(([title, work, threads]) => {
     const row = pgRow(title, work, threads);
-    return [pgName(title, work, threads), row.cenote, '', row['a pool in each'] ?? '-', row.comlink];
+    return [pgName(title, work, threads), row.cenote, '', ...PG_RIVALS.map((way) => row[way] ?? '-')];
   });
-  return fence(['$ npm run bench:pg'], [rows], ['', 'cenote', '', 'a pool in each', 'comlink']);
+  return fence(['$ npm run bench:pg'], [rows], ['', 'cenote', '', ...PG_RIVALS]);
 }
 
 const pgName = (title, work, threads) => `${title}${work === undefined ? '' : `: ${work}`}, ${threads} thread${threads === 1 ? '' : 's'}`;
@@ -144,7 +152,16 @@ function pgRow(title, work, threads) {
   return found;
 }
 
+function measure(benchmark, options) {
+  const page = PAGES[benchmark];
+  if (page === undefined) throw new Error(`There is no benchmark ${benchmark} with a page: ${Object.keys(PAGES).join(', ')}`);
+  const { status } = spawnSync('npm', ['run', benchmark, '--', '--into', page, ...options], { cwd: root, stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [benchmark, ...options] = process.argv.slice(2);
+  if (benchmark !== undefined) measure(benchmark, options);
   for (const [path, summary] of Object.entries(summaries())) {
     const [before, , after] = split(path);
     writeFileSync(root + path, before + summary + after);

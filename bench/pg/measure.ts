@@ -1,124 +1,168 @@
-/** Everything that is asked, of every way, in interleaved rounds. */
+/** Asks what is planned, of every way in interleaved rounds. */
 import { readFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { divide, interleave, quantile } from '../frame/rounds.ts';
-import { withThreads } from '../frame/thread.ts';
+import { interleave, quantile } from '../frame/rounds.ts';
+import { type BenchThread, withThreads } from '../frame/thread.ts';
+import { measureBare } from './bare/index.ts';
 import { type Observer, privateMemory } from './observer.ts';
-import { ON_MAIN, openRoad, type Road, type Server, WAYS, type Way } from './ways.ts';
-import { LARGE_RESULTS, tableOf, WORKS, type Work } from './works.ts';
+import type { Effort, Part } from './plan.ts';
+import { openOnMain, openRoad, type Road } from './road.ts';
+import type { Measure, Row } from './rows.ts';
+import type { Server } from './way.ts';
+import { dealt } from './ways/connections.ts';
+import { APART, ON_MAIN, POOL_4, UNSHARED, unshared } from './ways/index.ts';
+import { LARGE_RESULTS, POINT_QUERY, tablesOf, type Work } from './works.ts';
 
-export interface Effort {
-  readonly threads: readonly number[];
-  /** Queries, or transactions, that each thread has under way. */
-  readonly lanes: number;
-  /** One more runs first, and is forgotten. */
-  readonly rounds: number;
-  /** Milliseconds for one way in one round. */
-  readonly slice: number;
+export interface Measured {
+  readonly rows: readonly Row[];
+  /** By way: what its pools said of where connections are spoken to, each different answer once. */
+  readonly lending: Readonly<Record<string, readonly string[]>>;
 }
 
-export const FULL: Effort = { threads: [1, 2, 4, 8], lanes: 4, rounds: 5, slice: 500 };
-/** Shows that everything runs; its figures mean little. */
-export const QUICK: Effort = { threads: [1], lanes: 4, rounds: 1, slice: 40 };
+export class Measurement {
+  readonly #server: Server;
+  readonly #observer: Observer;
+  /** On this machine: what it needs can be seen. */
+  readonly #isLocal: boolean;
+  readonly #effort: Effort;
+  readonly #say: (line: string) => void;
+  readonly #rows: Row[] = [];
+  readonly #lending: Record<string, string[]> = {};
 
-export type Measure = 'rate' | 'p99' | 'longest block' | 'owner per query' | 'connections' | 'memory';
+  constructor(server: Server, observer: Observer, isLocal: boolean, effort: Effort, say: (line: string) => void) {
+    this.#server = server;
+    this.#observer = observer;
+    this.#isLocal = isLocal;
+    this.#effort = effort;
+    this.#say = say;
+  }
 
-/** One line of a table: every way that was asked. Figures are medians of the rounds, and null where there is no telling. */
-export interface Row {
-  readonly measure: Measure;
-  readonly unit: '/s' | 'ms' | 'us' | '' | 'MiB';
-  /** Undefined for what the server has after all of them. */
-  readonly work: Work | undefined;
-  readonly threads: number;
-  readonly figures: Partial<Record<Way, number | null>>;
-  /** cenote / this way, within a round; the median. */
-  readonly ratios: Partial<Record<Way, number | null>>;
+  async run(plan: readonly Part[]): Promise<Measured> {
+    await this.#observer.run(tablesOf(this.#server.schema));
+    for (const part of plan) await withThreads(part.threads, (threads) => this.#part(part, threads));
+    return { rows: this.#rows, lending: this.#lending };
+  }
+
+  async #part(part: Part, threads: readonly BenchThread[]): Promise<void> {
+    const roads = new Map<string, Road>();
+    for (const way of part.ways) roads.set(way.name, await openRoad(way, this.#server, threads));
+    for (const work of part.works) await this.#work(work, part, roads, threads);
+    if (!part.isSequelize) this.#rows.push(...(await this.#weigh(part)));
+    for (const [way, road] of roads) this.#note(way, await road.lending());
+    for (const road of roads.values()) await road.close();
+    if (!part.isWhole) return;
+    this.#say(`what limits them, ${threadsOf(part)} ...`);
+    this.#rows.push(await measureBare(this.#server, threads, this.#effort));
+  }
+
+  async #work(work: Work, part: Part, opened: ReadonlyMap<string, Road>, threads: readonly BenchThread[]): Promise<void> {
+    this.#say(`${work}, ${threadsOf(part)}${part.isSequelize ? ', Sequelize' : ''} ...`);
+    const isLarge = work === LARGE_RESULTS;
+    const [guest, guestRoad] = part.isWhole ? await this.#guest(work, threads) : [];
+    const roads = guest === undefined ? opened : new Map([...opened, [guest, guestRoad!]]);
+    const samples = new Map<string, Sample[]>([...roads.keys()].map((way) => [way, []]));
+    await interleave([...roads.keys()], this.#effort.rounds, async (way) => {
+      const sample = await once(roads.get(way)!, work, part.lanes, this.#effort.slice, isLarge);
+      if (sample.failed > 0 && !part.isSequelize) throw new Error(`${way} has failed at ${work}: ${sample.error}`);
+      if (sample.failed > 0) this.#say(`  ${way}: ${sample.failed} failed, the first with ${sample.error}`);
+      samples.get(way)!.push(sample);
+      return sample.rate;
+    });
+    await guestRoad?.close();
+    const row = (measure: Measure, figure: (sample: Sample) => number, ways: Iterable<string> = samples.keys()): void => {
+      // The first round is not counted by `interleave` either.
+      const of = (way: string): number[] => samples.get(way)!.slice(1).map(figure).filter(Number.isFinite);
+      const rounds = Object.fromEntries([...ways].map((way) => [way, of(way)]));
+      this.#rows.push({ measure, work, threads: part.threads, rounds });
+    };
+    if (part.isSequelize) {
+      row('sequelize', ({ rate }) => rate);
+      row('sequelize failures', ({ failed }) => failed);
+      return;
+    }
+    const inThreads = [...roads.keys()].filter((way) => way !== ON_MAIN.name);
+    row('rate', ({ rate }) => rate, inThreads);
+    row('p99', ({ p99 }) => p99, inThreads);
+    this.#owner(work, part, samples);
+    if (isLarge) row('longest block', ({ block }) => block);
+  }
+
+  /** A way that stands beside the others in this work only. */
+  async #guest(work: Work, threads: readonly BenchThread[]): Promise<[name?: string, road?: Road]> {
+    if (work === LARGE_RESULTS) return [ON_MAIN.name, await openOnMain(ON_MAIN, this.#server, threads.length)];
+    if (work !== POINT_QUERY) return [];
+    const [holders, each] = dealt(threads);
+    return [UNSHARED, await openRoad(unshared(each), this.#server, holders)];
+  }
+
+  /** What the main thread computes for each query, less what it does for the benchmark when it has no part in them. */
+  #owner(work: Work, { threads }: Part, samples: ReadonlyMap<string, readonly Sample[]>): void {
+    const idle = samples.get(POOL_4);
+    const rounds: Record<string, number[]> = {};
+    for (const [way, own] of samples) {
+      if (APART.includes(way)) continue;
+      const each = own.map(({ cpu, count }, round) => Math.max(0, cpu - (idle?.[round].cpu ?? 0)) / count);
+      rounds[way] = each.slice(1).filter(Number.isFinite);
+    }
+    this.#rows.push({ measure: 'owner per query', work, threads, rounds });
+  }
+
+  /** What the server has for each way, when all the work has been done. */
+  async #weigh({ ways, threads }: Part): Promise<Row[]> {
+    const connections: Record<string, number[]> = {};
+    const memory: Record<string, number[]> = {};
+    for (const { name } of ways) {
+      const pids = await this.#observer.backends(name);
+      const bytes = this.#isLocal ? privateMemory(pids) : null;
+      connections[name] = [pids.length];
+      memory[name] = bytes === null ? [] : [bytes / 1024 / 1024];
+    }
+    return [
+      { measure: 'connections', work: undefined, threads, rounds: connections },
+      { measure: 'memory', work: undefined, threads, rounds: memory },
+    ];
+  }
+
+  #note(way: string, said: readonly string[]): void {
+    if (said.length > 0) this.#lending[way] = [...new Set([...(this.#lending[way] ?? []), ...said])];
+  }
 }
+
+const threadsOf = ({ threads }: Part): string => (threads === 1 ? '1 thread' : `${threads} threads`);
 
 interface Sample {
   readonly rate: number;
   /** In ms. */
   readonly p99: number;
-  /** The longest that the main thread's event loop was not to be had, in ms. */
+  /** The longest that the main thread's event loop was not to be had, in ms. NaN unless it was watched. */
   readonly block: number;
-  /** What the main thread computed for each query, in us. NaN where the system does not tell. */
-  readonly owner: number;
-}
-
-export async function measureAll(
-  server: Server,
-  observer: Observer,
-  isLocal: boolean,
-  effort: Effort,
-  say: (line: string) => void,
-): Promise<Row[]> {
-  await observer.run(tableOf(server.schema));
-  const rows: Row[] = [];
-  for (const count of effort.threads)
-    await withThreads(count, async (threads) => {
-      const roads = new Map<Way, Road>();
-      for (const way of [...WAYS, ON_MAIN] as const) roads.set(way, await openRoad(way, server, threads));
-      for (const work of Object.keys(WORKS) as Work[]) {
-        say(`${work}, ${count === 1 ? '1 thread' : `${count} threads`} ...`);
-        rows.push(...(await measure(work, count, roads, effort)));
-      }
-      rows.push(...(await weigh(observer, isLocal, count)));
-      for (const road of roads.values()) await road.close();
-    });
-  return rows;
-}
-
-async function measure(work: Work, threads: number, roads: ReadonlyMap<Way, Road>, { lanes, rounds, slice }: Effort): Promise<Row[]> {
-  const isLarge = work === LARGE_RESULTS;
-  const ways: readonly Way[] = isLarge ? [...WAYS, ON_MAIN] : WAYS;
-  const samples = Object.fromEntries(ways.map((way) => [way, [] as Sample[]])) as Record<Way, Sample[]>;
-  await interleave(ways, rounds, async (way) => {
-    const sample = await once(roads.get(way as Way)!, work, lanes, slice);
-    samples[way as Way].push(sample);
-    return sample.rate;
-  });
-  const row = (measure: Measure, unit: Row['unit'], among: readonly Way[], figure: (sample: Sample) => number): Row => {
-    // The first round is not counted by `interleave` either.
-    const of = (way: Way): number[] => samples[way].slice(1).map(figure);
-    const entries = among.map((way) => [way, of(way)] as const);
-    return {
-      ...{ measure, unit, work, threads },
-      figures: Object.fromEntries(entries.map(([way, values]) => [way, median(values)])),
-      ratios: Object.fromEntries(entries.slice(1).map(([way, values]) => [way, median(divide(of('cenote'), values))])),
-    };
-  };
-  // With a pool in each thread, the main thread has nothing to do.
-  const busy = ways.filter((way) => way !== 'a pool in each');
-  return [
-    row('rate', '/s', WAYS, ({ rate }) => rate),
-    row('p99', 'ms', WAYS, ({ p99 }) => p99),
-    row('owner per query', 'us', busy, ({ owner }) => owner),
-    ...(isLarge ? [row('longest block', 'ms', busy, ({ block }) => block)] : []),
-  ];
-}
-
-function median(values: readonly number[]): number | null {
-  const value = quantile(values, 0.5);
-  return Number.isFinite(value) ? value : null;
+  /** What the main thread has computed, in us. NaN where the system does not tell. */
+  readonly cpu: number;
+  readonly count: number;
+  readonly failed: number;
+  readonly error: string | undefined;
 }
 
 const NS_IN_MS = 1e6;
-/** Between two looks at the clock, in ms: what the loop is late by is less than this besides. */
-const LOOK = 1;
+/** Between two looks at the clock, in ms. To look more often would cost the main thread more than some ways do. */
+const LOOK = 10;
 
-async function once(road: Road, work: Work, lanes: number, slice: number): Promise<Sample> {
+async function once(road: Road, work: Work, lanes: number, slice: number, isWatched: boolean): Promise<Sample> {
   const delay = monitorEventLoopDelay({ resolution: LOOK });
   const before = cpuOfMain();
-  delay.enable();
+  if (isWatched) delay.enable();
   const outcomes = await road.go(work, lanes, slice);
   delay.disable();
   const cpu = cpuOfMain() - before;
-  const latencies = Float64Array.from(outcomes.flatMap((outcome) => [...outcome.latencies]));
+  const latencies = outcomes.flatMap((outcome) => [...outcome.latencies]);
   return {
     rate: outcomes.reduce((sum, { perSecond }) => sum + perSecond, 0),
-    p99: quantile([...latencies], 0.99),
-    block: Math.max(0, delay.max / NS_IN_MS - LOOK),
-    owner: cpu / latencies.length,
+    p99: quantile(latencies, 0.99),
+    block: isWatched ? Math.max(0, delay.max / NS_IN_MS - LOOK) : Number.NaN,
+    cpu,
+    count: latencies.length,
+    failed: outcomes.reduce((sum, { failed }) => sum + failed, 0),
+    error: outcomes.find(({ error }) => error !== undefined)?.error,
   };
 }
 
@@ -129,23 +173,4 @@ function cpuOfMain(): number {
   } catch {
     return Number.NaN;
   }
-}
-
-/** What the server has for each way, when all the work has been done. */
-async function weigh(observer: Observer, isLocal: boolean, threads: number): Promise<Row[]> {
-  const figures: Record<'connections' | 'memory', Partial<Record<Way, number | null>>> = { connections: {}, memory: {} };
-  for (const way of WAYS) {
-    const pids = await observer.backends(way);
-    const bytes = isLocal ? privateMemory(pids) : null;
-    figures.connections[way] = pids.length;
-    figures.memory[way] = bytes === null ? null : bytes / 1024 / 1024;
-  }
-  const row = (measure: 'connections' | 'memory', unit: Row['unit']): Row => {
-    const { cenote, ...others } = figures[measure];
-    const ratios = Object.fromEntries(
-      Object.entries(others).map(([way, figure]) => [way, cenote == null || figure == null ? null : cenote / figure]),
-    );
-    return { measure, unit, work: undefined, threads, figures: figures[measure], ratios };
-  };
-  return [row('connections', ''), row('memory', 'MiB')];
 }

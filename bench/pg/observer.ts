@@ -1,7 +1,7 @@
 /** What the server says of a way, over a connection of its own: how many connections it has, and what they weigh. */
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
-import { applicationName, type Server, type Way } from './ways.ts';
+import { applicationName, type Server } from './way.ts';
 
 const KIB = 1024;
 
@@ -30,7 +30,7 @@ export class Observer {
   }
 
   /** Process ids of the server's that serve this way now. */
-  async backends(way: Way): Promise<number[]> {
+  async backends(way: string): Promise<number[]> {
     const text = 'select pid from pg_stat_activity where application_name = $1';
     const { rows } = await this.#client.query<{ pid: number }>(text, [applicationName(this.#server, way)]);
     return rows.map(({ pid }) => pid);

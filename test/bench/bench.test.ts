@@ -168,7 +168,7 @@ describe('npm run bench', () => {
     ['docs/performance-node24.md', 24],
   ])('has every question in %s, in this order, of Node %i', (path, version) => {
     expect(page(path).text).toMatch(new RegExp(`^machine: .*, node v${version}\\.`, 'm'));
-    checkPage(root + path);
+    checkPage(root + path, 'npm run bench');
     // The summary before it is made of the same lines.
     const [, full] = page(path).text.split('<!-- figures');
     const [, ...lines] = /^\$ npm run bench.*?\n\n/ms.exec(full!)![0].trim().split('\n');
