@@ -10,6 +10,7 @@ import { adopt } from './borrower/identity.ts';
 import { PATIENCE, PgPool, tooLate } from './borrower/pool.ts';
 import { clientClass } from './borrower/program-client.ts';
 import type { RemoteSession, Sessions } from './borrower/way.ts';
+import { Descriptors } from './driver/descriptors.ts';
 import type { Address, Driver } from './driver/lane.ts';
 import { driverNow, requiredDriver } from './driver/loading.ts';
 import type { Packed } from './messages/frames.ts';
@@ -45,10 +46,12 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
   const driver = await requiredDriver();
   // What this thread asks of a pool, a client or an error is answered as by the driver's own.
   adopt(driver);
+  const descriptors = lend === 'remote' ? Descriptors.none("the pool was created with lend: 'remote'") : Descriptors.find();
   const sessionSettings: SessionSettings = {
     reset: reset ?? 'auto',
     statementCacheSize: statementCacheSize ?? 0,
     checkTimeout: rest.checkTimeout ?? 5000,
+    descriptors,
   };
   // The socket must belong to no transaction of the first borrower.
   const outside = AsyncLocalStorage.snapshot();
@@ -64,7 +67,7 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
   const pool = await createPool<Session>({
     ...({ ...rest, [COMPANY]: company } as object),
     factory: async ({ signal }) => {
-      const { client, setup, cancel } = await outside(() => connect(driver, settings, onConnect, signal));
+      const { client, setup, cancel } = await outside(() => connect(driver, settings, onConnect, signal, descriptors.why === undefined));
       const session: Session = new Session(client, sessionSettings, {
         setup,
         cancel,
@@ -99,6 +102,11 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
       'speak',
       'hear',
       'speakOnce',
+      'adopt',
+      'ownTypes',
+      'judge',
+      'lost',
+      'interrupt',
       'parse',
       'listen',
       'cancel',
@@ -110,6 +118,7 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
     lend: lend ?? 'auto',
     hasStatementCache: sessionSettings.statementCacheSize > 0,
     address,
+    relayed: descriptors.why,
   };
   owner = new OwnersPool(pool, sessions, info);
   // These were lost while others were made.
@@ -169,7 +178,9 @@ class OwnersPool extends PgPool implements PgOwnerPool {
     });
     // A job has left it, perhaps in a transaction. The next borrower's statements come behind this.
     pool.on('leak', ({ job }, session) => {
-      if (job !== undefined) void session?.reset(session.borrow).catch(() => {});
+      if (job === undefined || session === undefined) return;
+      session.forsaken();
+      void session.reset(session.borrow).catch(() => {});
     });
     pool.on('detach', (_threadId, _reclaimed, attachment) => this.#tidyUpAfter(attachment));
     pool.on('error', (error) => {
@@ -213,6 +224,7 @@ class OwnersPool extends PgPool implements PgOwnerPool {
    * module may go on there; its borrows have other names.
    */
   #tidyUpAfter(attachment: number): void {
+    for (const session of this.#all) session.orphan(attachment);
     for (const session of this.#all) if (belongsTo(session.borrow, attachment)) void session.reset(session.borrow).catch(() => {});
   }
 

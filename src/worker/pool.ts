@@ -251,6 +251,12 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     return new RemoteHandle<R>(caller, remoteSlot(resource), remoteSerial(resource));
   }
 
+  /** Which resource that is: its slot, and its number among those that the slot has had. For what stands on top of a pool. */
+  identify(resource: Remote<T> | SyncRemote<T>): readonly [slot: number, generation: number] {
+    const slot = remoteSlot(resource);
+    return [slot, this.block.generation(slot)];
+  }
+
   protected override slotOf(resource: Remote<T> | SyncRemote<T>): number {
     return currentSlot(resource, this, this.lending.serials);
   }
@@ -458,6 +464,11 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   }
 
   // ── the end
+
+  /** Resolves when this attachment has ended, by whatever. */
+  get left(): Promise<void> {
+    return this.#left;
+  }
 
   override detachReason(): string | undefined {
     switch (this.#out) {

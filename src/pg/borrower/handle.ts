@@ -6,6 +6,8 @@ export interface PgInfo {
   readonly lend: 'auto' | 'remote';
   readonly hasStatementCache: boolean;
   readonly address: Address;
+  /** Why no thread can have a descriptor of its own of a connection's socket; undefined if threads can. */
+  readonly relayed: string | undefined;
 }
 
 export type PgHandle = PoolHandle<unknown> & { readonly pg?: PgInfo };

@@ -201,7 +201,8 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
   }
 
   #sync(hold: Hold): SyncSession {
-    return this.#attached.synchronous(hold.session, this.#limits()) as SyncSession;
+    const session = hold.toBlock(this.#limits()?.timeout);
+    return this.#attached.synchronous(session as never, this.#limits()) as SyncSession;
   }
 
   transactionSync<V>(body: (tx: PgSyncClient) => V, options: TransactionOptions = {}): V {
