@@ -119,6 +119,8 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
     hasStatementCache: sessionSettings.statementCacheSize > 0,
     address,
     relayed: descriptors.why,
+    batch,
+    isLineBounded: rest.maxWaiting !== undefined,
   };
   owner = new OwnersPool(pool, sessions, info);
   // These were lost while others were made.

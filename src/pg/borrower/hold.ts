@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { clearTimeout, setTimeout } from 'node:timers';
 import type { QueryResult } from 'pg';
+import type { Company } from '../../shared/options/company.ts';
 import { receiveError } from '../messages/database-error.ts';
 import { withProfile } from '../messages/profile.ts';
 import type { Answer, Heard, TransactionStatus } from '../messages/protocol.ts';
@@ -10,7 +11,8 @@ import { resultOf, thrownIn } from './answers.ts';
 import { LeaseState } from './lease-state.ts';
 import type { OwnSession } from './own-session.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
-import { type Call, type RemoteSession, type Sessions, wayOf } from './way.ts';
+import type { SingleArguments } from './singles.ts';
+import { type Call, type RemoteSession, type Returning, type Sessions, wayOf } from './way.ts';
 
 /** On a worker, what is released stays borrowed until the calls made before have settled. */
 const waitsForCalls = (sessions: Sessions): boolean => 'acquireSync' in sessions;
@@ -33,7 +35,7 @@ export interface HoldListener {
   broken(error: Error): void;
 }
 
-export class Hold {
+export class Hold implements Returning {
   /** Names this borrow to the session. No two borrows have the same name. Its beginning says which attachment it is of (`belongsTo`). */
   readonly id: string;
   readonly #sessions: Sessions;
@@ -218,6 +220,16 @@ export class Hold {
     }
   }
 
+  /**
+   * One statement, for which this was borrowed, and with it what may go along. Gives its answer, or calls `told` with it if the two go
+   * together.
+   */
+  speakAlone(args: SingleArguments, company: Company, told: (answer: Answer | Promise<Answer>) => void): Promise<Answer> | undefined {
+    if (this.#own?.together(args, company, told)) return undefined;
+    const [, bytes, mode, timeout] = args;
+    return this.call((session, borrow) => session.speak(borrow, '', bytes, mode, timeout));
+  }
+
   async run(question: Question): Promise<QueryResult<any>> {
     this.assertNoSecondBegin(question);
     return resultOf(await this.call(wayOf(this.#sessions).run(question)), question);
@@ -346,16 +358,37 @@ export class Hold {
     const isQuiet = this.#own === undefined || this.#own.isQuiet;
     if (this.#calls === 0 && isQuiet && !this.#isUnclean && !this.#isListening) return this.#give();
     // Where this thread speaks by itself, only it can hear the end of what is under way.
-    if (!waitsForCalls(this.#sessions) || (this.#own?.isHere && !(isQuiet && this.#calls === 0))) return this.#finish();
+    if (this.#own?.isHere && (this.#calls > 0 || !isQuiet)) return this.#finishHere(this.#own);
+    if (!waitsForCalls(this.#sessions)) return this.#finish();
     // If the reset fails, the owner knows: the session is broken then, and goes to no other borrower.
     const reset = this.#callee.reset(this.id).catch(() => {});
     this.#give();
     return reset;
   }
 
+  async #finishHere(own: OwnSession): Promise<void> {
+    const returning = wayOf(this.#sessions).returning!;
+    returning.add(this);
+    await this.answered();
+    await own.quiet();
+    if (!returning.delete(this)) return;
+    const isToReset = (this.#isUnclean || this.#isListening) && this.#life.broken === undefined;
+    const reset = isToReset ? own.reset(this.id).catch(() => {}) : undefined;
+    this.#give(this.#life.broken);
+    await reset;
+  }
+
+  /** See Returning. */
+  finishNow(timeout: number | undefined): void {
+    this.#own!.block(timeout);
+    wayOf(this.#sessions).returning!.delete(this);
+    // This thread has not looked at the answers, so it does not know what they have left.
+    this.#own!.reset(this.id).catch(() => {});
+    this.#give();
+  }
+
   async #finish(): Promise<void> {
     await this.answered();
-    await this.#own?.quiet();
     try {
       if ((this.#isUnclean || this.#isListening) && this.#life.broken === undefined) await this.#callee.reset(this.id);
       this.#give(this.#life.broken);

@@ -19,7 +19,8 @@ import { receiveResults } from '../messages/results.ts';
 import { readStatement } from '../sql/dirt.ts';
 import { OwnConnections } from './own-connections.ts';
 import { OwnSession } from './own-session.ts';
-import { type Call, OwnersWay, type RemoteSession, type Sessions, type Way } from './way.ts';
+import { type SingleArguments, Singles } from './singles.ts';
+import { type Call, OwnersWay, type RemoteSession, type Returning, type Sessions, type Way } from './way.ts';
 
 /** How many lanes are kept for later. */
 const MOST_FREE = 64;
@@ -30,6 +31,10 @@ export interface Lending {
   readonly hasStatementCache: boolean;
   /** Why this thread can have no descriptors of its own; undefined if it can. */
   readonly relayed: string | undefined;
+  /** How many plain queries of a thread a connection serves in one go. */
+  readonly batch: number;
+  /** The pool has `maxWaiting`. */
+  readonly isLineBounded: boolean;
 }
 
 export class LocalWay implements Way {
@@ -39,6 +44,8 @@ export class LocalWay implements Way {
   readonly #lending: Lending;
   readonly #free: Lane[] = [];
   readonly #connections: OwnConnections | undefined;
+  readonly #singles: Singles | undefined;
+  readonly returning = new Set<Returning>();
   /** Parsers that 'connect' listeners of this thread have set. */
   #types: OwnParsers | undefined;
 
@@ -49,8 +56,9 @@ export class LocalWay implements Way {
     this.#lending = lending;
     const { attachment } = sessions;
     if (lending.relayed !== undefined || attachment === undefined) return;
-    const connections = new OwnConnections({ driver, address: lending.address, attachment });
+    const connections = new OwnConnections({ driver, address: lending.address, attachment, isOwn: new Map() });
     this.#connections = connections;
+    this.#singles = new Singles(sessions, lending.batch, lending.isLineBounded);
     void sessions.left!.then(() => connections.close());
   }
 
@@ -82,7 +90,9 @@ export class LocalWay implements Way {
     }
     const { lane, said, outcome } = this.#ask(question);
     if (said === undefined) return this.#refused(outcome, Promise.resolve({} as Answer));
-    const answer = this.#sessions.call('speakOnce', [profile, said, modeOf(question), question.timeout]);
+    const args: SingleArguments = [profile, said, modeOf(question), question.timeout];
+    const isHere = this.#singles !== undefined && profile === '' && !this.#connections!.isRefused;
+    const answer = isHere ? this.#singles!.ask(args) : this.#sessions.call('speakOnce', args);
     return this.#answered(lane, outcome, answer, question, (columns) => this.#sessions.call('parse', [columns]));
   }
 
@@ -149,6 +159,11 @@ export class LocalWay implements Way {
     // The owner answers what the server asks for meanwhile.
     lane.takes(() => {});
     return { lane, said: pieces.length === 0 ? undefined : packed(pieces), outcome };
+  }
+
+  /** Queries of this thread that wait and have no place in the line. */
+  get waiting(): number {
+    return this.#singles?.uncounted ?? 0;
   }
 
   /** A lane for one statement. It is given back when the client is ready again. */

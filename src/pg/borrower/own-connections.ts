@@ -20,6 +20,8 @@ interface Kept {
 export class OwnConnections {
   readonly #thread: Thread;
   readonly #kept: Kept[] = [];
+  /** Until then it is not worth while to ask: the owner had no socket to offer. */
+  #refusedUntil = 0;
 
   constructor(thread: Thread) {
     this.#thread = thread;
@@ -39,6 +41,11 @@ export class OwnConnections {
     return undefined;
   }
 
+  /** The owner has offered no socket lately, of whatever connection. */
+  get isRefused(): boolean {
+    return performance.now() < this.#refusedUntil;
+  }
+
   /** It is worth asking for that connection's socket. */
   mayAsk([slot, generation]: Which): boolean {
     const kept = this.#kept[slot];
@@ -46,23 +53,30 @@ export class OwnConnections {
   }
 
   /** The owner has answered a call of `adopt`. Gives the connection if this borrow has it from now on. */
-  accept(which: Which, speaker: Speaker, { socket, status, pid }: Answer): OwnConnection | undefined {
+  accept(which: Which, speaker: Speaker, answer: Answer): OwnConnection | undefined {
+    const { socket, status, pid } = answer;
     const known = this.of(which);
     const [slot, generation] = which;
     if (socket === undefined) {
+      this.#refusedUntil = performance.now() + LATER;
       this.#kept[slot] = { generation, connection: known, askAt: performance.now() + LATER };
       return undefined;
     }
     if (known !== undefined) return known.accept(speaker, status, socket.dirt) ? known : undefined;
     const custody = new Custody(socket.custody);
     if (socket.descriptor === undefined || !custody.accept(this.#thread.attachment)) {
-      if (socket.descriptor !== undefined) closeSync(socket.descriptor);
+      this.refuse(answer);
       return undefined;
     }
     const connection = new OwnConnection(this.#thread, custody, socket, pid);
     this.#kept[slot] = { generation, connection, askAt: 0 };
     connection.begin(speaker, status, socket.dirt);
     return connection;
+  }
+
+  /** The owner's answer is of no use any more. */
+  refuse({ socket }: Answer): void {
+    if (socket?.descriptor !== undefined) closeSync(socket.descriptor);
   }
 
   /** This thread has left the pool. */

@@ -7,6 +7,8 @@
 import { clearTimeout, setTimeout } from 'node:timers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CallTimeoutError } from '../../worker/index.ts';
+import type { Company } from '../../shared/options/company.ts';
+import { Batch, type Speaker as BatchSpeaker } from '../driver/batch.ts';
 import type { OwnConnection, Speaker } from '../driver/own-connection.ts';
 import { readTimeout } from '../driver/read-timeout.ts';
 import { sendError } from '../messages/database-error.ts';
@@ -15,6 +17,7 @@ import { isWhole } from '../messages/mode.ts';
 import type { Answer, ClientMessage, Heard, SessionMethods, StatementArguments } from '../messages/protocol.ts';
 import type { SentResult } from '../messages/results.ts';
 import { wasIdle } from '../messages/telling-errors.ts';
+import { readStatement } from '../sql/dirt.ts';
 import type { OwnConnections, Which } from './own-connections.ts';
 import type { RemoteSession } from './way.ts';
 
@@ -47,8 +50,11 @@ export class OwnSession implements RemoteSession, Speaker {
   readonly #borrow: string;
   readonly #connections: OwnConnections;
   readonly #which: Which;
-  /** NEW: nothing was asked. OWNERS: the owner speaks. HERE: this thread does. LOST: the connection is gone. */
-  #state: 'NEW' | 'OWNERS' | 'HERE' | 'LOST' = 'NEW';
+  /**
+   * NEW: nothing was asked. ASKING: the owner has been asked for the socket. OWNERS: the owner speaks. HERE: this thread does. LOST: the
+   * connection is gone.
+   */
+  #state: 'NEW' | 'ASKING' | 'OWNERS' | 'HERE' | 'LOST' = 'NEW';
   #connection: OwnConnection | undefined;
   /** What waits for its turn. */
   #waiting: Asked[] = [];
@@ -58,9 +64,6 @@ export class OwnSession implements RemoteSession, Speaker {
   /** Cancel requests are on their way, or the socket is being looked at: nothing is said before that is over. */
   #holdUps = 0;
   #whenQuiet: (() => void)[] = [];
-  /** How many calls of the owner have been made, and how many are not answered. */
-  #made = 0;
-  #unanswered = 0;
   /** The number of the owner's last answer. */
   #turn = 0;
   /** The connection was lost in the middle of an answer. */
@@ -81,7 +84,7 @@ export class OwnSession implements RemoteSession, Speaker {
 
   /** This thread speaks, or waits until it may. */
   get isHere(): boolean {
-    return this.#state === 'HERE';
+    return this.#state === 'HERE' || this.#state === 'ASKING';
   }
 
   get isQuiet(): boolean {
@@ -112,7 +115,10 @@ export class OwnSession implements RemoteSession, Speaker {
 
   /** For a thread that is about to block: what was asked is answered, and the owner goes on. Throws if that takes longer than `timeout` ms. */
   block(timeout: number | undefined): void {
-    if (this.#state === 'NEW') this.#state = 'OWNERS';
+    if (this.#state === 'NEW' || this.#state === 'ASKING') {
+      this.#state = 'OWNERS';
+      this.#next();
+    }
     if (this.#state !== 'HERE') return;
     const end = performance.now() + (timeout ?? Number.POSITIVE_INFINITY);
     // Nothing that has been asked for may be left for later.
@@ -137,16 +143,16 @@ export class OwnSession implements RemoteSession, Speaker {
     });
   }
 
-  /** The first call. If the socket is not to be had now, this call goes by the owner, and the socket is asked for behind it. */
+  /** Before the first call. */
   #open(): void {
     const connection = this.#connections.of(this.#which);
-    if (connection?.take(this) !== true) {
-      this.#state = 'OWNERS';
-      if (this.#connections.mayAsk(this.#which)) queueMicrotask(() => void this.#adopt().catch(() => {}));
-      return;
-    }
-    this.#begin(connection);
-    if (connection.isStale) void this.#holdUp(connection.news());
+    if (connection?.take(this)) {
+      this.#begin(connection);
+      if (connection.isStale) void this.#holdUp(connection.news());
+    } else if (this.#connections.mayAsk(this.#which)) {
+      this.#state = 'ASKING';
+      void this.#adopt(connection !== undefined);
+    } else this.#state = 'OWNERS';
   }
 
   #begin(connection: OwnConnection): void {
@@ -155,28 +161,68 @@ export class OwnSession implements RemoteSession, Speaker {
   }
 
   async #byOwner(call: () => Promise<Answer>): Promise<Answer> {
-    this.#made++;
-    this.#unanswered++;
-    try {
-      const answer = await call();
-      if (answer.turn > this.#turn) this.#turn = answer.turn;
-      return answer;
-    } finally {
-      this.#unanswered--;
-    }
+    const answer = await call();
+    if (answer.turn > this.#turn) this.#turn = answer.turn;
+    return answer;
   }
 
-  /** Asks for the socket. It is of use only if nothing else has been asked since. */
-  async #adopt(): Promise<Answer> {
-    const { attachment } = this.#connections;
-    const made = this.#made + 1;
-    const has = this.#connections.of(this.#which) !== undefined;
-    const answer = await this.#byOwner(() => this.#remote.adopt(this.#borrow, attachment, has));
-    if (this.#made === made && this.#unanswered === 0 && this.#state === 'OWNERS') {
+  /** Asks for the socket. What is asked meanwhile waits. */
+  async #adopt(hasDescriptor: boolean): Promise<void> {
+    let refused: Answer | Promise<never> | undefined;
+    try {
+      const { attachment } = this.#connections;
+      const answer = await this.#byOwner(() => this.#remote.adopt(this.#borrow, attachment, hasDescriptor));
+      if (this.#state !== 'ASKING') return this.#connections.refuse(answer);
       const connection = this.#connections.accept(this.#which, this, answer);
       if (connection !== undefined) this.#begin(connection);
+      if (answer.error !== undefined) refused = answer;
+    } catch (error) {
+      refused = Promise.reject(error);
+      refused.catch(() => {});
     }
-    return answer;
+    if (this.#state === 'ASKING') this.#state = 'OWNERS';
+    // What the owner says of this call it would say of the first one that waits.
+    if (refused !== undefined) this.#waiting.shift()?.resolve(refused);
+    this.#next();
+  }
+
+  /**
+   * Says a statement, and what may go with it, in one go. False: the two of them cannot go together, or this thread does not speak just now.
+   * `told` hears the answer to the first; it must not throw.
+   */
+  together(args: readonly unknown[], company: Company, told: (answer: Answer | Promise<Answer>) => void): boolean {
+    if (this.#state === 'NEW') this.#open();
+    if (this.#state !== 'HERE' || !this.isQuiet || this.#connection!.queryTimeout > 0) return false;
+    const connection = this.#connection!;
+    const batch = new Batch(connection.wire, this.#speaker(connection), args, company);
+    if (batch.size < 2) return false;
+    this.#current = BATCH;
+    connection.expect();
+    batch.run(told, () => {
+      this.#current = undefined;
+      connection.idle();
+      const telling = connection.lost === undefined ? connection.takeTelling() : undefined;
+      if (telling !== undefined) void this.#judged(telling, {}).catch(() => {});
+      if (connection.lost === undefined) this.#next();
+    });
+    return true;
+  }
+
+  /** The session as a batch sees it. */
+  #speaker(connection: OwnConnection): BatchSpeaker<Answer | Promise<Answer>> {
+    return {
+      touch: (text) => connection.touch(readStatement(text)),
+      told: (pieces) => {
+        const outcome = bytesOf(pieces);
+        const answer = connection.lost === undefined ? this.#typed(connection, outcome) : this.#cutOff(connection, outcome);
+        connection.forgetAnswer();
+        return answer;
+      },
+      cancel: () => void this.#holdUp(this.#interrupt(BATCH)),
+      get isDone() {
+        return connection.lost !== undefined || connection.isTold || connection.isUnclean;
+      },
+    };
   }
 
   async #holdUp(until: Promise<unknown>): Promise<void> {
@@ -188,7 +234,7 @@ export class OwnSession implements RemoteSession, Speaker {
 
   /** What is next, if nothing is under way. */
   #next(): void {
-    while (this.#current === undefined && this.#holdUps === 0 && this.#waiting.length > 0) {
+    while (this.#current === undefined && this.#holdUps === 0 && this.#waiting.length > 0 && this.#state !== 'ASKING') {
       const [asked] = this.#waiting;
       if (this.#state === 'LOST') this.#waiting.shift()!.resolve({ ...this.#lostState(), unsent: true });
       else if (this.#state === 'OWNERS') {
@@ -221,7 +267,10 @@ export class OwnSession implements RemoteSession, Speaker {
 
   #answered(connection: OwnConnection, outcome: Partial<Answer>): Answer | Promise<Answer> {
     const telling = connection.takeTelling();
-    if (telling !== undefined) return this.#judged(telling, outcome);
+    return telling === undefined ? this.#typed(connection, outcome) : this.#judged(telling, outcome);
+  }
+
+  #typed(connection: OwnConnection, outcome: Partial<Answer>): Answer | Promise<Answer> {
     const unknown = connection.unknownTypes;
     if (unknown.length > 0) return this.#learned(connection, unknown, outcome);
     const own = connection.ownTypes;
@@ -308,10 +357,6 @@ export class OwnSession implements RemoteSession, Speaker {
   // ── the session's methods
 
   hello(borrow: string): Promise<Answer> {
-    if (this.#state === 'NEW' && this.#connections.of(this.#which)?.custody.state !== 'PARKED' && this.#connections.mayAsk(this.#which)) {
-      this.#state = 'OWNERS';
-      return this.#adopt();
-    }
     return this.#ask(() => this.#remote.hello(borrow), NOTHING);
   }
 
@@ -331,7 +376,7 @@ export class OwnSession implements RemoteSession, Speaker {
       bytes: () => unpacked(bytes),
       mode,
       timeout,
-      outcome: (_connection, pieces) => ({ bytes: pieces.length === 1 ? pieces[0] : Buffer.concat(pieces), more: false }),
+      outcome: (_connection, pieces) => bytesOf(pieces),
     });
   }
 
@@ -397,7 +442,7 @@ export class OwnSession implements RemoteSession, Speaker {
   }
 
   async cancel(borrow: string): Promise<void> {
-    if (this.#state !== 'HERE') return this.#remote.cancel(borrow);
+    if (!this.isHere) return this.#remote.cancel(borrow);
     const before = this.#waiting.splice(0);
     for (const { resolve } of before) resolve({ ...this.#stateNow(), error: sendError(new Error('canceled before it was sent')) });
     const current = this.#current;
@@ -425,6 +470,11 @@ export class OwnSession implements RemoteSession, Speaker {
     await this.#remote.giveUp();
   }
 }
+
+const bytesOf = (pieces: Buffer[]): Partial<Answer> => ({ bytes: pieces.length === 1 ? pieces[0] : Buffer.concat(pieces), more: false });
+
+/** What the server is at, where it is at several statements. */
+const BATCH = {} as Asked;
 
 /** Says nothing. */
 const NOTHING: Said = { bytes: () => Buffer.alloc(0), mode: 0, timeout: undefined, outcome: () => ({}) };

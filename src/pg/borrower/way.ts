@@ -20,9 +20,18 @@ export interface Sessions extends ResourcePool<RemoteSession> {
 /** A call on the session that was borrowed under that name. */
 export type Call = (session: RemoteSession, borrow: string) => Promise<Answer>;
 
+export interface Returning {
+  /** Without the event loop. Throws CallTimeoutError if that takes longer than so many ms. */
+  finishNow(timeout: number | undefined): void;
+}
+
 export interface Way {
   /** Speaks to a session that was borrowed under that name by itself; undefined where that cannot be. `told`: see OwnSession. */
   own?(session: RemoteSession, borrow: string, told: (answer: Answer) => void): OwnSession | undefined;
+  /** Queries of this thread that wait and have no place in the line. */
+  readonly waiting?: number;
+  /** What was given back while this thread was speaking there. Before the thread blocks, it has to see to that. */
+  readonly returning?: Set<Returning>;
   /** One statement. What it is given is taken now, whenever the call is made. */
   run(question: Question): Call;
   /** One statement, for which the owner borrows, in a session of that profile. */

@@ -34,6 +34,8 @@ export interface Thread {
   readonly driver: Driver;
   readonly address: Address;
   readonly attachment: number;
+  /** By type, whether the owner's program has a parser of its own. */
+  readonly isOwn: Map<number, boolean>;
 }
 
 export class OwnConnection {
@@ -45,8 +47,6 @@ export class OwnConnection {
   readonly #custody: Custody;
   readonly #descriptor: number;
   readonly #socket: Socket;
-  /** By type, whether the owner's program has a parser of its own. */
-  readonly #isOwn = new Map<number, boolean>();
   readonly #transaction = new TransactionWatch('I');
   /** Types of columns that came in the last answer. */
   readonly #types = new Set<number>();
@@ -70,8 +70,8 @@ export class OwnConnection {
     this.#descriptor = descriptor!;
     this.pid = pid;
     this.queryTimeout = queryTimeout;
-    for (const oid of types.own) this.#isOwn.set(oid, true);
-    for (const oid of types.others) this.#isOwn.set(oid, false);
+    for (const oid of types.own) this.#thread.isOwn.set(oid, true);
+    for (const oid of types.others) this.#thread.isOwn.set(oid, false);
     const socket = parkingSocket(descriptor);
     this.#socket = socket;
     socket.unref();
@@ -185,6 +185,11 @@ export class OwnConnection {
     return this.#tag;
   }
 
+  /** The server has said something of the connection itself. */
+  get isTold(): boolean {
+    return this.#telling !== undefined;
+  }
+
   /** An error that says something of the connection itself, since the last time when this was asked. */
   takeTelling(): Error | undefined {
     const telling = this.#telling;
@@ -194,17 +199,17 @@ export class OwnConnection {
 
   /** The types in the last answer of which it is not known whether the owner's program has parsers. */
   get unknownTypes(): number[] {
-    return [...this.#types].filter((oid) => !this.#isOwn.has(oid));
+    return [...this.#types].filter((oid) => !this.#thread.isOwn.has(oid));
   }
 
   /** Of these types, the owner's program has parsers for those. */
   learn(types: readonly number[], own: readonly number[]): void {
-    for (const oid of types) this.#isOwn.set(oid, own.includes(oid));
+    for (const oid of types) this.#thread.isOwn.set(oid, own.includes(oid));
   }
 
   /** The types in the last answer for which the owner's program has parsers. */
   get ownTypes(): number[] {
-    return [...this.#types].filter((oid) => this.#isOwn.get(oid) === true);
+    return [...this.#types].filter((oid) => this.#thread.isOwn.get(oid) === true);
   }
 
   #complained(error: Error): void {
@@ -234,16 +239,26 @@ export class OwnConnection {
     this.wire.lend(true);
     this.wire.say(bytes);
     this.wire.whenHeard((pieces) => {
-      this.#socket.unref();
+      this.idle();
       answered(pieces);
     });
   }
 
   /** Before anything is said: what is noted of an answer begins anew. This keeps the thread alive until it is answered. */
   expect(): void {
+    this.forgetAnswer();
+    this.#socket.ref();
+  }
+
+  /** Nothing is expected any more. */
+  idle(): void {
+    this.#socket.unref();
+  }
+
+  /** What is noted of an answer begins anew. */
+  forgetAnswer(): void {
     this.#types.clear();
     this.#error = undefined;
-    this.#socket.ref();
   }
 
   touch(reading: Reading): void {
