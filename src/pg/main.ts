@@ -1,5 +1,6 @@
 /** cenote/pg: PostgreSQL connections that live on this thread, for all threads. */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { clearInterval, setInterval } from 'node:timers';
 import type { Client, ClientConfig } from 'pg';
 import { AcquireTimeoutError, createPool, LeaseRevokedError, type Pool, type PoolHandle } from '../main/index.ts';
 import { COMPANY, type CompanyOptions } from '../shared/options/company.ts';
@@ -46,7 +47,7 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
   const driver = await requiredDriver();
   // What this thread asks of a pool, a client or an error is answered as by the driver's own.
   adopt(driver);
-  const descriptors = lend === 'remote' ? Descriptors.none("the pool was created with lend: 'remote'") : Descriptors.find();
+  const descriptors = lend === undefined || lend === 'auto' ? Descriptors.find() : Descriptors.none(`the pool was created with lend: '${lend}'`);
   const sessionSettings: SessionSettings = {
     reset: reset ?? 'auto',
     statementCacheSize: statementCacheSize ?? 0,
@@ -123,9 +124,22 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
     isLineBounded: rest.maxWaiting !== undefined,
   };
   owner = new OwnersPool(pool, sessions, info);
+  if (descriptors.why === undefined) lookAfter(pool, sessions);
   // These were lost while others were made.
   for (const session of sessions) if (session.broken !== undefined) owner.lost(session, session.broken);
   return owner;
+}
+
+/** How often idle sockets are read again, in ms. */
+const LOOK = 1000;
+
+/** A socket that no thread reads does not say that the server has hung up. */
+function lookAfter(pool: Pool<Session>, sessions: ReadonlySet<Session>): void {
+  const timer = setInterval(() => {
+    if (pool.isClosed()) clearInterval(timer);
+    for (const session of sessions) session.recall();
+  }, LOOK);
+  timer.unref();
 }
 
 /** How long a server may take to end a connection that was taken back from its borrower, in ms. Then the socket is cut. */

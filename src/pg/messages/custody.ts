@@ -11,6 +11,14 @@ import type { TransactionStatus } from './protocol.ts';
 export const CUSTODY = ['OWNERS', 'PARKED', 'OFFERED', 'BORROWERS', 'HANDED'] as const;
 export type CustodyName = (typeof CUSTODY)[number];
 
+export const CUSTODY_TRANSITIONS: Readonly<Record<CustodyName, readonly CustodyName[]>> = {
+  OWNERS: ['OWNERS', 'OFFERED'],
+  PARKED: ['OWNERS', 'BORROWERS'],
+  OFFERED: ['OWNERS', 'BORROWERS'],
+  BORROWERS: ['OWNERS', 'PARKED', 'HANDED'],
+  HANDED: ['OWNERS'],
+};
+
 const OWNERS = 0;
 const PARKED = 1;
 const OFFERED = 2;
@@ -57,9 +65,9 @@ export class Custody {
 
   // ── the owner
 
-  /** The owner has stopped reading. OWNERS to OFFERED. Pairs with `accept`. */
-  offer(attachment: number): void {
-    Atomics.store(this.#word, 0, OFFERED | (attachment * ATTACHMENT));
+  /** The owner has stopped reading. OWNERS to OFFERED. Pairs with `accept`. False: it is not the owner's. */
+  offer(attachment: number): boolean {
+    return this.#swap(OWNERS, OFFERED | (attachment * ATTACHMENT));
   }
 
   /** The owner is about to read again. PARKED, or OFFERED and not accepted, to OWNERS. False: a borrower was faster, or has had it. */

@@ -40,6 +40,7 @@ export class Custodian {
     const descriptor = hasDescriptor ? undefined : this.#descriptors.of(this.#backend.client);
     if (!hasDescriptor && descriptor === undefined) return undefined;
     this.#backend.park();
+    // It is the owner's turn.
     this.#custody.offer(attachment);
     return { descriptor };
   }
