@@ -129,6 +129,11 @@ test('within another folder, nothing of the worker’s side meets the main side'
   );
 });
 
+test('the owner’s turn knows shared memory, and of the rest of its side only which hand-outs are probes', () => {
+  const turn = imports.filter(({ from }) => from.startsWith('main/turn/'));
+  expectNone(turn.filter(({ to }) => to === undefined || !/^(shared|main\/turn)\/|^main\/breaker\/probes\.ts$/.test(to)));
+});
+
 /** The layers of src/shared, the lowest first: each imports those before it, and no other. A file of no folder is below all of them. */
 const LAYERS = ['.', 'words', 'observing', 'lending', 'waiting', 'options', 'wire', 'pool'];
 const layerOf = (file: string): number => LAYERS.indexOf(posix.dirname(posix.relative('shared', file)));

@@ -8,10 +8,11 @@ import { Connection } from './connection.ts';
 import { type Database, openDatabase } from './database.ts';
 import { findFiles } from './files.ts';
 import { Monitor } from './monitor.ts';
-import { showAnswers, showTable } from './report.ts';
+import { showAnswers, showTable, tellResult, tellSkipped } from './report.ts';
 import { count, counted, megabytes, say } from './say.ts';
 import { search } from './table.ts';
-import { CONNECTIONS, JOBS, type Outcome, onePool, poolInEveryThread, type Setting, THREADS } from './ways.ts';
+import { watched } from './watched.ts';
+import { CONNECTIONS, JOBS, type Outcome, onePool, poolInEveryThread, THREADS, type Work } from './ways.ts';
 
 const DEFAULT_FILES = 2_000;
 const ANSWERS = 3;
@@ -28,6 +29,8 @@ Then come a few searches, and the same job again with a pool of ${CONNECTIONS} i
   --files N          at most so many files, spread over the whole folder (default ${DEFAULT_FILES})
   --jobs N           at most so many files in the works at once (default ${JOBS})
   --search "words"   what to search for; may be given more than once
+  --dashboard PORT   serves a page that shows the one pool and its threads at work, on this machine only (0: any port that
+                     is free). The files are indexed through the one pool again and again, until Ctrl-C, and that is all
   --help             this text
 
 The server is a throw-away PostgreSQL which the demo starts itself, or the one that DATABASE_URL names.
@@ -38,9 +41,10 @@ interface Options {
   limit: number;
   jobs: number;
   searches: string[];
+  dashboard: number | undefined;
 }
 
-async function demo({ folder, limit, jobs, searches }: Options, signal: AbortSignal): Promise<void> {
+async function demo({ folder, limit, jobs, searches, dashboard }: Options, signal: AbortSignal): Promise<void> {
   say(`Looking for source files in ${folder} ...`);
   const { files, found, bytes, skipped } = await findFiles(folder, limit, signal);
   if (files.length === 0) throw new Error(`There are no source or text files to index in ${folder}`);
@@ -53,7 +57,9 @@ async function demo({ folder, limit, jobs, searches }: Options, signal: AbortSig
 
   const database = await openDatabase(say, signal);
   try {
-    await bothWays({ database, files, jobs, signal }, searches);
+    const work = { database, files, jobs, signal };
+    if (dashboard === undefined) await bothWays(work, searches);
+    else await watched(work, dashboard);
   } catch (error) {
     if (!signal.aborted) await reachable(database);
     throw error;
@@ -71,13 +77,14 @@ async function reachable({ url, schema }: Database): Promise<void> {
   }
 }
 
-async function bothWays({ database, files, jobs, signal }: Omit<Setting, 'monitor'>, searches: string[]): Promise<void> {
+async function bothWays(work: Work, searches: string[]): Promise<void> {
+  const { database, signal } = work;
   const monitor = await Monitor.open(database.url, `${database.schema} monitor`);
-  const setting = { database, monitor, files, jobs, signal };
+  const setting = { ...work, monitor };
   try {
     say(`\nOne pool: ${THREADS} threads share ${CONNECTIONS} connections ...`);
     const one = await onePool(setting, async (pool, table, outcome) => {
-      tellOutcome(outcome);
+      tellResult(outcome);
       say('\nSearching, through the same pool ...');
       for (const words of searches) {
         showAnswers(words, await pool.use((connection) => search((...query) => connection.query(...query), table, words, ANSWERS)));
@@ -87,7 +94,7 @@ async function bothWays({ database, files, jobs, signal }: Omit<Setting, 'monito
     signal.throwIfAborted();
     say(`\nThe usual way: ${THREADS} threads with a pool of ${CONNECTIONS} connections each ...`);
     const each = await unlessRefused(poolInEveryThread(setting));
-    if (each) tellOutcome(each);
+    if (each) tellResult(each);
 
     say(`\nBoth ways, side by side`);
     showTable(one, each);
@@ -108,21 +115,13 @@ async function unlessRefused(outcome: Promise<Outcome>): Promise<Outcome | undef
   }
 }
 
-function tellOutcome({ files, bytes, seconds, skipped }: Outcome): void {
-  say(`  ${counted(files, 'file')}, ${megabytes(bytes)} in ${seconds.toFixed(2)} s`);
-  tellSkipped(skipped);
-}
-
-function tellSkipped(skipped: number): void {
-  if (skipped > 0) say(`  ${count(skipped)} skipped: vanished, or not to be read`);
-}
-
 function readOptions(): Options | 'help' {
   const { values, positionals } = parseArgs({
     options: {
       files: { type: 'string', default: `${DEFAULT_FILES}` },
       jobs: { type: 'string', default: `${JOBS}` },
       search: { type: 'string', multiple: true, default: SEARCHES },
+      dashboard: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
     allowPositionals: true,
@@ -138,7 +137,15 @@ function readOptions(): Options | 'help' {
   const here = (process.env.npm_lifecycle_event === 'demo' && process.env.INIT_CWD) || process.cwd();
   const folder =
     positionals[0] === undefined ? fileURLToPath(new URL('../../node_modules', import.meta.url)) : resolve(here, positionals[0]);
-  return { folder, limit: atLeastOne('files'), jobs: atLeastOne('jobs'), searches: values.search };
+  return { folder, limit: atLeastOne('files'), jobs: atLeastOne('jobs'), searches: values.search, dashboard: portOf(values.dashboard) };
+}
+
+function portOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const port = text === '' ? Number.NaN : Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new RangeError(`--dashboard wants a port from 0 to 65535 (0: any that is free), not ${text}`);
+  return port;
 }
 
 const interrupt = new AbortController();

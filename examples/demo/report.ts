@@ -1,7 +1,7 @@
 import { restore } from './index-file.ts';
-import { count, counted, milliseconds, printable, say } from './say.ts';
+import { count, counted, megabytes, milliseconds, printable, say } from './say.ts';
 import type { Answer } from './table.ts';
-import { CONNECTIONS, type Outcome, THREADS } from './ways.ts';
+import { CONNECTIONS, type JobResult, type Outcome, THREADS } from './ways.ts';
 
 export function showAnswers(words: string, answers: Answer[]): void {
   say(`  "${words}": ${answers.length === 0 ? 'no file' : counted(answers[0].total, 'file')}`);
@@ -22,6 +22,15 @@ function lineWith(words: string, source: string): string | undefined {
     if (hits > (best?.hits ?? 0)) best = { line, hits };
   }
   return best?.line;
+}
+
+export function tellResult({ files, bytes, seconds, skipped }: JobResult): void {
+  say(`  ${counted(files, 'file')}, ${megabytes(bytes)} in ${seconds.toFixed(2)} s`);
+  tellSkipped(skipped);
+}
+
+export function tellSkipped(skipped: number): void {
+  if (skipped > 0) say(`  ${count(skipped)} skipped: vanished, or not to be read`);
 }
 
 /** Both ways, side by side. `each` is undefined when the server would not have that many connections. */

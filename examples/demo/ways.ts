@@ -13,16 +13,19 @@ export const CONNECTIONS = 4;
 /** Enough to keep a pool in each thread busy, so that the usual way shows what it costs. */
 export const JOBS = THREADS * CONNECTIONS;
 
-export interface Setting {
+export interface Work {
   database: Database;
-  monitor: Monitor;
   files: SourceFile[];
   /** Files in the works at once. */
   jobs: number;
   signal: AbortSignal;
 }
 
-interface JobResult {
+export interface Setting extends Work {
+  monitor: Monitor;
+}
+
+export interface JobResult {
   seconds: number;
   files: number;
   bytes: number;
@@ -38,17 +41,33 @@ export interface Outcome extends JobResult {
   waits?: Percentiles;
 }
 
+/** What the one-pool way works with. */
+export interface OnePool {
+  pool: Pool<Connection>;
+  table: string;
+  runner: JobRunner;
+}
+
 /** All threads borrow from one pool of connections, which belongs to this thread. `afterwards` may go on with the full table. */
-export async function onePool(
+export function onePool(
   setting: Setting,
   afterwards: (pool: Pool<Connection>, table: string, outcome: Outcome) => Promise<void>,
 ): Promise<Outcome> {
-  const { url, schema } = setting.database;
-  const name = `${schema} one pool`;
+  return withOnePool(setting, async ({ pool, table, runner }) => {
+    const outcome: Outcome = await measured(setting, nameOf(setting, 'one pool'), runner);
+    outcome.waits = pool.stats().waitTime;
+    await afterwards(pool, table, outcome);
+    return outcome;
+  });
+}
+
+/** Opens the pool, makes an empty table, and starts threads that share the pool; closes pool and threads when `body` has ended. */
+export async function withOnePool<V>(work: Work, body: (one: OnePool) => Promise<V>): Promise<V> {
+  const { url, schema } = work.database;
   const table = `${schema}.one_pool`;
   const pool = await createPool({
     name: 'postgres',
-    factory: () => Connection.open(url, name),
+    factory: () => Connection.open(url, nameOf(work, 'one pool')),
     destructor: (connection) => connection.end(),
     healthcheck: async (connection) => {
       await connection.query('select 1');
@@ -62,10 +81,8 @@ export async function onePool(
   try {
     await pool.use((connection) => createTable((...query) => connection.query(...query), table));
     const filename = new URL('./one-pool.worker.ts', import.meta.url);
-    const outcome = await run(setting, name, { filename, pools: { postgres: pool }, workerData: { insert: insertInto(table) } });
-    outcome.waits = pool.stats().waitTime;
-    await afterwards(pool, table, outcome);
-    return outcome;
+    const way = { filename, pools: { postgres: pool }, workerData: { insert: insertInto(table) } };
+    return await withRunner(work, way, (runner) => body({ pool, table, runner }));
   } finally {
     await pool.close();
   }
@@ -74,7 +91,7 @@ export async function onePool(
 /** The usual way: every thread has a pool, of as many connections as the one pool has for all. */
 export async function poolInEveryThread(setting: Setting): Promise<Outcome> {
   const { url, schema } = setting.database;
-  const name = `${schema} pool each`;
+  const name = nameOf(setting, 'pool each');
   const table = `${schema}.pool_each`;
   const connection = await Connection.open(url, `${schema} tables`);
   try {
@@ -83,8 +100,12 @@ export async function poolInEveryThread(setting: Setting): Promise<Outcome> {
     await connection.end();
   }
   const filename = new URL('./pool-each.worker.ts', import.meta.url);
-  return run(setting, name, { filename, workerData: { url: named(url, name), connections: CONNECTIONS, insert: insertInto(table) } });
+  const workerData = { url: named(url, name), connections: CONNECTIONS, insert: insertInto(table) };
+  return withRunner(setting, { filename, workerData }, (runner) => measured(setting, name, runner));
 }
+
+/** What the server knows a way's connections by. */
+const nameOf = ({ database }: Work, way: string): string => `${database.schema} ${way}`;
 
 interface Way {
   filename: URL;
@@ -92,17 +113,21 @@ interface Way {
   pools?: Record<string, { handle: unknown }>;
 }
 
-/** Runs a job for each file. The clock runs from when all threads are ready to when the last file is stored. */
-async function run({ monitor, files, jobs, signal }: Setting, name: string, way: Way): Promise<Outcome> {
+/** Gives `body` a runner all of whose threads are ready. */
+async function withRunner<V>({ signal }: Work, way: Way, body: (runner: JobRunner) => Promise<V>): Promise<V> {
   signal.throwIfAborted();
   const runner = new JobRunner({ ...way, minThreads: THREADS, maxThreads: THREADS, concurrentTasksPerWorker: CONNECTIONS });
   try {
     await allReady(runner, signal);
-    const [result, mostConnections] = await monitor.during(name, () => indexAll(runner, files, jobs, signal));
-    return { ...result, mostConnections };
+    return await body(runner);
   } finally {
     await runner.close({ timeout: 1 });
   }
+}
+
+async function measured(setting: Setting, name: string, runner: JobRunner): Promise<Outcome> {
+  const [result, mostConnections] = await setting.monitor.during(name, () => indexAll(runner, setting));
+  return { ...result, mostConnections };
 }
 
 function allReady(runner: JobRunner, signal: AbortSignal): Promise<void> {
@@ -114,7 +139,8 @@ function allReady(runner: JobRunner, signal: AbortSignal): Promise<void> {
   });
 }
 
-async function indexAll(runner: JobRunner, files: SourceFile[], jobs: number, signal: AbortSignal): Promise<JobResult> {
+/** Runs a job for each file. The clock runs until the last file is stored. */
+export async function indexAll(runner: JobRunner, { files, jobs, signal }: Work): Promise<JobResult> {
   const progress = startProgress(runner, files.length);
   const shares = new Map<number, number>();
   const result = { seconds: 0, files: 0, bytes: 0, skipped: 0 };

@@ -1,5 +1,5 @@
 /**
- * One member of a budget, as the thread that speaks with the engine has it: when to say what, and what an answer means. One errand at a
+ * One member of a budget, as the thread that speaks with the engine has it: when to say what, and what an answer means. One request at a
  * time. It never sleeps on the owner: what the owner needs and has is in shared words (words.ts).
  */
 import type { Clock } from './clock.ts';
@@ -57,7 +57,7 @@ export type News =
   | { readonly type: 'mismatch'; readonly limit: number }
   | { readonly type: 'refused'; readonly error: Error };
 
-interface Errand {
+interface Request {
   readonly says: Partial<Pick<Report, 'leave' | 'resize'>>;
   done(answer: Answer): void;
   failed(error: Error): void;
@@ -70,7 +70,7 @@ export class Member {
   readonly #clock: Clock;
   readonly #hear: (news: News) => void;
   readonly #random: () => number;
-  readonly #errands: Errand[] = [];
+  readonly #requests: Request[] = [];
   /** lost: until the owner has let go of what it can. left: for good. */
   #phase: 'joining' | 'in' | 'lost' | 'left' = 'joining';
   #join: Joining = 'new';
@@ -132,9 +132,9 @@ export class Member {
   }
 
   /** A step now. Rejects if it fails, or if the member has to join again first. */
-  errand(says: Errand['says'] = {}): Promise<Answer> {
+  request(says: Request['says'] = {}): Promise<Answer> {
     return new Promise((done, failed) => {
-      this.#errands.push({ says, done, failed });
+      this.#requests.push({ says, done, failed });
       this.look();
     });
   }
@@ -143,7 +143,7 @@ export class Member {
   async leave(): Promise<void> {
     if (this.#phase === 'left') return;
     this.#isLeaving = true;
-    if (this.#phase !== 'joining' || this.#isBusy) await this.errand({ leave: true }).catch(() => {});
+    if (this.#phase !== 'joining' || this.#isBusy) await this.request({ leave: true }).catch(() => {});
     this.stop();
   }
 
@@ -181,7 +181,7 @@ export class Member {
     else if (this.#stillFor >= this.#settings.ownerTimeout) {
       this.#lose('blocked');
       // Others need not wait for the ttl.
-      this.#errands.unshift({ says: { leave: true }, done: () => {}, failed: () => {} });
+      this.#requests.unshift({ says: { leave: true }, done: () => {}, failed: () => {} });
     }
   }
 
@@ -193,9 +193,9 @@ export class Member {
   }
 
   #dueAt(): number {
-    if (this.#phase === 'lost' && this.#errands.length === 0) return Number.POSITIVE_INFINITY;
+    if (this.#phase === 'lost' && this.#requests.length === 0) return Number.POSITIVE_INFINITY;
     if (this.#failures > 0) return this.#retryAt;
-    if (this.#errands.length > 0) return 0;
+    if (this.#requests.length > 0) return 0;
     if (this.#phase === 'joining' || this.#join === 'again' || this.#answer === undefined || this.#isCalled) return 0;
     const { ttl } = this.#settings;
     const { allowed, want } = this.#words;
@@ -215,19 +215,19 @@ export class Member {
   async #step(): Promise<void> {
     this.#isBusy = true;
     this.#isCalled = false;
-    const errand = this.#errands.shift();
+    const request = this.#requests.shift();
     const { asked } = this.#words;
-    const report = this.#report(errand?.says ?? {});
+    const report = this.#report(request?.says ?? {});
     const sent = this.#clock.now();
     try {
       const answer = await this.#inTime(this.#engine.step(report));
       this.#watch();
       this.#succeeded();
       this.#take(report, sent, answer);
-      this.#settle(errand, answer);
+      this.#settle(request, answer);
     } catch (error) {
       this.#watch();
-      this.#failed(error as Error, errand);
+      this.#failed(error as Error, request);
     } finally {
       this.#isBusy = false;
       this.#words.answered = asked;
@@ -237,13 +237,13 @@ export class Member {
   }
 
   /** What has changed nothing is tried again, when the member has joined again. */
-  #settle(errand: Errand | undefined, answer: Answer): void {
-    if (errand === undefined) return;
-    if (answer.outcome === 'ok' || errand.says.leave === true) errand.done(answer);
-    else this.#errands.unshift(errand);
+  #settle(request: Request | undefined, answer: Answer): void {
+    if (request === undefined) return;
+    if (answer.outcome === 'ok' || request.says.leave === true) request.done(answer);
+    else this.#requests.unshift(request);
   }
 
-  #report(says: Errand['says']): Report {
+  #report(says: Request['says']): Report {
     const { key, id, label, limit: said, floor, weight, ttl } = this.#settings;
     const { used, want, epoch, limit } = this.#words;
     const leave = says.leave ?? false;
@@ -335,8 +335,8 @@ export class Member {
     this.#failures = 0;
   }
 
-  #failed(error: Error, errand: Errand | undefined): void {
-    errand?.failed(error);
+  #failed(error: Error, request: Request | undefined): void {
+    request?.failed(error);
     this.#isCalled = false;
     if (error instanceof RefusedError && this.#failures === 0) this.#hear({ type: 'refused', error });
     const most = Math.min(LAST_PAUSE, this.#settings.ttl / 15);

@@ -90,14 +90,14 @@ port.on('message', (message: ToThread) => {
     case 'members': {
       const { member, engine } = members.get(message.budget)!;
       return void reply(message.call, async () => {
-        await member.errand();
+        await member.request();
         return await engines.get(engine)!.engine.members(member.key);
       });
     }
     case 'resize': {
       const { member } = members.get(message.budget)!;
       return void reply(message.call, async () => {
-        await member.errand({ resize: message.limit });
+        await member.request({ resize: message.limit });
         return undefined;
       });
     }

@@ -106,8 +106,9 @@ export class Part implements Cancellation {
     return this.#cancelled ?? { reason: new Error(`${nameOf(this)} is cancelled`) };
   }
 
+  /** Asked in the job's innermost loop, so it glances. */
   check(): void {
-    if (!this.isCancelled || this.#protected > 0) return;
+    if ((this.#cancelled === undefined && !this.#seat.glance()) || this.#protected > 0) return;
     const { reason } = this.#reason();
     this.#isTold = true;
     throw reason;

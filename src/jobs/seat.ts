@@ -22,6 +22,8 @@ export const REPORTS_WORD = LINE;
 const DONE = (LINE + 2) / 2;
 const TOTAL = DONE + 1;
 export const SEAT_BYTES = 2 * LINE * Int32Array.BYTES_PER_ELEMENT;
+/** So many plain reads of CANCEL in a row, and then an `Atomics.load`: see `glance`. */
+export const GLANCES = 31;
 
 export const GOES_ON = 0;
 export const CANCELLED = 1;
@@ -49,6 +51,8 @@ export interface Report {
 export class Seat {
   readonly #words: Int32Array;
   readonly #floats: Float64Array;
+  /** The thread's own: how many plain reads of CANCEL are left. */
+  #glances = GLANCES;
 
   constructor(buffer: SharedArrayBuffer, index: number) {
     this.#words = new Int32Array(buffer, index * SEAT_BYTES, 2 * LINE);
@@ -84,6 +88,19 @@ export class Seat {
   /** Set by `cancel`, whose reason lies in the thread's port then. */
   get isCancelled(): boolean {
     return Atomics.load(this.#words, CANCEL_WORD) === CANCELLED;
+  }
+
+  /**
+   * The same, for a job that asks in a loop: mostly by a plain read, which costs a small part of an `Atomics.load`. It pairs with the store
+   * in `cancel` as the load does. CANCEL changes once while the job runs, so the plain read can be stale and nothing worse, and a stale one
+   * only delays: to go on is what the job did anyway, and what is seen is confirmed by a load, behind which the reason lies in the port.
+   * How stale? What the job knows of a cancel by an `Atomics.load` or a message, the read sees. Otherwise a compiler may read once ahead of
+   * a loop and never in it, so one call in 32 loads. For the job's code only: before a sleep or a wait, only `isCancelled` will do.
+   */
+  glance(): boolean {
+    if (this.#words[CANCEL_WORD] === GOES_ON && this.#glances-- > 0) return false;
+    this.#glances = GLANCES;
+    return this.isCancelled;
   }
 
   /** `total` NaN: there is none. */

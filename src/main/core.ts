@@ -32,7 +32,8 @@ import { Suspensions } from './steering/suspensions.ts';
 import { removeAttachListener } from './threads/attach-listener.ts';
 import { AttachedThreads, type Steering } from './threads/attached-threads.ts';
 import type { BorrowAgain, BorrowFor } from './threads/one-shot-calls.ts';
-import { Turn, type TurnEffects, type Verdict } from './turn.ts';
+import type { TurnEffects, Verdict } from './turn/effects.ts';
+import { Turn } from './turn/turn.ts';
 import type { BudgetedPool, CircuitBreakerStrategy, PoolPermits } from './types.ts';
 
 /** The owner's thread as a borrower of its own pool. */
@@ -227,7 +228,7 @@ export class OwnerCore<T> implements TurnEffects, Steering, BudgetedPool {
     const isRevocable = share === undefined || abort !== undefined;
     for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
       if (!this.has(slot)) continue;
-      this.turn.retire(slot, 'lost');
+      this.turn.owned.retire(slot, 'lost');
       if (revoke && isRevocable) this.holds.revokeWhatIsOut(slot, undefined);
     }
     this.turn.request();

@@ -1,5 +1,5 @@
 /**
- * The pool on its owner's thread: what a program calls. Its parts are in core.ts; what happens to slots off the fast path is in turn.ts.
+ * The pool on its owner's thread: what a program calls. Its parts are in core.ts; what happens to slots off the fast path is in turn/.
  */
 import { threadId } from 'node:worker_threads';
 import { type LeaseRevokedError, PoolError, RemoteCallError } from '../shared/errors.ts';
@@ -178,7 +178,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
 
   /** Borrowed by code on this thread, and not for a one-shot call of another. */
   #isOut(slot: number): boolean {
-    return this.lending.holds(slot) && !this.#core.threads.isOnErrand(slot);
+    return this.lending.holds(slot) && !this.#core.threads.isForOneShotCall(slot);
   }
 
   protected override giveBack(slot: number): void {
@@ -186,7 +186,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
   }
 
   protected override giveUp(slot: number, error: Error): void {
-    if (this.block.slots.seize(slot, this.lending.forget(slot))) this.#core.turn.discard(slot, error);
+    if (this.block.slots.seize(slot, this.lending.forget(slot))) this.#core.turn.owned.discard(slot, error);
   }
 
   // ── steering

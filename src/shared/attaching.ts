@@ -1,4 +1,4 @@
-/** The function of Node by which a thread knocks at an owner, and what to say where Node has none. */
+/** The function of Node by which a thread asks an owner to let it attach, and what to say where Node has none. */
 import * as threads from 'node:worker_threads';
 import { PoolError } from './errors.ts';
 import { process } from './node.ts';

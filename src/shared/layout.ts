@@ -61,7 +61,7 @@ export const EXTENT_WORD = PAD * 4 + 2;
 // ── statistics of the owner and of threads that have left, written by the owner only
 /** Odd while the owner moves a leaver's counters over: read again. */
 export const FOLD_WORD = PAD * 5;
-export const TALLY = PAD * 5 + 2;
+export const LEFT_COUNTERS = PAD * 5 + 2;
 /**
  * Resources destroyed, one 64-bit float for each reason, in the order of DESTROY_REASONS (words/counters.ts). Written by the owner only.
  */
@@ -108,9 +108,9 @@ export const THREAD_STRIDE = PAD * 2;
 export const THREAD_BELL = 0;
 export const THREAD_STATUS = PAD;
 export const THREAD_ID = PAD + 1;
-export const THREAD_TALLY = PAD + 2;
+export const THREAD_COUNTERS = PAD + 2;
 
-// ── counters of one tally: 64-bit floats, because 2^31 hand-outs pass in a minute
+// ── the counters of one thread: 64-bit floats, because 2^31 hand-outs pass in a minute
 export const COUNTER_ACQUIRED = 0;
 export const COUNTER_RELEASED = 1;
 export const COUNTER_TIMED_OUT = 2;

@@ -1,4 +1,4 @@
-/** Joining a pool: knock at the owner with one end of a channel, and wait to be told our number. */
+/** Attaching to a pool: send the owner one end of a channel, and wait to be told our number. */
 import { types } from 'node:util';
 import { isMainThread, type MessagePort, threadId } from 'node:worker_threads';
 import { messenger } from '../shared/attaching.ts';
@@ -19,7 +19,7 @@ import { WorkerPool } from './pool.ts';
 import { SharingPool } from './sharing.ts';
 import type { AttachedPool, AttachOptions } from './types.ts';
 
-/** How long a thread that has heard our knock may leave it unanswered, in ms: it has no such pool. */
+/** How long a thread that has heard our request may leave it unanswered, in ms: it has no such pool. */
 const SILENCE = 1000;
 
 /** An attachment, or one that is on its way. */
@@ -157,9 +157,9 @@ async function join(
     });
   });
   welcomed.catch(() => {});
-  const knock: AttachRequest = { type: ATTACH, poolId: block.constants.poolId, threadId, name, buffer: block.buffer, port: port2 };
+  const request: AttachRequest = { type: ATTACH, poolId: block.constants.poolId, threadId, name, buffer: block.buffer, port: port2 };
   try {
-    const heard = postMessageToThread(owner, knock, [port2]);
+    const heard = postMessageToThread(owner, request, [port2]);
     heard.catch(() => {});
     // If the owner dies before it hears, the promise of the message never settles; the channel closes, though.
     await Promise.race([heard, welcomed]);

@@ -1,7 +1,7 @@
 /** A pool seen from a worker: hand-outs through shared memory, calls through a port. */
 import type { MessagePort } from 'node:worker_threads';
 import { now } from '../shared/clock.ts';
-import { CallTimeoutError, RemoteCallError } from '../shared/errors.ts';
+import { RemoteCallError } from '../shared/errors.ts';
 import { COUNTER_TIMED_OUT } from '../shared/layout.ts';
 import { checkAcquireOptions, checkBlockingResult, checkBody, checkCall } from '../shared/options/acquire-options.ts';
 import { type Hold, isLimited } from '../shared/options/hold-limits.ts';
@@ -34,11 +34,15 @@ import {
 import type { ControlBlock } from '../shared/words/control-block.ts';
 import { NONE } from '../shared/words/line.ts';
 import { CLOSED } from '../shared/words/state.ts';
+import { BlockingCalls } from './blocking-calls.ts';
+import { Callers } from './callers.ts';
 import { Calls } from './calls.ts';
+import { Inbox } from './inbox.ts';
 import { type Caller, callerOf, currentSlot, RemoteHandle, remoteSerial, remoteSlot } from './remote.ts';
 import type { AttachedPool, Remote, SyncRemote } from './types.ts';
 
-type Out = 'no' | 'detached' | 'pool-ended' | 'owner-gone';
+/** How it stands with this thread's attachment: it goes on, or why it has ended. */
+type Attachment = 'attached' | 'detached' | 'pool-ended' | 'owner-gone';
 
 /** For which part of the program a lease was handed out. */
 interface Holder {
@@ -49,6 +53,9 @@ interface Holder {
 export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T>, CancellablePool {
   readonly #port: MessagePort;
   protected readonly calls: Calls;
+  protected readonly inbox: Inbox;
+  readonly #callers: Callers;
+  /** Those two of them that each hand-out needs: a step less on the way that most borrows take. */
   readonly #caller: Caller;
   readonly #syncCaller: Caller;
   readonly #blocking: BlockingThread;
@@ -57,7 +64,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   readonly #onLeave: () => void;
   readonly #terms: AttachTerms;
   #suspendedBy: readonly string[];
-  #out: Out = 'no';
+  #attachment: Attachment = 'attached';
   /** By slot: the last lease that was handed out for a part of the program that can be cancelled. */
   readonly #holders: (Holder | undefined)[] = [];
 
@@ -81,42 +88,17 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     this.#left = new Promise((resolve) => {
       this.#hasLeft = resolve;
     });
-    this.calls = new Calls(
-      name,
-      port,
-      block.bells,
-      this.lending,
-      this.keepAlive,
-      (response) => this.heard(response),
-      (slot, why) => this.giveUp(slot, asError(why)),
-    );
-    const listed = new Set(exposed);
-    const exposes = (method: string): boolean => listed.has(method);
-    this.#caller = {
-      pool: this,
-      exposes,
-      refuse: (method) => {
-        const refused = Promise.reject(this.#notCallable(method));
-        refused.catch(() => {});
-        return refused;
-      },
-      label: `Remote of pool ${show(name)}`,
-      call: (slot, serial, method, args) => this.#call(slot, serial, method, args),
-    };
-    this.#syncCaller = {
-      pool: this,
-      exposes,
-      refuse: (method) => {
-        throw this.#notCallable(method);
-      },
-      label: `SyncRemote of pool ${show(name)}`,
-      call: (slot, serial, method, args) => this.#callSync(slot, serial, method, args),
-    };
+    this.calls = new Calls(name, port, this.lending, this.keepAlive, (slot, why) => this.giveUp(slot, asError(why)));
+    this.inbox = new Inbox(name, port, this.calls, (response) => this.heard(response));
     this.#blocking = {
       // What the owner should do before we can be served may still lie here.
-      beforeSleep: () => this.calls.flush(),
+      beforeSleep: () => this.calls.outbox.flush(),
       assertOwnerAlive: () => this.#assertOwnerAlive(),
     };
+    const blockingCalls = new BlockingCalls(name, this.lending, this.calls, this.inbox);
+    this.#callers = new Callers(name, this, exposed, this.calls, blockingCalls, this.#blocking.assertOwnerAlive);
+    this.#caller = this.#callers.asynchronous;
+    this.#syncCaller = this.#callers.synchronous;
     if (canceller === undefined) return;
     this.lending.tagWith(() => canceller?.present()?.tag ?? 0);
     canceller.attached(this);
@@ -172,7 +154,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     const caller =
       deadline === undefined
         ? this.#syncCaller
-        : this.#boundedCaller(
+        : this.#callers.bounded(
             () => deadline,
             (error) => (overdue = error),
           );
@@ -193,19 +175,6 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
 
   #deadline(options: Pick<AcquireOptions, 'timeout'> | undefined): number | undefined {
     return options?.timeout ? now() + options.timeout : undefined;
-  }
-
-  /** Calls that block until then. `overdue` hears of those that had no answer by then. */
-  #boundedCaller(deadline: () => number, overdue: (error: Error) => void = () => {}): Caller {
-    const call = (slot: number, serial: number, method: string, args: unknown[]): unknown => {
-      try {
-        return this.#callSync(slot, serial, method, args, deadline());
-      } catch (error) {
-        if (error instanceof CallTimeoutError) overdue(error);
-        throw error;
-      }
-    };
-    return { ...this.#syncCaller, call };
   }
 
   // ── what is handed out
@@ -237,7 +206,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
 
   synchronous(resource: Remote<T> | SyncRemote<T>, options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T> {
     checkAcquireOptions(options);
-    return this.#again(resource, options?.timeout ? this.#boundedCaller(() => this.#deadline(options)!) : this.#syncCaller);
+    return this.#again(resource, options?.timeout ? this.#callers.bounded(() => this.#deadline(options)!) : this.#syncCaller);
   }
 
   asynchronous(resource: Remote<T> | SyncRemote<T>): Remote<T> {
@@ -283,14 +252,14 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   #giveBackLater(slot: number): void {
     // The owner does it for us when the calls have settled: this thread may be asleep by then, or compute, so it is told at once.
     this.calls.forget(slot);
-    this.calls.send([RELEASE, slot, this.lending.forget(slot)], true);
+    this.calls.outbox.send([RELEASE, slot, this.lending.forget(slot)], true);
   }
 
   protected override giveUp(slot: number, error: Error): void {
     this.calls.forget(slot);
     const buffers: Uint8Array[] = [];
     const wire = withOwnBytes(toWire(error), buffers);
-    this.calls.send([DESTROY, slot, this.lending.forget(slot), wire, buffers], true);
+    this.calls.outbox.send([DESTROY, slot, this.lending.forget(slot), wire, buffers], true);
   }
 
   // ── what a part of the program leaves behind
@@ -311,23 +280,12 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
       const stack = this.traces?.stackOf(slot, this.lending.leases[slot]);
       const broken = this.calls.underWay[slot] > 0;
       this.calls.forget(slot);
-      this.calls.send([LEFT, slot, this.lending.forget(slot), job, heldFor, stack, broken], true);
+      this.calls.outbox.send([LEFT, slot, this.lending.forget(slot), job, heldFor, stack, broken], true);
     }
     return left;
   }
 
   // ── calling
-
-  #call(slot: number, serial: number, method: string, args: unknown[]): Promise<unknown> {
-    const refusal = this.#refuseCall(slot, serial, method);
-    return refusal === undefined ? this.calls.call(slot, method, args) : Promise.reject(refusal);
-  }
-
-  #callSync(slot: number, serial: number, method: string, args: readonly unknown[], deadline?: number): unknown {
-    const refusal = this.#refuseCall(slot, serial, method);
-    if (refusal !== undefined) throw refusal;
-    return this.calls.callSync(slot, method, args, this.#blocking.assertOwnerAlive, deadline);
-  }
 
   override async call<K extends MethodName<Remote<T>>>(
     method: K,
@@ -347,12 +305,9 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     return this.calls.callOnce(method, args, { timeout, signal, late }, hold, at) as Promise<Result<Remote<T>, K>>;
   }
 
-  #notCallable(method: string): RemoteCallError {
-    return new RemoteCallError(`pool ${show(this.name)}: ${method}() is not a method that workers may call`, this.name);
-  }
-
-  #refuseCall(slot: number, serial: number, method: string): Error | undefined {
-    if (this.#out !== 'no') return this.refusals.detached();
+  /** Why nothing can be called by this lease; undefined: it can. */
+  refusalOf(slot: number, serial: number, method: string): Error | undefined {
+    if (this.#attachment !== 'attached') return this.refusals.detached();
     if (this.lending.isCurrent(slot, serial)) return undefined;
     const revoked = this.revocations.get(serial);
     if (revoked !== undefined) return revoked;
@@ -363,11 +318,11 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
 
   /** Something has come that cannot be read. */
   unreadable(): void {
-    this.calls.unreadable();
+    this.inbox.unreadable();
   }
 
   receive(responses: readonly Response[]): void {
-    this.calls.receive(responses);
+    this.inbox.receive(responses);
   }
 
   /** Whatever is not an answer. */
@@ -384,7 +339,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
         // At once: this thread may be asleep in the line or in a call, or about to compute.
         const [, question, slot, lease] = response;
         const stack = slot === NONE ? this.calls.whereAsked(lease) : this.traces?.stackOf(slot, lease);
-        return this.calls.send([TRACE, question, stack], true);
+        return this.calls.outbox.send([TRACE, question, stack], true);
       }
       case REVOKED: {
         const [, slot, lease, heldFor, cause, buffers] = response;
@@ -405,7 +360,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
         break;
       case DETACHED:
         // Unless we have asked for it.
-        this.#goOut('pool-ended');
+        this.#endAttachment('pool-ended');
         this.#port.close();
         this.#hasLeft();
         break;
@@ -428,11 +383,11 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
 
   /** At once: this thread may compute from now on. */
   protected override limitHold(slot: number, hold: Hold): void {
-    if (isLimited(hold)) this.calls.send([LIMIT, slot, this.lending.leases[slot], hold], true);
+    if (isLimited(hold)) this.calls.outbox.send([LIMIT, slot, this.lending.leases[slot], hold], true);
   }
 
   protected override renew(slot: number): void {
-    this.calls.send([RENEW, slot, this.lending.leases[slot]], true);
+    this.calls.outbox.send([RENEW, slot, this.lending.leases[slot]], true);
   }
 
   protected override revocationKey(resource: Remote<T> | SyncRemote<T>): unknown {
@@ -452,14 +407,14 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
 
   #drain(): void {
     try {
-      this.calls.drain();
+      this.inbox.drain();
     } catch {
       // The end of the stack: what is asked for is not worth an error of its own.
     }
   }
 
   override factoryError(cell: number, ticket: number): unknown {
-    this.calls.drain();
+    this.inbox.drain();
     return super.factoryError(cell, ticket);
   }
 
@@ -471,8 +426,8 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   }
 
   override detachReason(): string | undefined {
-    switch (this.#out) {
-      case 'no':
+    switch (this.#attachment) {
+      case 'attached':
         return undefined;
       case 'detached':
         return 'this thread has detached from it';
@@ -485,12 +440,12 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
 
   /** Once this thread has left a pool that goes on, its counters may be another thread's. */
   override countOne(counter: number): void {
-    if (this.#out !== 'detached') super.countOne(counter);
+    if (this.#attachment !== 'detached') super.countOne(counter);
   }
 
   /** The port has closed. */
   disconnected(): void {
-    if (this.#out === 'no') this.#ownerGone();
+    if (this.#attachment === 'attached') this.#ownerGone();
     this.calls.abandon(() => this.refusals.detached());
     this.#hasLeft();
     this.keepAlive.end();
@@ -499,17 +454,17 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   #ownerGone(): void {
     // No owner will make, check or reclaim anything any more: say so to every thread.
     this.block.state.set(CLOSED);
-    this.#goOut('owner-gone');
+    this.#endAttachment('owner-gone');
     this.calls.abandon(() => this.refusals.detached());
   }
 
   protected override isOwnerGone(): boolean {
-    return this.#out === 'owner-gone';
+    return this.#attachment === 'owner-gone';
   }
 
   protected override lookUp(): void {
     try {
-      if (this.#out === 'no' && !this.calls.isConnected()) this.#ownerGone();
+      if (this.#attachment === 'attached' && !this.inbox.isConnected()) this.#ownerGone();
     } catch {
       // At the end of the stack, say. This is asked in the middle of a borrow or a return, which must not suffer: it is asked again soon.
     }
@@ -517,12 +472,12 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
 
   #assertOwnerAlive(): void {
     this.lookUp();
-    if (this.#out !== 'no') throw this.refusals.detached();
+    if (this.#attachment !== 'attached') throw this.refusals.detached();
   }
 
-  #goOut(out: Out): void {
-    if (this.#out !== 'no') return;
-    this.#out = out;
+  #endAttachment(how: Exclude<Attachment, 'attached'>): void {
+    if (this.#attachment !== 'attached') return;
+    this.#attachment = how;
     this.lending.detach();
     this.bellListener.end();
     canceller?.detached(this);
@@ -533,9 +488,9 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   }
 
   detach(): Promise<void> {
-    if (this.#out === 'no') {
-      this.#goOut('detached');
-      this.calls.send([DETACH], true);
+    if (this.#attachment === 'attached') {
+      this.#endAttachment('detached');
+      this.calls.outbox.send([DETACH], true);
     }
     return this.keepAlive.during(this.#left);
   }

@@ -36,6 +36,8 @@ describe('what it cannot do, it says in one line', () => {
     refuses((folder) => [folder, '--files', 'many'], /^--files wants a number of at least 1, not many\n$/));
   test('a number of jobs that is none', () =>
     refuses((folder) => [folder, '--jobs', '0'], /^--jobs wants a number of at least 1, not 0\n$/));
+  test('a port that is none', () =>
+    refuses((folder) => [folder, '--dashboard', '70000'], /^--dashboard wants a port from 0 to 65535 .*, not 70000\n$/));
   test('an unknown option', () => refuses(() => ['--flies'], /^Unknown option '--flies'.*\n$/));
   test('an address that is none', () =>
     refuses(() => [corpus()], /^DATABASE_URL is no PostgreSQL address.*\n$/, { DATABASE_URL: 'hunter2' }));

@@ -20,6 +20,29 @@ describe('an end before the end leaves neither server nor folder', () => {
     expect(leftovers()).toEqual([]);
   });
 
+  test('SIGINT, with a dashboard: until then it shows the pool and the jobs, and the files are indexed again and again', async () => {
+    const demo = startDemo([corpus(), '--dashboard', '0']);
+    await demo.says('until Ctrl-C');
+    const [, url] = /npx cenote top (http:\/\/127\.0\.0\.1:\d+)\n/.exec(demo.output)!;
+    const snapshot = async () =>
+      (await (await fetch(`${url}/snapshot`)).json()) as { title: string; pools: object[]; jobs: { stats: Record<string, number> } };
+    await expect.poll(async () => (await snapshot()).jobs.stats.completed, PATIENTLY).toBeGreaterThan(CORPUS_FILES);
+    const { title, pools, jobs } = await snapshot();
+    expect({ title, pools, jobs }).toMatchObject({
+      title: 'The demo',
+      pools: [{ name: 'postgres', max: 4, threads: 8 }],
+      jobs: { stats: { threads: 8, failed: 0 } },
+    });
+    demo.child.kill('SIGINT');
+
+    const { code, stdout, stderr } = await demo.ended;
+    expect(stderr).toBe('\nSIGINT: cleaning up ...\n');
+    expect(code).toBe(130);
+    expect(stdout.match(new RegExp(`${CORPUS_FILES} files, [\\d.]+ MB in [\\d.]+ s`, 'g'))!.length).toBeGreaterThanOrEqual(1);
+    await expect(snapshot()).rejects.toThrow();
+    expect(leftovers()).toEqual([]);
+  });
+
   test.each([
     ['SIGHUP', 129],
     ['SIGTERM', 143],

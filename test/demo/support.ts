@@ -67,6 +67,8 @@ export const CORPUS_FILES = 97;
 
 export interface Demo {
   child: ChildProcess;
+  /** What it has said so far. */
+  readonly output: string;
   /** Resolves when the output so far contains `text`. */
   says(text: string): Promise<void>;
   ended: Promise<{ code: number | null; signal: string | null; stdout: string; stderr: string }>;
@@ -98,7 +100,14 @@ export function startDemo(args: string[], { env = {}, uid }: { env?: NodeJS.Proc
       child.once('close', () => reject(new Error(`ended without saying "${text}": ${stdout}${stderr}`)));
       look();
     });
-  return { child, says, ended };
+  return {
+    child,
+    get output() {
+      return stdout;
+    },
+    says,
+    ended,
+  };
 }
 
 /** The temp folders that are left, and the processes whose program lies in one. */

@@ -19,11 +19,11 @@ describe('memory-layout.md', () => {
     const named = ['Header', 'Words that all threads contend for', 'A slot', 'A thread'].flatMap((heading) =>
       tableOf(doc, heading).map((row) => plain(row.name)),
     );
-    const all = Object.keys(layout).filter((name) => /_WORD$|^(SLOT|THREAD)_|^TALLY$/.test(name) && !name.endsWith('_STRIDE'));
+    const all = Object.keys(layout).filter((name) => /_WORD$|^(SLOT|THREAD)_|^LEFT_COUNTERS$/.test(name) && !name.endsWith('_STRIDE'));
     expect(named.sort()).toEqual(all.sort());
   });
 
-  test('has the counters of a tally in their order', () => {
+  test('has the counters of a thread in their order', () => {
     const counters = /in order: (.*?)\./s.exec(doc.text)![1].split(/,\s+/);
     const names = counters.map((counter) => `COUNTER_${counter.toUpperCase().replaceAll(/\s+/g, '_')}`);
     expect(names.map((name) => words[name])).toEqual(Array.from({ length: layout.COUNTERS }, (_, index) => index));

@@ -715,7 +715,7 @@ describe('seat', () => {
     ]));
 
   test('page, code and this test have the same functions', () => {
-    const moving = methodsOf(seats.Seat).filter((name) => !['reportAfter', 'isCancelled', 'report'].includes(name));
+    const moving = methodsOf(seats.Seat).filter((name) => !['reportAfter', 'isCancelled', 'glance', 'report'].includes(name));
     expect(functionsOf(rows)).toEqual(moving.sort());
     expect(Object.keys(calls).sort()).toEqual(moving.sort());
   });
@@ -730,6 +730,7 @@ describe('seat', () => {
   test.each(states)('in %s it can be read', (state) => {
     const { seat } = seatIn(state);
     expect(seat.isCancelled).toBe(state === 'CANCELLED');
+    expect(seat.glance()).toBe(state === 'CANCELLED');
     expect(seat.reportAfter(0)).toBe(undefined);
   });
 

@@ -116,7 +116,7 @@ describe('every header word in a copy', () => {
   });
 });
 
-test('a thread that hears the knock and has no such pool: refused within seconds', async () => {
+test('a thread that hears the request and has no such pool: refused within seconds', async () => {
   const first = await open({ factory: service() });
   const second = await thread();
   // A thread that listens, but not for us.

@@ -28,7 +28,7 @@ async function scene() {
   const pool = await open({ factory: service(), max: 2 });
   const neighbour = await thread(pool);
   const bad = await rogue(pool as Pool<unknown>);
-  expect((await bad.knock())[0]).toBe(protocol.ATTACHED);
+  expect((await bad.attach())[0]).toBe(protocol.ATTACHED);
   return { pool, neighbour, bad };
 }
 
@@ -118,8 +118,8 @@ describe('messages', () => {
   test.each([
     ['a message that is a list of four billion holes', () => new Array(4_294_967_295)],
     ['a run of four billion calls', () => [[1, 1, 0, 0, 'add', new Array(4_294_967_295)]]],
-    ['an errand with four billion arguments', () => [[7, 1, undefined, 'countArguments', new Array(4_294_967_295)]]],
-    ['an errand with a hundred million arguments', () => [[7, 1, undefined, 'countArguments', new Array(100_000_000)]]],
+    ['a one-shot call with four billion arguments', () => [[7, 1, undefined, 'countArguments', new Array(4_294_967_295)]]],
+    ['a one-shot call with a hundred million arguments', () => [[7, 1, undefined, 'countArguments', new Array(100_000_000)]]],
     [
       'arguments nested ten thousand deep',
       () => {
@@ -186,7 +186,7 @@ describe('messages', () => {
     expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
   });
 
-  test('two errands of one number: neither outlives its thread', async () => {
+  test('two one-shot calls of one number: neither outlives its thread', async () => {
     const { pool, neighbour, bad } = await scene();
     await bad.post([[[CALL_ONCE, 1, undefined, 'hang', []]], [[CALL_ONCE, 1, undefined, 'hang', []]]]);
     await bad.thread.terminate();
@@ -202,7 +202,7 @@ describe('messages', () => {
     await expectServed(neighbour);
   });
 
-  test('an errand after LEAVE that is granted in the moment in which the thread goes: nothing is lost', async () => {
+  test('a one-shot call after LEAVE that is granted in the moment in which the thread goes: nothing is lost', async () => {
     const running = gate();
     class Slow {
       wait(): Promise<void> {
@@ -212,11 +212,11 @@ describe('messages', () => {
     const pool = await open({ factory: () => new Slow(), max: 2 });
     const held = await pool.acquire();
     const bad = await rogue(pool as Pool<unknown>);
-    expect((await bad.knock())[0]).toBe(protocol.ATTACHED);
-    // Its first errand runs, and is all that it still stays for; the second waits.
+    expect((await bad.attach())[0]).toBe(protocol.ATTACHED);
+    // Its first one-shot call runs, and is all that it still stays for; the second waits.
     await bad.post([[[CALL_ONCE, 1, undefined, 'wait', []]], [[DETACH]], [[CALL_ONCE, 2, undefined, 'wait', []]]]);
     await until(() => pool.waitingCount() === 1);
-    // The grant is known one microtask before the end of the first errand, at which the thread goes, and taken up one after it.
+    // The grant is known one microtask before the end of the first one-shot call, at which the thread goes, and taken up one after it.
     pool.release(held);
     running.open();
     await until(() => pool.stats().threads === 0);
@@ -248,7 +248,7 @@ describe('messages', () => {
   });
 });
 
-describe('knocks', () => {
+describe('requests to attach', () => {
   test('forged, broken and foreign ones take no record and harm nobody', async () => {
     const pool = await open({ factory: service(), max: 1, maxThreads: 2 });
     const neighbour = await thread(pool);
@@ -262,9 +262,9 @@ describe('knocks', () => {
         postMessageToThread(owner: number, message: unknown, transfer?: unknown[]): Promise<void>;
       };
       const poolId = new Int32Array(buffer as SharedArrayBuffer)[3];
-      const type = 'cenote:knock';
+      const type = 'cenote:attach';
       const say = (message: unknown, transfer?: unknown[]) => postMessageToThread(owner, message, transfer).catch(() => {});
-      for (const message of [7, null, 'cenote:knock', {}, { type }, { type, poolId }, { type, poolId, threadId: {}, port: {} }])
+      for (const message of [7, null, 'cenote:attach', {}, { type }, { type, poolId }, { type, poolId, threadId: {}, port: {} }])
         await say(message);
       for (let i = 0; i < 200; i++) await say({ type, poolId, threadId: 5n, port: null });
       const unknown = new MessageChannel();
@@ -286,7 +286,7 @@ describe('knocks', () => {
     const pool = await open({ factory: service(), max: 2, maxThreads: 16 });
     const neighbour = await thread(pool);
     const t = await thread();
-    const knocking = t.run(async ({ keep }, { owner, buffer }) => {
+    const attaching = t.run(async ({ keep }, { owner, buffer }) => {
       const { MessageChannel, postMessageToThread } = process.getBuiltinModule('node:worker_threads') as never as {
         MessageChannel: typeof import('node:worker_threads').MessageChannel;
         postMessageToThread(owner: number, message: unknown, transfer?: unknown[]): Promise<void>;
@@ -296,14 +296,14 @@ describe('knocks', () => {
       for (let i = 0; i < 2000; i++) {
         const { port1, port2 } = new MessageChannel();
         ports.push(port1);
-        await postMessageToThread(owner, { type: 'cenote:knock', poolId, threadId: 100_000 + i, port: port2 }, [port2]);
+        await postMessageToThread(owner, { type: 'cenote:attach', poolId, threadId: 100_000 + i, port: port2 }, [port2]);
       }
     }, pool.handle);
     await sleep(20);
     await expectServed(neighbour);
     const late = await thread(pool);
     await expectServed(late);
-    await settled(knocking);
+    await settled(attaching);
     expect(pool.stats().threads).toBeLessThanOrEqual(10);
   });
 });

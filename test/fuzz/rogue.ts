@@ -4,8 +4,8 @@ import { type Thread, thread } from '../support/thread.ts';
 
 export interface Rogue {
   readonly thread: Thread<unknown>;
-  /** Knocks properly, and gets a port of its own. Gives the first answer's type (1: welcome, 2: refused), and the record. */
-  knock(): Promise<[type: number, me: unknown]>;
+  /** Asks properly to attach, and gets a port of its own. Gives the first answer's type (1: welcome, 2: refused), and the record. */
+  attach(): Promise<[type: number, me: unknown]>;
   /** Posts each of these as a message of its own. Gives so many answers, and what has come with them; without a number, what comes within 20 ms. */
   post(messages: readonly unknown[], answers?: number): Promise<unknown[][]>;
   /** Posts a message that text has to make: `clone` would refuse it here, or make it huge. */
@@ -17,7 +17,7 @@ export async function rogue(pool: Pool<unknown>): Promise<Rogue> {
   const { handle } = pool;
   return {
     thread: t,
-    knock: () =>
+    attach: () =>
       t.run(async ({ keep, sleep }, { owner, buffer }) => {
         const { MessageChannel, postMessageToThread, threadId } = process.getBuiltinModule('node:worker_threads') as never as {
           MessageChannel: typeof import('node:worker_threads').MessageChannel;
@@ -29,7 +29,7 @@ export async function rogue(pool: Pool<unknown>): Promise<Rogue> {
         keep('port', port1);
         port1.on('message', (responses: unknown[][]) => got.push(...responses));
         const poolId = new Int32Array(buffer as SharedArrayBuffer)[3];
-        await postMessageToThread(owner, { type: 'cenote:knock', poolId, threadId, port: port2 }, [port2]);
+        await postMessageToThread(owner, { type: 'cenote:attach', poolId, threadId, port: port2 }, [port2]);
         while (got.length === 0) await sleep(1);
         return got.shift() as [number, unknown];
       }, handle),

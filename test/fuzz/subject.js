@@ -187,7 +187,7 @@ async function work(pool, pick, board, heart, isSync, witness) {
       : []),
   ];
   while (Atomics.load(board, STOP) === 0) {
-    // What cannot be had with a timeout may wait until the end: a try whose mark is damaged, or an errand that is lost with its slot.
+    // What cannot be had with a timeout may wait until the end: a try whose mark is damaged, or a one-shot call that is lost with its slot.
     const some = witness === undefined ? acts : witnessed;
     const act = some[pick(some.length)];
     const done = attempt(act);
@@ -206,7 +206,7 @@ function regions({ layout: at, words }) {
     ['state', layout.STATE_WORD, 1],
     ['LINE', layout.LINE_WORD, 1],
     ['ticket', layout.TICKET_WORD, 1],
-    ['fold and tally', layout.FOLD_WORD, 18],
+    ['fold and counters', layout.FOLD_WORD, 18],
     ['slots', at.slots, slotCount * layout.SLOT_STRIDE],
     ['slot words', -1, slotCount],
     ['threads', at.threads, threadCount * layout.THREAD_STRIDE],

@@ -56,7 +56,7 @@ export function borrowerOf(context: PoolContext, refusal = ''): TestBorrower {
     }
 
     override call(): Promise<never> {
-      throw new Error('no owner here runs errands');
+      throw new Error('no owner here runs one-shot calls');
     }
 
     acquireSync(): number {

@@ -1,4 +1,4 @@
-// An errand begins while its caller stops waiting for it.
+// A one-shot call begins while its caller stops waiting for it.
 import { caught, describe, exhaustive, expect, holds, mutant, scenario, test } from './explorer/testing.ts';
 
 type Code = typeof import('../../src/shared/words/claim.ts');
@@ -8,7 +8,7 @@ interface Shared {
   readonly seen: Int32Array;
 }
 
-const race = scenario<Code, Shared>(import.meta.url, 'an errand begins and is withdrawn', {
+const race = scenario<Code, Shared>(import.meta.url, 'a one-shot call begins and is withdrawn', {
   code: (load) => load<Code>('shared/words/claim.ts'),
   setup: () => ({ buffer: new SharedArrayBuffer(4), seen: new Int32Array(new SharedArrayBuffer(8)) }),
   threads: {
@@ -27,7 +27,7 @@ const race = scenario<Code, Shared>(import.meta.url, 'an errand begins and is wi
   },
 });
 
-describe('an errand and its caller', () => {
+describe('a one-shot call and its caller', () => {
   test('every schedule', async () => expect((await holds(race, exhaustive())).complete).toBe(true));
 
   caught(

@@ -1,5 +1,5 @@
-// The owner of a scenario: the shipped turn (src/main/turn.ts), with a factory, hooks and a destructor that take one step each, and one probe at a time.
-import type { TurnEffects, Verdict } from '../../src/main/turn.ts';
+// The owner of a scenario: the shipped turn (src/main/turn/turn.ts), with a factory, hooks and a destructor that take one step each, and one probe at a time.
+import type { TurnEffects, Verdict } from '../../src/main/turn/effects.ts';
 import { Actor, type PoolContext } from './actor.ts';
 import type { Repairing } from './explorer/scenario.ts';
 import type { PoolCode, PoolMemory } from './pool.ts';
@@ -163,7 +163,7 @@ export class Owner extends Actor {
   /** After each turn. */
   looked(): void {
     this.#recycler.looked();
-    if (this.#until !== undefined) this.#hasCome ||= this.turn.hasCome(this.#until);
+    if (this.#until !== undefined) this.#hasCome ||= this.turn.standstill.hasCome(this.#until);
   }
 
   /**
@@ -230,7 +230,7 @@ export class Owner extends Actor {
     const { code, shared } = this.context;
     const word = this.lending.block.slots.load(slot);
     if (code.slots.slotState(word) !== code.slots.LEASED || code.slots.slotThread(word) !== from) return;
-    this.turn.revoke(slot, code.slots.leaseOf(word), () => {
+    this.turn.owned.revoke(slot, code.slots.leaseOf(word), () => {
       // Its borrower may be in the middle of its use: what it does there counts for nothing.
       shared.inside[slot] = 0;
       shared.notes[REVOKED + slot] = 1;
@@ -268,7 +268,7 @@ export function tellOwner({ code, shared, victimIndex }: Repairing<PoolCode, Poo
 function bury({ code, shared }: PoolContext, owner: Owner, dead: number): void {
   for (const { slot } of code.repair(owner.lending, dead)) {
     shared.inside[slot] = 0;
-    owner.turn.orphaned(slot, true);
+    owner.turn.owned.orphaned(slot, true);
   }
   owner.turn.request();
 }

@@ -12,7 +12,7 @@ type Modules = typeof import('../../src/shared/words/control-block.ts') &
   typeof import('../../src/shared/pool/pool-base.ts') &
   typeof import('../../src/shared/observing/observation.ts') &
   typeof import('../../src/shared/observing/knots.ts') &
-  typeof import('../../src/main/turn.ts') &
+  typeof import('../../src/main/turn/turn.ts') &
   typeof import('../../src/main/steering/recycling.ts') &
   typeof import('../../src/main/breaker/probes.ts') &
   typeof import('../../src/main/threads/one-shot-calls.ts');
@@ -48,7 +48,7 @@ async function poolCode(load: Load): Promise<PoolCode> {
     'observing/observation',
     'observing/knots',
   ].map((name) => `shared/${name}`);
-  const parts = [...shared, 'main/turn', 'main/steering/recycling', 'main/breaker/probes', 'main/threads/one-shot-calls'];
+  const parts = [...shared, 'main/turn/turn', 'main/steering/recycling', 'main/breaker/probes', 'main/threads/one-shot-calls'];
   return {
     ...Object.assign({}, ...(await Promise.all(parts.map((name) => load<object>(`${name}.ts`))))),
     slots: await load('shared/words/slot.ts'),

@@ -53,7 +53,7 @@ describe('RECOVERING', () => {
     // A borrower that read the state before the guard went up gives back unseen, and the waiter sleeps on beside an idle slot.
     mutant(
       'an owner that flags nothing',
-      'Turn.meetDemand',
+      'HandOuts.meetDemand',
       'this.$LENDING.hasWaiters() && this.$LENDING.flagAll() && this.$WANTS_MORE()',
       'false',
     ),

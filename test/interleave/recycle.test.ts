@@ -92,7 +92,7 @@ describe('recycle', () => {
   caught(
     again,
     exhaustive({ preemptions: 1 }),
-    mutant('out again, it is not flagged again', 'Turn.acceptSlots', 'this.recall($SLOT);', '{}'),
+    mutant('out again, it is not flagged again', 'Turn.acceptSlots', 'this.owned.recall($SLOT);', '{}'),
   );
   caught(
     borrowed,
@@ -107,7 +107,7 @@ describe('recycle', () => {
   caught(
     only,
     exhaustive({ preemptions: 1 }),
-    mutant('what is out is not flagged', 'Turn.recall', 'if ($SLOTS.flag($SLOT) !== $FOUND_IDLE) return;', 'return;'),
+    mutant('what is out is not flagged', 'OwnedSlots.recall', 'if ($SLOTS.flag($SLOT) !== $FOUND_IDLE) return;', 'return;'),
   );
   caught(
     returned,

@@ -1,7 +1,20 @@
 // The words of a job: the runner cancels it while it goes to sleep, and reads its progress while it writes.
 import type { Occupant } from '../../src/jobs/runner-thread.ts';
 import type { Context, Load } from './explorer/scenario.ts';
-import { breaks, caught, describe, exhaustive, expect, holds, mutant, random, scenario, test, together } from './explorer/testing.ts';
+import {
+  breaks,
+  caught,
+  describe,
+  everyAccess,
+  exhaustive,
+  expect,
+  holds,
+  mutant,
+  random,
+  scenario,
+  test,
+  together,
+} from './explorer/testing.ts';
 
 const modules = {
   bells: 'shared/words/bell.ts',
@@ -21,7 +34,7 @@ interface Shared {
   readonly seat: SharedArrayBuffer;
   /** One bell, of the job's thread in some pool. */
   readonly bells: Int32Array;
-  /** [0] the reason of the cancel lies in the thread's port. */
+  /** [0] the reason of the cancel lies in the thread's port; [1] the runner has done all that it does for a cancel. */
   readonly port: Int32Array;
 }
 type SeatContext = Context<Code, Shared>;
@@ -31,7 +44,7 @@ const code = async (load: Load): Promise<Code> =>
 const setup = (): Shared => ({
   seat: new SharedArrayBuffer(256),
   bells: new Int32Array(new SharedArrayBuffer(256)),
-  port: new Int32Array(new SharedArrayBuffer(4)),
+  port: new Int32Array(new SharedArrayBuffer(8)),
 });
 
 const JOB = 7;
@@ -74,6 +87,20 @@ const asker = (context: SeatContext): void => {
   context.fail('the job is cancelled, and check() does not throw');
 };
 
+/** A job that does nothing but ask. A cancel that is over is seen by so many calls. */
+const looper = (context: SeatContext): void => {
+  const { part } = partOf(context);
+  for (let round = 0; round < 3; round++) {
+    const isOver = Atomics.load(context.shared.port, 1) === 1;
+    try {
+      for (let call = 0; call <= context.code.seats.GLANCES; call++) part.check();
+    } catch (error) {
+      return context.assert(error === REASON, `the job ends with ${String(error)}`);
+    }
+    if (isOver) context.fail('the job is cancelled, and no call of check() throws');
+  }
+};
+
 /** The shipped thread of the runner, with this job in its first seat. */
 function threadOf({ code, shared }: SeatContext) {
   const post = (): void => void Atomics.store(shared.port, 0, 1);
@@ -89,6 +116,10 @@ const canceller = (context: SeatContext): void => {
   const { thread, bell } = threadOf(context);
   bell();
   thread.cancel(0, JOB, REASON);
+};
+const cancellerThatSaysSo = (context: SeatContext): void => {
+  canceller(context);
+  Atomics.store(context.shared.port, 1, 1);
 };
 /** The job attaches to a pool: the runner hears of its bell when it has cancelled the job. */
 const knowsTheBellLate = (context: SeatContext): void => {
@@ -111,6 +142,13 @@ const asks = scenario<Code, Shared>(import.meta.url, 'a job is cancelled as it a
   threads: { asker, canceller },
   mortal: ['asker'],
 });
+const loops = scenario<Code, Shared>(import.meta.url, 'a job is cancelled in a loop that only asks', {
+  ...common,
+  threads: { looper, cancellerThatSaysSo },
+  mortal: ['looper'],
+});
+/** What a compiler may make of the plain read in a loop: it reads once, ahead of the loop. Not a mutant, as the job still hears of its cancel. */
+const readOnce = mutant('a plain read that stays stale', 'Seat.glance', 'this.$WORDS[$WORD] === $GOES_ON', 'true');
 
 // ── progress
 
@@ -158,6 +196,11 @@ describe('a job that is cancelled', () => {
     expect((await holds(race, exhaustive({ preemptions: 3 }))).complete).toBe(true);
   });
 
+  test(`${loops.name}: every schedule with two preemptions, if every plain read sees what is there, and if none does`, async () => {
+    for (const variant of [everyAccess(['Seat']), readOnce])
+      expect((await holds(loops, exhaustive({ preemptions: 2 }), variant)).complete).toBe(true);
+  });
+
   test('dies as it is cancelled: at every step', async () => {
     expect((await holds(cancels, exhaustive({ preemptions: 1, deaths: 1 }))).complete).toBe(true);
   });
@@ -190,9 +233,30 @@ describe('a job that is cancelled', () => {
     ),
   );
   caught(
+    loops,
+    exhaustive({ preemptions: 2 }),
+    together('a plain read that stays stale, and no load', readOnce, mutant('', 'Seat.glance', 'this.$GLANCES-- > 0', 'true')),
+    together(
+      'a plain read that stays stale, and a load once',
+      readOnce,
+      mutant('', 'Seat.glance', 'this.$GLANCES = GLANCES;', 'this.$GLANCES = 1e9;'),
+    ),
+    mutant(
+      'the reason is not looked for in the port',
+      'Part.check',
+      'const { reason } = this.#reason();',
+      'const reason = this.#cancelled?.reason;',
+    ),
+  );
+  caught(
     asks,
     exhaustive({ preemptions: 3 }),
-    mutant('a check that looks at the word alone', 'Part.check', '!this.isCancelled || this.$PROTECTED > 0', '!this.#seat.isCancelled'),
+    mutant(
+      'a check that looks at the word alone',
+      'Part.check',
+      '(this.#cancelled === undefined && !this.#seat.glance()) || this.$PROTECTED > 0',
+      '!this.#seat.glance()',
+    ),
   );
   caught(
     attaches,

@@ -53,7 +53,7 @@ describe('a lease is seized late', () => {
     mutant(
       'any lease is seized',
       'Slots.seize',
-      'return this.$GRASP($SLOT, $LEASE, $IN_STATE($LEASE, $CHECKING, 0)) || this.$GRASP($SLOT, $LEASE | $FLAG, $IN_STATE($LEASE, $CHECKING, 0));',
+      'return this.$OWNER_CLAIM($SLOT, $LEASE, $IN_STATE($LEASE, $CHECKING, 0)) || this.$OWNER_CLAIM($SLOT, $LEASE | $FLAG, $IN_STATE($LEASE, $CHECKING, 0));',
       'Atomics.store(this.words, this.at($SLOT), $IN_STATE($LEASE, $CHECKING, 0)); return true;',
     ),
   );

@@ -83,7 +83,11 @@ describe('suspend', () => {
     await holds(sleeper, random({ schedules: 800 }));
   });
 
-  caught(given, random({ schedules: 2000 }), mutant('nothing that is out is flagged', 'Turn.holdBack', 'this.$LENDING.flagAll();', ''));
+  caught(
+    given,
+    random({ schedules: 2000 }),
+    mutant('nothing that is out is flagged', 'Standstill.holdBack', 'this.$LENDING.flagAll();', ''),
+  );
   caught(
     now,
     random({ schedules: 2000 }),
@@ -100,7 +104,7 @@ describe('suspend, where plain reads are steps', () => {
   // Either would do for this one borrower; a borrower that remembers a word needs the new version, and one that searches needs the second look.
   const neither = together(
     'neither new versions nor a look at the state behind the borrow',
-    mutant('', 'Turn.suspend', 'if ($SLOTS.check($SLOT)) this.toIdle($SLOT);', '{}'),
+    mutant('', 'Turn.suspend', 'if ($SLOTS.check($SLOT)) this.owned.toIdle($SLOT);', '{}'),
     mutant('', 'Lending.borrowAnother', 'if ($IS_SUSPENDED(this.$WORDS[$STATE_WORD])) return this.$UNDO($SLOT, $LEASE);', ''),
   );
   caught(returned, random({ schedules: 4000, style: 'uniform' }), everyAccess(['Slots', 'Lending'], neither));

@@ -35,7 +35,7 @@ describe('versions, tickets and epochs wrap around', () => {
   const noSecondLook = mutant(
     'and there is no second look',
     'Line.empty',
-    'if (this.$LOOK($LINE) === $NOBODY) return true;',
+    'if (this.$SCAN($LINE) === $NO_WAITER) return true;',
     'return true;',
   );
   caught(

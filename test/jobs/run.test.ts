@@ -78,11 +78,13 @@ describe('a cancel', () => {
     first.abort(why);
     expect(await rejection(running)).toBe(why);
 
-    for (const loop of ['check', 'cancelled'] as const) {
+    for (const loop of ['check', 'cancelled', 'nothing else'] as const) {
       const third = new AbortController();
       const spinning = run(
         runner,
         (context, how) => {
+          // A compiler may read ahead of such a loop, and never in it.
+          while (how === 'nothing else') context.check();
           for (const end = Date.now() + 60_000; Date.now() < end; )
             if (how === 'check') context.check();
             else if (context.cancelled) throw new Error('as asked');
@@ -94,7 +96,31 @@ describe('a cancel', () => {
       third.abort(why);
       expect(await rejection(spinning)).toBe(why);
     }
-    expect(runner.stats()).toMatchObject({ cancelled: 4, killedThreads: 0 });
+    expect(runner.stats()).toMatchObject({ cancelled: 5, killedThreads: 0 });
+  });
+
+  test('is thrown by the first check() after it, once the job knows of it', async () => {
+    const runner = open();
+    for (const checks of [0, 1, 30, 31, 32, 33]) {
+      const abort = new AbortController();
+      const begun = newFlag();
+      const asks = run(
+        runner,
+        async (context, buffer, before) => {
+          for (let n = 0; n < before; n++) context.check();
+          const told = new Promise((resolve) => context.signal.addEventListener('abort', resolve));
+          Atomics.store(new Int32Array(buffer), 0, 1);
+          await told;
+          context.check();
+        },
+        [begun.buffer, checks],
+        { signal: abort.signal },
+      );
+      await until(() => Atomics.load(begun, 0) === 1);
+      const why = new Error(`after ${checks}`);
+      abort.abort(why);
+      expect(await rejection(asks)).toBe(why);
+    }
   });
 
   test('delivers a value that the job still gives, and rejects with the first reason if it fails instead', async () => {

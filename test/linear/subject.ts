@@ -14,7 +14,7 @@ export interface Subject {
   tryAcquireSync(): number | null;
   release(resource: number): void;
   destroy(resource: number): void;
-  /** An errand whose method tells the number of its resource. */
+  /** A one-shot call whose method tells the number of its resource. */
   call(options: { timeout: number }): Promise<number>;
   /** Does a sleeper of that thread wait in line just now? */
   isInLine(thread: number): boolean;

@@ -86,7 +86,7 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
       pool.release(await second);
     },
   },
-  'remote calls and errands': {
+  'remote calls and one-shot calls': {
     rounds: 2_000,
     longer: 200_000,
     worker: async ({ pool }) => {

@@ -96,7 +96,7 @@ describe('release', () => {
 });
 
 describe('destroy', () => {
-  test('unmakes the resource, and its place may be filled again', async () => {
+  test('destroys the resource, and its place may be filled again', async () => {
     const shop = workshop();
     const pool = await open({ ...shop, max: 1 });
     const log = record(pool);

@@ -120,7 +120,7 @@ describe('lease', () => {
     expect(pool.stats()).toMatchObject({ idle: 1, released: 1 });
   });
 
-  test('destroy unmakes it and reports the error', async () => {
+  test('destroy calls the destructor and reports the error', async () => {
     const shop = workshop();
     const errors: Error[] = [];
     const pool = await open({ ...shop, circuitBreaker: { reportSuccess() {}, reportFailure: (_, error) => void errors.push(error) } });

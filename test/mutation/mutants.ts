@@ -67,8 +67,8 @@ export const mutants: readonly Listed[] = [
     mutant(
       'only an unflagged lease is seized',
       'Slots.seize',
-      'this.$GRASP($SLOT, $LEASE, $IN_STATE($LEASE, $CHECKING, 0)) || this.$GRASP($SLOT, $LEASE | $FLAG, $IN_STATE($LEASE, $CHECKING, 0))',
-      'this.$GRASP($SLOT, $LEASE, $IN_STATE($LEASE, $CHECKING, 0))',
+      'this.$OWNER_CLAIM($SLOT, $LEASE, $IN_STATE($LEASE, $CHECKING, 0)) || this.$OWNER_CLAIM($SLOT, $LEASE | $FLAG, $IN_STATE($LEASE, $CHECKING, 0))',
+      'this.$OWNER_CLAIM($SLOT, $LEASE, $IN_STATE($LEASE, $CHECKING, 0))',
     ),
   ),
   listed(mutant('a flagged return expects no flag', 'Slots.giveBackFlagged', '$LEASE | $FLAG', '$LEASE')),
@@ -285,14 +285,14 @@ export const mutants: readonly Listed[] = [
   ),
   listed(mutant('a waiter that was served keeps the process', 'Waiters.finish', 'this.$KEEP_ALIVE.$LET_GO();', ''), 'main/exit'),
   listed(
-    mutant('what the dead were granted stays', 'repair', 'if ($SLOT_STATE($TAKEN) === $OWN_TAKEN) $SLOTS.$REPOSSESS($SLOT, $TAKEN);', ''),
+    mutant('what the dead were granted stays', 'repair', 'if ($SLOT_STATE($TAKEN) === $OWN_TAKEN) $SLOTS.$UNTAKE($SLOT, $TAKEN);', ''),
     'interleave/death/granted',
   ),
   listed(
     mutant(
       'what the dead granted is taken back',
       'repair',
-      '$SLOT_STATE($WORD) === $TAKEN && !$OWNER.$BLOCK.$CENSUS.$IS_GRANTED($SLOT)',
+      '$SLOT_STATE($WORD) === $TAKEN && !$OWNER.$BLOCK.$SNAPSHOT.$IS_GRANTED($SLOT)',
       '$SLOT_STATE($WORD) === $TAKEN',
     ),
     'interleave/death/matcher',
@@ -349,7 +349,7 @@ export const mutants: readonly Listed[] = [
     mutant(
       'what the dead had is never released',
       'Counters.fold',
-      'this.$FLOATS[$FROM + $TALLY_RELEASED] = this.$FLOATS[$FROM + $TALLY_ACQUIRED];',
+      'this.$FLOATS[$FROM + $COUNTER_RELEASED] = this.$FLOATS[$FROM + $COUNTER_ACQUIRED];',
       '',
     ),
   ),
@@ -445,7 +445,12 @@ export const mutants: readonly Listed[] = [
     'interleave/recycle',
   ),
   listed(
-    mutant('what is retired while it is out is not flagged', 'Turn.recall', 'if ($SLOTS.flag($SLOT) !== $FOUND_IDLE) return;', 'return;'),
+    mutant(
+      'what is retired while it is out is not flagged',
+      'OwnedSlots.recall',
+      'if ($SLOTS.flag($SLOT) !== $FOUND_IDLE) return;',
+      'return;',
+    ),
     'interleave/recycle',
   ),
   listed(
@@ -453,10 +458,10 @@ export const mutants: readonly Listed[] = [
     'interleave/resize',
   ),
   listed(
-    mutant('what is retired and out again is not flagged again', 'Turn.acceptSlots', 'this.recall($SLOT);', '{}'),
+    mutant('what is retired and out again is not flagged again', 'Turn.acceptSlots', 'this.owned.recall($SLOT);', '{}'),
     'interleave/recycle',
   ),
-  listed(mutant('suspended, nothing that is out is flagged', 'Turn.holdBack', 'this.$LENDING.flagAll();', ''), 'interleave/suspend'),
+  listed(mutant('suspended, nothing that is out is flagged', 'Standstill.holdBack', 'this.$LENDING.flagAll();', ''), 'interleave/suspend'),
   listed(
     mutant('a return does not see that it is one too many', 'Lending.mustReturn', '$BLOCK.snapshot.isOverfull()', 'false'),
     'interleave/resize',
@@ -464,7 +469,7 @@ export const mutants: readonly Listed[] = [
   listed(
     mutant(
       'a lease that is over is revoked',
-      'Turn.revoke',
+      'OwnedSlots.revoke',
       'if (!this.$BLOCK.slots.revoke($SLOT, $LEASE)) return false;',
       'this.$BLOCK.slots.revoke($SLOT, $LEASE);',
     ),

@@ -200,7 +200,7 @@ async function judged(folder: string, stages: readonly Stage[]): Promise<Notice 
   }
 }
 
-/** With the edits made, and unmade afterwards. */
+/** With the edits made, and undone afterwards. */
 async function withEdits<V>(folder: string, mutant: Mutant, body: () => Promise<V>): Promise<V> {
   const changed = [...changes(mutant, join(folder, 'src/'))].map(([file, text]) => [join(folder, 'src', file), text] as const);
   const before = changed.map(([path]) => [path, readFileSync(path, 'utf8')] as const);

@@ -188,6 +188,14 @@ describe('serveDashboard', () => {
       stats: { running: 1 },
       progress: [{ job: 3, name: 'import', done: 2, total: 4 }],
     });
+    // A message stands until there is another. Many short jobs do not push out a long one.
+    tell!({ job: 3, name: 'import', done: 3, total: 4, message: 'prices' });
+    tell!({ job: 3, name: 'import', done: 3, total: 4 });
+    for (let job = 10; job < 500; job++) tell!({ job, done: 1, total: 1 });
+    const { progress } = JSON.parse((await get(url, '/snapshot')).text).jobs;
+    expect(progress).toHaveLength(200);
+    expect(progress[0]).toEqual({ job: 3, name: 'import', done: 3, total: 4, message: 'prices' });
+    expect(progress[1].job).toBe(499);
     await expect(serveDashboard([], { runner: {} as never })).rejects.toThrow('runner must be a JobRunner');
   });
 

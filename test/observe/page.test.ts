@@ -97,6 +97,31 @@ here('the page', () => {
     for (const each of waiting) pool.release(await each);
   });
 
+  test('shows jobs under way first, no more of them than can be read, and figures beside each plot', async () => {
+    const pool = await open<Service>({ factory: service(), name: 'p', min: 1, max: 4 });
+    const jobs = [
+      { job: 7, name: 'import', done: 1, total: 4, message: 'prices' },
+      ...Array.from({ length: 40 }, (_, n) => ({ job: 100 + n, done: 3, total: 3 })),
+      { job: 6, done: 12 },
+    ];
+    const runner = {
+      stats: () => ({ running: 2, killedThreads: 0 }),
+      on: (_: string, listener: (progress: (typeof jobs)[number]) => void) => jobs.forEach((job) => void listener(job)),
+    };
+    const dashboard = await serveDashboard([pool], { runner });
+    onTestFinished(() => dashboard.close());
+    const { page, wrong } = await show(dashboard.url, 400);
+    await page.getByText('running 2 · killed threads 0').waitFor();
+    await page.getByText('and 22 more').waitFor();
+    const rows = await page.locator('#jobs div p').allTextContents();
+    expect(rows).toHaveLength(20);
+    expect(rows.slice(0, 3)).toEqual(['job 6: 12', 'import: 1 of 4 · prices', 'job 139: 3 of 3']);
+    const legend = page.locator('.chart').first().locator('.u-series');
+    expect((await legend.allTextContents()).slice(1)).toEqual(['idle1', 'being made0', 'used0', 'max4']);
+    expect(await page.evaluate('document.documentElement.scrollWidth <= document.documentElement.clientWidth')).toBe(true);
+    expect(wrong).toEqual([]);
+  });
+
   test('asks for the token once, and says when the server is gone', async () => {
     const pool = await open<Service>({ factory: service(), name: 'p', min: 1 });
     const dashboard = await serveDashboard([pool], { token: 'sesame' });

@@ -40,6 +40,25 @@ test('prints once: a table, or JSON', async () => {
   for (const each of waiting) pool.release(await each);
 });
 
+test('shows the jobs of a runner, those under way first', async () => {
+  const pool = await open<Service>({ factory: service(), name: 'orders', min: 1, max: 2 });
+  const jobs = [
+    ...Array.from({ length: 7 }, (_, n) => ({ job: n + 10, done: 1, total: 1 })),
+    { job: 9, name: 'import\u001b[2J', done: 3, total: 4, message: 'prices' },
+    { job: 8, done: 12 },
+  ];
+  const runner = {
+    stats: () => ({ running: 2, failed: 0, completed: 7, utilization: 0.52 }),
+    on: (_: string, listener: (progress: (typeof jobs)[number]) => void) => jobs.forEach((job) => void listener(job)),
+  };
+  const dashboard = await serveDashboard([pool], { runner });
+  onTestFinished(() => dashboard.close());
+  const { stdout } = await top(dashboard.url);
+  expect(stdout.slice(stdout.indexOf('JOBS'))).toBe(
+    'JOBS  running 2  completed 7  utilization 0.52\n  job 8: 12\n  import?[2J: 3/4 prices\n  job 16: 1/1\n  job 15: 1/1\n  job 14: 1/1\n  and 4 more\n',
+  );
+});
+
 test('with a token it is let in, without one it says what is missing: exit code 1', async () => {
   const { url } = await served('sesame');
   expect(await top(url)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('give its --token') });

@@ -222,7 +222,7 @@ describe('state', () => {
   });
 });
 
-describe('threads and tallies', () => {
+describe('threads and counters', () => {
   test('record 0 is the owner: it is given to nobody, and not counted', () => {
     const { threads } = blockOf();
     expect(threads.attach(7)).toBe(1);
@@ -290,7 +290,7 @@ describe('bells', () => {
     clearInterval(keeps);
   });
 
-  test('what rings while the doorbell is answered is heard, too', async () => {
+  test('what rings while the bell listener answers is heard, too', async () => {
     const { bells } = blockOf();
     let heard = 0;
     await new Promise<void>((resolve) => {
@@ -307,20 +307,20 @@ describe('bells', () => {
     expect(heard).toBe(2);
   });
 
-  test("a doorbell that has ended neither answers nor touches the bell, which is somebody else's by now", async () => {
+  test("a bell listener that has ended neither answers nor touches the bell, which is somebody else's by now", async () => {
     const { bells } = blockOf();
     const said: string[] = [];
-    const doorbellOf = (name: string, wanted: boolean) =>
+    const listenerOf = (name: string, wanted: boolean) =>
       new BellListener(
         bells,
         A,
         () => said.push(`${name} is asked`) > 0 && wanted,
         () => said.push(`${name} hears`),
       );
-    const last = doorbellOf('the last', false);
+    const last = listenerOf('the last', false);
     last.listen();
     last.end();
-    doorbellOf('the next', true).listen();
+    listenerOf('the next', true).listen();
     const later = new Promise<void>((resolve) => bells.listen(B, resolve));
     bells.ring(B);
     await later;

@@ -46,7 +46,7 @@ async function borrowInTurn(pool: AttachedPool<Tool>): Promise<void> {
   }
 }
 
-/** An errand that runs, and never ends. */
+/** A one-shot call that runs, and never ends. */
 async function hang(pool: AttachedPool<Tool>): Promise<void> {
   const before = ledger.get(HANGING);
   pool.call('hang', []).catch(() => {});

@@ -32,7 +32,7 @@ export interface Configuration {
   /** Pause between two deaths, in ms; 0: nobody is killed. */
   readonly killEvery: number;
   readonly detaches: boolean;
-  /** At the end a thread is cut off while an errand of its own runs that never ends: the pool gives it a second. */
+  /** At the end a thread is cut off while a one-shot call of its own runs that never ends: the pool gives it a second. */
   readonly hangs: boolean;
   readonly ownerDies: boolean;
   /** The pool is suspended, resized and recycled now and then. */

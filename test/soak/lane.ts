@@ -14,7 +14,7 @@ export const OPERATION_NAMES = [
   'use',
   'useSync',
   'lease',
-  'errand',
+  'one-shot call',
   'abort',
   'two at once',
   'breaker',
@@ -30,7 +30,7 @@ const ASYNC: readonly Operation[] = [
   'tryAcquire',
   'use',
   'lease',
-  'errand',
+  'one-shot call',
   'abort',
   'two at once',
   'stats',
@@ -195,7 +195,7 @@ export class Lane {
         lease[Symbol.dispose]();
         return;
       }
-      case 'errand':
+      case 'one-shot call':
         await (pool as unknown as Pool<Tool>).call('solo', [random.from(-3, 4), random.chance(0.1)], { timeout: random.from(1, 200) });
         return;
       case 'two at once':

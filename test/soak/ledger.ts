@@ -50,8 +50,8 @@ export const REVOKED = -2;
 const HOLDER_SHIFT = 3;
 /** Who has something: a lane of a life. Never 0. */
 export const holderOf = (life: number, lane: number): number => ((life + 1) << HOLDER_SHIFT) | lane;
-/** The owner itself, for an errand: a lane that no thread has. */
-export const errandOf = (life: number): number => holderOf(life, (1 << HOLDER_SHIFT) - 1);
+/** The owner itself, for a one-shot call: a lane that no thread has. */
+export const oneShotCallOf = (life: number): number => holderOf(life, (1 << HOLDER_SHIFT) - 1);
 const lifeOf = (holder: number): number => (holder >> HOLDER_SHIFT) - 1;
 const nameOf = (holder: number): string =>
   holder === DESTROYED || holder === REVOKED

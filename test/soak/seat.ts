@@ -16,8 +16,8 @@ export interface Holding {
   lost: boolean;
 }
 
-/** How many of the lives that are told to die leave an errand behind that never ends: each keeps a resource for a second. */
-const LEAVES_ERRAND_EVERY = 8;
+/** How many of the lives that are told to die leave a one-shot call behind that never ends: each keeps a resource for a second. */
+const LEAVES_CALL_EVERY = 8;
 
 export class Seat {
   readonly life: number;
@@ -81,7 +81,7 @@ export class Seat {
     const death = DEATHS[this.ledger.order(this.life)];
     if (this.isDying || death === 'none' || death === 'terminate') return;
     this.isDying = true;
-    if (this.life % LEAVES_ERRAND_EVERY !== 0 || !('detach' in this.pool)) return this.#die(death);
+    if (this.life % LEAVES_CALL_EVERY !== 0 || !('detach' in this.pool)) return this.#die(death);
     // On its way, in line, or running when its thread dies.
     void this.pool.call('hang', []).catch(() => {});
     setTimeout(() => this.#die(death), (this.life % 3) * 10);

@@ -1,19 +1,19 @@
 /** The resource of the soak: it has a number, and methods of every kind. */
-import { errandOf, HANGING, type Ledger } from './ledger.ts';
+import { HANGING, type Ledger, oneShotCallOf } from './ledger.ts';
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class Tool {
   readonly number: number;
   readonly #ledger: Ledger;
-  readonly #errand: number;
+  readonly #oneShotCall: number;
   readonly #fail: (what: string) => void;
 
   /** What `fail` is told must not depend on whether the caller lives to hear of it. */
   constructor(number: number, ledger: Ledger, ownersLife: number, fail: (what: string) => void) {
     this.number = number;
     this.#ledger = ledger;
-    this.#errand = errandOf(ownersLife);
+    this.#oneShotCall = oneShotCallOf(ownersLife);
     this.#fail = fail;
   }
 
@@ -33,12 +33,12 @@ export class Tool {
     return this.number;
   }
 
-  /** An errand: nobody else may have it all the while. */
+  /** A one-shot call: nobody else may have it all the while. */
   async solo(ms: number, fails: boolean): Promise<number> {
-    this.#guarded(() => this.#ledger.swapIn(this.number, this.#errand));
+    this.#guarded(() => this.#ledger.swapIn(this.number, this.#oneShotCall));
     if (ms > 0) await pause(ms);
-    this.#guarded(() => this.#ledger.swapOut(this.number, this.#errand));
-    if (fails) throw new Error('chaos: an errand');
+    this.#guarded(() => this.#ledger.swapOut(this.number, this.#oneShotCall));
+    if (fails) throw new Error('chaos: a one-shot call');
     return this.number;
   }
 

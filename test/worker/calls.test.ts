@@ -852,7 +852,7 @@ describe('release on a worker', () => {
 });
 
 describe('destroy on a worker', () => {
-  test('unmakes the resource on the owner', async () => {
+  test('destroys the resource on the owner', async () => {
     const gone: number[] = [];
     const { pool, t } = await borrowed({ max: 1, destructor: (resource: Service) => void gone.push(resource.id) });
     await t.run(({ pool, held }) => pool.destroy(held.pop()!));

@@ -202,11 +202,11 @@ test('a synchronous acquire gets the value of a resource that was made while the
 
 test('a value that another resource had before belongs to the one that has it now', async () => {
   const values = [1, 1, 2];
-  let unmake = (): void => {};
+  let destroyed = (): void => {};
   const pool = await open({
     factory: () => ({ value: values.shift()! }),
     // The first slot is not free again before the second has a resource with the same value.
-    destructor: () => new Promise<void>((resolve) => void (unmake = resolve)),
+    destructor: () => new Promise<void>((resolve) => void (destroyed = resolve)),
     max: 2,
     share: ({ value }) => value,
   });
@@ -215,7 +215,7 @@ test('a value that another resource had before belongs to the one that has it no
     pool.destroy(await pool.acquire());
     await keep('second', pool.acquire());
   });
-  unmake();
+  destroyed();
   await until(() => pool.count() === 1);
   const released = t.run(async ({ pool, kept }) => {
     const third = await pool.acquire();
@@ -225,5 +225,5 @@ test('a value that another resource had before belongs to the one that has it no
     return [second, third];
   });
   expect(await settled(released)).toEqual([1, 2]);
-  unmake();
+  destroyed();
 });

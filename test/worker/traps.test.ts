@@ -58,7 +58,7 @@ test('a thread whose Error is frozen borrows and gives back, however long', asyn
   await until(() => pool.stats().acquired === pool.stats().released);
 });
 
-test('an errand is cancelled at once, though its thread computes from then on', async () => {
+test('a one-shot call is cancelled at once, though its thread computes from then on', async () => {
   const pool = await open<Service>({ factory: service(), max: 1 });
   const held = await pool.acquire();
   const t = await thread(pool);

@@ -153,7 +153,7 @@ test('with leak detection on, a hand-out is still no message', async () => {
     });
     return messages.length;
   });
-  // Now and then a thread looks after its owner, with a message that is never sent: see `Calls.isConnected`.
+  // Now and then a thread looks after its owner, with a message that is never sent: see `isOtherEndThere`.
   expect(sent).toBeLessThan(5);
 });
 

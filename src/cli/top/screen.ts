@@ -10,10 +10,10 @@ export interface Room {
 }
 
 const BAR = 20;
-/** Holders and waiters shown of each pool. */
+/** Holders and waiters shown of each pool, and jobs. */
 const MOST = 5;
 
-export function screen({ at, title, pools, inspection }: Snapshot, room: Room): string {
+export function screen({ at, title, pools, inspection, jobs }: Snapshot, room: Room): string {
   const paint = (code: number, text: string): string => (room.colours ? `\x1b[${code}m${text}\x1b[0m` : text);
   const cut = (line: string): string => (line.length > room.columns ? `${line.slice(0, room.columns - 1)}…` : line);
   const lines = [
@@ -32,6 +32,7 @@ export function screen({ at, title, pools, inspection }: Snapshot, room: Room): 
     const row = cut(rowOf(figures, width));
     lines.push(figures.waiting > 0 ? paint(33, row) : row, ...detailsOf(figures.name, inspection).map((line) => paint(2, cut(line))));
   }
+  if (jobs !== undefined) lines.push(...jobsOf(jobs).map(cut));
   return `${(room.rows === undefined ? lines : lines.slice(0, Math.max(1, room.rows - 1))).join('\n')}\n`;
 }
 
@@ -57,6 +58,19 @@ function detailsOf(pool: string, { slots, line }: PoolInspection): string[] {
       `  line: ${listed(waiters.map(({ threadId, waitedFor, sync }) => `thread ${threadId} ${waitedFor} ms${sync ? ' asleep' : ''}`))}`,
     );
   return details;
+}
+
+/** A runner's figures that are not 0, and the jobs that say how far they are. */
+function jobsOf({ stats, progress }: NonNullable<Snapshot['jobs']>): string[] {
+  const figures = Object.entries(stats).filter(([, value]) => value !== 0);
+  return [
+    `JOBS  ${figures.map(([name, value]) => `${printable(name)} ${value}`).join('  ')}`,
+    ...progress.slice(0, MOST).map(({ job, name, done, total, message }) => {
+      const of = total === undefined ? '' : `/${total}`;
+      return printable(`  ${name ?? `job ${job}`}: ${done}${of}${message === undefined ? '' : ` ${message}`}`);
+    }),
+    ...(progress.length > MOST ? [`  and ${progress.length - MOST} more`] : []),
+  ];
 }
 
 function listed(items: readonly string[]): string {

@@ -10,7 +10,7 @@ import { OWNER } from '../../shared/words/threads.ts';
 import type { Events } from '../events.ts';
 import type { Settings } from '../options.ts';
 import type { AttachedThreads } from '../threads/attached-threads.ts';
-import type { Turn } from '../turn.ts';
+import type { Turn } from '../turn/turn.ts';
 import { runHook, thenMaybeSync } from './hooks.ts';
 import type { ResourceStore } from './store.ts';
 
@@ -85,7 +85,7 @@ export class Maintenance<T> {
     const { healthcheck, checkTimeout } = this.#settings;
     thenMaybeSync(runHook('healthcheck', healthcheck, this.#store.resources.get(slot), checkTimeout), (known) => {
       if (known !== undefined && !known.silent) this.#events.emit('error', known.error);
-      if (known === undefined) this.#turn.toIdle(slot);
+      if (known === undefined) this.#turn.owned.toIdle(slot);
       else this.#store.destroy(slot, 'unhealthy');
       this.#turn.request();
       done();
@@ -144,7 +144,7 @@ export class Maintenance<T> {
       leaks.publish({ pool: this.#settings.name, slot, threadId: borrower, heldFor });
       this.#events.emit('leak', { threadId: borrower, heldFor, ...(stack === undefined ? {} : { stack }) });
     };
-    if (thread === OWNER && !this.#threads.isOnErrand(slot)) tell(threadId, this.#traces?.stackOf(slot, lease));
+    if (thread === OWNER && !this.#threads.isForOneShotCall(slot)) tell(threadId, this.#traces?.stackOf(slot, lease));
     else this.#threads.trace(slot, lease, thread, tell);
   }
 }

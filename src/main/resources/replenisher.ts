@@ -17,7 +17,7 @@ import type { BreakerController } from '../breaker/controller.ts';
 import type { Events } from '../events.ts';
 import type { Suspensions } from '../steering/suspensions.ts';
 import type { AttachedThreads } from '../threads/attached-threads.ts';
-import type { Turn } from '../turn.ts';
+import type { Turn } from '../turn/turn.ts';
 import type { ResourceStore } from './store.ts';
 
 /** Pause before a failed refill to `min` is tried again, in ms: doubled each time, halved at random. */

@@ -10,7 +10,7 @@ import { OWNER } from '../../shared/words/threads.ts';
 import type { Events } from '../events.ts';
 import type { Settings } from '../options.ts';
 import type { AttachedThreads } from '../threads/attached-threads.ts';
-import type { Turn } from '../turn.ts';
+import type { Turn } from '../turn/turn.ts';
 import type { PoolPermits } from '../types.ts';
 import { type CreationOutcome, PendingCreations } from './creation.ts';
 import { isThenable, runHook, thenMaybeSync } from './hooks.ts';
@@ -126,14 +126,16 @@ export class ResourceStore<T> {
   #retireInTime(slot: number): void {
     const { maxLifetime } = this.#settings;
     if (maxLifetime > 0)
-      this.resources.retireAfter(slot, maxLifetime * (1 - LIFETIME_JITTER * Math.random()), () => this.#turn.retire(slot, 'max-lifetime'));
+      this.resources.retireAfter(slot, maxLifetime * (1 - LIFETIME_JITTER * Math.random()), () =>
+        this.#turn.owned.retire(slot, 'max-lifetime'),
+      );
   }
 
   /** The resource in this slot is broken, whether idle or borrowed. False: that was known already. */
   evict(slot: number): boolean {
     if (this.#condemned.has(slot)) return false;
     this.#condemned.add(slot);
-    this.#turn.retire(slot, 'unhealthy');
+    this.#turn.owned.retire(slot, 'unhealthy');
     return true;
   }
 

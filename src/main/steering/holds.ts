@@ -18,7 +18,7 @@ import type { Settings } from '../options.ts';
 import { isThenable, runHook, thenMaybeSync } from '../resources/hooks.ts';
 import type { Resources } from '../resources/resources.ts';
 import type { AttachedThreads } from '../threads/attached-threads.ts';
-import type { Turn } from '../turn.ts';
+import type { Turn } from '../turn/turn.ts';
 
 /**
  * Pause between two looks, in ms; or this share of the shortest limit, if that is more.
@@ -179,7 +179,7 @@ export class Holds<T> {
   #tell(slot: number, lease: number, thread: number, heldFor: number, stage: 'warn' | 'cancel' | 'revoke'): void {
     const emit = (borrower: number, stack: string | undefined): void =>
       this.#events.emit('overdue', { threadId: borrower, heldFor, stage, ...(stack === undefined ? {} : { stack }) });
-    if (thread === OWNER && !this.#threads.isOnErrand(slot)) emit(threadId, this.#traces?.stackOf(slot, lease));
+    if (thread === OWNER && !this.#threads.isForOneShotCall(slot)) emit(threadId, this.#traces?.stackOf(slot, lease));
     else if (this.#traces === undefined) emit(this.#threads.threadIdOf(slot, thread), undefined);
     else this.#threads.trace(slot, lease, thread, emit);
   }
@@ -189,7 +189,7 @@ export class Holds<T> {
   /** Its borrower is told, and the resource is asked to stop. It may be used on, to clean up. */
   #cancel(slot: number, lease: number, thread: number, heldFor: number): void {
     this.#block.counters.add(OWNER, COUNTER_CANCELLED);
-    if (thread === OWNER && !this.#threads.isOnErrand(slot)) this.#own.overdue(slot, heldFor);
+    if (thread === OWNER && !this.#threads.isForOneShotCall(slot)) this.#own.overdue(slot, heldFor);
     else this.#threads.tellOverdue(slot, lease, thread, heldFor);
     const { cancel, checkTimeout } = this.#settings;
     if (cancel === undefined) return;
@@ -197,7 +197,7 @@ export class Holds<T> {
     this.#cancelling.set(slot, { generation, waiting: [] });
     // From now on it goes to no other borrower before that has ended.
     this.#block.setRetired(slot, true);
-    this.#turn.recall(slot);
+    this.#turn.owned.recall(slot);
     // Given back in the meantime: there is nothing to stop, and the next borrower must not be meant.
     if (leaseOf(this.#block.slots.load(slot)) !== lease) return this.#cancelled(slot, generation);
     const silenced = (resource: T): void | PromiseLike<void> => {
@@ -214,7 +214,7 @@ export class Holds<T> {
     const cancelling = this.#cancelling.get(slot);
     if (cancelling?.generation !== generation) return;
     this.#cancelling.delete(slot);
-    if (this.#block.generation(slot) === generation && !this.#turn.isRetired(slot)) this.#block.setRetired(slot, false);
+    if (this.#block.generation(slot) === generation && !this.#turn.owned.isRetired(slot)) this.#block.setRetired(slot, false);
     for (const then of cancelling.waiting) then();
   }
 
@@ -230,9 +230,9 @@ export class Holds<T> {
   /** Takes the resource of this lease back now. False: the lease is over. */
   revoke(slot: number, lease: number, heldFor: number, cause: unknown): boolean {
     const thread = slotThread(lease);
-    const borrower = thread === OWNER && !this.#threads.isOnErrand(slot) ? threadId : this.#threads.threadIdOf(slot, thread);
-    const done = this.#turn.revoke(slot, lease, () => {
-      if (thread === OWNER && !this.#threads.isOnErrand(slot)) this.#own.revoked(slot, heldFor, cause);
+    const borrower = thread === OWNER && !this.#threads.isForOneShotCall(slot) ? threadId : this.#threads.threadIdOf(slot, thread);
+    const done = this.#turn.owned.revoke(slot, lease, () => {
+      if (thread === OWNER && !this.#threads.isForOneShotCall(slot)) this.#own.revoked(slot, heldFor, cause);
       else this.#threads.tellRevoked(slot, lease, thread, heldFor, cause);
     });
     if (!done) return false;

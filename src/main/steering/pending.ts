@@ -3,7 +3,7 @@ import { PoolClosedError } from '../../shared/errors.ts';
 import { clearTimeout, setTimeout } from '../../shared/node.ts';
 import { show } from '../../shared/show.ts';
 import { abortReason, SharedAbortListeners } from '../../shared/waiting/abort-signals.ts';
-import type { Turn } from '../turn.ts';
+import type { Turn } from '../turn/turn.ts';
 
 /** Why a pool that is not open any more is not steered. */
 export const notOpen = (pool: string, { life }: Turn): PoolClosedError =>

@@ -15,7 +15,7 @@ import { ACTIVE, breakerOf } from '../../shared/words/state.ts';
 import type { Settings } from '../options.ts';
 import type { Replenisher } from '../resources/replenisher.ts';
 import type { Resources } from '../resources/resources.ts';
-import type { Turn } from '../turn.ts';
+import type { Turn } from '../turn/turn.ts';
 import type { Holds } from './holds.ts';
 import { notOpen, Pending } from './pending.ts';
 
@@ -105,7 +105,7 @@ export class Recycling<T> {
   #revoke(call: Call): void {
     for (const [slot, generation] of call.left)
       if (this.#resources.has(slot) && this.#block.generation(slot) === generation) {
-        this.#turn.retire(slot, 'recycled');
+        this.#turn.owned.retire(slot, 'recycled');
         this.#holds.revokeWhatIsOut(slot, undefined);
       }
   }
@@ -159,7 +159,7 @@ export class Recycling<T> {
     }
     const isProved = isAnyNew && !this.#replenisher.isFailing;
     if (!isProved) return this.#prove(idle, out, creating + ending);
-    for (const slot of out) if (!this.#turn.isRetired(slot)) this.#turn.retire(slot, 'recycled');
+    for (const slot of out) if (!this.#turn.owned.isRetired(slot)) this.#turn.owned.retire(slot, 'recycled');
     const { min, max } = this.#block.limits;
     const { maxCreating } = this.#settings;
     const atOnce = Math.min(Math.max(1, Math.floor(max / PARTS)), maxCreating || max);
@@ -175,7 +175,7 @@ export class Recycling<T> {
       alive--;
       ending++;
       // If it was borrowed a moment ago it goes when it comes back; the next turn counts what is left.
-      this.#turn.retire(slot, 'recycled');
+      this.#turn.owned.retire(slot, 'recycled');
       this.#turn.request();
     }
   }
@@ -188,12 +188,12 @@ export class Recycling<T> {
     for (const slot of idle) if (slots.check(slot)) return this.#give(slot);
     // What was idle has been borrowed a moment ago.
     const all = [...out, ...idle];
-    if (all.length > 0 && !all.some((slot) => this.#turn.isRetired(slot))) this.#turn.retire(all[0], 'recycled');
+    if (all.length > 0 && !all.some((slot) => this.#turn.owned.isRetired(slot))) this.#turn.owned.retire(all[0], 'recycled');
   }
 
   #give(slot: number): void {
-    this.#turn.retire(slot, 'recycled');
-    this.#turn.toIdle(slot);
+    this.#turn.owned.retire(slot, 'recycled');
+    this.#turn.owned.toIdle(slot);
   }
 
   /** False: as many are being made as may be, or there is no slot for it. */

@@ -8,7 +8,7 @@ import type { ControlBlock } from '../../shared/words/control-block.ts';
 import type { Events } from '../events.ts';
 import type { Replenisher } from '../resources/replenisher.ts';
 import type { Resources } from '../resources/resources.ts';
-import type { Turn } from '../turn.ts';
+import type { Turn } from '../turn/turn.ts';
 import { whole } from '../whole.ts';
 import { notOpen, Pending } from './pending.ts';
 

@@ -1,6 +1,6 @@
 /**
  * The suspensions in force: each is an object of its own, and the pool goes on when the last has ended.
- * What they mean for slots and waiters is in turn.ts.
+ * What they mean for slots and waiters is in turn/standstill.ts.
  */
 import { SuspendTimeoutError } from '../../shared/errors.ts';
 import { clearTimeout, setTimeout } from '../../shared/node.ts';
@@ -12,7 +12,7 @@ import type { KeepAlive } from '../../shared/waiting/keep-alive.ts';
 import { SUSPENDED, SUSPENDED_REFUSING } from '../../shared/words/state.ts';
 import type { Events } from '../events.ts';
 import type { AttachedThreads } from '../threads/attached-threads.ts';
-import type { Turn } from '../turn.ts';
+import type { Turn } from '../turn/turn.ts';
 import type { SuspendOptions, Suspension } from '../types.ts';
 import { notOpen, Pending } from './pending.ts';
 
@@ -105,7 +105,7 @@ export class Suspensions<T> {
   looked(): void {
     for (const suspension of [...this.#inForce]) {
       const { terms, arrival } = suspension;
-      if (!arrival.isOver && this.#turn.hasCome(terms.until)) arrival.done(this.#handle(suspension));
+      if (!arrival.isOver && this.#turn.standstill.hasCome(terms.until)) arrival.done(this.#handle(suspension));
     }
   }
 

@@ -1,6 +1,6 @@
 /**
- * Where threads that want to attach knock: one listener per thread for all pools that the thread owns.
- * It stays when the last pool has ended, so that a late knock is answered and not left waiting.
+ * Hears the threads that ask to attach: one listener per thread for all pools that the thread owns.
+ * It stays when the last pool has ended, so that a late request is answered and not left waiting.
  */
 import { randomInt } from 'node:crypto';
 import { types } from 'node:util';
@@ -14,10 +14,10 @@ import { ControlBlock } from '../../shared/words/control-block.ts';
 import { isClosed } from '../../shared/words/state.ts';
 
 /** Lets a thread in, or says why not. */
-type Door = (threadId: number, port: MessagePort) => PoolError | undefined;
+type AttachListener = (threadId: number, port: MessagePort) => PoolError | undefined;
 
 /** Pools that have not ended, by their number. Numbers that are not here belong to one that has, or to another copy of this module. */
-const doors = new Map<number, Door>();
+const listeners = new Map<number, AttachListener>();
 /** Where Node emits the message; its types do not know it. */
 const owner: NodeJS.EventEmitter = process;
 
@@ -25,25 +25,25 @@ const owner: NodeJS.EventEmitter = process;
 export function newPoolId(): number {
   for (;;) {
     const poolId = randomInt(1, 2 ** 31);
-    if (!doors.has(poolId)) return poolId;
+    if (!listeners.has(poolId)) return poolId;
   }
 }
 
-export function addAttachListener(poolId: number, door: Door): void {
+export function addAttachListener(poolId: number, listener: AttachListener): void {
   // Ahead of the program's own listeners: one that throws keeps a message from those behind it.
   if (!owner.listeners('workerMessage').includes(heard)) owner.prependListener('workerMessage', heard);
-  doors.set(poolId, door);
+  listeners.set(poolId, listener);
 }
 
 export function removeAttachListener(poolId: number): void {
-  doors.delete(poolId);
+  listeners.delete(poolId);
 }
 
 /** `source` is Node's number of the sender, which a message cannot forge. */
 function heard(message: unknown, source: number): void {
   if (!isAttachRequest(message)) return;
-  const door = doors.get(message.poolId);
-  const refusal = door === undefined ? refusalOf(message) : door(source, message.port);
+  const listener = listeners.get(message.poolId);
+  const refusal = listener === undefined ? refusalOf(message) : listener(source, message.port);
   if (refusal === undefined) return;
   message.port.postMessage([[REJECTED, toWire(refusal)]]);
   message.port.close();

@@ -42,7 +42,7 @@ import { OWNER } from '../../shared/words/threads.ts';
 import type { Events } from '../events.ts';
 import type { Settings } from '../options.ts';
 import type { Resources } from '../resources/resources.ts';
-import type { Turn } from '../turn.ts';
+import type { Turn } from '../turn/turn.ts';
 import { AttachedThread } from './attached-thread.ts';
 import { findMethod, isCall, NO_CALL } from './methods.ts';
 import { type BorrowAgain, type BorrowFor, type HoldKeeper, OneShotCalls } from './one-shot-calls.ts';
@@ -69,7 +69,7 @@ export class AttachedThreads<T> {
   readonly #turn: Turn;
   readonly #events: Events<T>;
   readonly #steering: Steering;
-  readonly #errands: OneShotCalls;
+  readonly #oneShotCalls: OneShotCalls;
   readonly #members = new Map<number, AttachedThread>();
   readonly #shared = new Map<number, { generation: number; value: unknown; buffers: Buffers }>();
 
@@ -91,7 +91,7 @@ export class AttachedThreads<T> {
     this.#events = events;
     const { company } = settings;
     const find = (slot: number, method: string) => this.#methodOf(slot, method);
-    this.#errands = new OneShotCalls(
+    this.#oneShotCalls = new OneShotCalls(
       settings.name,
       lending,
       turn,
@@ -108,8 +108,8 @@ export class AttachedThreads<T> {
   }
 
   /** Does the owner have this slot for a one-shot call of a thread? */
-  isOnErrand(slot: number): boolean {
-    return this.#errands.on(slot) !== undefined;
+  isForOneShotCall(slot: number): boolean {
+    return this.#oneShotCalls.on(slot) !== undefined;
   }
 
   // ── coming
@@ -177,7 +177,7 @@ export class AttachedThreads<T> {
         const [, slot, lease] = request;
         if (!this.#holds(member, slot, lease)) return;
         return member.whenSettled(slot, lease, () => {
-          if (this.#lending.block.slots.seize(slot, lease)) this.#turn.takeBack(slot);
+          if (this.#lending.block.slots.seize(slot, lease)) this.#turn.owned.takeBack(slot);
         });
       }
       case DESTROY: {
@@ -185,7 +185,7 @@ export class AttachedThreads<T> {
         asBuffers(buffers);
         // Ours from here on: if its thread dies meanwhile, it must not pass for an orphan that may be kept.
         if (!this.#holds(member, slot, lease) || !this.#lending.block.slots.seize(slot, lease)) return;
-        return member.whenSettledOr(PATIENCE, slot, lease, () => this.#turn.discard(slot, asError(fromWire(error))));
+        return member.whenSettledOr(PATIENCE, slot, lease, () => this.#turn.owned.discard(slot, asError(fromWire(error))));
       }
       case TRACE: {
         const [, question, stack] = request;
@@ -196,7 +196,7 @@ export class AttachedThreads<T> {
       case CALL_ONCE: {
         const [, id, terms, method, args, buffers] = request;
         asBuffers(buffers);
-        if (isId(id)) this.#errands.start(member, id, terms, method, args);
+        if (isId(id)) this.#oneShotCalls.start(member, id, terms, method, args);
         return;
       }
       case LIMIT: {
@@ -211,9 +211,9 @@ export class AttachedThreads<T> {
         return;
       }
       case CANCEL:
-        return this.#errands.cancel(member, request[1]);
+        return this.#oneShotCalls.cancel(member, request[1]);
       case ABANDON:
-        return this.#errands.abandonOne(member, request[1], PATIENCE);
+        return this.#oneShotCalls.abandonOne(member, request[1], PATIENCE);
       case LEFT: {
         const [, slot, lease, job, heldFor, stack, broken] = request;
         if (!this.#holds(member, slot, lease)) return;
@@ -295,23 +295,23 @@ export class AttachedThreads<T> {
 
   /** Its thread may be asleep in a call of this very lease. */
   tellOverdue(slot: number, lease: number, thread: number, heldFor: number): void {
-    if (this.isOnErrand(slot)) return;
+    if (this.isForOneShotCall(slot)) return;
     this.#members.get(thread)?.send([OVERDUE, slot, lease, heldFor]);
     this.#lending.block.bells.ring(thread);
   }
 
   /** The slot is in hand by now. */
   tellRevoked(slot: number, lease: number, thread: number, heldFor: number, cause: unknown): void {
-    if (this.isOnErrand(slot)) return this.#errands.revoked(slot, this.#steering.revokedError(heldFor, cause));
+    if (this.isForOneShotCall(slot)) return this.#oneShotCalls.revoked(slot, this.#steering.revokedError(heldFor, cause));
     const buffers: Uint8Array[] = [];
     const wire = cause === undefined ? undefined : withOwnBytes(toWire(cause), buffers);
     this.#members.get(thread)?.send([REVOKED, slot, lease, heldFor, wire, buffers]);
     this.#lending.block.bells.ring(thread);
   }
 
-  /** Node's number of the thread that has this slot, by itself or by an errand. */
+  /** Node's number of the thread that has this slot, by itself or by a one-shot call. */
   threadIdOf(slot: number, thread: number): number {
-    const member = this.#errands.on(slot)?.member ?? this.#members.get(thread);
+    const member = this.#oneShotCalls.on(slot)?.member ?? this.#members.get(thread);
     return member?.threadId ?? this.#lending.block.threads.threadId(thread);
   }
 
@@ -319,13 +319,13 @@ export class AttachedThreads<T> {
 
   /** Which thread has this lease, by itself or by a one-shot call, and where it asked for it, if it says so in time. */
   trace(slot: number, lease: number, thread: number, tell: (threadId: number, stack: string | undefined) => void): void {
-    const errand = this.#errands.on(slot);
-    const member = errand?.member ?? this.#members.get(thread);
+    const call = this.#oneShotCalls.on(slot);
+    const member = call?.member ?? this.#members.get(thread);
     // Only where the word was damaged: no thread has it.
     if (member === undefined) return tell(this.#lending.block.threads.threadId(thread), undefined);
     const then = (stack: string | undefined): void => tell(member.threadId, stack);
-    if (errand === undefined) member.where(slot, lease, then);
-    else member.where(NONE, errand.id, then);
+    if (call === undefined) member.where(slot, lease, then);
+    else member.where(NONE, call.id, then);
   }
 
   /** A job of that thread has ended without giving this back. */
@@ -344,7 +344,7 @@ export class AttachedThreads<T> {
   /** It has given everything back, as far as it can: what still has calls under way comes back with them. */
   #detach(member: AttachedThread): void {
     const { slots } = this.#lending.block;
-    const open = this.#errands.cancelAll(member);
+    const open = this.#oneShotCalls.cancelAll(member);
     for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
       const word = slots.load(slot);
       if (slotState(word) === LEASED && slotThread(word) === member.thread) open.push({ slot, lease: leaseOf(word) });
@@ -368,7 +368,7 @@ export class AttachedThreads<T> {
     if (this.#members.get(member.thread) !== member) return;
     this.#members.delete(member.thread);
     const { block } = this.#lending;
-    this.#errands.abandon(member, PATIENCE);
+    this.#oneShotCalls.abandon(member, PATIENCE);
     const borrowed = repair(this.#lending, member.thread);
     block.counters.add(OWNER, COUNTER_RECLAIMED, borrowed.length);
     block.counters.fold(member.thread);
@@ -377,7 +377,7 @@ export class AttachedThreads<T> {
     if (borrowed.length > 0) reclaims.publish({ pool: this.#settings.name, threadId: member.threadId, slots: borrowed.length });
     const release = this.#settings.orphans === 'release';
     for (const { slot, lease } of borrowed)
-      member.whenSettledOr(PATIENCE, slot, lease, (settled) => this.#turn.orphaned(slot, release && settled));
+      member.whenSettledOr(PATIENCE, slot, lease, (settled) => this.#turn.owned.orphaned(slot, release && settled));
     this.#events.emit('detach', member.threadId, borrowed.length, member.thread);
     this.#turn.request();
   }

@@ -16,7 +16,7 @@ import { toWire } from '../../shared/wire/error-wire.ts';
 import { ANSWER, FAILURE } from '../../shared/wire/protocol.ts';
 import { Claim } from '../../shared/words/claim.ts';
 import { NONE } from '../../shared/words/line.ts';
-import type { Turn } from '../turn.ts';
+import type { Turn } from '../turn/turn.ts';
 import type { AttachedThread } from './attached-thread.ts';
 import { isCall, NO_CALL } from './methods.ts';
 import { type Host, Party } from './party.ts';
@@ -47,7 +47,7 @@ export interface InCompany {
 /** What to run on the resource in a slot. Throws RemoteCallError. */
 type FindMethod = (slot: number, method: string) => (args: readonly unknown[]) => unknown;
 
-export interface Errand {
+export interface OneShotCall {
   readonly member: AttachedThread;
   readonly id: number;
   readonly method: string;
@@ -69,9 +69,9 @@ export interface Errand {
 export interface Running {
   readonly member: AttachedThread;
   readonly id: number;
-  readonly errand: Errand;
+  readonly call: OneShotCall;
   /** Those that the resource serves together with it. */
-  readonly party: Party<Errand> | undefined;
+  readonly party: Party<OneShotCall> | undefined;
 }
 
 /** The part of the owner that looks after leases that have limits of their own. */
@@ -86,7 +86,7 @@ function termsOf(terms: unknown): { claim: unknown; tag: number; hold: Hold | un
   return { claim, tag: typeof tag === 'number' ? tag | 0 : 0, hold: holdFrom(hold) };
 }
 
-export class OneShotCalls implements Host<Errand> {
+export class OneShotCalls implements Host<OneShotCall> {
   readonly #pool: string;
   readonly #lending: Lending;
   readonly #turn: Turn;
@@ -95,8 +95,8 @@ export class OneShotCalls implements Host<Errand> {
   readonly #find: FindMethod;
   readonly #company: InCompany | undefined;
   /** Whose call is next. Undefined: the one whose place in the pool's line is first. */
-  readonly #turns: Turns<AttachedThread, Errand> | undefined;
-  readonly #errands = new Map<AttachedThread, Map<number, Errand>>();
+  readonly #turns: Turns<AttachedThread, OneShotCall> | undefined;
+  readonly #calls = new Map<AttachedThread, Map<number, OneShotCall>>();
   /**
    * By slot, the one-shot call that it is out for: no other code on the owner's thread has the slot to give back.
    * Not the shared word, which may be damaged.
@@ -133,7 +133,7 @@ export class OneShotCalls implements Host<Errand> {
   start(member: AttachedThread, id: number, terms: unknown, method: string, args: readonly unknown[]): void {
     // A number that is in use is not answered: the answer would be for the call that has it.
     // That call must stay in this table, or it would never end.
-    if (this.#errands.get(member)?.has(id)) return;
+    if (this.#calls.get(member)?.has(id)) return;
     if (!isCall(method, args)) {
       const error = new RemoteCallError(`pool ${show(this.#pool)}: ${NO_CALL}`, this.#pool);
       return member.answer([FAILURE, id, toWire(error)], false, show(method));
@@ -141,67 +141,67 @@ export class OneShotCalls implements Host<Errand> {
     const { claim: claimed, tag, hold } = termsOf(terms);
     const claim = Claim.open(claimed);
     if (claim?.isWithdrawn) return;
-    const errand: Errand = { member, id, method, args, slot: NONE, lease: 0, tag, hold, claim, waiting: undefined };
-    this.#of(member).set(id, errand);
+    const call: OneShotCall = { member, id, method, args, slot: NONE, lease: 0, tag, hold, claim, waiting: undefined };
+    this.#of(member).set(id, call);
     const slot = this.#lending.tryBorrow();
-    if (slot !== NONE) return this.#run(member, errand, slot, method, args);
-    this.#turns?.add(errand);
+    if (slot !== NONE) return this.#run(member, call, slot, method, args);
+    this.#turns?.add(call);
     // The caller's thread keeps the limits.
-    this.#wait(errand, (signal, run) => this.#borrow({ timeout: 0, signal }, run, member.thread));
+    this.#wait(call, (signal, run) => this.#borrow({ timeout: 0, signal }, run, member.thread));
   }
 
-  #wait(errand: Errand, borrow: (signal: AbortSignal, run: (slot: number) => void) => Promise<void>): void {
-    const { member, id, method } = errand;
+  #wait(call: OneShotCall, borrow: (signal: AbortSignal, run: (slot: number) => void) => Promise<void>): void {
+    const { member, id, method } = call;
     const waiting = new AbortController();
-    errand.waiting = waiting;
-    borrow(waiting.signal, (slot) => this.#granted(errand, slot)).catch((error: unknown) => {
+    call.waiting = waiting;
+    borrow(waiting.signal, (slot) => this.#granted(call, slot)).catch((error: unknown) => {
       if (error === SERVED) return;
-      this.#turns?.remove(errand);
-      this.#remove(member, errand);
+      this.#turns?.remove(call);
+      this.#remove(member, call);
       if (error !== ASKED_FOR) member.answer([FAILURE, id, toWire(error)], false, `${method}()`);
     });
   }
 
   /** The place of this call has been granted a slot. */
-  #granted(errand: Errand, slot: number): void {
-    const next = this.#turns?.next() ?? errand;
-    if (next !== errand) {
+  #granted(call: OneShotCall, slot: number): void {
+    const next = this.#turns?.next() ?? call;
+    if (next !== call) {
       this.#leaveLine(next, SERVED);
-      this.#waitAgain(errand);
+      this.#waitAgain(call);
     }
     this.#run(next.member, next, slot, next.method, next.args);
   }
 
   /** At once; without effect if it is not there. */
-  #leaveLine(errand: Errand, why: unknown): void {
-    this.#turns?.remove(errand);
-    errand.waiting?.abort(why);
+  #leaveLine(call: OneShotCall, why: unknown): void {
+    this.#turns?.remove(call);
+    call.waiting?.abort(why);
   }
 
-  #waitAgain(errand: Errand): void {
-    this.#wait(errand, (signal, run) => this.#company!.borrowAgain(signal, run, errand.member.thread));
+  #waitAgain(call: OneShotCall): void {
+    this.#wait(call, (signal, run) => this.#company!.borrowAgain(signal, run, call.member.thread));
   }
 
-  #run(member: AttachedThread, errand: Errand, slot: number, method: string, args: readonly unknown[]): void {
+  #run(member: AttachedThread, call: OneShotCall, slot: number, method: string, args: readonly unknown[]): void {
     // Granted in the very moment in which its thread went, or its caller cancelled it.
-    const hasGone = errand.waiting?.signal.aborted && !this.#errands.has(member);
-    if (hasGone || errand.claim?.begin() === false) {
-      this.#remove(member, errand);
+    const hasGone = call.waiting?.signal.aborted && !this.#calls.has(member);
+    if (hasGone || call.claim?.begin() === false) {
+      this.#remove(member, call);
       return this.#lending.giveBack(slot);
     }
-    errand.slot = slot;
-    errand.lease = this.#lending.leases[slot];
-    const { lease } = errand;
-    const party = this.#partyOf(errand);
-    this.#running[slot] = { member, id: errand.id, errand, party };
+    call.slot = slot;
+    call.lease = this.#lending.leases[slot];
+    const { lease } = call;
+    const party = this.#partyOf(call);
+    this.#running[slot] = { member, id: call.id, call, party };
     this.#lending.block.slots.actFor(slot, member.thread);
-    if (errand.tag !== 0) this.#lending.setTag(slot, errand.tag);
-    if (errand.hold !== undefined) this.#holds.limit(slot, errand.lease, errand.hold);
-    member.run(errand.id, slot, lease, `${method}()`, false, () =>
+    if (call.tag !== 0) this.#lending.setTag(slot, call.tag);
+    if (call.hold !== undefined) this.#holds.limit(slot, call.lease, call.hold);
+    member.run(call.id, slot, lease, `${method}()`, false, () =>
       party === undefined ? this.#find(slot, method)(args) : this.#company!.run(slot, args, party),
     );
     member.whenSettled(slot, lease, () => {
-      const last = this.#lastOf(errand, slot);
+      const last = this.#lastOf(call, slot);
       if (this.#end(member, last)) this.#lending.giveBack(slot);
     });
   }
@@ -209,68 +209,68 @@ export class OneShotCalls implements Host<Errand> {
   // ── in company
 
   /** The one that the resource is at: of those that this one has taken along, or itself. */
-  #lastOf(errand: Errand, slot: number): Errand {
-    const last = this.#running[slot]?.errand;
-    return last?.lease === errand.lease ? last : errand;
+  #lastOf(call: OneShotCall, slot: number): OneShotCall {
+    const last = this.#running[slot]?.call;
+    return last?.lease === call.lease ? last : call;
   }
 
   /** As many go along as there are, for each resource, of those that wait. */
-  #partyOf(errand: Errand): Party<Errand> | undefined {
+  #partyOf(call: OneShotCall): Party<OneShotCall> | undefined {
     const company = this.#company;
-    if (company === undefined || company.method !== errand.method) return undefined;
+    if (company === undefined || company.method !== call.method) return undefined;
     const most = Math.min(company.most - 1, Math.ceil((this.#turns!.size * SHARE) / this.#lending.block.limits.max));
-    return new Party(this, errand, most);
+    return new Party(this, call, most);
   }
 
   /** The next call of that thread, out of the line. */
-  takeAlong({ member, method, tag }: Errand, fits: (args: readonly unknown[]) => boolean): Errand | undefined {
-    const errand = this.#turns!.nextOf(
+  takeAlong({ member, method, tag }: OneShotCall, fits: (args: readonly unknown[]) => boolean): OneShotCall | undefined {
+    const call = this.#turns!.nextOf(
       member,
       (next) =>
         next.method === method && next.hold === undefined && next.tag === tag && next.claim?.isWithdrawn !== true && fits(next.args),
     );
-    if (errand !== undefined) this.#leaveLine(errand, SERVED);
-    return errand;
+    if (call !== undefined) this.#leaveLine(call, SERVED);
+    return call;
   }
 
   /** The resource of that party is at it. False: it is not to run there. */
-  beginAlong(party: Party<Errand>, errand: Errand): boolean {
-    const { member } = errand;
+  beginAlong(party: Party<OneShotCall>, call: OneShotCall): boolean {
+    const { member } = call;
     const before = this.#running[party.slot];
-    if (before?.party !== party || errand.slot !== NONE || this.#errands.get(member)?.get(errand.id) !== errand) return false;
-    this.#leaveLine(errand, SERVED);
-    if (errand.claim?.begin() === false) {
-      this.#remove(member, errand);
+    if (before?.party !== party || call.slot !== NONE || this.#calls.get(member)?.get(call.id) !== call) return false;
+    this.#leaveLine(call, SERVED);
+    if (call.claim?.begin() === false) {
+      this.#remove(member, call);
       return false;
     }
     // The one before has its answer.
-    before.errand.slot = NONE;
-    this.#remove(member, before.errand);
-    errand.slot = party.slot;
-    errand.lease = party.lease;
-    this.#running[party.slot] = { member, id: errand.id, errand, party };
+    before.call.slot = NONE;
+    this.#remove(member, before.call);
+    call.slot = party.slot;
+    call.lease = party.lease;
+    this.#running[party.slot] = { member, id: call.id, call, party };
     return true;
   }
 
   /** It has been taken along, and has waited there for too long. */
-  backInLine(errand: Errand): void {
-    if (errand.slot !== NONE || this.#errands.get(errand.member)?.get(errand.id) !== errand) return;
-    this.#turns!.addFirst(errand);
-    this.#waitAgain(errand);
+  backInLine(call: OneShotCall): void {
+    if (call.slot !== NONE || this.#calls.get(call.member)?.get(call.id) !== call) return;
+    this.#turns!.addFirst(call);
+    this.#waitAgain(call);
   }
 
   /** To one that has begun in company. */
-  answer({ member, id, method }: Errand, value: unknown): void {
+  answer({ member, id, method }: OneShotCall, value: unknown): void {
     member.answer([ANSWER, id, [value]], false, `${method}()`);
   }
 
   /** False: it had ended before. Otherwise the caller ends the owner's lease of the slot. */
-  #end(member: AttachedThread, errand: Errand): boolean {
-    if (errand.slot === NONE) return false;
-    this.#running[errand.slot] = undefined;
-    this.#lending.block.slots.actFor(errand.slot, 0);
-    errand.slot = NONE;
-    this.#remove(member, errand);
+  #end(member: AttachedThread, call: OneShotCall): boolean {
+    if (call.slot === NONE) return false;
+    this.#running[call.slot] = undefined;
+    this.#lending.block.slots.actFor(call.slot, 0);
+    call.slot = NONE;
+    this.#remove(member, call);
     return true;
   }
 
@@ -278,58 +278,58 @@ export class OneShotCalls implements Host<Errand> {
   revoked(slot: number, error: Error): void {
     const running = this.#running[slot];
     if (running === undefined) return;
-    const { member, errand, party } = running;
-    const isCalled = this.#errands.has(member);
+    const { member, call, party } = running;
+    const isCalled = this.#calls.has(member);
     this.#lending.forget(slot);
-    this.#end(member, errand);
+    this.#end(member, call);
     party?.disband();
-    if (isCalled) member.answer([FAILURE, errand.id, toWire(error)], false, 'a call');
+    if (isCalled) member.answer([FAILURE, call.id, toWire(error)], false, 'a call');
   }
 
   /** Its thread has died, and the method has not ended in time. */
-  #orphan(member: AttachedThread, errand: Errand): void {
-    const { slot } = errand;
+  #orphan(member: AttachedThread, call: OneShotCall): void {
+    const { slot } = call;
     const party = this.#running[slot]?.party;
-    if (!this.#end(member, errand)) return;
-    if (this.#lending.block.slots.seize(slot, this.#lending.forget(slot))) this.#turn.orphaned(slot, false);
+    if (!this.#end(member, call)) return;
+    if (this.#lending.block.slots.seize(slot, this.#lending.forget(slot))) this.#turn.owned.orphaned(slot, false);
     party?.disband();
   }
 
-  #of(member: AttachedThread): Map<number, Errand> {
-    let errands = this.#errands.get(member);
-    if (errands === undefined) {
-      errands = new Map();
-      this.#errands.set(member, errands);
+  #of(member: AttachedThread): Map<number, OneShotCall> {
+    let calls = this.#calls.get(member);
+    if (calls === undefined) {
+      calls = new Map();
+      this.#calls.set(member, calls);
     }
-    return errands;
+    return calls;
   }
 
-  #remove(member: AttachedThread, errand: Errand): void {
-    const errands = this.#errands.get(member);
-    if (errands?.get(errand.id) === errand) errands.delete(errand.id);
+  #remove(member: AttachedThread, call: OneShotCall): void {
+    const calls = this.#calls.get(member);
+    if (calls?.get(call.id) === call) calls.delete(call.id);
   }
 
   // ── going
 
   /** Out of the line, if it is still there. */
   cancel(member: AttachedThread, id: number): void {
-    const errand = this.#errands.get(member)?.get(id);
-    if (errand === undefined || errand.slot !== NONE) return;
-    this.#leaveLine(errand, ASKED_FOR);
-    this.#remove(member, errand);
+    const call = this.#calls.get(member)?.get(id);
+    if (call === undefined || call.slot !== NONE) return;
+    this.#leaveLine(call, ASKED_FOR);
+    this.#remove(member, call);
   }
 
   /** Its caller does not wait for it any more, and it may run for long: it gets `patience` ms to end. */
   abandonOne(member: AttachedThread, id: number, patience: number): void {
-    const errand = this.#errands.get(member)?.get(id);
-    if (errand === undefined) return;
-    if (errand.slot === NONE) this.cancel(member, id);
-    else this.#orphanAfter(patience, member, errand);
+    const call = this.#calls.get(member)?.get(id);
+    if (call === undefined) return;
+    if (call.slot === NONE) this.cancel(member, id);
+    else this.#orphanAfter(patience, member, call);
   }
 
-  #orphanAfter(patience: number, member: AttachedThread, errand: Errand): void {
-    member.whenSettledOr(patience, errand.slot, errand.lease, (settled) => {
-      if (!settled) this.#orphan(member, errand);
+  #orphanAfter(patience: number, member: AttachedThread, call: OneShotCall): void {
+    member.whenSettledOr(patience, call.slot, call.lease, (settled) => {
+      if (!settled) this.#orphan(member, call);
     });
   }
 
@@ -337,7 +337,7 @@ export class OneShotCalls implements Host<Errand> {
   cancelAll(member: AttachedThread): { slot: number; lease: number }[] {
     const running: { slot: number; lease: number }[] = [];
     const left = new PoolClosedError(`pool ${show(this.#pool)}: this thread has detached from it`, this.#pool);
-    for (const { slot, lease, waiting } of [...(this.#errands.get(member)?.values() ?? [])])
+    for (const { slot, lease, waiting } of [...(this.#calls.get(member)?.values() ?? [])])
       if (slot === NONE) waiting?.abort(left);
       else running.push({ slot, lease });
     return running;
@@ -345,14 +345,14 @@ export class OneShotCalls implements Host<Errand> {
 
   /** The thread is gone: its calls that wait leave the line, and those that run get `patience` ms to end. */
   abandon(member: AttachedThread, patience: number): void {
-    const errands = this.#errands.get(member);
-    if (errands === undefined) return;
-    this.#errands.delete(member);
-    for (const errand of errands.values()) {
-      this.#leaveLine(errand, ASKED_FOR);
-      if (errand.slot === NONE) continue;
-      this.#lending.block.slots.actFor(errand.slot, BEHALF_GONE);
-      this.#orphanAfter(patience, member, errand);
+    const calls = this.#calls.get(member);
+    if (calls === undefined) return;
+    this.#calls.delete(member);
+    for (const call of calls.values()) {
+      this.#leaveLine(call, ASKED_FOR);
+      if (call.slot === NONE) continue;
+      this.#lending.block.slots.actFor(call.slot, BEHALF_GONE);
+      this.#orphanAfter(patience, member, call);
     }
   }
 }

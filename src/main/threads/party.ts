@@ -54,10 +54,10 @@ export class Party<G extends Guest> implements Company {
 
   next(fits: (args: readonly unknown[]) => boolean): Companion | undefined {
     if (this.#isOver || this.#left === 0) return undefined;
-    const errand = this.#calls.takeAlong(this.#first, fits);
-    if (errand === undefined) return undefined;
+    const call = this.#calls.takeAlong(this.#first, fits);
+    if (call === undefined) return undefined;
     this.#left--;
-    const along = new Along(this.#calls, this, errand, errand.member.enter(this.#slot, this.#lease));
+    const along = new Along(this.#calls, this, call, call.member.enter(this.#slot, this.#lease));
     this.#along.add(along);
     return along;
   }
@@ -76,22 +76,22 @@ export class Party<G extends Guest> implements Company {
 class Along<G extends Guest> implements Companion {
   readonly #calls: Host<G>;
   readonly #party: Party<G>;
-  readonly #errand: G;
+  readonly #call: G;
   /** The resource's lease does not end before this is called. */
   readonly #leave: () => void;
   #hasBegun = false;
   #isBack = false;
   #hasEnded = false;
 
-  constructor(calls: Host<G>, party: Party<G>, errand: G, leave: () => void) {
+  constructor(calls: Host<G>, party: Party<G>, call: G, leave: () => void) {
     this.#calls = calls;
     this.#party = party;
-    this.#errand = errand;
+    this.#call = call;
     this.#leave = leave;
   }
 
   begin(): boolean {
-    this.#hasBegun = !this.#party.isOver && this.#calls.beginAlong(this.#party, this.#errand);
+    this.#hasBegun = !this.#party.isOver && this.#calls.beginAlong(this.#party, this.#call);
     this.#party.left(this);
     return this.#hasBegun;
   }
@@ -99,14 +99,14 @@ class Along<G extends Guest> implements Companion {
   back(): void {
     if (this.#hasBegun || this.#isBack || this.#hasEnded) return;
     this.#isBack = true;
-    this.#calls.backInLine(this.#errand);
+    this.#calls.backInLine(this.#call);
   }
 
   end(answer?: unknown): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#party.left(this);
-    if (this.#hasBegun) this.#calls.answer(this.#errand, answer);
+    if (this.#hasBegun) this.#calls.answer(this.#call, answer);
     this.#leave();
   }
 }

@@ -28,11 +28,14 @@ export interface RunnerLike {
 export interface Jobs {
   /** The numbers of `stats()`. */
   stats: Record<string, number>;
-  /** The jobs heard of last, the latest first. */
+  /** The jobs heard of last: those under way, by number; then those that are through, the latest first. */
   progress: JobProgress[];
 }
 
 const MOST = 200;
+
+const isThrough = ({ done, total }: JobProgress): boolean => total !== undefined && done >= total;
+
 /** A job that is through is shown for so long, in ms; one that is silent, for so long. */
 const SHOWN = 10_000;
 const SILENT = 300_000;
@@ -41,10 +44,11 @@ export class JobsWatch {
   readonly #runner: RunnerLike;
   readonly #heard = new Map<number, { readonly progress: JobProgress; readonly at: number }>();
   readonly #listener = (progress: JobProgress): void => {
-    // Put behind the others: the first are the oldest.
+    // Put behind the others: the first are the oldest. A message stands until there is another one.
+    const known = this.#heard.get(progress.job)?.progress;
     this.#heard.delete(progress.job);
-    this.#heard.set(progress.job, { progress: { ...progress }, at: Date.now() });
-    if (this.#heard.size > MOST) this.#heard.delete(this.#heard.keys().next().value!);
+    this.#heard.set(progress.job, { progress: { ...known, ...progress }, at: Date.now() });
+    if (this.#heard.size > MOST) this.#dropOne();
   };
 
   constructor(runner: RunnerLike) {
@@ -52,14 +56,20 @@ export class JobsWatch {
     runner.on('progress', this.#listener);
   }
 
+  /** One that is through, if there is any: many short jobs do not push out a long one. */
+  #dropOne(): void {
+    for (const [job, { progress }] of this.#heard) if (isThrough(progress)) return void this.#heard.delete(job);
+    this.#heard.delete(this.#heard.keys().next().value!);
+  }
+
   read(): Jobs {
     const now = Date.now();
-    for (const [job, { progress, at }] of this.#heard) {
-      const isThrough = progress.total !== undefined && progress.done >= progress.total;
-      if (now - at > (isThrough ? SHOWN : SILENT)) this.#heard.delete(job);
-    }
+    for (const [job, { progress, at }] of this.#heard) if (now - at > (isThrough(progress) ? SHOWN : SILENT)) this.#heard.delete(job);
     const numbers = Object.entries(this.#runner.stats()).filter(([, value]) => typeof value === 'number');
-    return { stats: Object.fromEntries(numbers), progress: [...this.#heard.values()].map(({ progress }) => progress).reverse() };
+    const jobs = [...this.#heard.values()].map(({ progress }) => progress);
+    // By number, so that each keeps its place from look to look.
+    const underWay = jobs.filter((each) => !isThrough(each)).sort((a, b) => a.job - b.job);
+    return { stats: Object.fromEntries(numbers), progress: [...underWay, ...jobs.filter(isThrough).reverse()] };
   }
 
   end(): void {

@@ -4,6 +4,9 @@ import { duration, h, number } from './dom.js';
 
 const HEIGHT = 130;
 
+/** Marks on an axis of numbers: there are no two and a half resources. */
+const WHOLE = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
+
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString('en-GB');
@@ -71,7 +74,8 @@ class Chart {
 
   #series() {
     const { stack = [], lines, show } = this.#spec;
-    const raw = (name) => (_plot, _value, _series, index) => (index === null ? '' : show(this.columns?.[name][index]));
+    // Under the pointer, or else the latest.
+    const raw = (name) => (_plot, _value, _series, index) => show(this.columns?.[name].at(index ?? -1)) || '–';
     return [
       {},
       // The uppermost area first: the others are drawn over it.
@@ -116,8 +120,13 @@ class Chart {
         height: HEIGHT,
         series: this.#series(),
         axes: [
-          { ...axis, space: 90, values: (_plot, times) => times.map(clock) },
-          { ...axis, size: 56, values: (_plot, values) => values.map((value) => this.#spec.show(value)) },
+          { ...axis, size: 32, space: 90, values: (_plot, times) => times.map(clock) },
+          {
+            ...axis,
+            size: 56,
+            ...(this.#spec.show === number ? { incrs: WHOLE } : {}),
+            values: (_plot, values) => values.map((value) => this.#spec.show(value)),
+          },
         ],
         scales: { y: { range: (_plot, _least, most) => [0, most > 0 ? most * 1.1 : 1] } },
         legend: { markers: { width: 2, dash: (plot, series) => (plot.series[series].dash === undefined ? 'solid' : 'dashed') } },

@@ -88,21 +88,28 @@ function showKnots(knots) {
   );
 }
 
+/** More jobs than these are counted. */
+const MOST_JOBS = 20;
+
+/** `killedThreads` as one reads it. */
+const words = (name) => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+
 function showJobs(jobs) {
   const section = at('jobs');
   section.hidden = jobs === undefined;
   if (jobs === undefined) return;
-  if (section.children.length === 0) section.append(h('h2', { textContent: 'Jobs' }), h('p', { className: 'more' }), h('div'));
-  const [, stats, list] = section.children;
+  if (section.children.length === 0)
+    section.append(h('h2', { textContent: 'Jobs' }), h('p', { className: 'more' }), h('div'), h('p', { className: 'more' }));
+  const [, stats, list, more] = section.children;
   setText(
     stats,
     Object.entries(jobs.stats)
-      .map(([name, value]) => `${name} ${number(value)}`)
+      .map(([name, value]) => `${words(name)} ${number(value)}`)
       .join(' · '),
   );
   fill(
     list,
-    jobs.progress,
+    jobs.progress.slice(0, MOST_JOBS),
     () => h('p', {}, h('progress', { max: 1 }), h('span')),
     (row, { job, name, done, total, message }) => {
       const [bar, text] = row.children;
@@ -110,10 +117,12 @@ function showJobs(jobs) {
       else bar.removeAttribute('value');
       setText(
         text,
-        ` ${name ?? `job ${job}`}: ${number(done)}${total === undefined ? '' : ` of ${number(total)}`}${message === undefined ? '' : ` · ${message}`}`,
+        `${name ?? `job ${job}`}: ${number(done)}${total === undefined ? '' : ` of ${number(total)}`}${message === undefined ? '' : ` · ${message}`}`,
       );
     },
   );
+  const rest = jobs.progress.length - MOST_JOBS;
+  setText(more, rest > 0 ? `and ${rest} more that were heard of lately` : '');
 }
 
 // ── state of the stream

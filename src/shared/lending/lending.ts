@@ -20,13 +20,13 @@ import {
   FAILED,
   FREE,
   GRANTED,
+  HAS_WAITER,
   isLineEmpty,
-  NOBODY,
+  NO_WAITER,
   NONE,
   NOT_EMPTY,
   ON_THE_WAY,
   REASON_DAMAGED,
-  SOMEBODY,
   WAITING,
   type Waiting,
 } from '../words/line.ts';
@@ -539,11 +539,11 @@ export class Lending {
       if (isLineEmpty(word)) return false;
       if (this.fifo.first()) return true;
       switch (line.scan(word)) {
-        case SOMEBODY:
+        case HAS_WAITER:
           return true;
         case ON_THE_WAY:
           return false;
-        case NOBODY:
+        case NO_WAITER:
           if (line.empty(word)) return false;
       }
     }

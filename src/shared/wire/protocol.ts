@@ -6,7 +6,7 @@ import type { Hold } from '../options/hold-limits.ts';
 import type { WireError } from './error-wire.ts';
 
 // ── worker -> owner, by postMessageToThread: the one message that is not on a port of our own
-export const ATTACH = 'cenote:knock';
+export const ATTACH = 'cenote:attach';
 export interface AttachRequest {
   readonly type: typeof ATTACH;
   readonly poolId: number;
@@ -67,13 +67,16 @@ export type Request =
   | readonly [type: typeof DETACH]
   /** Borrow something, call that method of it, give it back. */
   | readonly [type: typeof CALL_ONCE, id: number, terms: OnceTerms | undefined, method: string, args: readonly unknown[], buffers?: Buffers]
-  /** That errand has been withdrawn by its claim: if it waits in line, it need not any more. Not answered. */
+  /** That one-shot call has been withdrawn by its claim: if it waits in line, it need not any more. Not answered. */
   | readonly [type: typeof CANCEL, id: number]
   /** This lease has just begun, and has limits of its own. */
   | readonly [type: typeof LIMIT, slot: number, lease: number, hold: Hold]
   /** The limits of this lease count anew from now. */
   | readonly [type: typeof RENEW, slot: number, lease: number]
-  /** No caller waits for that errand any more, which has begun. What it runs on is destroyed unless it settles soon. Not answered. */
+  /**
+   * No caller waits any more for that one-shot call, and it has begun. What it runs on is destroyed if it does not settle soon.
+   * Not answered.
+   */
   | readonly [type: typeof ABANDON, id: number]
   /**
    * A part of the program has ended without giving this back: tell of it as a leak, then take it back, or destroy it as calls of it still
@@ -140,5 +143,5 @@ export type Response =
   | readonly [type: typeof ALONE, id: number, name: string]
   /** A message could not be read, and was not announced as one that may be too much: what was in it is not known. */
   | readonly [type: typeof LOST]
-  /** Where have you borrowed this lease, or (`slot` is NONE) asked for the errand of that number? For a leak warning. */
+  /** Where have you borrowed this lease, or (`slot` is NONE) asked for the one-shot call of that number? For a leak warning. */
   | readonly [type: typeof WHERE, question: number, slot: number, lease: number];

@@ -2,7 +2,16 @@
  * Counters. Each thread counts in words of its own, with plain writes (1 ns; an atomic add would cost more than the hand-out it counts);
  * a reader adds them up. 64-bit floats: aligned, so no platform that Node runs on tears them.
  */
-import { COUNTER_ACQUIRED, COUNTER_RELEASED, COUNTERS, DESTROYED_WORD, FOLD_WORD, TALLY, THREAD_STRIDE, THREAD_TALLY } from '../layout.ts';
+import {
+  COUNTER_ACQUIRED,
+  COUNTER_RELEASED,
+  COUNTERS,
+  DESTROYED_WORD,
+  FOLD_WORD,
+  LEFT_COUNTERS,
+  THREAD_COUNTERS,
+  THREAD_STRIDE,
+} from '../layout.ts';
 
 /** Why a resource was destroyed. */
 export type DestroyReason =
@@ -59,7 +68,7 @@ export class Counters {
 
   /** Where a thread's counters begin, in 64-bit floats. */
   of(thread: number): number {
-    return (this.#base + thread * THREAD_STRIDE + THREAD_TALLY) / 2;
+    return (this.#base + thread * THREAD_STRIDE + THREAD_COUNTERS) / 2;
   }
 
   /** By the thread itself. */
@@ -88,7 +97,7 @@ export class Counters {
       const before = Atomics.load(this.#words, FOLD_WORD);
       if (before & 1 && tries < TRIES - 1) continue;
       for (let counter = 0; counter < COUNTERS; counter++) {
-        let sum = this.#floats[TALLY / 2 + counter];
+        let sum = this.#floats[LEFT_COUNTERS / 2 + counter];
         for (let thread = 0; thread < this.#threads; thread++) sum += this.#floats[this.of(thread) + counter];
         sums[counter] = sum;
       }
@@ -110,7 +119,7 @@ export class Counters {
     const from = this.of(thread);
     this.#floats[from + COUNTER_RELEASED] = this.#floats[from + COUNTER_ACQUIRED];
     for (let counter = 0; counter < COUNTERS; counter++) {
-      this.#floats[TALLY / 2 + counter] += this.#floats[from + counter];
+      this.#floats[LEFT_COUNTERS / 2 + counter] += this.#floats[from + counter];
       this.#floats[from + counter] = 0;
     }
     Atomics.add(this.#words, FOLD_WORD, 1);

@@ -107,11 +107,12 @@ const REMEMBERED = 1024;
 /** No such cell, slot or waiter. */
 export const NONE = -1;
 
-/** What a look at every cell found. */
-export const NOBODY = 0;
+/** What a scan of every cell found. */
+export const NO_WAITER = 0;
 /** A joiner is on the way in, and will match when it waits. */
 export const ON_THE_WAY = 1;
-export const SOMEBODY = 2;
+/** At least one cell is waiting. */
+export const HAS_WAITER = 2;
 
 /** A waiter as a scan saw it: `word` is what a grant must still find. */
 export interface Waiting {
@@ -300,12 +301,12 @@ export class Line {
   }
 
   /** Is there a waiter? With atomic loads: this may decide that a match is over. */
-  scan(line: number): typeof NOBODY | typeof ON_THE_WAY | typeof SOMEBODY {
+  scan(line: number): typeof NO_WAITER | typeof ON_THE_WAY | typeof HAS_WAITER {
     const high = this.#high(line);
-    let found: typeof NOBODY | typeof ON_THE_WAY | typeof SOMEBODY = NOBODY;
+    let found: typeof NO_WAITER | typeof ON_THE_WAY | typeof HAS_WAITER = NO_WAITER;
     for (let cell = 0; cell < high; cell++) {
       const state = cellState(this.load(cell));
-      if (state === WAITING) return SOMEBODY;
+      if (state === WAITING) return HAS_WAITER;
       if (state === JOINING) found = ON_THE_WAY;
     }
     return found;
@@ -318,7 +319,7 @@ export class Line {
   empty(line: number): boolean {
     const emptied = nextEpoch(line);
     if (Atomics.compareExchange(this.#words, LINE_WORD, line, emptied) !== line) return false;
-    if (this.scan(line) === NOBODY) return true;
+    if (this.scan(line) === NO_WAITER) return true;
     this.reopen();
     return false;
   }

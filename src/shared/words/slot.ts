@@ -195,7 +195,7 @@ export class Slots {
   }
 
   /**
-   * LEASED(me) -> IDLE, the fast path; `idle` is what `leaving` makes of the lease.
+   * LEASED(me) -> IDLE, the fast path; `idle` is what `releaseDelta` makes of the lease.
    * Fails if the flag is set, or if the lease is not ours (any more).
    */
   giveBack(slot: number, lease: number, idle: number): boolean {

@@ -31,7 +31,7 @@ describe('death of a waiter that is granted', () => {
     mutant(
       'what it was granted is not put back',
       'repair',
-      'if ($SLOT_STATE($TAKEN) === $OWN_TAKEN) $SLOTS.$REPOSSESS($SLOT, $TAKEN);',
+      'if ($SLOT_STATE($TAKEN) === $OWN_TAKEN) $SLOTS.$UNTAKE($SLOT, $TAKEN);',
       'void $TAKEN;',
     ),
     mutant(

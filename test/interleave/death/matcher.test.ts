@@ -25,14 +25,14 @@ describe('death of a matcher', () => {
     mutant(
       'what it had taken stays taken',
       'repair',
-      'if ($SLOT_STATE($WORD) === $TAKEN && !$OWNER.$BLOCK.$CENSUS.$IS_GRANTED($SLOT)) $SLOTS.$REPOSSESS($SLOT, $WORD);',
+      'if ($SLOT_STATE($WORD) === $TAKEN && !$OWNER.$BLOCK.$SNAPSHOT.$IS_GRANTED($SLOT)) $SLOTS.$UNTAKE($SLOT, $WORD);',
       '',
     ),
     mutant(
       'what it had granted is taken back',
       'repair',
-      '!$OWNER.$BLOCK.$CENSUS.$IS_GRANTED($SLOT)',
-      '($SLOT < 0 || !$OWNER.$BLOCK.$CENSUS.$IS_GRANTED(-1))',
+      '!$OWNER.$BLOCK.$SNAPSHOT.$IS_GRANTED($SLOT)',
+      '($SLOT < 0 || !$OWNER.$BLOCK.$SNAPSHOT.$IS_GRANTED(-1))',
     ),
     mutant(
       'nobody rings for it',

@@ -45,7 +45,7 @@ const ownerThat =
     threads.detach(RECORD);
     for (const { slot } of borrowed) {
       shared.inside[slot] = 0;
-      owner.turn.orphaned(slot, true);
+      owner.turn.owned.orphaned(slot, true);
     }
     owner.turn.request();
     context.step('the call still runs');

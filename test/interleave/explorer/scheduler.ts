@@ -11,7 +11,7 @@ import { Waiting } from './waiting.ts';
 /** Thrown through the code of a thread that dies or is no longer needed. Every later operation throws it again, so nothing can catch it for good. */
 export const UNWIND = Symbol('unwind');
 /** There is nobody left to run. */
-export const NOBODY = -1;
+export const NO_THREAD = -1;
 
 export interface Roles {
   readonly names: readonly string[];
@@ -88,7 +88,7 @@ export class Scheduler {
     this.#strategy.begin();
   }
 
-  /** Who runs first, or NOBODY. */
+  /** Who runs first, or NO_THREAD. */
   first(): number {
     return this.#next();
   }
@@ -164,7 +164,7 @@ export class Scheduler {
 
   // ── ending
 
-  /** This thread's body is over, however it ended: who is next, or NOBODY. */
+  /** This thread's body is over, however it ended: who is next, or NO_THREAD. */
   finish(): number {
     const w = this.#w;
     const bit = 1 << this.me;
@@ -239,7 +239,7 @@ export class Scheduler {
         }
       }
       const choice = this.#pick(canGoOn, free, alone);
-      if (choice === NOBODY) continue;
+      if (choice === NO_THREAD) continue;
       const thread = threadOf(choice);
       if (choice & EXPIRE) {
         this.#record(choice);
@@ -267,7 +267,7 @@ export class Scheduler {
       return this.#strategy.pick(point);
     } catch (error) {
       this.report('diverged', (error as Error).message);
-      return NOBODY;
+      return NO_THREAD;
     }
   }
 
@@ -328,7 +328,7 @@ export class Scheduler {
     const w = this.#w;
     const busy = w[C.started];
     if ((busy >> this.me) & 1) this.#die();
-    if (busy === 0) return NOBODY;
+    if (busy === 0) return NO_THREAD;
     return 31 - Math.clz32(busy & -busy);
   }
 }

@@ -7,7 +7,7 @@ import { C, type Control, D, firstSeen, RUNNING, STOPPED } from './control.ts';
 import { Memory } from './memory.ts';
 import type { Reply, Request } from './messages.ts';
 import { type Context, type Load, type NamedScenario, scenarioNamed, threadNames, type Word } from './scenario.ts';
-import { NOBODY, type Roles, Scheduler, UNWIND } from './scheduler.ts';
+import { NO_THREAD, type Roles, Scheduler, UNWIND } from './scheduler.ts';
 import { strategyFor } from './strategies/index.ts';
 import { Tracer } from './trace.ts';
 import { awaitTurn, handOver, wakeAll } from './turns.ts';
@@ -168,7 +168,7 @@ async function explore(message: Request & { type: 'run' }): Promise<Reply> {
     promise: (waiter) => new Promise((resolve) => promises.set(waiter, resolve)),
   };
 
-  let next = NOBODY;
+  let next = NO_THREAD;
   if (me === 0) {
     control.words[C.phase] = RUNNING;
     scheduler.begin();
@@ -176,13 +176,13 @@ async function explore(message: Request & { type: 'run' }): Promise<Reply> {
   }
   for (;;) {
     if (next !== me) {
-      if (next !== NOBODY) handOver(control, next);
+      if (next !== NO_THREAD) handOver(control, next);
       awaitTurn(control, me);
     }
     if (control.words[C.phase] === STOPPED) break;
     await runBody(scheduler, context, now);
     next = scheduler.finish();
-    while (next === NOBODY && control.words[C.phase] !== STOPPED) next = endSchedule(scheduler, strategy, context);
+    while (next === NO_THREAD && control.words[C.phase] !== STOPPED) next = endSchedule(scheduler, strategy, context);
     if (control.words[C.phase] === STOPPED) break;
   }
   return { type: 'over', failed: scheduler.failed, records: tracer?.records ?? [] };
@@ -203,7 +203,7 @@ function endSchedule(scheduler: Scheduler, strategy: Strategy, context: Context<
   w[C.complete] = strategy.complete ? 1 : 0;
   w[C.phase] = STOPPED;
   wakeAll(control, me);
-  return NOBODY;
+  return NO_THREAD;
 }
 
 /** What fails here is thrown and reported: `scheduler.fail` would keep silent if this thread, the last to end, was unwound (a daemon always is). */

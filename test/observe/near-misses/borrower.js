@@ -11,14 +11,14 @@ const random = (n) => {
   state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
   return Math.floor((state / 2 ** 32) * n);
 };
-const tally = { rounds: 0, timeouts: 0, suspected: 0 };
+const counts = { rounds: 0, timeouts: 0, suspected: 0 };
 
 /** A timeout is part of the game. A knot in it that is certain is not. */
 function failed(error) {
   if (error.code !== 'ERR_POOL_ACQUIRE_TIMEOUT') throw error;
-  tally.timeouts++;
+  counts.timeouts++;
   if (error.knot?.certainty === 'certain') parentPort.postMessage({ verdict: error.knot.text });
-  if (error.knot?.certainty === 'suspected') tally.suspected++;
+  if (error.knot?.certainty === 'suspected') counts.suspected++;
 }
 
 const limit = () => (random(3) === 0 ? { timeout: 1 + random(20) } : undefined);
@@ -64,11 +64,11 @@ parentPort.once('message', () => {
 });
 /** Told now and then: a thread that is ended says nothing any more. */
 function tell() {
-  parentPort.postMessage({ tally: { ...tally } });
-  for (const name of Object.keys(tally)) tally[name] = 0;
+  parentPort.postMessage({ counts: { ...counts } });
+  for (const name of Object.keys(counts)) counts[name] = 0;
 }
 while (!stop) {
-  if (++tally.rounds >= 20) tell();
+  if (++counts.rounds >= 20) tell();
   if (random(2) === 0) for (let i = 0; i < 5; i++) asleep();
   else
     await Promise.all([

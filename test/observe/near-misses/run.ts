@@ -22,7 +22,7 @@ const BETWEEN_DEATHS = 3000;
 
 class Borrowers {
   readonly verdicts: string[] = [];
-  readonly tally = { rounds: 0, timeouts: 0, suspected: 0 };
+  readonly counts = { rounds: 0, timeouts: 0, suspected: 0 };
   deaths = 0;
   readonly #pools: readonly Pool<object>[];
   readonly #threads = new Set<Worker>();
@@ -37,10 +37,10 @@ class Borrowers {
     const workerData = { handles: this.#pools.map(({ handle }) => handle), seed: this.#seed++ };
     const worker = new Worker(new URL('./borrower.js', import.meta.url), { workerData, execArgv: [] });
     this.#threads.add(worker);
-    worker.on('message', ({ verdict, tally }: { verdict?: string; tally?: Record<'rounds' | 'timeouts' | 'suspected', number> }) => {
+    worker.on('message', ({ verdict, counts }: { verdict?: string; counts?: Record<'rounds' | 'timeouts' | 'suspected', number> }) => {
       if (verdict !== undefined) this.verdicts.push(`in an error: ${verdict}`);
-      if (tally === undefined) return;
-      for (const name of ['rounds', 'timeouts', 'suspected'] as const) this.tally[name] += tally[name];
+      if (counts === undefined) return;
+      for (const name of ['rounds', 'timeouts', 'suspected'] as const) this.counts[name] += counts[name];
     });
     worker.on('error', (error) => this.verdicts.push(`a thread died of ${error.stack}`));
     worker.on('exit', () => this.#threads.delete(worker));
@@ -101,6 +101,6 @@ export async function nearMisses(duration: number, seed: number): Promise<Outcom
     await pool.close();
   }
   const verdicts = [...borrowers.verdicts, ...told.map(({ text }) => `by watchDeadlocks: ${text}`)];
-  const { rounds, timeouts } = borrowers.tally;
-  return { verdicts, looks, suspected: suspected + borrowers.tally.suspected, rounds, timeouts, deaths: borrowers.deaths };
+  const { rounds, timeouts } = borrowers.counts;
+  return { verdicts, looks, suspected: suspected + borrowers.counts.suspected, rounds, timeouts, deaths: borrowers.deaths };
 }

@@ -27,7 +27,7 @@ class Desk {
 }
 const desks = (max: number, options: object = {}) => open<Desk>({ factory: () => new Desk(), max, ...options });
 
-test('an errand borrows, calls and gives back; on the owner, too', async () => {
+test('a one-shot call borrows, calls and gives back; on the owner, too', async () => {
   const pool = await desks(1);
   const worker = await thread(pool);
   expect(await worker.run(({ pool }) => pool.call('note', ['from a worker']))).toBe('from a worker!');
@@ -38,7 +38,7 @@ test('an errand borrows, calls and gives back; on the owner, too', async () => {
   expect(pool.stats()).toMatchObject({ acquired: 3, released: 3, idle: 1, waiting: 0 });
 });
 
-test('an errand is one message there and one back', async () => {
+test('a one-shot call is one message there and one back', async () => {
   const pool = await desks(2);
   const worker = await thread(pool);
   await worker.run(({ pool }) => pool.call('note', ['warm']));
@@ -50,7 +50,7 @@ test('an errand is one message there and one back', async () => {
   expect([sent, answers.length]).toEqual([1, 1]);
 });
 
-test('of the errands of one tick the first goes at once, so that the owner wakes while the others are put together in one message', async () => {
+test('of the one-shot calls of one tick the first goes at once, so that the owner wakes while the others are put together in one message', async () => {
   const pool = await desks(2);
   const worker = await thread(pool);
   const sent = await worker.run(async ({ pool, sent }) => {
@@ -61,7 +61,7 @@ test('of the errands of one tick the first goes at once, so that the owner wakes
   expect(sent).toEqual([1, 3]);
 });
 
-test('errands and acquires of all threads are served in the order in which they were asked for', async () => {
+test('one-shot calls and acquires of all threads are served in the order in which they were asked for', async () => {
   const pool = await desks(1);
   const order: string[] = [];
   const [one, two] = await threads(2, pool);
@@ -70,7 +70,7 @@ test('errands and acquires of all threads are served in the order in which they 
   for (const [index, who] of [one, two, one, two].entries()) {
     served.push(
       index % 2 === 0
-        ? who.run(({ pool }, text) => pool.call('note', [text]), `errand ${index}`)
+        ? who.run(({ pool }, text) => pool.call('note', [text]), `one-shot call ${index}`)
         : who.run(async ({ pool }, text) => pool.use((desk) => desk.note(text)), `acquire ${index}`),
     );
     await until(() => pool.waitingCount() === index + 1);
@@ -80,7 +80,7 @@ test('errands and acquires of all threads are served in the order in which they 
   pool.release(held);
   await settled(Promise.all(served));
   await pool.use((desk) => order.push(...desk.log));
-  expect(order).toEqual(['errand 0', 'acquire 1', 'errand 2', 'acquire 3', 'owner 4']);
+  expect(order).toEqual(['one-shot call 0', 'acquire 1', 'one-shot call 2', 'acquire 3', 'owner 4']);
 });
 
 test('what nobody has time to pick up does not hold up the line: the owner runs it while the caller is busy', async () => {
@@ -88,12 +88,12 @@ test('what nobody has time to pick up does not hold up the line: the owner runs 
   const worker = await thread(pool);
   const held = await pool.acquire();
   const busy = worker.run(({ pool, block, tell }) => {
-    const errand = pool.call('note', ['while busy']);
+    const call = pool.call('note', ['while busy']);
     queueMicrotask(() => {
       tell('blocked');
       block(1);
     });
-    return errand;
+    return call;
   });
   await until(() => worker.told.length === 1 && pool.waitingCount() === 1);
   pool.release(held);
@@ -114,7 +114,7 @@ test('what the method throws arrives whole, and the resource is kept', async () 
   expect(pool.stats()).toMatchObject({ created: 1, destroyed: 0, idle: 1 });
 });
 
-test('bad errands are refused by name, and cost nothing', async () => {
+test('bad one-shot calls are refused by name, and cost nothing', async () => {
   const pool = await desks(1, { expose: ['note', 'give'] });
   const worker = await thread(pool);
   const refused = await worker.run(async ({ pool, outcome }) => {
@@ -181,7 +181,7 @@ test('a signal that aborts while the method runs changes nothing', async () => {
   expect(await settled(answer)).toBe('x!');
 });
 
-test('a thread that dies takes its waiting errands along; one that runs may end', async () => {
+test('a thread that dies takes its waiting one-shot calls along; one that runs may end', async () => {
   const pool = await desks(1);
   const [dying, living] = await threads(2, pool);
   const desk = await pool.acquire();
@@ -220,7 +220,7 @@ test('a method that does not end costs the resource a second after its thread ha
   await expectWhole(pool);
 });
 
-test('detach rejects errands that wait, and waits for those that run', async () => {
+test('detach rejects one-shot calls that wait, and waits for those that run', async () => {
   const pool = await desks(1);
   const worker = await thread(pool);
   const desk = await pool.acquire();
@@ -247,7 +247,7 @@ test('detach rejects errands that wait, and waits for those that run', async () 
   await until(() => pool.stats().threads === 0);
 });
 
-test('close rejects errands that wait, and lets those that run end', async () => {
+test('close rejects one-shot calls that wait, and lets those that run end', async () => {
   const pool = await desks(1);
   const log = record(pool);
   const worker = await thread(pool);
@@ -266,7 +266,7 @@ test('close rejects errands that wait, and lets those that run end', async () =>
   await until(() => log.closed === 1);
 });
 
-test('the owner cannot give back what is out on an errand', async () => {
+test('the owner cannot give back what is out on a one-shot call', async () => {
   const pool = await desks(1);
   const worker = await thread(pool);
   const desk = await pool.acquire();
@@ -279,7 +279,7 @@ test('the owner cannot give back what is out on an errand', async () => {
   expect(await settled(answer)).toBe('x!');
 });
 
-test('errands pass the hooks, are probes, and are counted by the breaker', async () => {
+test('one-shot calls pass the hooks, are probes, and are counted by the breaker', async () => {
   const asked: string[] = [];
   const pool = await desks(1, { beforeAcquire: () => void asked.push('before'), beforeRelease: () => void asked.push('after') });
   const worker = await thread(pool);
@@ -294,7 +294,7 @@ test('errands pass the hooks, are probes, and are counted by the breaker', async
   expect(await rejection(worker.run(({ pool }) => pool.call('note', ['no'])))).toMatchObject({ code: 'ERR_POOL_UNAVAILABLE' });
 });
 
-test('a failing factory and a full line refuse errands like acquires', async () => {
+test('a failing factory and a full line refuse one-shot calls like acquires', async () => {
   let broken = false;
   const pool = await open<Desk>({
     factory: () => {
@@ -315,7 +315,7 @@ test('a failing factory and a full line refuse errands like acquires', async () 
   expect(await worker.run(({ pool }) => pool.call('note', ['x']))).toBe('x!');
 });
 
-test('the owner that dies rejects errands', async () => {
+test('the owner that dies rejects one-shot calls', async () => {
   const owner = await thread();
   const worker = await thread();
   const handle = await owner.run(async ({ cenote, keep }) => {
@@ -334,7 +334,7 @@ test('the owner that dies rejects errands', async () => {
   for (const { error } of await settled(dead)) expect(error).toMatchObject({ code: 'ERR_POOL_CLOSED' });
 });
 
-test('the owner can give back what equals something that is out on an errand', async () => {
+test('the owner can give back what equals something that is out on a one-shot call', async () => {
   const desk = new Desk();
   const pool = await open<Desk>({ factory: () => desk, min: 2, max: 2 });
   const worker = await thread(pool);

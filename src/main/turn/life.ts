@@ -7,7 +7,7 @@
  * draining: no new borrower is let in, and the pool closes when everything is back. closing: no waiter is left, and what comes back is
  * destroyed. ended: there is nothing left to come back.
  */
-import { CLOSED, DRAINING } from '../shared/words/state.ts';
+import { CLOSED, DRAINING } from '../../shared/words/state.ts';
 
 /** While closing, settles once the owner has no slot in hand. All callers of `drain` and `close` get this one promise. */
 interface Closed {

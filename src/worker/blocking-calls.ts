@@ -1,0 +1,97 @@
+/** Remote calls that block this thread until the owner has answered. One at a time: while it waits, no other code of this thread runs. */
+import { now } from '../shared/clock.ts';
+import { CallTimeoutError } from '../shared/errors.ts';
+import type { Lending } from '../shared/lending/lending.ts';
+import { show } from '../shared/show.ts';
+import { SLICE } from '../shared/waiting/blocking.ts';
+import { type Cancellation, canceller, throwReason } from '../shared/waiting/cancellation.ts';
+import { CALL_SYNC } from '../shared/wire/protocol.ts';
+import type { Bells } from '../shared/words/bell.ts';
+import { type Awaited, NO_CALL } from './awaited.ts';
+import type { Calls } from './calls.ts';
+import type { Inbox } from './inbox.ts';
+
+/** How long a synchronous call watches its bell before it sleeps, in ms: an owner with nothing else to do answers within that. */
+const SPIN = 0.05;
+
+export class BlockingCalls {
+  readonly #pool: string;
+  readonly #lending: Lending;
+  readonly #bells: Bells;
+  readonly #me: number;
+  readonly #calls: Calls;
+  readonly #awaited: Awaited;
+  readonly #inbox: Inbox;
+
+  constructor(pool: string, lending: Lending, calls: Calls, inbox: Inbox) {
+    this.#pool = pool;
+    this.#lending = lending;
+    this.#bells = lending.block.bells;
+    this.#me = lending.me;
+    this.#calls = calls;
+    this.#awaited = calls.awaited;
+    this.#inbox = inbox;
+  }
+
+  /**
+   * Blocks this thread until the owner has answered, or until `deadline` (by `now`): then it throws CallTimeoutError.
+   * `assertOwnerAlive` is asked now and then, and may throw.
+   */
+  call(slot: number, method: string, args: readonly unknown[], assertOwnerAlive: () => void, deadline = Number.POSITIVE_INFINITY): unknown {
+    if (now() >= deadline) throw this.#overdue(`there is no time left for ${method}(), which has not been called`);
+    const part = canceller?.present();
+    throwReason(part?.untold());
+    const id = this.#calls.newId();
+    this.#awaited.begin(id, slot);
+    try {
+      this.#calls.outbox.sendNow([CALL_SYNC, id, slot, this.#lending.leases[slot], method, args], args, method);
+      return this.#sleepForAnswer(id, slot, method, assertOwnerAlive, deadline, part);
+    } finally {
+      // Left without an answer: it may still run, and a release has to wait for it.
+      if (this.#awaited.id === id) this.#calls.underWay[slot]++;
+      this.#awaited.id = NO_CALL;
+    }
+  }
+
+  #sleepForAnswer(
+    id: number,
+    slot: number,
+    method: string,
+    assertOwnerAlive: () => void,
+    deadline: number,
+    part: Cancellation | undefined,
+  ): unknown {
+    for (;;) {
+      const seen = this.#bells.read(this.#me);
+      this.#inbox.drain();
+      const answer = this.#awaited.take();
+      if (answer !== undefined) {
+        if (answer.ok) return answer.value;
+        throw answer.error;
+      }
+      // After `seen` was read, like the port: what ends the part sets its word, and then rings.
+      const cancelled = part?.cancelled();
+      if (cancelled !== undefined) {
+        this.#calls.leaveUnderWay(id, slot);
+        this.#calls.giveUp(slot, cancelled.reason);
+        throw cancelled.reason;
+      }
+      const time = now();
+      if (time >= deadline) throw this.#stopWaiting(id, slot, method);
+      const end = Math.min(time + SPIN, deadline);
+      while (this.#bells.read(this.#me) === seen && now() < end);
+      this.#bells.sleep(this.#me, seen, Math.min(SLICE, Math.max(0, deadline - now())));
+      if (this.#bells.read(this.#me) === seen) assertOwnerAlive();
+    }
+  }
+
+  /** The method may still run. So a release waits for it, as for every call under way; its answer is dropped. */
+  #stopWaiting(id: number, slot: number, method: string): CallTimeoutError {
+    this.#calls.leaveUnderWay(id, slot);
+    return this.#overdue(`the owner has not answered ${method}() in time; it may still be running`);
+  }
+
+  #overdue(why: string): CallTimeoutError {
+    return new CallTimeoutError(`pool ${show(this.#pool)}: ${why}`, this.#pool);
+  }
+}
