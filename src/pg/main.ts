@@ -47,7 +47,8 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
   const driver = await requiredDriver();
   // What this thread asks of a pool, a client or an error is answered as by the driver's own.
   adopt(driver);
-  const descriptors = lend === undefined || lend === 'auto' ? Descriptors.find() : Descriptors.none(`the pool was created with lend: '${lend}'`);
+  const descriptors =
+    lend === undefined || lend === 'auto' ? Descriptors.find() : Descriptors.none(`the pool was created with lend: '${lend}'`);
   const sessionSettings: SessionSettings = {
     reset: reset ?? 'auto',
     statementCacheSize: statementCacheSize ?? 0,
@@ -120,8 +121,6 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
     hasStatementCache: sessionSettings.statementCacheSize > 0,
     address,
     relayed: descriptors.why,
-    batch,
-    isLineBounded: rest.maxWaiting !== undefined,
   };
   owner = new OwnersPool(pool, sessions, info);
   if (descriptors.why === undefined) lookAfter(pool, sessions);

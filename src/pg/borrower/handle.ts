@@ -8,9 +8,6 @@ export interface PgInfo {
   readonly address: Address;
   /** Why no thread can have a descriptor of its own of a connection's socket; undefined if threads can. */
   readonly relayed: string | undefined;
-  readonly batch: number;
-  /** The pool has `maxWaiting`. */
-  readonly isLineBounded: boolean;
 }
 
 export type PgHandle = PoolHandle<unknown> & { readonly pg?: PgInfo };

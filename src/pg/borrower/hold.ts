@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto';
 import { clearTimeout, setTimeout } from 'node:timers';
 import type { QueryResult } from 'pg';
-import type { Company } from '../../shared/options/company.ts';
 import { receiveError } from '../messages/database-error.ts';
 import { withProfile } from '../messages/profile.ts';
 import type { Answer, Heard, TransactionStatus } from '../messages/protocol.ts';
@@ -11,7 +10,6 @@ import { resultOf, thrownIn } from './answers.ts';
 import { LeaseState } from './lease-state.ts';
 import type { OwnSession } from './own-session.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
-import type { SingleArguments } from './singles.ts';
 import { type Call, type RemoteSession, type Returning, type Sessions, wayOf } from './way.ts';
 
 /** On a worker, what is released stays borrowed until the calls made before have settled. */
@@ -220,16 +218,6 @@ export class Hold implements Returning {
     }
   }
 
-  /**
-   * One statement, for which this was borrowed, and with it what may go along. Gives its answer, or calls `told` with it if the two go
-   * together.
-   */
-  speakAlone(args: SingleArguments, company: Company, told: (answer: Answer | Promise<Answer>) => void): Promise<Answer> | undefined {
-    if (this.#own?.together(args, company, told)) return undefined;
-    const [, bytes, mode, timeout] = args;
-    return this.call((session, borrow) => session.speak(borrow, '', bytes, mode, timeout));
-  }
-
   async run(question: Question): Promise<QueryResult<any>> {
     this.assertNoSecondBegin(question);
     return resultOf(await this.call(wayOf(this.#sessions).run(question)), question);
@@ -325,7 +313,7 @@ export class Hold implements Returning {
   // ── giving back
 
   get isUnclean(): boolean {
-    return this.#isUnclean;
+    return this.#isUnclean || this.#own?.isUnclean === true;
   }
 
   /** The session has been reset by other means. */
@@ -356,7 +344,7 @@ export class Hold implements Returning {
 
   #return(): Promise<void> | undefined {
     const isQuiet = this.#own === undefined || this.#own.isQuiet;
-    if (this.#calls === 0 && isQuiet && !this.#isUnclean && !this.#isListening) return this.#give();
+    if (this.#calls === 0 && isQuiet && !this.isUnclean && !this.#isListening) return this.#give();
     // Where this thread speaks by itself, only it can hear the end of what is under way.
     if (this.#own?.isHere && (this.#calls > 0 || !isQuiet)) return this.#finishHere(this.#own);
     if (!waitsForCalls(this.#sessions)) return this.#finish();
@@ -372,7 +360,7 @@ export class Hold implements Returning {
     await this.answered();
     await own.quiet();
     if (!returning.delete(this)) return;
-    const isToReset = (this.#isUnclean || this.#isListening) && this.#life.broken === undefined;
+    const isToReset = (this.isUnclean || this.#isListening) && this.#life.broken === undefined;
     const reset = isToReset ? own.reset(this.id).catch(() => {}) : undefined;
     this.#give(this.#life.broken);
     await reset;

@@ -31,10 +31,6 @@ export interface Lending {
   readonly hasStatementCache: boolean;
   /** Why this thread can have no descriptors of its own; undefined if it can. */
   readonly relayed: string | undefined;
-  /** How many plain queries of a thread a connection serves in one go. */
-  readonly batch: number;
-  /** The pool has `maxWaiting`. */
-  readonly isLineBounded: boolean;
 }
 
 export class LocalWay implements Way {
@@ -58,7 +54,7 @@ export class LocalWay implements Way {
     if (lending.relayed !== undefined || attachment === undefined) return;
     const connections = new OwnConnections({ driver, address: lending.address, attachment, isOwn: new Map() });
     this.#connections = connections;
-    this.#singles = new Singles(sessions, lending.batch, lending.isLineBounded);
+    this.#singles = new Singles(sessions, connections);
     void sessions.left!.then(() => connections.close());
   }
 
@@ -91,8 +87,7 @@ export class LocalWay implements Way {
     const { lane, said, outcome } = this.#ask(question);
     if (said === undefined) return this.#refused(outcome, Promise.resolve({} as Answer));
     const args: SingleArguments = [profile, said, modeOf(question), question.timeout];
-    const isHere = this.#singles !== undefined && profile === '' && !this.#connections!.isRefused;
-    const answer = isHere ? this.#singles!.ask(args) : this.#sessions.call('speakOnce', args);
+    const answer = this.#singles !== undefined && profile === '' ? this.#singles.ask(args) : this.#sessions.call('speakOnce', args);
     return this.#answered(lane, outcome, answer, question, (columns) => this.#sessions.call('parse', [columns]));
   }
 
@@ -159,11 +154,6 @@ export class LocalWay implements Way {
     // The owner answers what the server asks for meanwhile.
     lane.takes(() => {});
     return { lane, said: pieces.length === 0 ? undefined : packed(pieces), outcome };
-  }
-
-  /** Queries of this thread that wait and have no place in the line. */
-  get waiting(): number {
-    return this.#singles?.uncounted ?? 0;
   }
 
   /** A lane for one statement. It is given back when the client is ready again. */

@@ -1,11 +1,14 @@
 /** The connections of a pool whose sockets this thread has descriptors of: one for each, for as long as the connection lives. */
-import { closeSync } from 'node:fs';
 import { OwnConnection, type Speaker, type Thread } from '../driver/own-connection.ts';
+import { closeDescriptor } from '../driver/parking-socket.ts';
 import { Custody } from '../messages/custody.ts';
 import type { Answer } from '../messages/protocol.ts';
 
 /** How long a connection that was not offered is not asked for again, in ms. */
 const LATER = 1000;
+
+/** For how long after no connection was idle none is asked for, in ms. */
+const CONTENTION = 50;
 
 /** Which connection a borrowed session has: its slot, and how many the slot has had. */
 export type Which = readonly [slot: number, generation: number];
@@ -22,6 +25,8 @@ export class OwnConnections {
   readonly #kept: Kept[] = [];
   /** Until then it is not worth while to ask: the owner had no socket to offer. */
   #refusedUntil = 0;
+  /** Until then the owner serves threads that wait: what it was asked to give it would take back at once. */
+  #contendedUntil = 0;
 
   constructor(thread: Thread) {
     this.#thread = thread;
@@ -46,8 +51,14 @@ export class OwnConnections {
     return performance.now() < this.#refusedUntil;
   }
 
+  /** No connection was idle. */
+  noteContention(): void {
+    this.#contendedUntil = performance.now() + CONTENTION;
+  }
+
   /** It is worth asking for that connection's socket. */
   mayAsk([slot, generation]: Which): boolean {
+    if (performance.now() < this.#contendedUntil) return false;
     const kept = this.#kept[slot];
     return kept === undefined || kept.generation !== generation || kept.connection !== undefined || kept.askAt <= performance.now();
   }
@@ -76,7 +87,7 @@ export class OwnConnections {
 
   /** The owner's answer is of no use any more. */
   refuse({ socket }: Answer): void {
-    if (socket?.descriptor !== undefined) closeSync(socket.descriptor);
+    if (socket?.descriptor !== undefined) closeDescriptor(socket.descriptor);
   }
 
   /** This thread has left the pool. */

@@ -7,8 +7,6 @@
 import { clearTimeout, setTimeout } from 'node:timers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CallTimeoutError } from '../../worker/index.ts';
-import type { Company } from '../../shared/options/company.ts';
-import { Batch, type Speaker as BatchSpeaker } from '../driver/batch.ts';
 import type { OwnConnection, Speaker } from '../driver/own-connection.ts';
 import { readTimeout } from '../driver/read-timeout.ts';
 import { sendError } from '../messages/database-error.ts';
@@ -17,7 +15,6 @@ import { isWhole } from '../messages/mode.ts';
 import type { Answer, ClientMessage, Heard, SessionMethods, StatementArguments } from '../messages/protocol.ts';
 import type { SentResult } from '../messages/results.ts';
 import { wasIdle } from '../messages/telling-errors.ts';
-import { readStatement } from '../sql/dirt.ts';
 import type { OwnConnections, Which } from './own-connections.ts';
 import type { RemoteSession } from './way.ts';
 
@@ -89,6 +86,11 @@ export class OwnSession implements RemoteSession, Speaker {
 
   get isQuiet(): boolean {
     return this.#current === undefined && this.#waiting.length === 0 && this.#holdUps === 0;
+  }
+
+  /** Something has to be undone before the next borrower. */
+  get isUnclean(): boolean {
+    return this.#state === 'HERE' && this.#connection!.isUnclean;
   }
 
   /** Resolves when nothing is under way. */
@@ -184,45 +186,6 @@ export class OwnSession implements RemoteSession, Speaker {
     // What the owner says of this call it would say of the first one that waits.
     if (refused !== undefined) this.#waiting.shift()?.resolve(refused);
     this.#next();
-  }
-
-  /**
-   * Says a statement, and what may go with it, in one go. False: the two of them cannot go together, or this thread does not speak just now.
-   * `told` hears the answer to the first; it must not throw.
-   */
-  together(args: readonly unknown[], company: Company, told: (answer: Answer | Promise<Answer>) => void): boolean {
-    if (this.#state === 'NEW') this.#open();
-    if (this.#state !== 'HERE' || !this.isQuiet || this.#connection!.queryTimeout > 0) return false;
-    const connection = this.#connection!;
-    const batch = new Batch(connection.wire, this.#speaker(connection), args, company);
-    if (batch.size < 2) return false;
-    this.#current = BATCH;
-    connection.expect();
-    batch.run(told, () => {
-      this.#current = undefined;
-      connection.idle();
-      const telling = connection.lost === undefined ? connection.takeTelling() : undefined;
-      if (telling !== undefined) void this.#judged(telling, {}).catch(() => {});
-      if (connection.lost === undefined) this.#next();
-    });
-    return true;
-  }
-
-  /** The session as a batch sees it. */
-  #speaker(connection: OwnConnection): BatchSpeaker<Answer | Promise<Answer>> {
-    return {
-      touch: (text) => connection.touch(readStatement(text)),
-      told: (pieces) => {
-        const outcome = bytesOf(pieces);
-        const answer = connection.lost === undefined ? this.#typed(connection, outcome) : this.#cutOff(connection, outcome);
-        connection.forgetAnswer();
-        return answer;
-      },
-      cancel: () => void this.#holdUp(this.#interrupt(BATCH)),
-      get isDone() {
-        return connection.lost !== undefined || connection.isTold || connection.isUnclean;
-      },
-    };
   }
 
   async #holdUp(until: Promise<unknown>): Promise<void> {
@@ -472,9 +435,6 @@ export class OwnSession implements RemoteSession, Speaker {
 }
 
 const bytesOf = (pieces: Buffer[]): Partial<Answer> => ({ bytes: pieces.length === 1 ? pieces[0] : Buffer.concat(pieces), more: false });
-
-/** What the server is at, where it is at several statements. */
-const BATCH = {} as Asked;
 
 /** Says nothing. */
 const NOTHING: Said = { bytes: () => Buffer.alloc(0), mode: 0, timeout: undefined, outcome: () => ({}) };

@@ -351,10 +351,6 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
     way.setTypeParser(...parser);
   }
 
-  override get waitingCount(): number {
-    return super.waitingCount + (wayOf(this.sessions).waiting ?? 0);
-  }
-
   // ── events
 
   override on(event: string | symbol, listener: (...args: any[]) => void): this {

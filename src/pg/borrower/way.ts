@@ -11,6 +11,7 @@ export interface Sessions extends ResourcePool<RemoteSession> {
   /** The number of the attachment. Only a worker's pool has one. */
   readonly attachment?: number;
   /** See WorkerPool. Only a worker's pool has them. */
+  borrowIdle?(): RemoteSession | undefined;
   identify?(session: RemoteSession): readonly [slot: number, generation: number];
   readonly left?: Promise<void>;
   /** See PoolBase. */
@@ -28,8 +29,6 @@ export interface Returning {
 export interface Way {
   /** Speaks to a session that was borrowed under that name by itself; undefined where that cannot be. `told`: see OwnSession. */
   own?(session: RemoteSession, borrow: string, told: (answer: Answer) => void): OwnSession | undefined;
-  /** Queries of this thread that wait and have no place in the line. */
-  readonly waiting?: number;
   /** What was given back while this thread was speaking there. Before the thread blocks, it has to see to that. */
   readonly returning?: Set<Returning>;
   /** One statement. What it is given is taken now, whenever the call is made. */

@@ -42,7 +42,7 @@ export class OwnConnection {
   /** The server's process. */
   readonly pid: number;
   readonly queryTimeout: number;
-  readonly wire: Wire;
+  readonly #wire: Wire;
   readonly #thread: Thread;
   readonly #custody: Custody;
   readonly #descriptor: number;
@@ -77,7 +77,7 @@ export class OwnConnection {
     socket.unref();
     socket.on('error', (error) => this.#lose(error));
     for (const event of ['end', 'close']) socket.on(event, () => this.#lose(new Error('Connection terminated unexpectedly')));
-    this.wire = new Wire(
+    this.#wire = new Wire(
       {
         socket: socket as unknown as WireSocket,
         toDriver: (bytes) => this.#unasked(bytes),
@@ -185,11 +185,6 @@ export class OwnConnection {
     return this.#tag;
   }
 
-  /** The server has said something of the connection itself. */
-  get isTold(): boolean {
-    return this.#telling !== undefined;
-  }
-
   /** An error that says something of the connection itself, since the last time when this was asked. */
   takeTelling(): Error | undefined {
     const telling = this.#telling;
@@ -233,35 +228,21 @@ export class OwnConnection {
 
   /** Says this, which is all, and calls `answered` with what the server answers, or has answered when the connection was lost. */
   say(bytes: Buffer, mode: number, answered: (pieces: Buffer[]) => void): void {
-    this.expect();
-    const said = this.wire.read(bytes, true);
-    for (const { text } of said) this.touch(longReadingOf(mode, text));
-    this.wire.lend(true);
-    this.wire.say(bytes);
-    this.wire.whenHeard((pieces) => {
-      this.idle();
+    this.#types.clear();
+    this.#error = undefined;
+    // What is under way keeps the thread alive.
+    this.#socket.ref();
+    const said = this.#wire.read(bytes, true);
+    for (const { text } of said) this.#touch(longReadingOf(mode, text));
+    this.#wire.lend(true);
+    this.#wire.say(bytes);
+    this.#wire.whenHeard((pieces) => {
+      this.#socket.unref();
       answered(pieces);
     });
   }
 
-  /** Before anything is said: what is noted of an answer begins anew. This keeps the thread alive until it is answered. */
-  expect(): void {
-    this.forgetAnswer();
-    this.#socket.ref();
-  }
-
-  /** Nothing is expected any more. */
-  idle(): void {
-    this.#socket.unref();
-  }
-
-  /** What is noted of an answer begins anew. */
-  forgetAnswer(): void {
-    this.#types.clear();
-    this.#error = undefined;
-  }
-
-  touch(reading: Reading): void {
+  #touch(reading: Reading): void {
     if (reading.dirt > this.#dirt) this.#dirt = reading.dirt;
     this.#transaction.sends(reading);
   }
@@ -275,7 +256,7 @@ export class OwnConnection {
     try {
       const size = readSync(this.#descriptor, piece, 0, piece.length, null);
       if (size === 0) this.#lose(new Error('Connection terminated unexpectedly'));
-      else this.wire.receive(piece.subarray(0, size));
+      else this.#wire.receive(piece.subarray(0, size));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') this.#lose(error as Error);
       else Atomics.wait(NEVER, 0, 0, NAP);
@@ -300,9 +281,9 @@ export class OwnConnection {
 
   #lose(error: Error): void {
     if (this.#lost !== undefined) return;
-    this.#lost = this.#error !== undefined && 'severity' in this.#error && !this.wire.isLent ? this.#error : error;
+    this.#lost = this.#error !== undefined && 'severity' in this.#error && !this.#wire.isLent ? this.#error : error;
     this.#socket.destroy();
-    this.wire.drop();
+    this.#wire.drop();
     const speaker = this.#speaker;
     this.#speaker = undefined;
     speaker?.onLost();

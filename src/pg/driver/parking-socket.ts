@@ -36,4 +36,9 @@ export function useParkingSocket(client: Client): void {
   Object.assign(connection, { stream: parkingSocket() });
 }
 
+/** Closes a descriptor that is of no use. (A worker's `fs.closeSync` warns of one that it has not opened.) */
+export function closeDescriptor(fd: number): void {
+  new Socket({ fd, readable: false, writable: false }).destroy();
+}
+
 export const isParkingSocket = (socket: object): boolean => sockets.has(socket);

@@ -10,7 +10,7 @@ import { withProfile } from '../messages/profile.ts';
 import type { Answer } from '../messages/protocol.ts';
 import { wasIdle } from '../messages/telling-errors.ts';
 import { readStatement } from '../sql/dirt.ts';
-import { Batch, type Speaker } from '../driver/batch.ts';
+import { Batch, type Speaker } from './batch.ts';
 import type { Conversation, Part } from './conversation.ts';
 import type { SessionCore } from './session-core.ts';
 
@@ -89,7 +89,7 @@ export class Conversations {
     speech.forget();
     speech.batch = batch;
     try {
-      await new Promise<void>((done) => batch.run(told, done));
+      await batch.run(told);
     } finally {
       speech.batch = undefined;
     }
@@ -97,7 +97,7 @@ export class Conversations {
   }
 
   /** The session as a batch sees it. */
-  #speaker(borrow: string): Speaker<Answer> {
+  #speaker(borrow: string): Speaker {
     const core = this.#core;
     return {
       touch: (text) => core.touch(readStatement(text)),

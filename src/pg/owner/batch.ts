@@ -1,5 +1,5 @@
 /**
- * Statements of one thread that waited together, served in one go. All of them are sent at once, each with its own end, and
+ * On the owner: statements of one thread that waited together, served in one go. All of them are sent at once, each with its own end, and
  * each is answered by itself.
  *
  * What has been sent cannot be taken back, so only statements that read go together, and others stand only behind such as have always
@@ -9,24 +9,24 @@
 import { performance } from 'node:perf_hooks';
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import type { Companion, Company } from '../../shared/options/company.ts';
+import type { Wire } from '../driver/wire.ts';
 import { unpacked } from '../messages/frames.ts';
 import { isWhole } from '../messages/mode.ts';
 import type { Answer } from '../messages/protocol.ts';
 import { singleIn } from '../messages/single.ts';
 import { type Habit, habitOf } from '../sql/reads.ts';
-import type { Wire } from './wire.ts';
 
 /** How long a statement may take before those behind it stand in line again, in ms. */
 const PATIENCE = 10;
 /** Longer ones go alone, in bytes. */
 const LONG = 16_384;
 
-/** The session, as far as it matters here. `A`: what an asker is told. */
-export interface Speaker<A> {
+/** The session, as far as it matters here. */
+export interface Speaker {
   /** Called before this text is sent. */
   touch(text: string): void;
   /** What the asker is told of the answer in these bytes; or, if the connection was lost, of what has come. */
-  told(bytes: Buffer[]): A;
+  told(bytes: Buffer[]): Answer;
   /** Asks the server to cancel all that was sent and is not answered. */
   cancel(): void;
   /** No other statement is to run before the session has been seen to. */
@@ -50,9 +50,9 @@ function riderOf([profile, bytes, mode, timeout]: readonly unknown[], as: unknow
   return text === undefined ? undefined : { bytes: own, text, habit: habitOf(text), companion: undefined, hasBegun: true };
 }
 
-export class Batch<A = Answer> {
+export class Batch {
   readonly #wire: Wire;
-  readonly #speaker: Speaker<A>;
+  readonly #speaker: Speaker;
   /** In the order in which they were asked and are sent. */
   readonly #riders: Rider[] = [];
   /** The one that the server is at. */
@@ -62,7 +62,7 @@ export class Batch<A = Answer> {
   #isReleased = false;
 
   /** `args`: of the first. Takes along what may go behind it. */
-  constructor(wire: Wire, speaker: Speaker<A>, args: readonly unknown[], company: Company) {
+  constructor(wire: Wire, speaker: Speaker, args: readonly unknown[], company: Company) {
     this.#wire = wire;
     this.#speaker = speaker;
     const [profile] = args;
@@ -95,36 +95,24 @@ export class Batch<A = Answer> {
     return answer;
   }
 
-  /**
-   * Sends all of them. `told` hears what the asker of the first is told. `done` is called when the server is ready for something else, or
-   * the connection is lost. Throws for what cannot be sent, and then nothing was.
-   */
-  run(told: (answer: A) => void, done: () => void): void {
+  /** Sends all of them. `told` hears what the asker of the first is told. Resolves when the server is ready for something else. */
+  async run(told: (answer: Answer) => void): Promise<void> {
     const wire = this.#wire;
-    const bytes = Buffer.concat(this.#riders.map((rider) => rider.bytes));
     try {
+      const bytes = Buffer.concat(this.#riders.map((rider) => rider.bytes));
       wire.read(bytes);
-    } catch (error) {
-      this.#end();
-      throw error;
-    }
-    for (const { text } of this.#riders) this.#speaker.touch(text);
-    this.#since = performance.now();
-    wire.lend(true, (answer) => this.#answered(answer, told));
-    wire.say(bytes);
-    this.#watch();
-    wire.whenHeard((pieces) => {
+      for (const { text } of this.#riders) this.#speaker.touch(text);
+      this.#since = performance.now();
+      wire.lend(true, (answer) => this.#answered(answer, told));
+      wire.say(bytes);
+      this.#watch();
       // The last answer; or the connection is lost, and this is what has come of the one that the server was at.
-      this.#answered(pieces, told);
-      this.#end();
-      done();
-    });
-  }
-
-  #end(): void {
-    clearTimeout(this.#timer);
-    this.release();
-    for (const { companion } of this.#riders.slice(this.#at)) companion?.end();
+      this.#answered(await wire.heard(), told);
+    } finally {
+      clearTimeout(this.#timer);
+      this.release();
+      for (const { companion } of this.#riders.slice(this.#at)) companion?.end();
+    }
   }
 
   /** Those that the server has not begun are not run here any more. */
@@ -138,7 +126,7 @@ export class Batch<A = Answer> {
     for (const { companion, hasBegun } of this.#riders.slice(this.#at).reverse()) if (!hasBegun) companion?.back();
   }
 
-  #answered(bytes: Buffer[], told: (answer: A) => void): void {
+  #answered(bytes: Buffer[], told: (answer: Answer) => void): void {
     const { habit, companion, hasBegun } = this.#riders[this.#at++];
     const time = performance.now();
     if (!this.#speaker.isDone) habit.note(time - this.#since, sizeOf(bytes));
