@@ -156,7 +156,7 @@ export class OwnerCore<T> implements TurnEffects, Steering, BudgetedPool {
     if (guards === isGuarded) return;
     if (!guards) return void lending.block.state.clear(RETURNS_GUARDED);
     lending.block.state.set(RETURNS_GUARDED);
-    lending.flagAll();
+    lending.matching.flagAll();
   }
 
   announceBreaker(): void {

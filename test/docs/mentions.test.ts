@@ -21,7 +21,7 @@ const all: readonly Page[] = [
 const PATH = /(?<![\w./-])(?:\.?\/)?((?:src|test|bench|examples|scripts|docs|\.ci)\/[\w./-]*\w)/g;
 /** `parcel.ts` or `pool/pool-base.ts`, without the folders before it. */
 const FILE = /(?<![\w./-])[\w-]+(?:\/[\w.-]+)*\.ts\b/g;
-/** Names as only code has them: `SLOT_BEHALF`, `toIdle`, `Lending.match`. */
+/** Names as only code has them: `SLOT_BEHALF`, `toIdle`, `Matching.match`. */
 const NAME = /(?<![\w$.'"/:-])(?:[A-Z][A-Z\d]*(?:_[A-Z\d]+)+|[a-z]+[A-Z]\w*|[A-Z]\w+\.[a-z]\w*)(?![\w$/-])/g;
 
 const found = ({ text }: Pick<Page, 'text'>, pattern: RegExp): string[] => [
@@ -64,4 +64,14 @@ test.each(
 )('$path names functions and words that the code has', (page) => {
   const names = [...proseOf(page).matchAll(/`([^`\n]+)`/g)].flatMap((match) => found({ text: match[1] }, NAME));
   expect(names.filter((name) => name.split('.').some((part) => !words.has(part)))).toEqual([]);
+});
+
+test('each folder of src, and each room of the core and of pg, has its line in CONTRIBUTING', () => {
+  const contributing = readFileSync(`${root}CONTRIBUTING.md`, 'utf8');
+  const foldersIn = (path: string): string[] =>
+    readdirSync(root + path, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+  const rooms = ['src', 'src/shared', 'src/main', 'src/worker'].flatMap((path) => foldersIn(path).map((name) => `${path}/${name}`));
+  const expected = [...rooms, ...foldersIn('src/pg')];
+  expect(expected.length).toBeGreaterThan(20);
+  expect(expected.filter((name) => !contributing.includes(`\n| \`${name}\` |`))).toEqual([]);
 });

@@ -47,11 +47,41 @@ describe('the documentation', () => {
     expect(Object.fromEntries(rows)).toEqual({ ...Object.fromEntries(rows.map(([name]) => [name, said(name)])), ...special });
   });
 
-  test('gives the defaults of the breaker strategies', () => {
-    const text = page('docs/guide.md').text.replaceAll(/\s+/g, ' ');
-    const [, threshold] = /`consecutiveFailures\(.*?\)` opens after `threshold` failures in a row \((\d+) by default\)/.exec(text)!;
-    const [, minimum, window] = /\(half of at least (\d+) within (\d+) seconds by default\)/.exec(text)!;
-    const [, reset] = /after `resetTimeout` \((\d+) seconds by default\)/.exec(text)!;
+  /** A place that says the defaults of the strategies, and what it says. */
+  const SAYINGS: readonly [where: string, said: () => Record<'threshold' | 'minimum' | 'window' | 'reset', number>][] = [
+    [
+      'docs/guide.md',
+      () => {
+        const text = page('docs/guide.md').text.replaceAll(/\s+/g, ' ');
+        const [, threshold] = /`consecutiveFailures\(.*?\)` opens after `threshold` failures in a row \((\d+) by default\)/.exec(text)!;
+        const [, minimum, window] = /\(half of at least (\d+) within (\d+) seconds by default\)/.exec(text)!;
+        const [, reset] = /after `resetTimeout` \((\d+) seconds by default\)/.exec(text)!;
+        return { threshold: Number(threshold), minimum: Number(minimum), window: Number(window) * 1000, reset: Number(reset) * 1000 };
+      },
+    ],
+    [
+      'the docstrings in src/main/breaker',
+      () => {
+        const textOf = (name: string): string => readFileSync(`${root}src/main/breaker/${name}.ts`, 'utf8').replaceAll(/\s+\*\s+/g, ' ');
+        const said = (text: string, what: RegExp): number => Number(what.exec(text)![1].replaceAll(',', ''));
+        const [inARow, rate] = [textOf('consecutive-failures'), textOf('failure-rate')];
+        const reset = /probes again after `resetTimeout` ms \(default ([\d,]+)\)/;
+        expect(said(rate, reset)).toBe(said(inARow, reset));
+        expect(said(rate, /`rate` \(0\.\.1, default ([\d.]+)\)/)).toBe(0.5);
+        return {
+          threshold: said(inARow, /`threshold` failures in a row \(default (\d+)\)/),
+          minimum: said(rate, /`minimum` reports \(default (\d+)\)/),
+          window: said(rate, /`window` ms \(default ([\d,]+)\)/),
+          reset: said(inARow, reset),
+        };
+      },
+    ],
+  ];
+
+  test.each(SAYINGS)('gives the defaults of the breaker strategies: %s', (where, said) => {
+    const { threshold, minimum, window, reset } = said();
+    const isSo = (name: string, is: number, says: number): void =>
+      expect(is, `the default of ${name} is ${is}; by ${where} it is ${says}`).toBe(says);
     let time = 0;
     const clock = () => time;
     const failuresUntilOpen = (strategy: cenote.CircuitBreakerStrategy): number => {
@@ -65,23 +95,23 @@ describe('the documentation', () => {
       return failures;
     };
     const consecutive = consecutiveFailuresOn(clock, {});
-    expect(failuresUntilOpen(consecutive)).toBe(Number(threshold));
-    expect(failuresUntilOpen(failureRateOn(clock, {}))).toBe(Number(minimum));
+    isSo('threshold', failuresUntilOpen(consecutive), threshold);
+    isSo('minimum', failuresUntilOpen(failureRateOn(clock, {})), minimum);
     // Half of them failures: one less than half first, then one more.
     const halved = failureRateOn(clock, {});
-    for (let i = 0; i < Number(minimum) / 2; i++) halved.reportSuccess({ getState: () => 'active' } as cenote.CircuitBreaker);
-    expect(failuresUntilOpen(halved)).toBe(Number(minimum) / 2);
+    for (let i = 0; i < minimum / 2; i++) halved.reportSuccess({ getState: () => 'active' } as cenote.CircuitBreaker);
+    isSo('rate', failuresUntilOpen(halved) / minimum, 0.5);
     // What is older than the window counts no more.
     const aged = failureRateOn(clock, {});
-    for (let i = 0; i < Number(minimum) - 1; i++) aged.reportFailure({ getState: () => 'active' } as cenote.CircuitBreaker, new Error());
-    time += Number(window) * 1000;
-    expect(failuresUntilOpen(aged)).toBe(Number(minimum));
+    for (let i = 0; i < minimum - 1; i++) aged.reportFailure({ getState: () => 'active' } as cenote.CircuitBreaker, new Error());
+    time += window;
+    expect(failuresUntilOpen(aged), `the default of window is longer than the ${window} ms that ${where} says`).toBe(minimum);
 
-    expect(failuresUntilOpen(consecutive)).toBe(Number(threshold));
-    time += Number(reset) * 1000 - 1;
-    expect(consecutive.shouldRecover?.()).toBe(false);
+    isSo('threshold', failuresUntilOpen(consecutive), threshold);
+    time += reset - 1;
+    expect(consecutive.shouldRecover?.(), `the default of resetTimeout is less than the ${reset} ms that ${where} says`).toBe(false);
     time++;
-    expect(consecutive.shouldRecover?.()).toBe(true);
+    expect(consecutive.shouldRecover?.(), `the default of resetTimeout is more than the ${reset} ms that ${where} says`).toBe(true);
   });
 
   test.each([

@@ -82,7 +82,7 @@ describe('the breaker', () => {
     ),
     mutant(
       'an eviction that wakes nobody',
-      'Lending.rejectWaiters',
+      'Matching.rejectWaiters',
       'if ($FIRST !== undefined && $LINE.$FAIL($FIRST.$CELL, $FIRST.$WORD, $REASON)) this.$WAKE($CELL_THREAD($FIRST.$WORD));',
       'if ($FIRST !== undefined) $LINE.$FAIL($FIRST.$CELL, $FIRST.$WORD, $REASON);',
     ),

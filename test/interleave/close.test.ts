@@ -53,7 +53,7 @@ describe('close', () => {
     ),
     mutant(
       'a match that does not tell the owner of the end',
-      'Lending.match',
+      'Matching.match',
       '$NEEDED || $IS_CLOSED($STATE) || $IS_DRAINING($STATE) || $IS_SUSPENDED($STATE)',
       '$NEEDED && $STATE >= 0',
     ),

@@ -50,7 +50,7 @@ describe('drain', () => {
     exhaustive(),
     mutant(
       'a match that does not tell the owner of the end',
-      'Lending.match',
+      'Matching.match',
       '$NEEDED || $IS_CLOSED($STATE) || $IS_DRAINING($STATE) || $IS_SUSPENDED($STATE)',
       '$NEEDED || $IS_CLOSED($STATE) || $IS_SUSPENDED($STATE)',
     ),

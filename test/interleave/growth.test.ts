@@ -34,7 +34,7 @@ describe('growth from EMPTY', () => {
   caught(
     empty,
     exhaustive(),
-    mutant('a match that does not ask for more', 'Lending.serve', 'return this.$MAY_GROW();', 'return false;'),
+    mutant('a match that does not ask for more', 'Matching.serve', 'return this.$MAY_GROW();', 'return false;'),
     mutant('an offer without the flag', 'Slots.toTakenByOwner', '$IN_STATE($WORD, $TAKEN, 0) | $FLAG', 'nextRound($WORD, IDLE)'),
   );
 });

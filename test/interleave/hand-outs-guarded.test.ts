@@ -34,7 +34,7 @@ describe('guarded hand-outs', () => {
     exhaustive(),
     mutant(
       'anybody matches',
-      'Lending.holdsBack',
+      'Matching.holdsBack',
       '$IS_EVICTING($STATE) || $GUARDS_HAND_OUTS($STATE) || $IS_SUSPENDED($STATE)',
       '$IS_EVICTING($STATE)',
     ),
@@ -44,6 +44,11 @@ describe('guarded hand-outs', () => {
       'this.$WORDS[$STATE_WORD] | this.$LEFT | (this.$WORDS[$LINE_WORD] & $NOT_EMPTY)',
       '(this.$WORDS[$LINE_WORD] & $NOT_EMPTY)',
     ),
-    mutant('nobody calls the owner', 'Lending.match', 'const $NEEDED = this.$SERVE();', 'const $NEEDED = (this.$SERVE(), false);'),
+    mutant(
+      'nobody calls the owner',
+      'Matching.match',
+      'const $NEEDED = this.$SERVE($NEAR);',
+      'const $NEEDED = (this.$SERVE($NEAR), false);',
+    ),
   );
 });

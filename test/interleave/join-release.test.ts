@@ -11,11 +11,11 @@ describe('joiners against a release: three threads, one slot', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(race, random({ schedules: 1500, style: 'uniform' }), everyAccess(['Slots', 'Line', 'Lending', 'FifoCursor']));
+    await holds(race, random({ schedules: 1500, style: 'uniform' }), everyAccess(['Slots', 'Line', 'Lending', 'Matching', 'FifoCursor']));
   });
 
   test('caught: a match that flags nothing', async () => {
-    const bad = mutant('no flag', 'Lending.flagAll', '$SLOTS.$FLAG($SLOT) === $FOUND_IDLE', 'slotState($SLOTS.load($SLOT)) === IDLE');
+    const bad = mutant('no flag', 'Matching.flagAll', '$SLOTS.$FLAG($SLOT) === $FOUND_IDLE', 'slotState($SLOTS.load($SLOT)) === IDLE');
     expect((await breaks(race, exhaustive(), bad)).kind).toBe('deadlock');
   });
 
@@ -23,8 +23,8 @@ describe('joiners against a release: three threads, one slot', () => {
     const bad = mutant(
       'no match on return',
       'Lending.passOn',
-      '{ const { slots } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.$MATCH(); this.$CALL_IF_DUE($SLOT); }',
-      '{ const { $SLOTS } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.$CALL_IF_DUE($SLOT); }',
+      '{ const { slots } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.$MATCH(); this.matching.$CALL_IF_DUE($SLOT); }',
+      '{ const { $SLOTS } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.matching.$CALL_IF_DUE($SLOT); }',
     );
     expect((await breaks(race, exhaustive(), bad)).kind).toBe('deadlock');
   });
@@ -32,7 +32,7 @@ describe('joiners against a release: three threads, one slot', () => {
   test('caught: a joiner that does not look again when it has flagged', async () => {
     const bad = mutant(
       'one look',
-      'Lending.serve',
+      'Matching.serve',
       'if (!this.$FLAG_ALL()) return this.$MAY_GROW();',
       '{ this.$FLAG_ALL(); return this.$MAY_GROW(); }',
     );

@@ -34,7 +34,7 @@ describe('a waiter gives up while it is granted', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(race, random({ schedules: 1000, style: 'uniform' }), everyAccess(['Slots', 'Line', 'Lending', 'FifoCursor']));
+    await holds(race, random({ schedules: 1000, style: 'uniform' }), everyAccess(['Slots', 'Line', 'Lending', 'Matching', 'FifoCursor']));
   });
 
   caught(

@@ -16,7 +16,7 @@ describe('a slot is put back while somebody joins', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(race, random({ schedules: 1000 }), everyAccess(['Slots', 'Line', 'Lending', 'FifoCursor']));
+    await holds(race, random({ schedules: 1000 }), everyAccess(['Slots', 'Line', 'Lending', 'Matching', 'FifoCursor']));
   });
 
   caught(
@@ -24,10 +24,10 @@ describe('a slot is put back while somebody joins', () => {
     exhaustive(),
     mutant(
       'who puts back does not look again',
-      'Lending.serve',
+      'Matching.serve',
       'if ($SLOT !== $NONE) this.$GRANT($SLOT); else if (!this.$FLAG_ALL()) return this.$MAY_GROW();',
       'if ($SLOT !== $NONE) { if (!this.$GRANT($SLOT)) return false; } else if (!this.$FLAG_ALL()) return this.$MAY_GROW();',
     ),
-    mutant('nobody puts back', 'Lending.grant', '$SLOTS.$PUT_BACK($SLOT, this.$ME)', ''),
+    mutant('nobody puts back', 'Matching.grant', '$SLOTS.$PUT_BACK($SLOT, this.$ME)', ''),
   );
 });

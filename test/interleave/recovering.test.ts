@@ -54,10 +54,15 @@ describe('RECOVERING', () => {
     mutant(
       'an owner that flags nothing',
       'HandOuts.meetDemand',
-      'this.$LENDING.hasWaiters() && this.$LENDING.flagAll() && this.$WANTS_MORE()',
+      'this.$LENDING.matching.hasWaiters() && this.$LENDING.matching.flagAll() && this.$WANTS_MORE()',
       'false',
     ),
-    mutant('nobody calls the owner', 'Lending.match', 'const $NEEDED = this.$SERVE();', 'const $NEEDED = (this.$SERVE(), false);'),
+    mutant(
+      'nobody calls the owner',
+      'Matching.match',
+      'const $NEEDED = this.$SERVE($NEAR);',
+      'const $NEEDED = (this.$SERVE($NEAR), false);',
+    ),
     mutant(
       'the return of a probe is not guarded',
       'guardsReturns',

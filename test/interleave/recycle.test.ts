@@ -55,7 +55,7 @@ const passesOn = (context: PoolContext): void => {
   context.step('has looked');
   lending.block.slots.giveBackFlagged(0, lending.leases[0]);
   lending.match();
-  lending.callOwner();
+  lending.matching.callOwner();
 };
 
 const again = poolRace(
@@ -112,7 +112,7 @@ describe('recycle', () => {
   caught(
     returned,
     random({ schedules: 4000 }),
-    mutant('a thread that had begun to pass it on says nothing', 'Lending.passOn', 'this.callOwnerIfDue($SLOT);', ''),
+    mutant('a thread that had begun to pass it on says nothing', 'Lending.passOn', 'this.matching.callOwnerIfDue($SLOT);', ''),
   );
   caught(
     borrowed,

@@ -67,12 +67,12 @@ describe('resize', () => {
   caught(
     flagged,
     exhaustive({ preemptions: 1 }),
-    mutant('a return that had begun before says nothing', 'Lending.passOn', 'this.callOwnerIfDue($SLOT);', ''),
+    mutant('a return that had begun before says nothing', 'Lending.passOn', 'this.matching.callOwnerIfDue($SLOT);', ''),
   );
   caught(
     down,
     exhaustive({ preemptions: 1 }),
-    mutant('a return does not see that it is one too many', 'Lending.mustReturn', '$BLOCK.snapshot.isOverfull()', 'false'),
+    mutant('a return does not see that it is one too many', 'Matching.mustReturn', '$BLOCK.snapshot.isOverfull()', 'false'),
     mutant(
       'what is out is not flagged',
       'Turn.trim',

@@ -26,7 +26,7 @@ describe('guarded returns', () => {
     mutant(
       'handed in without a ring',
       'Lending.returnToOwner',
-      'if ($SLOTS.$HAND_IN($SLOT, $LEASE)) this.$CALL_OWNER();',
+      'if ($SLOTS.$HAND_IN($SLOT, $LEASE)) this.matching.$CALL_OWNER();',
       '$SLOTS.$HAND_IN($SLOT, $LEASE);',
     ),
     mutant(

@@ -66,7 +66,7 @@ const sleeper = poolRace(
 describe('suspend', () => {
   test('against a borrower: every schedule with two preemptions, and at random where plain reads are steps', async () => {
     expect((await holds(returned, exhaustive())).complete).toBe(true);
-    await holds(returned, random({ schedules: 1500 }), everyAccess(['Slots', 'Lending']));
+    await holds(returned, random({ schedules: 1500 }), everyAccess(['Slots', 'Lending', 'Matching']));
   });
 
   test('against a return and a joiner: every schedule with one preemption, and at random', async () => {
@@ -86,14 +86,14 @@ describe('suspend', () => {
   caught(
     given,
     random({ schedules: 2000 }),
-    mutant('nothing that is out is flagged', 'Standstill.holdBack', 'this.$LENDING.flagAll();', ''),
+    mutant('nothing that is out is flagged', 'Standstill.holdBack', 'this.$LENDING.matching.flagAll();', ''),
   );
   caught(
     now,
     random({ schedules: 2000 }),
     mutant(
       'a match goes on while the pool is suspended',
-      'Lending.holdsBack',
+      'Matching.holdsBack',
       '$IS_EVICTING($STATE) || $GUARDS_HAND_OUTS($STATE) || $IS_SUSPENDED($STATE)',
       '$IS_EVICTING($STATE) || $GUARDS_HAND_OUTS($STATE)',
     ),
@@ -107,5 +107,5 @@ describe('suspend, where plain reads are steps', () => {
     mutant('', 'Turn.suspend', 'if ($SLOTS.check($SLOT)) this.owned.toIdle($SLOT);', '{}'),
     mutant('', 'Lending.borrowAnother', 'if ($IS_SUSPENDED(this.$WORDS[$STATE_WORD])) return this.$UNDO($SLOT, $LEASE);', ''),
   );
-  caught(returned, random({ schedules: 4000, style: 'uniform' }), everyAccess(['Slots', 'Lending'], neither));
+  caught(returned, random({ schedules: 4000, style: 'uniform' }), everyAccess(['Slots', 'Lending', 'Matching'], neither));
 });

@@ -135,7 +135,7 @@ describe('tryAcquire', () => {
   caught(
     contended,
     random({ schedules: 30_000, style: 'uniform' }),
-    mutant('a try that does not ask the owner', 'Acquiring.tryEnqueue', '$LENDING.callOwner();', ''),
+    mutant('a try that does not ask the owner', 'Acquiring.tryEnqueue', '$LENDING.matching.callOwner();', ''),
     mutant(
       'a try like any other waiter',
       'Acquiring.tryEnqueue',

@@ -15,7 +15,7 @@ describe('two matchers, one waiter', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(race, random({ schedules: 1500 }), everyAccess(['Slots', 'Line', 'Lending', 'FifoCursor']));
+    await holds(race, random({ schedules: 1500 }), everyAccess(['Slots', 'Line', 'Lending', 'Matching', 'FifoCursor']));
   });
 
   caught(
@@ -27,7 +27,7 @@ describe('two matchers, one waiter', () => {
       'return this.$SWAP($CELL, $WAITING, $WITH_SLOT($WAITING, $GRANTED, $SLOT));',
       'Atomics.store(this.#words, this.#at.cells + $CELL, $WITH_SLOT($WAITING, $GRANTED, $SLOT)); return true;',
     ),
-    mutant('a matcher that keeps what nobody wants', 'Lending.grant', '$SLOTS.$PUT_BACK($SLOT, this.$ME)', ''),
+    mutant('a matcher that keeps what nobody wants', 'Matching.grant', '$SLOTS.$PUT_BACK($SLOT, this.$ME)', ''),
     mutant(
       'a take that stores',
       'Slots.take',

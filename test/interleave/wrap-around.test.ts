@@ -13,7 +13,7 @@ describe('versions, tickets and epochs wrap around', () => {
   });
 
   test('random schedules in which plain reads are steps', async () => {
-    await holds(race, random({ schedules: 1500 }), everyAccess(['Slots', 'Line', 'Lending', 'FifoCursor']));
+    await holds(race, random({ schedules: 1500 }), everyAccess(['Slots', 'Line', 'Lending', 'Matching', 'FifoCursor']));
   });
 
   caught(

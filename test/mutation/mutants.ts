@@ -157,8 +157,8 @@ export const mutants: readonly Listed[] = [
     mutant(
       'a flagged release does not match',
       'Lending.passOn',
-      '{ const { slots } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.$MATCH(); this.$CALL_IF_DUE($SLOT); }',
-      '{ const { $SLOTS } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.$CALL_IF_DUE($SLOT); }',
+      '{ const { slots } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.$MATCH(); this.matching.$CALL_IF_DUE($SLOT); }',
+      '{ const { $SLOTS } = this.$BLOCK; if (!$SLOTS.$GIVE_BACK_FLAGGED($SLOT, $LEASE)) return; this.matching.$CALL_IF_DUE($SLOT); }',
     ),
     'interleave/join-release',
   ),
@@ -166,7 +166,7 @@ export const mutants: readonly Listed[] = [
     mutant(
       'handed in, and nobody told',
       'Lending.returnToOwner',
-      'if ($SLOTS.$HAND_IN($SLOT, $LEASE)) this.$CALL_OWNER();',
+      'if ($SLOTS.$HAND_IN($SLOT, $LEASE)) this.matching.$CALL_OWNER();',
       '$SLOTS.$HAND_IN($SLOT, $LEASE);',
     ),
     'interleave/returns-guarded',
@@ -184,7 +184,7 @@ export const mutants: readonly Listed[] = [
   listed(
     mutant(
       'a close is not told who moved',
-      'Lending.match',
+      'Matching.match',
       '$NEEDED || $IS_CLOSED($STATE) || $IS_DRAINING($STATE) || $IS_SUSPENDED($STATE)',
       '$NEEDED || $IS_SUSPENDED($STATE)',
     ),
@@ -193,7 +193,7 @@ export const mutants: readonly Listed[] = [
   listed(
     mutant(
       'anybody hands out what is guarded',
-      'Lending.holdsBack',
+      'Matching.holdsBack',
       '$IS_EVICTING($STATE) || $GUARDS_HAND_OUTS($STATE) || $IS_SUSPENDED($STATE)',
       '$IS_EVICTING($STATE) || $IS_SUSPENDED($STATE)',
     ),
@@ -202,14 +202,14 @@ export const mutants: readonly Listed[] = [
   listed(
     mutant(
       'a match that finds nothing flags nothing',
-      'Lending.serve',
+      'Matching.serve',
       'if (!this.$FLAG_ALL()) return this.$MAY_GROW();',
       'return this.$MAY_GROW();',
     ),
     'interleave/join-release',
   ),
   listed(
-    mutant('granted, and nobody woken', 'Lending.grant', '{ this.$WAKE($CELL_THREAD($FIRST.$WORD)); return true; }', '{ return true; }'),
+    mutant('granted, and nobody woken', 'Matching.grant', '{ this.$WAKE($CELL_THREAD($FIRST.$WORD)); return true; }', '{ return true; }'),
     'interleave/join-release',
   ),
   listed(mutant('a thread that has left still borrows', 'Lending.detach', 'this.$LEFT |= $CLOSED;', '')),
@@ -383,9 +383,9 @@ export const mutants: readonly Listed[] = [
     ),
     'main/use-and-lease',
   ),
-  listed(mutant('a try does not ask the owner', 'Acquiring.tryEnqueue', '$LENDING.callOwner();', ''), 'interleave/try-acquire'),
+  listed(mutant('a try does not ask the owner', 'Acquiring.tryEnqueue', '$LENDING.matching.callOwner();', ''), 'interleave/try-acquire'),
   listed(
-    mutant('recovery flags nothing', 'PoolBase.recover', 'this.$LENDING.flagAll();', ''),
+    mutant('recovery flags nothing', 'PoolBase.recover', 'this.$LENDING.matching.flagAll();', ''),
     'interleave/recovering',
     'flagged twice: whoever joins in RECOVERING calls the owner, whose turn flags whatever is out before it leaves anybody waiting (Demand.meet); and where a hook or a strategy wants to see returns, everything is flagged from the moment it is borrowed',
   ),
@@ -454,16 +454,19 @@ export const mutants: readonly Listed[] = [
     'interleave/recycle',
   ),
   listed(
-    mutant('a return that was passed on does not say that it is due', 'Lending.passOn', 'this.callOwnerIfDue($SLOT);', ''),
+    mutant('a return that was passed on does not say that it is due', 'Lending.passOn', 'this.matching.callOwnerIfDue($SLOT);', ''),
     'interleave/resize',
   ),
   listed(
     mutant('what is retired and out again is not flagged again', 'Turn.acceptSlots', 'this.owned.recall($SLOT);', '{}'),
     'interleave/recycle',
   ),
-  listed(mutant('suspended, nothing that is out is flagged', 'Standstill.holdBack', 'this.$LENDING.flagAll();', ''), 'interleave/suspend'),
   listed(
-    mutant('a return does not see that it is one too many', 'Lending.mustReturn', '$BLOCK.snapshot.isOverfull()', 'false'),
+    mutant('suspended, nothing that is out is flagged', 'Standstill.holdBack', 'this.$LENDING.matching.flagAll();', ''),
+    'interleave/suspend',
+  ),
+  listed(
+    mutant('a return does not see that it is one too many', 'Matching.mustReturn', '$BLOCK.snapshot.isOverfull()', 'false'),
     'interleave/resize',
   ),
   listed(

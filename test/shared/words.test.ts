@@ -83,7 +83,7 @@ describe('line', () => {
     });
     expect(ages).toEqual([3, 2, 1]);
     expect([1, 2].map((count) => cells.filter((cell) => block.line.isAmongFirst(cell, count)))).toEqual([[cells[0]], cells.slice(0, 2)]);
-    expect(lendingOf(block, A).first()?.cell).toBe(cells[0]);
+    expect(lendingOf(block, A).matching.first()?.cell).toBe(cells[0]);
   });
 
   test('a damaged high water is not believed', () => {
@@ -101,9 +101,9 @@ describe('line', () => {
       join(block, A);
       block.line.leave(first, A);
       block.words[LINE_WORD] = 0;
-      expect(lendingOf(block, OWNER).hasWaiters()).toBe(false);
+      expect(lendingOf(block, OWNER).matching.hasWaiters()).toBe(false);
       open(block);
-      expect(lendingOf(block, OWNER).hasWaiters()).toBe(true);
+      expect(lendingOf(block, OWNER).matching.hasWaiters()).toBe(true);
     }
   });
 
@@ -140,7 +140,7 @@ describe('line', () => {
     block.words[TICKET_WORD] -= 1000;
     stock(block);
     // Not `match`, which would never end.
-    expect(lendingOf(block, B).first()?.cell).toBe(cell);
+    expect(lendingOf(block, B).matching.first()?.cell).toBe(cell);
   });
 });
 

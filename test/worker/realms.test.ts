@@ -10,7 +10,7 @@ const run = (program: string): Promise<{ code: number | string | null; lines: st
   new Promise((resolve) => {
     const args = ['--experimental-vm-modules', '--input-type=module', '-e', program];
     const options = {
-      timeout: 15_000,
+      timeout: 60_000,
       killSignal: 'SIGKILL',
       env: { ...process.env, NODE_OPTIONS: '' },
       cwd: import.meta.dirname,

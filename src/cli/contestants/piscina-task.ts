@@ -1,7 +1,8 @@
 /** Runs in the threads of the Piscina. Each thread has one slot, for ever: the operation comes to the resource. */
 import { workerData } from 'node:worker_threads';
-import { now, spin } from '../measure/clock.ts';
+import { now } from '../../shared/index.ts';
 import { Scoreboard, type ScoreboardHandle } from '../measure/scoreboard.ts';
+import { spin } from '../measure/spin.ts';
 
 export interface TaskData {
   readonly scoreboard: ScoreboardHandle;

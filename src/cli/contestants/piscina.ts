@@ -6,7 +6,7 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { now } from '../measure/clock.ts';
+import { now } from '../../shared/index.ts';
 import { createScoreboard, Scoreboard } from '../measure/scoreboard.ts';
 import { drawHold, type Setting } from '../measure/setting.ts';
 import type { Arena } from './contestant.ts';

@@ -1,12 +1,13 @@
 /** A thread of the benchmark. It joins a contestant, borrows and gives back during a slice, and leaves. worker-group.ts starts it. */
 import { parentPort } from 'node:worker_threads';
+import { now } from '../../shared/index.ts';
 import { joinCenote } from '../contestants/cenote.ts';
 import type { Borrowing } from '../contestants/contestant.ts';
 import { joinMessages } from '../contestants/messages.ts';
 import { joinMutex } from '../contestants/mutex.ts';
-import { now, spin } from './clock.ts';
 import { Scoreboard, type ScoreboardHandle } from './scoreboard.ts';
 import { type Contestant, drawHold, type Setting } from './setting.ts';
+import { spin } from './spin.ts';
 
 /** The contestants that lend to threads which ask for it. (Piscina is not asked: it is sent the work.) */
 export type ThreadContestant = Exclude<Contestant, 'piscina'>;

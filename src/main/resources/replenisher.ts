@@ -152,7 +152,7 @@ export class Replenisher<T> {
   #failFirst(error: unknown): boolean {
     const { line } = this.#block;
     for (;;) {
-      const first = this.#lending.first();
+      const first = this.#lending.matching.first();
       if (first === undefined) return false;
       const { cell, word } = first;
       const thread = cellThread(word);
@@ -160,7 +160,7 @@ export class Replenisher<T> {
       const ticket = line.ticket(cell);
       this.#tellFailure(thread, cell, ticket, error);
       if (line.fail(cell, word, REASON_FACTORY)) {
-        this.#lending.wake(thread);
+        this.#lending.matching.wake(thread);
         return true;
       }
       this.#tellSpared(thread, cell, ticket);

@@ -38,7 +38,7 @@ export class HandOuts {
     else {
       // Like a match, this does not end before every slot that is out is flagged: a borrower may have borrowed by the old rule just now.
       do this.#prepare();
-      while (this.#lending.hasWaiters() && this.#lending.flagAll() && this.#wantsMore());
+      while (this.#lending.matching.hasWaiters() && this.#lending.matching.flagAll() && this.#wantsMore());
     }
     this.#grow();
     this.#refuse(tries);
@@ -62,7 +62,7 @@ export class HandOuts {
    */
   #prepare(): void {
     const { slots } = this.#block;
-    for (let slot = 0, extent = slots.extent; slot < extent && this.#lending.hasWaiters(); slot++) {
+    for (let slot = 0, extent = slots.extent; slot < extent && this.#lending.matching.hasWaiters(); slot++) {
       if (slotState(slots.load(slot)) !== IDLE) continue;
       if (!this.#wantsMore()) return;
       if (!slots.check(slot)) continue;
@@ -93,7 +93,7 @@ export class HandOuts {
 
   /** The waiters that only try (tryAcquire). */
   #tries(): Waiting[] {
-    return this.#lending.hasWaiters() ? this.#block.line.trying() : [];
+    return this.#lending.matching.hasWaiters() ? this.#block.line.trying() : [];
   }
 
   /**
@@ -108,8 +108,8 @@ export class HandOuts {
     const { line } = this.#block;
     const underWay = this.#underWay();
     for (const { cell, word } of tries)
-      if (!line.isAmongFirst(cell, underWay) && line.fail(cell, word, REASON_NOTHING)) this.#lending.wake(cellThread(word));
-    this.#lending.hasWaiters();
+      if (!line.isAmongFirst(cell, underWay) && line.fail(cell, word, REASON_NOTHING)) this.#lending.matching.wake(cellThread(word));
+    this.#lending.matching.hasWaiters();
   }
 
   /** A slot in hand goes to the first waiter, or becomes idle. */
@@ -117,7 +117,7 @@ export class HandOuts {
     const { slots, state } = this.#block;
     if (this.#owned.reasonToDestroy(slot) !== undefined) this.#owned.toIdle(slot);
     else if (this.#isHeldBack(state.load()) || this.#probes.allowance(0) <= 0) slots.toIdle(slot);
-    else if (slots.toTakenByOwner(slot) && this.#lending.grant(slot)) this.#probes.handedOut(slot);
+    else if (slots.toTakenByOwner(slot) && this.#lending.matching.grant(slot)) this.#probes.handedOut(slot);
   }
 
   /** Is nothing handed out, to any waiter? */

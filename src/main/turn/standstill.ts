@@ -25,12 +25,12 @@ export class Standstill {
     const { line } = this.#block;
     this.#sendAway(line.trying(), REASON_NOTHING);
     if ((state & SUSPENDED_REFUSING) !== 0) this.#sendAway(line.sleeping(), REASON_SUSPENDED);
-    this.#lending.flagAll();
-    this.#lending.hasWaiters();
+    this.#lending.matching.flagAll();
+    this.#lending.matching.hasWaiters();
   }
 
   #sendAway(waiters: readonly Waiting[], reason: number): void {
-    for (const { cell, word } of waiters) if (this.#block.line.fail(cell, word, reason)) this.#lending.wake(cellThread(word));
+    for (const { cell, word } of waiters) if (this.#block.line.fail(cell, word, reason)) this.#lending.matching.wake(cellThread(word));
   }
 
   /** Suspended: has it come to that? 'now': nothing can be handed out any more. 'returned': nothing is out. 'empty': nothing is there. */

@@ -62,11 +62,11 @@ export class Turn {
     if (isClosed(state)) {
       // Perhaps not by us: a thread has taken us for dead, or something else has written into the block.
       if (!this.life.isClosing) void this.close();
-      this.#lending.rejectWaiters(REASON_CLOSED);
+      this.#lending.matching.rejectWaiters(REASON_CLOSED);
       return this.#sweep();
     }
     this.#trim();
-    if (breakerOf(state) === INACTIVE) this.#lending.rejectWaiters(REASON_UNAVAILABLE);
+    if (breakerOf(state) === INACTIVE) this.#lending.matching.rejectWaiters(REASON_UNAVAILABLE);
     else if (isSuspended(state)) this.standstill.holdBack(state);
     else this.#handOuts.meetDemand();
     this.#effects.refill();
@@ -156,7 +156,7 @@ export class Turn {
     this.#impose();
     // LINE may be damaged, and no waiter may be left behind.
     this.#block.line.reopen();
-    this.#lending.rejectWaiters(REASON_CLOSED);
+    this.#lending.matching.rejectWaiters(REASON_CLOSED);
     this.#effects.abandonCreations();
     this.#loop.request();
     return closed;
@@ -164,7 +164,7 @@ export class Turn {
 
   /** Draining: true if no waiter is left and no slot is out. What is idle is destroyed, as no waiter needs it. */
   #isAllBack(): boolean {
-    if (this.#lending.hasWaiters()) return false;
+    if (this.#lending.matching.hasWaiters()) return false;
     this.#effects.abandonCreations();
     const { out, owned } = this.#clear();
     return out + owned === 0;

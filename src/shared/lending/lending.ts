@@ -1,5 +1,5 @@
 /**
- * Borrowing, giving back, and matching, as one thread does them: the only file that moves slot, line and bell together.
+ * Borrowing, giving back and waiting, as one thread does them. With matching.ts, the only code that moves slot, line and bell together.
  *
  * Two promises, and what keeps them
  *  - A slot that is idle and a waiter that waits never both persist. A joiner stores WAITING and then looks at every slot (`match`: it
@@ -10,7 +10,7 @@
  *    first.
  */
 import { now, stamp } from '../clock.ts';
-import { COUNTER_ACQUIRED, COUNTER_RELEASED, FEATURE_TRACE, LINE_WORD, SLOT_STATE, SLOT_STRIDE, STATE_WORD } from '../layout.ts';
+import { COUNTER_ACQUIRED, COUNTER_RELEASED, FEATURE_TRACE, LINE_WORD, STATE_WORD } from '../layout.ts';
 import type { ControlBlock } from '../words/control-block.ts';
 import {
   cellReason,
@@ -20,20 +20,15 @@ import {
   FAILED,
   FREE,
   GRANTED,
-  HAS_WAITER,
   isLineEmpty,
-  NO_WAITER,
   NONE,
   NOT_EMPTY,
-  ON_THE_WAY,
   REASON_DAMAGED,
   WAITING,
-  type Waiting,
 } from '../words/line.ts';
-import { FLAG, FOUND_IDLE, IDLE, leaseDelta, leasedTo, leaseOf, releaseDelta, type Slots, slotState } from '../words/slot.ts';
-import { CLOSED, guardsHandOuts, guardsReturns, isClosed, isDraining, isEvicting, isSuspended, RETURNS_GUARDED } from '../words/state.ts';
-import { OWNER } from '../words/threads.ts';
-import { FifoCursor } from './fifo-cursor.ts';
+import { FLAG, IDLE, leaseDelta, leasedTo, leaseOf, releaseDelta, type Slots } from '../words/slot.ts';
+import { CLOSED, isSuspended, RETURNS_GUARDED } from '../words/state.ts';
+import { type Matched, Matching } from './matching.ts';
 import { type Outcome, PENDING, type Refused, refused, served } from './outcome.ts';
 
 /**
@@ -52,13 +47,9 @@ const LOOK_EVERY = 250;
 /** In `detour`: acquires are published, so none goes the short way. No bit of the state word. */
 const PUBLISHED = 1 << 29;
 
-export interface Listener {
+export interface Listener extends Matched {
   /** Now and then, between hand-outs. */
   lookUp(): void;
-  /** A waiter of this very thread was served, by this very thread. */
-  served(): void;
-  /** On the owner: what would have rung its bell. */
-  called(): void;
   /** A lease of this slot ends. Only while returns are published. */
   released?(slot: number): void;
   /** This thread borrows a slot that it still believes to have: that lease was revoked, and the word of it has yet to be heard. */
@@ -68,11 +59,13 @@ export interface Listener {
 /**
  * Its members are private by TypeScript's word only, like those of `Slots`. What a thread does for each borrow should fit into the
  * function that borrows: V8 puts no more than 920 bytes of bytecode into one, everything included, and a call to what is left out takes
- * as long as half a compare-exchange. A `#` costs a byte or three each time.
+ * as long as half a compare-exchange. A `#` costs a byte or three each time. For the same reason tags and timed holds are no objects of
+ * their own: the fast path asks `nextDueAt` and `timing` of this very object whether anything is due.
  */
 export class Lending {
   readonly me: number;
   readonly block: ControlBlock;
+  readonly matching: Matching;
   /**
    * The words of slots without their flag, as this thread had them when it last borrowed each: its lease, as long as it `holds` the slot.
    * Afterwards it must not be compared with, nor sent.
@@ -85,9 +78,7 @@ export class Lending {
   readonly serials: number[];
   private readonly words: Int32Array;
   private readonly slots: Slots;
-  private readonly fifo: FifoCursor;
   private readonly floats: Float64Array;
-  private readonly slotWords: number;
   /** What is added to the word of a slot when we borrow it, and when we give it back. */
   private readonly leaseDelta: number;
   private readonly releaseDelta: number;
@@ -137,11 +128,10 @@ export class Lending {
     this.serials = Array.from({ length: block.slots.count }, () => 0);
     this.words = block.words;
     this.slots = block.slots;
-    this.fifo = new FifoCursor(block.line);
+    this.matching = new Matching(block, me, listener);
     this.floats = block.floats;
     this.leaseDelta = leaseDelta(me);
     this.releaseDelta = releaseDelta(me);
-    this.slotWords = block.layout.slots;
     this.acquired = block.counters.of(me) + COUNTER_ACQUIRED;
     this.released = block.counters.of(me) + COUNTER_RELEASED;
     this.maxUses = block.constants.maxUses || Number.POSITIVE_INFINITY;
@@ -364,14 +354,14 @@ export class Lending {
   }
 
   private giveBackFlagged(slot: number, lease: number): void {
-    if (this.mustReturn(slot)) this.returnToOwner(slot, lease);
+    if (this.matching.mustReturn(slot)) this.returnToOwner(slot, lease);
     else this.passOn(slot, lease);
   }
 
   /** To the owner, which has to see it first. */
   private returnToOwner(slot: number, lease: number): void {
     const { slots } = this.block;
-    if (slots.toReturned(slot, lease)) this.callOwner();
+    if (slots.toReturned(slot, lease)) this.matching.callOwner();
   }
 
   /** To the next in line. */
@@ -379,21 +369,7 @@ export class Lending {
     const { slots } = this.block;
     if (!slots.giveBackFlagged(slot, lease)) return;
     this.match();
-    this.callOwnerIfDue(slot);
-  }
-
-  /**
-   * After we have made this slot idle. The owner may have said meanwhile that it is to see it first, or that there are too many, and found
-   * it out and flagged. Now it looks again: it takes what is idle, and flags what another borrower has by now.
-   */
-  private callOwnerIfDue(slot: number): void {
-    if (this.mustReturn(slot)) this.callOwner();
-  }
-
-  /** Must the owner look at this slot before another borrower gets it? */
-  mustReturn(slot: number): boolean {
-    const { block } = this;
-    return guardsReturns(block.state.load()) || block.isRetired(slot) || block.uses(slot) >= this.maxUses || block.snapshot.isOverfull();
+    this.matching.callOwnerIfDue(slot);
   }
 
   /** Has the slot that this thread believes to have been taken from it? Asked where a body ends: a compare-exchange would only fail. */
@@ -483,141 +459,14 @@ export class Lending {
 
   // ── matching
 
-  /**
-   * Serves the line, and calls the owner where only it can go on. By any thread, after anything that may have brought a slot and a waiter
-   * together.
-   *
-   * Where the pool is being closed, drained or suspended the owner is called in any case, and the state is read last: it waits for slots to
-   * come to rest and for waiters to go, and may have looked while we had a slot TAKEN, or were on our way out. It sets the state and then
-   * looks; we move and then read it.
-   */
+  /** See Matching. It begins its search where this thread has last found something. */
   match(): void {
-    const needed = this.serve();
-    const state = this.block.state.load();
-    if (needed || isClosed(state) || isDraining(state) || isSuspended(state)) this.callOwner();
+    this.matching.match(this.lastSlot);
   }
 
-  /**
-   * Gives idle slots to the oldest waiters until one or the other runs out.
-   * Ends when no waiter is left (a later joiner matches), when there is only a joiner on the way in (it will match), or when nothing is
-   * idle and every slot that is out is flagged. True: the owner is needed, as more may be made, or it alone may match, or all waiters are
-   * to be sent away.
-   */
+  /** The same, without the call to the owner: true if that is needed. */
   serve(): boolean {
-    while (this.hasWaiters()) {
-      // A hint: there is no need to take anything.
-      if (this.holdsBack(this.words[STATE_WORD])) return true;
-      const slot = this.takeIdle();
-      // Read while the slot is TAKEN: a thread that suspends the pool sets the state, and then
-      // waits until no match has a slot that it has not granted.
-      if (this.holdsBack(this.block.state.load())) {
-        if (slot !== NONE) this.grantNone(slot);
-        return true;
-      }
-      if (slot !== NONE) this.grant(slot);
-      else if (!this.flagAll()) return this.mayGrow();
-    }
-    return false;
-  }
-
-  /** Is nothing to be granted, or by the owner only? */
-  private holdsBack(state: number): boolean {
-    return isEvicting(state) || guardsHandOuts(state) || isSuspended(state);
-  }
-
-  /** TAKEN(me) -> IDLE. The owner is called in any case, and looks at the line. */
-  private grantNone(slot: number): void {
-    this.slots.putBack(slot, this.me);
-    this.callOwnerIfDue(slot);
-  }
-
-  /** Is there a waiter? LINE is emptied if not. */
-  hasWaiters(): boolean {
-    const { line } = this.block;
-    for (;;) {
-      const word = line.loadLine();
-      if (isLineEmpty(word)) return false;
-      if (this.fifo.first()) return true;
-      switch (line.scan(word)) {
-        case HAS_WAITER:
-          return true;
-        case ON_THE_WAY:
-          return false;
-        case NO_WAITER:
-          if (line.empty(word)) return false;
-      }
-    }
-  }
-
-  /** The waiter that has waited longest, as far as plain reads can tell: its grant is what decides. Good until the next call. */
-  first(): Waiting | undefined {
-    return this.fifo.first() ? this.fifo : undefined;
-  }
-
-  /** IDLE -> TAKEN(me), or NONE. */
-  private takeIdle(): number {
-    const { slots } = this.block;
-    const extent = slots.extentHint;
-    let slot = this.lastSlot;
-    for (let left = extent; left > 0; left--) {
-      if (slot >= extent) slot = 0;
-      const word = this.words[this.slotWords + slot * SLOT_STRIDE + SLOT_STATE];
-      if (slotState(word) === IDLE && slots.take(slot, word, this.me)) return slot;
-      slot++;
-    }
-    return NONE;
-  }
-
-  /**
-   * Gives a slot that we have TAKEN to the first waiter, or puts it back when there is none. False: put back; look at the line again.
-   * If the waiter we saw has moved meanwhile, we keep the slot and look for the next.
-   */
-  grant(slot: number): boolean {
-    const { line, slots } = this.block;
-    for (;;) {
-      const first = this.first();
-      if (first === undefined) {
-        slots.putBack(slot, this.me);
-        this.callOwnerIfDue(slot);
-        return false;
-      }
-      if (line.grant(first.cell, first.word, slot)) {
-        this.wake(cellThread(first.word));
-        return true;
-      }
-    }
-  }
-
-  /** F on every slot that is out. True: one is idle after all. */
-  flagAll(): boolean {
-    const { slots } = this.block;
-    let idle = false;
-    for (let slot = 0, extent = slots.extent; slot < extent; slot++) if (slots.flag(slot) === FOUND_IDLE) idle = true;
-    return idle;
-  }
-
-  private mayGrow(): boolean {
-    return this.block.snapshot.hasRoom();
-  }
-
-  /** Sends all waiters away. For a state that lets no borrower in: a joiner reads the state after it has entered. */
-  rejectWaiters(reason: number): void {
-    const { line } = this.block;
-    while (this.hasWaiters()) {
-      const first = this.first();
-      if (first !== undefined && line.fail(first.cell, first.word, reason)) this.wake(cellThread(first.word));
-    }
-  }
-
-  /** Wakes a waiter's thread, after a grant or a refusal. */
-  wake(thread: number): void {
-    if (thread === this.me) this.listener.served();
-    else this.block.bells.ring(thread);
-  }
-
-  callOwner(): void {
-    if (this.me === OWNER) this.listener.called();
-    else this.block.bells.ring(OWNER);
+    return this.matching.serve(this.lastSlot);
   }
 
   /** Has this cell of ours still to be served? */

@@ -54,7 +54,7 @@ export function repair(owner: Lending, dead: number): { slot: number; lease: num
 
   for (let cell = 0; cell < line.count; cell++) {
     const word = line.load(cell);
-    if (cellState(word) === GRANTED || cellState(word) === FAILED) owner.wake(cellThread(word));
+    if (cellState(word) === GRANTED || cellState(word) === FAILED) owner.matching.wake(cellThread(word));
   }
   line.reopen();
   return borrowed;

@@ -233,7 +233,7 @@ export class Acquiring {
     if (this.#isHopeless() && this.#lending.leave(cell)) return NONE;
     this.#lending.match();
     // The owner says no where there is nothing.
-    this.#lending.callOwner();
+    this.#lending.matching.callOwner();
     return cell;
   }
 

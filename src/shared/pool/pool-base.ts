@@ -379,20 +379,20 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   activate(): void {
     if (this.block.state.moveBreaker(ACTIVE) === ACTIVE) return;
     if (!this.isDetached()) this.lending.match();
-    this.lending.callOwner();
+    this.lending.matching.callOwner();
   }
 
   deactivate(): void {
     if (this.block.state.moveBreaker(INACTIVE) === INACTIVE) return;
-    if (!this.isDetached()) this.lending.rejectWaiters(REASON_UNAVAILABLE);
-    this.lending.callOwner();
+    if (!this.isDetached()) this.lending.matching.rejectWaiters(REASON_UNAVAILABLE);
+    this.lending.matching.callOwner();
   }
 
   recover(): void {
     if (this.block.state.moveBreaker(RECOVERING) === RECOVERING) return;
     // Every return passes the owner from now on.
-    this.lending.flagAll();
-    this.lending.callOwner();
+    this.lending.matching.flagAll();
+    this.lending.matching.callOwner();
   }
 
   // ── counting
