@@ -150,6 +150,11 @@ export class Hold implements Returning {
     return this.#session;
   }
 
+  /** See OwnSession. */
+  takesSocket(): boolean {
+    return this.#own?.takesSocket() === true;
+  }
+
   /** What is called. */
   get #callee(): RemoteSession {
     return this.#own ?? this.#session;

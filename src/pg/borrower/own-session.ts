@@ -88,6 +88,18 @@ export class OwnSession implements RemoteSession, Speaker {
     return this.#current === undefined && this.#waiting.length === 0 && this.#holdUps === 0;
   }
 
+  /** True if this thread has the socket, or gets it without asking the owner. */
+  takesSocket(): boolean {
+    if (this.#state === 'NEW') {
+      const connection = this.#connections.of(this.#which);
+      if (connection?.take(this)) {
+        this.#begin(connection);
+        if (connection.isStale) void this.#holdUp(connection.news());
+      }
+    }
+    return this.#state === 'HERE';
+  }
+
   /** Something has to be undone before the next borrower. */
   get isUnclean(): boolean {
     return this.#state === 'HERE' && this.#connection!.isUnclean;
@@ -147,13 +159,10 @@ export class OwnSession implements RemoteSession, Speaker {
 
   /** Before the first call. */
   #open(): void {
-    const connection = this.#connections.of(this.#which);
-    if (connection?.take(this)) {
-      this.#begin(connection);
-      if (connection.isStale) void this.#holdUp(connection.news());
-    } else if (this.#connections.mayAsk(this.#which)) {
+    if (this.takesSocket()) return;
+    if (this.#connections.mayAsk(this.#which)) {
       this.#state = 'ASKING';
-      void this.#adopt(connection !== undefined);
+      void this.#adopt(this.#connections.of(this.#which) !== undefined);
     } else this.#state = 'OWNERS';
   }
 
