@@ -149,7 +149,7 @@ describe('lease', () => {
 
 describe('custody', () => {
   const rows = rowsOf('Custody of the socket');
-  const left = { status: 'T', dirt: 2, isUndone: true } as const;
+  const left = { status: 'T', dirt: 2, isUndone: true, asksReadOnly: true } as const;
   const calls: Record<string, (custody: Custody) => boolean> = {
     offer: (custody) => custody.offer(7),
     recall: (custody) => custody.recall(),
@@ -206,11 +206,14 @@ describe('custody', () => {
   test('the owner learns how the session was left, and by which attachment', () => {
     for (const status of ['I', 'T', 'E'] as const)
       for (const dirt of [0, 1, 2])
-        for (const isUndone of [false, true]) {
+        for (const [isUndone, asksReadOnly] of [
+          [false, true],
+          [true, false],
+        ] as const) {
           const custody = custodyIn('BORROWERS');
-          expect([custody.attachment, custody.hand(7, { status, dirt, isUndone })]).toEqual([7, true]);
+          expect([custody.attachment, custody.hand(7, { status, dirt, isUndone, asksReadOnly })]).toEqual([7, true]);
           expect(custody.attachment).toBe(7);
-          expect(custody.receive()).toEqual({ status, dirt, isUndone });
+          expect(custody.receive()).toEqual({ status, dirt, isUndone, asksReadOnly });
         }
   });
 

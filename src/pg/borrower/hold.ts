@@ -155,6 +155,12 @@ export class Hold implements Returning {
     return this.#own?.takesSocket() === true;
   }
 
+  /** What waits for the socket rejects with what `within` rejects with: the owner may be busy. */
+  boundAsking(within: (known: Promise<void>) => Promise<void>): void {
+    const own = this.#own;
+    if (own !== undefined) within(own.known()).catch((error) => own.abandon(error));
+  }
+
   /** What is called. */
   get #callee(): RemoteSession {
     return this.#own ?? this.#session;

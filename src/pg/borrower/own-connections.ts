@@ -73,7 +73,7 @@ export class OwnConnections {
       this.#kept[slot] = { generation, connection: known, askAt: performance.now() + LATER };
       return undefined;
     }
-    if (known !== undefined) return known.accept(speaker, status, socket.dirt) ? known : undefined;
+    if (known !== undefined) return known.accept(speaker, status, socket) ? known : undefined;
     const custody = new Custody(socket.custody);
     if (socket.descriptor === undefined || !custody.accept(this.#thread.attachment)) {
       this.refuse(answer);
@@ -81,7 +81,7 @@ export class OwnConnections {
     }
     const connection = new OwnConnection(this.#thread, custody, socket, pid);
     this.#kept[slot] = { generation, connection, askAt: 0 };
-    connection.begin(speaker, status, socket.dirt);
+    connection.begin(speaker, status, socket);
     return connection;
   }
 

@@ -53,6 +53,8 @@ export class OwnSession implements RemoteSession, Speaker {
    */
   #state: 'NEW' | 'ASKING' | 'OWNERS' | 'HERE' | 'LOST' = 'NEW';
   #connection: OwnConnection | undefined;
+  /** Settles when the owner has answered whether this thread gets the socket. */
+  #asked: Promise<void> | undefined;
   /** What waits for its turn. */
   #waiting: Asked[] = [];
   /** What the server is at. */
@@ -98,6 +100,17 @@ export class OwnSession implements RemoteSession, Speaker {
       }
     }
     return this.#state === 'HERE';
+  }
+
+  /** Resolves when it is known which thread speaks. */
+  async known(): Promise<void> {
+    await this.#asked;
+  }
+
+  /** What is asked and was not said is not said any more. */
+  abandon(error: Error): void {
+    for (const { resolve } of this.#waiting.splice(0)) resolve(Promise.reject(error));
+    this.#next();
   }
 
   /** Something has to be undone before the next borrower. */
@@ -162,7 +175,7 @@ export class OwnSession implements RemoteSession, Speaker {
     if (this.takesSocket()) return;
     if (this.#connections.mayAsk(this.#which)) {
       this.#state = 'ASKING';
-      void this.#adopt(this.#connections.of(this.#which) !== undefined);
+      this.#asked = this.#adopt(this.#connections.of(this.#which) !== undefined);
     } else this.#state = 'OWNERS';
   }
 

@@ -28,36 +28,21 @@ export class Singles {
       return this.#sessions.call('speakOnce', args);
     }
     const hold = new Hold(this.#sessions, session);
-    return hold.takesSocket() ? this.#speak(hold, args) : this.#askForSocket(hold, args);
-  }
-
-  #speak(hold: Hold, [, bytes, mode, timeout]: SingleArguments): Promise<Answer> {
+    const isHere = hold.takesSocket();
+    const [, bytes, mode, timeout] = args;
     const answer = hold.call((own, borrow) => own.speak(borrow, '', bytes, mode, timeout));
     // When it is through.
     void hold.giveBack();
+    // The owner may be busy: this is a part of the wait for a connection.
+    if (!isHere) hold.boundAsking((known) => new Limits(undefined, this.#sessions.acquireTimeout, this.#ownerBusy).within(known));
     return answer;
   }
 
-  /** The owner may be busy: this is a part of the wait for a connection. */
-  async #askForSocket(hold: Hold, args: SingleArguments): Promise<Answer> {
-    const { acquireTimeout } = this.#sessions;
-    const limits = new Limits(undefined, acquireTimeout, (timeout) => this.#ownerBusy(timeout));
-    try {
-      const answer = await limits.within(hold.call((own, borrow) => own.hello(borrow)));
-      if (answer.error === undefined) return this.#speak(hold, args);
-      void hold.giveBack();
-      return answer;
-    } catch (error) {
-      void hold.giveBack();
-      throw error;
-    }
-  }
-
-  #ownerBusy(timeout: number): Error {
+  readonly #ownerBusy = (timeout: number): Error => {
     const { name } = this.#sessions;
     return new AcquireTimeoutError(
       `pool ${JSON.stringify(name)}: the owner has not answered within ${timeout} ms: it is busy, or gives connections to other threads`,
       name,
     );
-  }
+  };
 }

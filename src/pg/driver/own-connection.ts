@@ -22,6 +22,11 @@ const SETTLED = 1;
 /** How long a thread that may not come back to its event loop sleeps before it looks again for an answer, in ms. */
 const NAP = 0.2;
 
+/** What the session holds when it is offered. */
+type Offered = Pick<OfferedSocket, 'dirt' | 'asksReadOnly'>;
+
+const AS_MADE: Offered = { dirt: CLEAN, asksReadOnly: false };
+
 /** The borrow that has the connection. */
 export interface Speaker {
   /** The server has said something unasked. */
@@ -109,21 +114,21 @@ export class OwnConnection {
   /** The connection is clean, and this borrow has it from now on. False: it is not for this thread to take. */
   take(speaker: Speaker): boolean {
     if (this.#lost !== undefined || !this.#custody.take(this.#thread.attachment)) return false;
-    this.begin(speaker, 'I', CLEAN);
+    this.begin(speaker, 'I', AS_MADE);
     return true;
   }
 
   /** The owner has offered the connection, as it is, and this borrow has it from now on. False: the owner has taken it back. */
-  accept(speaker: Speaker, status: TransactionStatus, dirt: Dirt): boolean {
+  accept(speaker: Speaker, status: TransactionStatus, offered: Offered): boolean {
     if (this.#lost !== undefined || !this.#custody.accept(this.#thread.attachment)) return false;
-    this.begin(speaker, status, dirt);
+    this.begin(speaker, status, offered);
     return true;
   }
 
   /** It has been accepted, and this is how the session is. */
-  begin(speaker: Speaker, status: TransactionStatus, dirt: Dirt): void {
+  begin(speaker: Speaker, status: TransactionStatus, { dirt, asksReadOnly }: Offered): void {
     this.#speaker = speaker;
-    this.#transaction.resume(status);
+    this.#transaction.resume(status, asksReadOnly);
     this.#dirt = dirt;
     this.#isUndone = false;
     this.#telling = undefined;
@@ -139,8 +144,8 @@ export class OwnConnection {
   /** The owner goes on with the session as it is. */
   hand(): void {
     this.#stop();
-    const { status } = this;
-    this.#custody.hand(this.#thread.attachment, { status, dirt: this.#dirt, isUndone: this.#isUndone });
+    const { status, asksReadOnly } = this.#transaction;
+    this.#custody.hand(this.#thread.attachment, { status, dirt: this.#dirt, isUndone: this.#isUndone, asksReadOnly });
   }
 
   #stop(): void {

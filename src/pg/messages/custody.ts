@@ -24,12 +24,13 @@ const PARKED = 1;
 const OFFERED = 2;
 const BORROWERS = 3;
 const HANDED = 4;
-/** Three bits for the state, two for the transaction, two for the dirt, one for what was undone, and the rest for the attachment. */
+/** Three bits for the state, two for the transaction, two for the dirt, one each for two facts, and the rest for the attachment. */
 const STATE = 7;
 const STATUS = 8;
 const DIRT = 32;
 const UNDONE = 128;
-const ATTACHMENT = 256;
+const READ_ONLY = 256;
+const ATTACHMENT = 512;
 
 const STATUSES: readonly TransactionStatus[] = ['I', 'T', 'E'];
 
@@ -40,6 +41,8 @@ export interface Left {
   readonly dirt: number;
   /** What was open has ended, by no statement of the borrower. */
   readonly isUndone: boolean;
+  /** A statement of the transaction that goes on has asked for READ ONLY. */
+  readonly asksReadOnly: boolean;
 }
 
 export class Custody {
@@ -81,7 +84,12 @@ export class Custody {
   receive(): Left | undefined {
     const word = this.#load();
     if ((word & STATE) !== HANDED || !this.#swap(word, OWNERS)) return undefined;
-    return { status: STATUSES[Math.floor(word / STATUS) & 3], dirt: Math.floor(word / DIRT) & 3, isUndone: (word & UNDONE) !== 0 };
+    return {
+      status: STATUSES[(word / STATUS) & 3],
+      dirt: (word / DIRT) & 3,
+      isUndone: (word & UNDONE) !== 0,
+      asksReadOnly: (word & READ_ONLY) !== 0,
+    };
   }
 
   /**
@@ -110,8 +118,8 @@ export class Custody {
   }
 
   /** The borrower has stopped reading. BORROWERS to HANDED. False: the owner has seized it. */
-  hand(attachment: number, { status, dirt, isUndone }: Left): boolean {
-    const left = STATUSES.indexOf(status) * STATUS + dirt * DIRT + (isUndone ? UNDONE : 0);
+  hand(attachment: number, { status, dirt, isUndone, asksReadOnly }: Left): boolean {
+    const left = STATUSES.indexOf(status) * STATUS + dirt * DIRT + (isUndone ? UNDONE : 0) + (asksReadOnly ? READ_ONLY : 0);
     return this.#swap(BORROWERS | (attachment * ATTACHMENT), HANDED | left | (attachment * ATTACHMENT));
   }
 

@@ -72,6 +72,8 @@ export interface OfferedSocket {
   readonly custody: SharedArrayBuffer;
   /** What the session holds that has to be undone: see dirt.ts. */
   readonly dirt: Dirt;
+  /** A statement of the transaction that goes on has asked for READ ONLY. */
+  readonly asksReadOnly: boolean;
   /** The time limit of a query that has none of its own, in ms. 0: there is none. */
   readonly queryTimeout: number;
   /** Of the types that columns often have: those for which the owner's program has parsers of its own, and the others. */

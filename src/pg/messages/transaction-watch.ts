@@ -36,8 +36,9 @@ export class TransactionWatch {
   }
 
   /** Another thread has spoken to the server meanwhile, and this is its last word. */
-  resume(status: TransactionStatus): void {
+  resume(status: TransactionStatus, asksReadOnly: boolean): void {
     this.#status = status;
+    this.#asksReadOnly = asksReadOnly;
     if (!this.isOpen) this.tellEnded();
   }
 

@@ -158,7 +158,7 @@ export class SessionCore {
       const left = custodian.regain();
       if (left === undefined) return;
       life.begin(last ?? '');
-      this.transaction.resume(left.status);
+      this.transaction.resume(left.status, left.asksReadOnly);
       this.leftovers.touch({ dirt: left.dirt as Dirt });
       if (left.isUndone) life.undo();
     } catch (error) {
@@ -175,7 +175,15 @@ export class SessionCore {
     const offered = this.custodian.offer(attachment, hasDescriptor);
     if (offered === undefined) return undefined;
     const { dirt } = leftovers;
-    return { ...offered, custody: this.custodian.buffer, dirt, queryTimeout: backend.queryTimeout, types: this.ownTypes.usual() };
+    const { asksReadOnly } = this.transaction;
+    return {
+      ...offered,
+      custody: this.custodian.buffer,
+      dirt,
+      asksReadOnly,
+      queryTimeout: backend.queryTimeout,
+      types: this.ownTypes.usual(),
+    };
   }
 
   /** Makes the session ready for a call of that borrower; or gives the answer, if the call cannot be made. */
