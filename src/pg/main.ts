@@ -1,5 +1,6 @@
 /** cenote/pg: PostgreSQL connections that live on this thread, for all threads. */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { clearInterval, setInterval } from 'node:timers';
 import type { Client, ClientConfig } from 'pg';
 import { AcquireTimeoutError, createPool, LeaseRevokedError, type Pool, type PoolHandle } from '../main/index.ts';
 import { COMPANY, type CompanyOptions } from '../shared/options/company.ts';
@@ -10,6 +11,7 @@ import { adopt } from './borrower/identity.ts';
 import { PATIENCE, PgPool, tooLate } from './borrower/pool.ts';
 import { clientClass } from './borrower/program-client.ts';
 import type { RemoteSession, Sessions } from './borrower/way.ts';
+import { Descriptors } from './driver/descriptors.ts';
 import type { Address, Driver } from './driver/lane.ts';
 import { driverNow, requiredDriver } from './driver/loading.ts';
 import type { Packed } from './messages/frames.ts';
@@ -45,10 +47,13 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
   const driver = await requiredDriver();
   // What this thread asks of a pool, a client or an error is answered as by the driver's own.
   adopt(driver);
+  const descriptors =
+    lend === undefined || lend === 'auto' ? Descriptors.find() : Descriptors.none(`the pool was created with lend: '${lend}'`);
   const sessionSettings: SessionSettings = {
     reset: reset ?? 'auto',
     statementCacheSize: statementCacheSize ?? 0,
     checkTimeout: rest.checkTimeout ?? 5000,
+    descriptors,
   };
   // The socket must belong to no transaction of the first borrower.
   const outside = AsyncLocalStorage.snapshot();
@@ -64,7 +69,7 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
   const pool = await createPool<Session>({
     ...({ ...rest, [COMPANY]: company } as object),
     factory: async ({ signal }) => {
-      const { client, setup, cancel } = await outside(() => connect(driver, settings, onConnect, signal));
+      const { client, setup, cancel } = await outside(() => connect(driver, settings, onConnect, signal, descriptors.why === undefined));
       const session: Session = new Session(client, sessionSettings, {
         setup,
         cancel,
@@ -99,6 +104,11 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
       'speak',
       'hear',
       'speakOnce',
+      'adopt',
+      'ownTypes',
+      'judge',
+      'lost',
+      'interrupt',
       'parse',
       'listen',
       'cancel',
@@ -110,11 +120,25 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
     lend: lend ?? 'auto',
     hasStatementCache: sessionSettings.statementCacheSize > 0,
     address,
+    relayed: descriptors.why,
   };
   owner = new OwnersPool(pool, sessions, info);
+  if (descriptors.why === undefined) lookAfter(pool, sessions);
   // These were lost while others were made.
   for (const session of sessions) if (session.broken !== undefined) owner.lost(session, session.broken);
   return owner;
+}
+
+/** How often idle sockets are read again, in ms. */
+const LOOK = 1000;
+
+/** A socket that no thread reads does not say that the server has hung up. */
+function lookAfter(pool: Pool<Session>, sessions: ReadonlySet<Session>): void {
+  const timer = setInterval(() => {
+    if (pool.isClosed()) clearInterval(timer);
+    for (const session of sessions) session.recall();
+  }, LOOK);
+  timer.unref();
 }
 
 /** How long a server may take to end a connection that was taken back from its borrower, in ms. Then the socket is cut. */
@@ -169,7 +193,9 @@ class OwnersPool extends PgPool implements PgOwnerPool {
     });
     // A job has left it, perhaps in a transaction. The next borrower's statements come behind this.
     pool.on('leak', ({ job }, session) => {
-      if (job !== undefined) void session?.reset(session.borrow).catch(() => {});
+      if (job === undefined || session === undefined) return;
+      session.forsaken();
+      void session.reset(session.borrow).catch(() => {});
     });
     pool.on('detach', (_threadId, _reclaimed, attachment) => this.#tidyUpAfter(attachment));
     pool.on('error', (error) => {
@@ -213,6 +239,7 @@ class OwnersPool extends PgPool implements PgOwnerPool {
    * module may go on there; its borrows have other names.
    */
   #tidyUpAfter(attachment: number): void {
+    for (const session of this.#all) session.orphan(attachment);
     for (const session of this.#all) if (belongsTo(session.borrow, attachment)) void session.reset(session.borrow).catch(() => {});
   }
 

@@ -35,10 +35,12 @@ export interface PgPoolOptions
   reset?: 'auto' | 'always' | 'never' | undefined;
   /**
    * Where a borrowed connection is spoken to. 'auto' (default): in the borrowing thread itself, by that thread's own `pg`, where it has
-   * one; the owner passes the bytes on. Else, and with 'remote' always, by the owner's. `pool.lending` says what is in force and why.
-   * Whatever it is, limits, line, breaker, health checks, reset and repair are the same, and no secret leaves the owner.
+   * one; on the connection's own socket, where the package `koffi` is installed and the connection is without TLS (Linux, macOS), else the
+   * owner passes the bytes on. 'relayed': the owner passes them on always. 'remote': the owner's driver does all. `pool.lending` says what
+   * is in force and why. Whatever it is, limits, line, breaker, health checks, reset and repair are the same, and no secret leaves the
+   * owner.
    */
-  lend?: 'auto' | 'remote' | undefined;
+  lend?: 'auto' | 'relayed' | 'remote' | undefined;
   /**
    * How many plain queries (`pool.query`) of one thread may be served before the line goes on to the next thread, from 1 to 64. Default 8.
    * Where several of a thread wait, the connection that it is granted may serve them in one go: those that only read, and behind such as
@@ -52,7 +54,12 @@ export interface PgPoolOptions
 export interface PgLending {
   /** 'local': in the borrowing thread, by its own driver. 'remote': by the owner's. */
   readonly way: 'local' | 'remote';
-  /** Why it is not in the borrowing thread. */
+  /**
+   * How the bytes go, if the way is 'local'. 'socket': on the connection's own socket, of which the thread has a descriptor, if the
+   * connection is without TLS. 'owner': the owner passes them on.
+   */
+  readonly over?: 'socket' | 'owner' | undefined;
+  /** Why it is not in the borrowing thread, or not on the socket. */
   readonly why?: string | undefined;
 }
 

@@ -7,6 +7,7 @@ import { type AttachedPool, type AttachOptions, attachPool, type PoolHandle } fr
 import { infoOf } from './borrower/handle.ts';
 import { adopt } from './borrower/identity.ts';
 import { LocalWay } from './borrower/local.ts';
+import { LocalLending } from './borrower/local-lending.ts';
 import { clientClass } from './borrower/program-client.ts';
 import { WorkersPool } from './borrower/sync.ts';
 import { type Sessions, setWay } from './borrower/way.ts';
@@ -95,5 +96,5 @@ function lendingOf(
   if ('why' in found) return { way: 'remote', why: found.why };
   const sessions = attached as unknown as Sessions;
   setWay(sessions, new LocalWay(found.driver, sessions, info));
-  return { way: 'local' };
+  return new LocalLending(info.relayed);
 }

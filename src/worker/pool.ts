@@ -220,6 +220,18 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     return new RemoteHandle<R>(caller, remoteSlot(resource), remoteSerial(resource));
   }
 
+  /** One that is idle, if there is one and no waiter is before this thread. Waits for nothing. For what stands on top of a pool. */
+  borrowIdle(): Remote<T> | undefined {
+    const slot = this.lending.tryBorrow();
+    return slot === NONE ? undefined : this.handOut(slot);
+  }
+
+  /** Which resource that is: its slot, and its number among those that the slot has had. For what stands on top of a pool. */
+  identify(resource: Remote<T> | SyncRemote<T>): readonly [slot: number, generation: number] {
+    const slot = remoteSlot(resource);
+    return [slot, this.block.generation(slot)];
+  }
+
   protected override slotOf(resource: Remote<T> | SyncRemote<T>): number {
     return currentSlot(resource, this, this.lending.serials);
   }
@@ -413,6 +425,11 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   }
 
   // ── the end
+
+  /** Resolves when this attachment has ended, by whatever. */
+  get left(): Promise<void> {
+    return this.#left;
+  }
 
   override detachReason(): string | undefined {
     switch (this.#attachment) {

@@ -1,6 +1,7 @@
 /** docs/pg-states.md and the code say the same: tables and declared transitions are compared, and every function is called in every state. */
 import { describe, expect, test } from 'vitest';
 import { LEASE_STATES, LEASE_TRANSITIONS, LeaseState, type LeaseStateName } from '../../src/pg/borrower/lease-state.ts';
+import { CUSTODY, CUSTODY_TRANSITIONS, Custody, type CustodyName } from '../../src/pg/messages/custody.ts';
 import { SESSION_STATES, SESSION_TRANSITIONS, SessionState, type SessionStateName } from '../../src/pg/owner/session-state.ts';
 import { page, plain, tableOf } from './markdown.ts';
 
@@ -143,5 +144,80 @@ describe('lease', () => {
     const state = stateIn('GIVEN_UP');
     state.opened();
     expect(state.untold).toBe(error);
+  });
+});
+
+describe('custody', () => {
+  const rows = rowsOf('Custody of the socket');
+  const left = { status: 'T', dirt: 2, isUndone: true, asksReadOnly: true } as const;
+  const calls: Record<string, (custody: Custody) => boolean> = {
+    offer: (custody) => custody.offer(7),
+    recall: (custody) => custody.recall(),
+    receive: (custody) => custody.receive() !== undefined,
+    // It says whether a borrower was at it, and is always made.
+    seize: (custody) => custody.seize() || true,
+    take: (custody) => custody.take(7),
+    accept: (custody) => custody.accept(7),
+    park: (custody) => custody.park(7),
+    hand: (custody) => custody.hand(7, left),
+  };
+  const into: Record<CustodyName, (keyof typeof calls)[]> = {
+    OWNERS: [],
+    PARKED: ['offer', 'accept', 'park'],
+    OFFERED: ['offer'],
+    BORROWERS: ['offer', 'accept'],
+    HANDED: ['offer', 'accept', 'hand'],
+  };
+  function custodyIn(name: CustodyName): Custody {
+    const custody = new Custody();
+    for (const call of into[name]) calls[call](custody);
+    expect(custody.state).toBe(name);
+    return custody;
+  }
+
+  test('page and code have the same transitions', () => expect(pairs(rows)).toEqual(declared(CUSTODY_TRANSITIONS)));
+
+  test('page, code and this test have the same functions', () => {
+    const named = [...new Set(rows.flatMap(({ functions }) => functions))].sort();
+    expect(named).toEqual(Object.keys(calls).sort());
+    const readers = ['constructor', 'buffer', 'state', 'attachment'];
+    expect(
+      Object.getOwnPropertyNames(Custody.prototype)
+        .filter((name) => !readers.includes(name))
+        .sort(),
+    ).toEqual(named);
+  });
+
+  const cases = CUSTODY.flatMap((from) => Object.keys(calls).map((call) => ({ from, call })));
+  test.each(cases)('$call in $from', ({ from, call }) => {
+    const custody = custodyIn(from);
+    const isMade = calls[call](custody);
+    const allowed = rows.filter((row) => row.from === from && row.functions.includes(call)).map(({ to }) => to);
+    expect(isMade).toBe(allowed.length > 0);
+    expect(isMade ? allowed : [from]).toContain(custody.state);
+  });
+
+  test('another attachment neither accepts, nor parks, nor hands over', () => {
+    expect(custodyIn('OFFERED').accept(8)).toBe(false);
+    expect(custodyIn('BORROWERS').park(8)).toBe(false);
+    expect(custodyIn('BORROWERS').hand(8, left)).toBe(false);
+  });
+
+  test('the owner learns how the session was left, and by which attachment', () => {
+    for (const status of ['I', 'T', 'E'] as const)
+      for (const dirt of [0, 1, 2])
+        for (const [isUndone, asksReadOnly] of [
+          [false, true],
+          [true, false],
+        ] as const) {
+          const custody = custodyIn('BORROWERS');
+          expect([custody.attachment, custody.hand(7, { status, dirt, isUndone, asksReadOnly })]).toEqual([7, true]);
+          expect(custody.attachment).toBe(7);
+          expect(custody.receive()).toEqual({ status, dirt, isUndone, asksReadOnly });
+        }
+  });
+
+  test('only a borrower that speaks leaves a session of which nothing is known', () => {
+    expect(CUSTODY.filter((name) => custodyIn(name).seize())).toEqual(['BORROWERS']);
   });
 });

@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { DriverEnd } from '../../src/pg/driver/driver-end.ts';
 import { Wire } from '../../src/pg/driver/wire.ts';
 import { columnTypes, Frames, fieldsOf, packed, unpacked } from '../../src/pg/messages/frames.ts';
 
@@ -81,7 +82,7 @@ function connection() {
   });
   socket.on('data', (bytes: Buffer) => toDriver.push(bytes));
   const client = { readyForQuery: true, connection: { stream: socket } };
-  const wire = new Wire(client as never, { commandComplete() {}, columns() {}, error() {} });
+  const wire = new Wire(new DriverEnd(client as never), { commandComplete() {}, columns() {}, error() {}, ready() {} });
   return { wire, socket, sent, client, driver: () => Buffer.concat(toDriver).toString('latin1') };
 }
 

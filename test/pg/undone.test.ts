@@ -21,7 +21,8 @@ interface Behind {
 
 describe.each(WHERE)('on %s', (where) => {
   test.each(['pool.transaction', 'a transaction within one', 'transactionSync'])('reset behind its back, %s rejects', async (how) => {
-    const pool = await open({ max: 1 });
+    // What is done to the session here is done on the owner's thread, so the bytes have to come by there.
+    const pool = await open({ max: 1, lend: 'relayed' });
     const behind: Behind[] = [];
     pool.pool.on('create', (session) => behind.push(session as Behind));
     const run = await on(where, pool);
@@ -79,6 +80,7 @@ describe.each(WHERE)('on %s', (where) => {
     let connection: { prependOnceListener(event: string, listener: (message: { status: string }) => void): void } | undefined;
     const pool = await open({
       max: 1,
+      lend: 'relayed',
       onConnect: (client) => {
         connection = (client as unknown as { connection: typeof connection }).connection;
       },

@@ -62,6 +62,9 @@ export async function killAll(name: string): Promise<void> {
   await ask('select pg_terminate_backend(pid, 10000) from pg_stat_activity where application_name = $1', [name]);
 }
 
+/** How workers speak to connections, for a whole run: `npm run test:pg:ways` makes one for each way. */
+const LEND = process.env.LEND as PgPoolOptions['lend'];
+
 let names = 0;
 export const newName = (): string => `test-${process.pid}-${++names}`;
 
@@ -74,6 +77,7 @@ export async function open(options: Partial<PgPoolOptions> & { settings?: pg.Cli
     connection: { connectionString: url, application_name: name, ...settings },
     max: 2,
     acquireTimeout: 60_000,
+    ...(LEND === undefined ? {} : { lend: LEND }),
     ...rest,
     name,
   });

@@ -3,9 +3,11 @@ import type { PoolHandle } from '../../worker/index.ts';
 import type { Address } from '../driver/lane.ts';
 
 export interface PgInfo {
-  readonly lend: 'auto' | 'remote';
+  readonly lend: 'auto' | 'relayed' | 'remote';
   readonly hasStatementCache: boolean;
   readonly address: Address;
+  /** Why no thread can have a descriptor of its own of a connection's socket; undefined if threads can. */
+  readonly relayed: string | undefined;
 }
 
 export type PgHandle = PoolHandle<unknown> & { readonly pg?: PgInfo };

@@ -8,8 +8,9 @@ import type { Answer, Heard, TransactionStatus } from '../messages/protocol.ts';
 import type { Question } from '../messages/question.ts';
 import { resultOf, thrownIn } from './answers.ts';
 import { LeaseState } from './lease-state.ts';
+import type { OwnSession } from './own-session.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
-import { type Call, type RemoteSession, type Sessions, wayOf } from './way.ts';
+import { type Call, type RemoteSession, type Returning, type Sessions, wayOf } from './way.ts';
 
 /** On a worker, what is released stays borrowed until the calls made before have settled. */
 const waitsForCalls = (sessions: Sessions): boolean => 'acquireSync' in sessions;
@@ -32,11 +33,13 @@ export interface HoldListener {
   broken(error: Error): void;
 }
 
-export class Hold {
+export class Hold implements Returning {
   /** Names this borrow to the session. No two borrows have the same name. Its beginning says which attachment it is of (`belongsTo`). */
   readonly id: string;
   readonly #sessions: Sessions;
   readonly #session: RemoteSession;
+  /** The same session, where this thread speaks to it by itself. */
+  readonly #own: OwnSession | undefined;
   readonly #listeners = new Set<HoldListener>();
   #turn = 0;
   #pid = 0;
@@ -61,6 +64,7 @@ export class Hold {
     this.#sessions = sessions;
     this.#session = session;
     this.#pid = pid;
+    this.#own = wayOf(sessions).own?.(session, this.id, (answer) => this.#hear(answer));
   }
 
   /** The pool that it is borrowed from. */
@@ -137,9 +141,29 @@ export class Hold {
     return this.#lastError;
   }
 
-  /** The same session for calls that block this thread, which get it in another way. */
-  get session(): RemoteSession {
+  /**
+   * The same session for calls that block this thread, which get it in another way. What was asked before is answered by then; throws
+   * CallTimeoutError if that takes longer than `timeout` ms.
+   */
+  toBlock(timeout: number | undefined): RemoteSession {
+    this.#own?.block(timeout);
     return this.#session;
+  }
+
+  /** See OwnSession. */
+  takesSocket(): boolean {
+    return this.#own?.takesSocket() === true;
+  }
+
+  /** What waits for the socket rejects with what `within` rejects with: the owner may be busy. */
+  boundAsking(within: (known: Promise<void>) => Promise<void>): void {
+    const own = this.#own;
+    if (own !== undefined) within(own.known()).catch((error) => own.abandon(error));
+  }
+
+  /** What is called. */
+  get #callee(): RemoteSession {
+    return this.#own ?? this.#session;
   }
 
   listen(listener: HoldListener): void {
@@ -161,7 +185,7 @@ export class Hold {
     this.#isListening = true;
     try {
       while (!this.isOver && this.#life.broken === undefined) {
-        const answer = await this.#session.listen(this.id);
+        const answer = await this.#callee.listen(this.id);
         // After the end of the borrow the connection's state is no business of this one.
         if (this.isOver) return;
         this.note(answer);
@@ -171,6 +195,16 @@ export class Hold {
       // This thread has left the pool.
     } finally {
       this.#isListening = false;
+    }
+  }
+
+  /** The server says something unasked, and this thread hears it by itself. */
+  #hear(answer: Answer): void {
+    if (this.isOver) return;
+    try {
+      this.note(answer);
+    } catch {
+      // What was open is undone: the next call says so.
     }
   }
 
@@ -185,7 +219,7 @@ export class Hold {
     this.assertHeld();
     this.#calls++;
     try {
-      return this.note(await body(this.#session, this.id));
+      return this.note(await body(this.#callee, this.id));
     } catch (error) {
       // The call may have done anything: there is no answer to tell.
       this.#isUnclean = true;
@@ -233,7 +267,7 @@ export class Hold {
   /** This thread has stopped waiting for an answer, and cannot know what state the connection is in: the connection is lost. */
   giveUp(error: Error): void {
     if (this.#life.broken !== undefined || this.isOver) return;
-    this.#session.giveUp().catch(() => {});
+    this.#callee.giveUp().catch(() => {});
     this.#lose(error, this.#isOpen);
   }
 
@@ -284,13 +318,13 @@ export class Hold {
   }
 
   cancel(): Promise<void> {
-    return this.#session.cancel(this.id).catch(() => {});
+    return this.#callee.cancel(this.id).catch(() => {});
   }
 
   // ── giving back
 
   get isUnclean(): boolean {
-    return this.#isUnclean;
+    return this.#isUnclean || this.#own?.isUnclean === true;
   }
 
   /** The session has been reset by other means. */
@@ -320,18 +354,42 @@ export class Hold {
   }
 
   #return(): Promise<void> | undefined {
-    if (this.#calls === 0 && !this.#isUnclean && !this.#isListening) return this.#give();
+    const isQuiet = this.#own === undefined || this.#own.isQuiet;
+    if (this.#calls === 0 && isQuiet && !this.isUnclean && !this.#isListening) return this.#give();
+    // Where this thread speaks by itself, only it can hear the end of what is under way.
+    if (this.#own?.isHere && (this.#calls > 0 || !isQuiet)) return this.#finishHere(this.#own);
     if (!waitsForCalls(this.#sessions)) return this.#finish();
     // If the reset fails, the owner knows: the session is broken then, and goes to no other borrower.
-    const reset = this.#session.reset(this.id).catch(() => {});
+    const reset = this.#callee.reset(this.id).catch(() => {});
     this.#give();
     return reset;
+  }
+
+  async #finishHere(own: OwnSession): Promise<void> {
+    const returning = wayOf(this.#sessions).returning!;
+    returning.add(this);
+    await this.answered();
+    await own.quiet();
+    if (!returning.delete(this)) return;
+    const isToReset = (this.isUnclean || this.#isListening) && this.#life.broken === undefined;
+    const reset = isToReset ? own.reset(this.id).catch(() => {}) : undefined;
+    this.#give(this.#life.broken);
+    await reset;
+  }
+
+  /** See Returning. */
+  finishNow(timeout: number | undefined): void {
+    this.#own!.block(timeout);
+    wayOf(this.#sessions).returning!.delete(this);
+    // This thread has not looked at the answers, so it does not know what they have left.
+    this.#own!.reset(this.id).catch(() => {});
+    this.#give();
   }
 
   async #finish(): Promise<void> {
     await this.answered();
     try {
-      if ((this.#isUnclean || this.#isListening) && this.#life.broken === undefined) await this.#session.reset(this.id);
+      if ((this.#isUnclean || this.#isListening) && this.#life.broken === undefined) await this.#callee.reset(this.id);
       this.#give(this.#life.broken);
     } catch (error) {
       this.#give(error as Error);
@@ -340,6 +398,8 @@ export class Hold {
 
   #give(broken?: Error): undefined {
     try {
+      if (broken === undefined) this.#own?.park();
+      else this.#own?.destroy();
       if (broken === undefined) this.#sessions.release(this.#session);
       else this.#sessions.destroy(this.#session, broken);
     } catch {

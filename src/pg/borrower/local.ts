@@ -12,11 +12,15 @@ import { assertNoCopyIn } from '../messages/copy.ts';
 import { receiveError } from '../messages/database-error.ts';
 import { packed, unpacked } from '../messages/frames.ts';
 import { EXTENDED, isOfProfile, RAW, WHOLE, withReading } from '../messages/mode.ts';
+import { profileOf } from '../messages/profile.ts';
 import type { Answer } from '../messages/protocol.ts';
 import type { Question } from '../messages/question.ts';
 import { receiveResults } from '../messages/results.ts';
 import { readStatement } from '../sql/dirt.ts';
-import { type Call, OwnersWay, type Sessions, type Way } from './way.ts';
+import { OwnConnections } from './own-connections.ts';
+import { OwnSession } from './own-session.ts';
+import { type SingleArguments, Singles } from './singles.ts';
+import { type Call, OwnersWay, type RemoteSession, type Returning, type Sessions, type Way } from './way.ts';
 
 /** How many lanes are kept for later. */
 const MOST_FREE = 64;
@@ -25,6 +29,8 @@ export interface Lending {
   readonly address: Address;
   /** The owner keeps prepared statements: those are named, whichever thread asks. */
   readonly hasStatementCache: boolean;
+  /** Why this thread can have no descriptors of its own; undefined if it can. */
+  readonly relayed: string | undefined;
 }
 
 export class LocalWay implements Way {
@@ -33,6 +39,9 @@ export class LocalWay implements Way {
   readonly #owners: OwnersWay;
   readonly #lending: Lending;
   readonly #free: Lane[] = [];
+  readonly #connections: OwnConnections | undefined;
+  readonly #singles: Singles | undefined;
+  readonly returning = new Set<Returning>();
   /** Parsers that 'connect' listeners of this thread have set. */
   #types: OwnParsers | undefined;
 
@@ -41,6 +50,17 @@ export class LocalWay implements Way {
     this.#sessions = sessions;
     this.#owners = new OwnersWay(sessions);
     this.#lending = lending;
+    const { attachment } = sessions;
+    if (lending.relayed !== undefined || attachment === undefined) return;
+    const connections = new OwnConnections({ driver, address: lending.address, attachment, isOwn: new Map() });
+    this.#connections = connections;
+    this.#singles = new Singles(sessions, connections);
+    void sessions.left!.then(() => connections.close());
+  }
+
+  own(session: RemoteSession, borrow: string, told: (answer: Answer) => void): OwnSession | undefined {
+    if (this.#connections === undefined || profileOf(borrow) !== '') return undefined;
+    return new OwnSession(session, borrow, this.#connections, this.#sessions.identify!(session), told);
   }
 
   run(question: Question): Call {
@@ -66,7 +86,8 @@ export class LocalWay implements Way {
     }
     const { lane, said, outcome } = this.#ask(question);
     if (said === undefined) return this.#refused(outcome, Promise.resolve({} as Answer));
-    const answer = this.#sessions.call('speakOnce', [profile, said, modeOf(question), question.timeout]);
+    const args: SingleArguments = [profile, said, modeOf(question), question.timeout];
+    const answer = this.#singles !== undefined && profile === '' ? this.#singles.ask(args) : this.#sessions.call('speakOnce', args);
     return this.#answered(lane, outcome, answer, question, (columns) => this.#sessions.call('parse', [columns]));
   }
 

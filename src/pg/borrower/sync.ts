@@ -84,6 +84,7 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
       }
     }
     for (let attempts = 1; ; attempts++) {
+      this.#finishReturning();
       const answer = this.#attached.useSync((session) => {
         granted();
         return this.#once(session, question);
@@ -152,11 +153,17 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
   }
 
   #acquire(maxHold?: AcquireOptions['maxHold']): Hold {
+    this.#finishReturning();
     const limits = this.#limits();
     const session = this.#attached.acquireSync(maxHold === undefined ? limits : { ...limits, maxHold });
     const hold = new Hold(this.sessions, this.#attached.asynchronous(session) as unknown as RemoteSession, 0, this.profile);
     this.announce(hold);
     return hold;
+  }
+
+  /** What is on its way back to the pool may be what this thread is about to wait for. */
+  #finishReturning(): void {
+    for (const returning of wayOf(this.sessions).returning ?? []) returning.finishNow(this.#limits()?.timeout);
   }
 
   #giveBack(hold: Hold): void {
@@ -201,7 +208,8 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
   }
 
   #sync(hold: Hold): SyncSession {
-    return this.#attached.synchronous(hold.session, this.#limits()) as SyncSession;
+    const session = hold.toBlock(this.#limits()?.timeout);
+    return this.#attached.synchronous(session as never, this.#limits()) as SyncSession;
   }
 
   transactionSync<V>(body: (tx: PgSyncClient) => V, options: TransactionOptions = {}): V {

@@ -2,6 +2,7 @@
 import type { AcquireOptions, Remote, ResourcePool, SyncRemote } from '../../worker/index.ts';
 import type { Answer, SessionMethods } from '../messages/protocol.ts';
 import { argumentsOf, type Question } from '../messages/question.ts';
+import type { OwnSession } from './own-session.ts';
 
 /** The session's methods, the same on every thread. On the owner this is the session itself. */
 export type RemoteSession = Remote<SessionMethods>;
@@ -9,6 +10,10 @@ export type SyncSession = SyncRemote<SessionMethods>;
 export interface Sessions extends ResourcePool<RemoteSession> {
   /** The number of the attachment. Only a worker's pool has one. */
   readonly attachment?: number;
+  /** See WorkerPool. Only a worker's pool has them. */
+  borrowIdle?(): RemoteSession | undefined;
+  identify?(session: RemoteSession): readonly [slot: number, generation: number];
+  readonly left?: Promise<void>;
   /** See PoolBase. */
   take<V>(options: AcquireOptions, taken: (session: RemoteSession) => V | PromiseLike<V>): Promise<V>;
 }
@@ -16,7 +21,16 @@ export interface Sessions extends ResourcePool<RemoteSession> {
 /** A call on the session that was borrowed under that name. */
 export type Call = (session: RemoteSession, borrow: string) => Promise<Answer>;
 
+export interface Returning {
+  /** Without the event loop. Throws CallTimeoutError if that takes longer than so many ms. */
+  finishNow(timeout: number | undefined): void;
+}
+
 export interface Way {
+  /** Speaks to a session that was borrowed under that name by itself; undefined where that cannot be. `told`: see OwnSession. */
+  own?(session: RemoteSession, borrow: string, told: (answer: Answer) => void): OwnSession | undefined;
+  /** What was given back while this thread was speaking there. Before the thread blocks, it has to see to that. */
+  readonly returning?: Set<Returning>;
   /** One statement. What it is given is taken now, whenever the call is made. */
   run(question: Question): Call;
   /** One statement, for which the owner borrows, in a session of that profile. */

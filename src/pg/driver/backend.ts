@@ -73,6 +73,15 @@ export class Backend {
     return internals(this.client).connection.stream.destroyed;
   }
 
+  /** Reads nothing any more, so that another thread may. What the server has been asked must be answered. */
+  park(): void {
+    internals(this.client).connection.stream.pause();
+  }
+
+  readOn(): void {
+    internals(this.client).connection.stream.resume();
+  }
+
   setTypeParser(...parser: unknown[]): void {
     (this.client as unknown as { setTypeParser(...parser: unknown[]): void }).setTypeParser(...parser);
   }

@@ -8,16 +8,16 @@ const CANCEL_AGAIN = 500;
 
 /**
  * Cancels what still runs on the connection, and resolves when the server has closed it. If that takes longer than `limit` ms, the
- * connection is cut.
+ * connection is cut. `isTorn`: another thread was at it, so it is not known what runs, and the server's answers are not read.
  */
-export async function endClient(client: Client, cancel: () => Promise<void>, limit: number): Promise<void> {
+export async function endClient(client: Client, cancel: () => Promise<void>, limit: number, isTorn = false): Promise<void> {
   const { connection, readyForQuery, processID } = internals(client);
   internals(client).ref();
   const cut = setTimeout(() => connection.stream.destroy(), limit);
   // A client that has no process yet has nothing at work.
-  const cancelling = readyForQuery || processID === null ? undefined : cancelUntilEnded(cancel);
+  const cancelling = (readyForQuery && !isTorn) || processID === null ? undefined : cancelUntilEnded(cancel);
   try {
-    if (cancelling !== undefined) await whenReadyOrGone(client).reached;
+    if (cancelling !== undefined && !isTorn) await whenReadyOrGone(client).reached;
     await hangUp(client);
   } finally {
     clearTimeout(cut);

@@ -8,7 +8,9 @@ export interface Internals {
   readonly processID: number | null;
   readonly connectionParameters: { readonly query_timeout?: number | string | false };
   readonly connection: NodeJS.EventEmitter & {
-    readonly stream: { readonly destroyed: boolean; destroy(): void };
+    readonly stream: { readonly destroyed: boolean; destroy(): void; pause(): void; resume(): void };
+    /** What the settings say of TLS; false if it is not wanted. */
+    readonly ssl?: unknown;
     parsedStatements: Record<string, string>;
     sync(): void;
   } & Record<string, (body?: unknown) => void>;

@@ -32,6 +32,12 @@ function defaults(): ReadonlyMap<number, Parser> {
 /** What the driver does with the text of a type that it does not know. */
 const UNKNOWN = 0x7fff_ffff;
 
+/** Types that columns often have and the driver leaves as text: text, varchar, bpchar, name, numeric, uuid, unknown. */
+const OFTEN = [25, 1043, 1042, 19, 1700, 2950, 705];
+
+/** Types for which programs register parsers. */
+export const usualTypes = (): readonly number[] => [...defaults().keys(), ...OFTEN];
+
 /** True if the program has registered a parser for that type, where these parsers come from. */
 export function isOwnParser(oid: number, parsers: CustomTypesConfig, driver: CustomTypesConfig): boolean {
   const known = defaults();

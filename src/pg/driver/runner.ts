@@ -23,15 +23,6 @@ export interface State {
 export const UNPARSED: CustomTypesConfig = { getTypeParser: () => (raw: unknown) => raw };
 
 /**
- * True if the error is about the statement itself, before it ran. An error that a function or a procedure in it raises, by whatever code,
- * has a context.
- */
-export function isAbout(error: unknown, ...codes: string[]): boolean {
-  const { code, where } = (error ?? {}) as { code?: string; where?: unknown };
-  return codes.includes(code!) && where === undefined;
-}
-
-/**
  * True if the server may complain that a prepared statement's parameters or result do not fit its tables any more. Such errors are of the
  * plan (0A), the values (22, 23 for a domain), the statement's name (26), its words (42), a type that is gone (XX). Errors about the
  * transaction, a lock, a cancel or the server are not among them.

@@ -1,11 +1,10 @@
 /**
- * On the owner: the bytes of one connection, which go to the driver here, or to a borrower that speaks the protocol itself. The borrower's
- * bytes are counted by their headers: so many answers are owed to it, and when the last of them has come the bytes are the driver's again.
- * No byte of an answer goes to any other borrower.
+ * The bytes of one connection, which go to the driver here, or to a borrower that speaks the protocol itself. The borrower's bytes are
+ * counted by their headers: so many answers are owed to it, and when the last of them has come the bytes are the driver's again. No byte
+ * of an answer goes to any other borrower.
  */
-import type { Client } from 'pg';
 import { CLIENT, columnTypes, Frames, fieldsOf, SERVER, textAt } from '../messages/frames.ts';
-import { internals } from './internals.ts';
+import type { TransactionStatus } from '../messages/protocol.ts';
 
 /** What is gathered for a borrower that does not ask for it, in bytes. With more than this the server has to wait. */
 const MOST_GATHERED = 262_144;
@@ -20,6 +19,17 @@ export interface WireListener {
   columns(types: readonly number[]): void;
   /** In an answer to a borrower: an error of the server, with what tells its kind. */
   error(error: Error): void;
+  /** The end of an answer to a borrower. The driver has heard of it. */
+  ready(status: TransactionStatus): void;
+}
+
+/** The socket, and this thread's driver on it. */
+export interface WireEnd {
+  readonly socket: WireSocket;
+  /** The driver hears these bytes. */
+  toDriver(bytes: Buffer): void;
+  /** The driver must not send anything meanwhile, and others ask it whether the server is at work. */
+  setReady(isReady: boolean): void;
 }
 
 /** A statement in what a borrower wants to say. `name`: what it is to be prepared as; '' if that is nothing to keep. */
@@ -28,14 +38,18 @@ export interface Said {
   readonly text: string;
 }
 
-type Socket = NodeJS.EventEmitter & { write(bytes: Buffer): boolean; pause(): void; resume(): void; destroyed: boolean };
+export type WireSocket = NodeJS.EventEmitter & {
+  write(bytes: Buffer): boolean;
+  pause(): void;
+  resume(): void;
+  destroy(error?: Error): void;
+  readonly destroyed: boolean;
+};
 
 export class Wire {
-  readonly #client: Client;
-  readonly #socket: Socket;
+  readonly #end: WireEnd;
+  readonly #socket: WireSocket;
   readonly #listener: WireListener;
-  /** The driver's own listeners for what comes. */
-  readonly #driver: ((bytes: Buffer) => void)[];
   readonly #heard: Frames;
   #said: Frames;
   #speech: Said[] = [];
@@ -65,16 +79,15 @@ export class Wire {
   /** Something was heard that the borrower should know of at once. */
   #isUrgent = false;
   #isPaused = false;
+  /** What comes is in the middle of something that another thread has begun: it is not read. */
+  #isTorn = false;
   #wake: (() => void) | undefined;
 
-  constructor(client: Client, listener: WireListener) {
-    this.#client = client;
+  constructor(end: WireEnd, listener: WireListener) {
+    this.#end = end;
     this.#listener = listener;
-    this.#socket = internals(client).connection.stream as unknown as Socket;
-    this.#driver = this.#socket.listeners('data') as ((bytes: Buffer) => void)[];
-    if (this.#driver.length === 0) throw new Error('cenote/pg does not find where this version of pg listens to its socket');
-    this.#socket.removeAllListeners('data');
-    this.#socket.on('data', (bytes: Buffer) => this.#receive(bytes));
+    this.#socket = end.socket;
+    this.#socket.on('data', (bytes: Buffer) => this.receive(bytes));
     this.#heard = new Frames({
       wants: (type, length) => this.#hasSaid && isTelling(type) && length < MOST_GATHERED,
       message: (type, body, end) => this.#message(type, body, end),
@@ -115,7 +128,7 @@ export class Wire {
     this.#answered = answered;
     this.#isWhole = isWhole;
     this.#isRest = !this.#heard.isBetween;
-    setReady(this.#client, false);
+    this.#end.setReady(false);
   }
 
   /** Sends what `read` has read. */
@@ -157,7 +170,9 @@ export class Wire {
 
   // ── what the server says
 
-  #receive(bytes: Buffer): void {
+  /** Bytes of the server. */
+  receive(bytes: Buffer): void {
+    if (this.#isTorn) return;
     const isTheirs = this.#hasSaid;
     const wasRest = this.#isRest;
     this.#from = 0;
@@ -167,7 +182,7 @@ export class Wire {
     try {
       this.#heard.read(bytes);
     } catch (error) {
-      (this.#socket as unknown as { destroy(error: unknown): void }).destroy(error);
+      this.#socket.destroy(error as Error);
       return;
     }
     if (!isTheirs || this.#isRest) return this.#toDriver(bytes);
@@ -196,7 +211,7 @@ export class Wire {
   }
 
   #toDriver(bytes: Buffer): void {
-    for (const listener of this.#driver) listener.call(this.#socket, bytes);
+    this.#end.toDriver(bytes);
   }
 
   #message(type: number, body: Buffer | undefined, end: number): void {
@@ -212,8 +227,9 @@ export class Wire {
         // The driver hears of each: it is the driver that knows whether the server is ready, and tells others.
         if (--this.#owed === 0) this.#until = end;
         this.#toDriver(readyForQuery(body![0]));
+        this.#listener.ready(String.fromCharCode(body![0]) as TransactionStatus);
         if (this.#owed > 0) {
-          setReady(this.#client, false);
+          this.#end.setReady(false);
           if (this.#answered !== undefined) this.#tellAnswered(end);
         }
         break;
@@ -251,22 +267,25 @@ export class Wire {
 
   // ── what the borrower hears
 
+  /** `whenHeard` as a promise. */
+  heard(): Promise<Buffer[]> {
+    return new Promise((resolve) => this.whenHeard(resolve));
+  }
+
   /**
-   * Resolves with what was heard since the last time: when all is answered, when there is much, when something cannot wait, or when the
-   * connection is lost.
+   * Calls `then` with what was heard since the last time: when all is answered, when there is much, when something cannot wait, or when the
+   * connection is lost; at once, if that is so now.
    */
-  async heard(): Promise<Buffer[]> {
-    if (!this.#mayTell) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-        if (this.#isPaused) {
-          this.#isPaused = false;
-          this.#socket.resume();
-        }
-      });
-    }
-    this.#isUrgent = false;
-    return this.#taken();
+  whenHeard(then: (pieces: Buffer[]) => void): void {
+    const tell = (): void => {
+      this.#isUrgent = false;
+      then(this.#taken());
+    };
+    if (this.#mayTell) return tell();
+    this.#wake = tell;
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#socket.resume();
   }
 
   /** What has been gathered. */
@@ -289,6 +308,11 @@ export class Wire {
     wake?.();
   }
 
+  /** Another thread has spoken here, and it is not known how far it has come: no byte of what comes goes to any reader. */
+  tear(): void {
+    this.#isTorn = true;
+  }
+
   /** The borrower hears nothing more: it is gone, or the connection is lost. What is owed is still counted, for the driver's sake. */
   drop(): void {
     if (!this.#isLent) return;
@@ -302,7 +326,7 @@ export class Wire {
       this.#owed++;
       this.#socket.write(SYNC);
     }
-    if (!this.#hasSaid) setReady(this.#client, true);
+    if (!this.#hasSaid) this.#end.setReady(true);
     this.#said = this.#newSaid();
     this.#tell();
   }
@@ -311,11 +335,6 @@ export class Wire {
 const NOTHING = Buffer.alloc(0);
 const TELLING: ReadonlySet<number> = new Set([SERVER.readyForQuery, SERVER.commandComplete, SERVER.rowDescription, SERVER.error]);
 const isTelling = (type: number): boolean => TELLING.has(type);
-
-/** The driver must not send anything meanwhile, and others ask it whether the server is at work. */
-function setReady(client: Client, isReady: boolean): void {
-  (internals(client) as { readyForQuery: boolean }).readyForQuery = isReady;
-}
 
 const readyForQuery = (status: number): Buffer => Buffer.from([SERVER.readyForQuery, 0, 0, 0, 5, status]);
 

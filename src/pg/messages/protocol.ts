@@ -1,4 +1,5 @@
 /** What a borrower asks of a session, and what it is told. Everything here can be cloned, and holds no secret. */
+import type { Dirt } from '../sql/dirt.ts';
 import type { SentError } from './database-error.ts';
 import type { Packed } from './frames.ts';
 import type { SentResult } from './results.ts';
@@ -57,8 +58,26 @@ export interface Answer {
   readonly own?: readonly number[] | undefined;
   /** There will be more of it. */
   readonly more?: boolean | undefined;
+  /** The socket is offered to the borrower's thread. */
+  readonly socket?: OfferedSocket | undefined;
   /** Notices and notifications since the last answer. */
   readonly heard?: readonly Heard[] | undefined;
+}
+
+/** What a thread needs to speak on the connection's own socket. */
+export interface OfferedSocket {
+  /** A descriptor that belongs to that thread; undefined if it has one. */
+  readonly descriptor: number | undefined;
+  /** See custody.ts. */
+  readonly custody: SharedArrayBuffer;
+  /** What the session holds that has to be undone: see dirt.ts. */
+  readonly dirt: Dirt;
+  /** A statement of the transaction that goes on has asked for READ ONLY. */
+  readonly asksReadOnly: boolean;
+  /** The time limit of a query that has none of its own, in ms. 0: there is none. */
+  readonly queryTimeout: number;
+  /** Of the types that columns often have: those for which the owner's program has parsers of its own, and the others. */
+  readonly types: { readonly own: readonly number[]; readonly others: readonly number[] };
 }
 
 export type Outcome = { readonly result: unknown } | { readonly thrown: unknown };
@@ -108,6 +127,19 @@ export interface SessionMethods {
   parse(columns: readonly (readonly [oid: number, texts: readonly (string | null)[]])[]): unknown[][];
   /** Resolves when the server says something unasked, when the connection is lost, or when the borrow is over. */
   listen(borrow: string): Promise<Answer>;
+  /**
+   * Offers the socket to the borrower's thread, which takes it up by the word that comes with it, or leaves it. Anything that is asked of
+   * the session afterwards takes it back. Answers without a socket where there is none to be had.
+   */
+  adopt(borrow: string, attachment: number, hasDescriptor: boolean): Promise<Answer>;
+  /** Of these types, those for which the owner's program has parsers of its own. */
+  ownTypes(types: readonly number[]): number[];
+  /** What the server has complained about while the borrower had the socket. */
+  judge(borrow: string, error: SentError): Promise<Answer>;
+  /** The borrower that had the socket has lost the connection. Resolves with why, if the owner has taken it back. */
+  lost(error: SentError): SentError | undefined;
+  /** Asks the server once to cancel what the borrower, which has the socket, has asked. */
+  interrupt(): Promise<void>;
   /** Asks the server to cancel what runs now. */
   cancel(borrow: string): Promise<void>;
   /**

@@ -37,6 +37,13 @@ export class Cancels {
     return cancelUntilReady(this.#backend.client, this.#request);
   }
 
+  /** Asks the server once. The next turn waits for that. */
+  request(): Promise<void> {
+    const requesting = this.#request();
+    this.#underWay = Promise.all([this.#underWay, requesting]);
+    return requesting;
+  }
+
   get isUnderWay(): boolean {
     return this.#underWay !== undefined;
   }

@@ -3,10 +3,10 @@ import type { Backend } from '../driver/backend.ts';
 import type { Portals } from '../driver/portals.ts';
 import type { Runner } from '../driver/runner.ts';
 import { profileWith, statementsOf } from '../messages/profile.ts';
+import type { TransactionWatch } from '../messages/transaction-watch.ts';
 import type { Fitness } from './fitness.ts';
 import type { Leftovers } from './leftovers.ts';
 import { inTime } from './time-limit.ts';
-import type { TransactionWatch } from './transaction-watch.ts';
 
 export interface CleaningParts {
   readonly backend: Backend;

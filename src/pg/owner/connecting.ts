@@ -3,6 +3,7 @@ import type { Client, ClientConfig, QueryConfig } from 'pg';
 import { requestCancel } from '../driver/cancel-request.ts';
 import { cutOff, drained, endClient, isCutOff } from '../driver/ending.ts';
 import type { Driver } from '../driver/lane.ts';
+import { useParkingSocket } from '../driver/parking-socket.ts';
 import { type ConnectionSettings, secretsOf, withoutSecrets } from './connection-settings.ts';
 import { scrubbed } from './scrub.ts';
 
@@ -24,6 +25,7 @@ export async function connect(
   settings: ConnectionSettings,
   onConnect: OnConnect | undefined,
   signal: AbortSignal,
+  isToPark: boolean,
 ): Promise<Connected> {
   const config = await settings.next();
   signal.throwIfAborted();
@@ -33,6 +35,7 @@ export async function connect(
   const own = new Set<unknown>();
   noteErrorsOfPassword(config, own);
   const client = shielded(config, undefined, () => new driver.Client(config));
+  if (isToPark && config.stream === undefined) useParkingSocket(client);
   let lost: Error | undefined;
   // Without a listener the error would end the process.
   client.on('error', (error) => {

@@ -8,10 +8,11 @@ import { type Packed, packed, unpacked } from '../messages/frames.ts';
 import { isWhole, longReadingOf } from '../messages/mode.ts';
 import { withProfile } from '../messages/profile.ts';
 import type { Answer } from '../messages/protocol.ts';
+import { wasIdle } from '../messages/telling-errors.ts';
 import { readStatement } from '../sql/dirt.ts';
 import { Batch, type Speaker } from './batch.ts';
 import type { Conversation, Part } from './conversation.ts';
-import { type SessionCore, wasIdle } from './session-core.ts';
+import type { SessionCore } from './session-core.ts';
 
 export class Conversations {
   readonly #core: SessionCore;

@@ -4,35 +4,9 @@
  */
 import type { Client } from 'pg';
 import type { Backend } from '../driver/backend.ts';
-import { isAbout } from '../driver/runner.ts';
+import { mayBeReadOnly, saysGone } from '../messages/telling-errors.ts';
+import type { TransactionWatch } from '../messages/transaction-watch.ts';
 import { inTime } from './time-limit.ts';
-import type { TransactionWatch } from './transaction-watch.ts';
-
-/**
- * The server, or the pooler in front of it, says that what this connection led to is gone: 08000, 08006 and 08007 (the connection behind it
- * has failed), 57P01 to 57P05 (shut down, crashed, starting, database dropped, idle for too long). 08001, 08003 and 08004 are not in the
- * list: they speak of a connection that could not be made or does not exist, and that is one of dblink or of a foreign table. Neither is
- * 08P01: a wrong number of values has that code.
- */
-const GONE = ['08000', '08006', '08007', '57P01', '57P02', '57P03', '57P04', '57P05'];
-
-/** An error that a function raises, by whatever code, is not about this connection. */
-const saysGone = (error: unknown): boolean => isAbout(error, ...GONE);
-
-/**
- * The part of the server that refuses a value of a setting. It uses 0A000 to say that a standby cannot be set to READ WRITE, and for other
- * things.
- */
-const REFUSES_SETTING = 'call_bool_check_hook';
-
-/**
- * A statement was refused, perhaps because nothing can be written here. A function or a trigger may have tried to write. Another connection
- * may do better.
- */
-function mayBeReadOnly(error: unknown): boolean {
-  const { code, routine } = error as { code?: string; routine?: string };
-  return code === '25006' || (code === '0A000' && routine === REFUSES_SETTING);
-}
 
 /**
  * After such a refusal, asks the server whether the connection is to blame. It is not if this side has set `default_transaction_read_only`,

@@ -16,9 +16,13 @@ export class Leftovers {
     this.#setup = setup.filter(({ text }) => readStatement(text).dirt !== CLEAN);
   }
 
-  touch({ dirt }: Reading): void {
+  touch({ dirt }: Pick<Reading, 'dirt'>): void {
     this.#isUsed = true;
     if (dirt > this.#dirt) this.#dirt = dirt;
+  }
+
+  get dirt(): Dirt {
+    return this.#dirt;
   }
 
   /** Something was set on purpose: the borrower comes back for it. */

@@ -77,8 +77,8 @@ export function checked(options: PgPoolOptions): GivenOptions {
     throw new RangeError(`statementCacheSize must be a whole number from 0, not ${String(size)}`);
   if (reset !== undefined && reset !== 'auto' && reset !== 'always' && reset !== 'never')
     throw new TypeError(`reset must be 'auto', 'always' or 'never', not ${JSON.stringify(reset)}`);
-  if (lend !== undefined && lend !== 'auto' && lend !== 'remote')
-    throw new TypeError(`lend must be 'auto' or 'remote', not ${JSON.stringify(lend)}`);
+  if (lend !== undefined && lend !== 'auto' && lend !== 'relayed' && lend !== 'remote')
+    throw new TypeError(`lend must be 'auto', 'relayed' or 'remote', not ${JSON.stringify(lend)}`);
   if (!(Number.isInteger(batch) && batch >= 1 && batch <= MOST_BATCH))
     throw new RangeError(`batch must be a whole number from 1 to ${MOST_BATCH}, not ${String(batch)}: 1 is strictly one by one`);
   if (onConnect !== undefined && typeof onConnect !== 'function') throw new TypeError('onConnect must be a function of the new client');

@@ -2,7 +2,7 @@
 import type { CustomTypesConfig } from 'pg';
 import type { Backend } from '../driver/backend.ts';
 import { driverHere } from '../driver/driver-here.ts';
-import { isOwnParser } from '../driver/left-as-text.ts';
+import { isOwnParser, usualTypes } from '../driver/left-as-text.ts';
 import { RAW } from '../messages/mode.ts';
 import type { Answer } from '../messages/protocol.ts';
 import type { SentResult } from '../messages/results.ts';
@@ -19,6 +19,14 @@ export class OwnTypes {
   has(oid: number): boolean {
     const driver = driverHere();
     return driver !== undefined && isOwnParser(oid, this.#parsers, driver.types as unknown as CustomTypesConfig);
+  }
+
+  /** Of the types that columns often have, those for which there are such parsers, and the rest. */
+  usual(): { own: number[]; others: number[] } {
+    const own: number[] = [];
+    const others: number[] = [];
+    for (const oid of usualTypes()) (this.has(oid) ? own : others).push(oid);
+    return { own, others };
   }
 
   /** The results, and which types in them are of this kind, if the asker parses them itself. */

@@ -8,25 +8,29 @@
 import { performance } from 'node:perf_hooks';
 import type { Client, QueryConfig } from 'pg';
 import { Backend } from '../driver/backend.ts';
+import type { Descriptors } from '../driver/descriptors.ts';
+import { DriverEnd } from '../driver/driver-end.ts';
 import { endClient } from '../driver/ending.ts';
 import { Portals } from '../driver/portals.ts';
 import { isReadTimeout } from '../driver/read-timeout.ts';
-import { isAbout, Runner } from '../driver/runner.ts';
+import { Runner } from '../driver/runner.ts';
 import { Submissions } from '../driver/submissions.ts';
 import { Wire } from '../driver/wire.ts';
 import { type SentError, sendError } from '../messages/database-error.ts';
 import { profileOf, withProfile } from '../messages/profile.ts';
-import type { Answer, Heard, TransactionStatus } from '../messages/protocol.ts';
-import type { Reading } from '../sql/dirt.ts';
+import type { Answer, Heard, OfferedSocket, TransactionStatus } from '../messages/protocol.ts';
+import { wasIdle } from '../messages/telling-errors.ts';
+import { TransactionWatch } from '../messages/transaction-watch.ts';
+import type { Dirt, Reading } from '../sql/dirt.ts';
 import { Cancels } from './cancels.ts';
 import { Cleaning } from './cleaning.ts';
+import { Custodian } from './custodian.ts';
 import { Fitness } from './fitness.ts';
 import { Hearing } from './hearing.ts';
 import { Leftovers, type Reset } from './leftovers.ts';
 import { OwnTypes } from './own-types.ts';
 import { SessionState } from './session-state.ts';
 import { Speech } from './speech.ts';
-import { TransactionWatch } from './transaction-watch.ts';
 import { Turns } from './turns.ts';
 
 export interface SessionSettings {
@@ -34,6 +38,7 @@ export interface SessionSettings {
   readonly statementCacheSize: number;
   /** The time limit of a reset, in ms. 0: no limit. */
   readonly checkTimeout: number;
+  readonly descriptors: Descriptors;
 }
 
 export interface Origin {
@@ -49,12 +54,6 @@ export interface Origin {
 
 /** A connection whose last use ended less than this ago is taken to be as it was, in ms. */
 const SETTLED = 1;
-
-/**
- * By `idle_session_timeout` (57P05) the server ends only idle sessions: it has not begun what was sent at that moment. The other codes of
- * 57P do not say that.
- */
-export const wasIdle = (error: unknown): boolean => isAbout(error, '57P05');
 
 /** To a borrower that listens when its borrow is over: it says nothing of the session, which is another borrower's by now. */
 const OVER: Answer = { turn: 0, pid: 0, status: 'I', unclean: false, pinned: false, over: true };
@@ -79,6 +78,7 @@ export class SessionCore {
   readonly #fitness: Fitness;
   readonly cleaning: Cleaning;
   readonly cancels: Cancels;
+  readonly custodian: Custodian;
   #usedAt = performance.now();
   #answers = 0;
 
@@ -88,7 +88,7 @@ export class SessionCore {
     const backend = new Backend(client, {
       commandComplete: (text) => this.transaction.completed(text),
       readyForQuery: (status) => this.#ready(status),
-      errorMessage: (error) => this.#judge(error),
+      errorMessage: (error) => this.judge(error),
       heard: (event, message) => this.#hear(event, message),
       lost: (error) => this.break(error),
     });
@@ -110,35 +110,80 @@ export class SessionCore {
     this.#fitness = fitness;
     this.cleaning = new Cleaning({ backend, transaction, leftovers, portals, runner, fitness }, settings.checkTimeout);
     this.cancels = new Cancels(backend, () => origin.cancel());
-    this.wire = new Wire(client, {
+    this.custodian = new Custodian(backend, settings.descriptors);
+    this.wire = new Wire(new DriverEnd(client), {
       commandComplete: (text) => this.transaction.completed(text),
       columns: (types) => {
         for (const oid of types) if (this.ownTypes.has(oid)) this.speech.noteOwnType(oid);
       },
       error: (error) => {
         this.speech.noteError(error);
-        this.#judge(error);
+        this.judge(error);
       },
+      ready: () => {},
     });
   }
 
   // ── the turn
 
-  /** Takes a turn and makes its answer. A query under way keeps the process alive; an idle connection does not. */
+  /**
+   * Takes a turn and makes its answer. A query under way keeps the process alive; an idle connection does not. `last`: the borrower that
+   * has had the socket, if it is that one which calls.
+   */
   answer(
     borrow: string | undefined,
     body: () => Promise<Partial<Answer>>,
     inTurn = (turn: () => Promise<Answer>): Promise<Answer> => this.turns.take(turn),
+    last = borrow,
   ): Promise<Answer> {
     this.backend.use();
     const cancels = this.cancels.count;
     return inTurn(async () => {
+      await this.#regain(last);
       const isFirst = borrow !== undefined && (isOnce(borrow) || borrow !== this.life.borrow);
       return (await this.#refusal(borrow, isFirst, cancels)) ?? (await this.#answerIn(borrow, body));
     }).finally(() => {
       this.#usedAt = performance.now();
       this.backend.unuse();
     });
+  }
+
+  /** The owner's driver speaks to the server again, and knows how the borrower has left the session that has spoken there by itself. */
+  async #regain(last: string | undefined): Promise<void> {
+    const { custodian, life } = this;
+    // A 'connect' listener may ask something at any time.
+    if (last === undefined) await custodian.whenBack(() => life.isOver);
+    if (life.isOver) return;
+    try {
+      const left = custodian.regain();
+      if (left === undefined) return;
+      life.begin(last ?? '');
+      this.transaction.resume(left.status, left.asksReadOnly);
+      this.leftovers.touch({ dirt: left.dirt as Dirt });
+      if (left.isUndone) life.undo();
+    } catch (error) {
+      this.break(error as Error);
+    }
+  }
+
+  /** Offers the socket to a borrower's thread, if its session is one that can be spoken to there. */
+  offerSocket(attachment: number, hasDescriptor: boolean): OfferedSocket | undefined {
+    const { backend, leftovers } = this;
+    const isAsMade = this.cleaning.profile === '' && !this.resetsAlways && !this.#fitness.isInDoubt;
+    const isQuiet = backend.isReady && !this.portals.isAnyLeft && !this.submissions.isOpen && !this.wire.isLent;
+    if (this.life.isOver || !isAsMade || !isQuiet) return undefined;
+    const offered = this.custodian.offer(attachment, hasDescriptor);
+    if (offered === undefined) return undefined;
+    const { dirt } = leftovers;
+    const { asksReadOnly } = this.transaction;
+    return {
+      ...offered,
+      custody: this.custodian.buffer,
+      dirt,
+      asksReadOnly,
+      queryTimeout: backend.queryTimeout,
+      types: this.ownTypes.usual(),
+    };
   }
 
   /** Makes the session ready for a call of that borrower; or gives the answer, if the call cannot be made. */
@@ -276,7 +321,7 @@ export class SessionCore {
   }
 
   /** Called for every error of the server on this connection, whatever it was an answer to. */
-  #judge(error: Error): void {
+  judge(error: Error): void {
     this.#fitness.judge(error);
     this.#tellUnfit();
   }
@@ -353,9 +398,12 @@ export class SessionCore {
     this.abandon();
     this.transaction.tellEnded();
     this.#tellListening();
+    const isTorn = this.custodian.seize();
+    if (isTorn) this.wire.tear();
     const { checkTimeout } = this.#settings;
+    const most = checkTimeout > 0 ? Math.min(limit, checkTimeout * 0.8) : limit;
     // This comes before the pool takes the connection for gone.
-    await endClient(this.backend.client, () => this.#origin.cancel(), checkTimeout > 0 ? Math.min(limit, checkTimeout * 0.8) : limit);
+    await endClient(this.backend.client, () => this.#origin.cancel(), most, isTorn);
   }
 }
 

@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 import type { Company } from '../../shared/options/company.ts';
 import { UNPARSED } from '../driver/runner.ts';
 import { assertNoCopyIn } from '../messages/copy.ts';
-import { receiveError } from '../messages/database-error.ts';
+import { receiveError, type SentError, sendError } from '../messages/database-error.ts';
 import { isOfProfile, RAW, readingOf } from '../messages/mode.ts';
 import { withProfile } from '../messages/profile.ts';
 import type { Answer, ClientMessage, SessionMethods, StatementArguments } from '../messages/protocol.ts';
@@ -35,6 +35,26 @@ export class Session implements SessionMethods {
   /** The server is at work for a borrower, which will be told of whatever happens. */
   get isAtWork(): boolean {
     return !this.#core.backend.isReady;
+  }
+
+  /**
+   * That attachment is gone. What it has begun on the socket by itself is not known, so the connection is lost; what it has left is undone.
+   */
+  orphan(attachment: number): void {
+    const { custodian } = this.#core;
+    if (!custodian.isWith(attachment)) return;
+    if (custodian.isAway) this.#core.break(new Error('the thread that has spoken on this connection is gone'));
+    else void this.reset('').catch(() => {});
+  }
+
+  /** A borrower speaks on the socket, and its lease has ended without its doing. */
+  forsaken(): void {
+    if (this.#core.custodian.isAway) this.#core.break(new Error('the borrower of this connection has not given back its socket'));
+  }
+
+  /** Reads the socket again, if no borrower does, so that the server can say that it hangs up. */
+  recall(): void {
+    this.#core.custodian.recall();
   }
 
   /** Why the connection is lost, if it is. */
@@ -178,6 +198,35 @@ export class Session implements SessionMethods {
     return this.#conversations.speakOnce(...call);
   }
 
+  adopt(borrow: string, attachment: number, hasDescriptor: boolean): Promise<Answer> {
+    return this.#core.answer(borrow, async () => {
+      const socket = this.#core.offerSocket(attachment, hasDescriptor);
+      return socket === undefined ? {} : { socket };
+    });
+  }
+
+  ownTypes(types: readonly number[]): number[] {
+    return types.filter((oid) => this.#core.ownTypes.has(oid));
+  }
+
+  judge(borrow: string, error: SentError): Promise<Answer> {
+    return this.#core.answer(borrow, async () => {
+      this.#core.judge(receiveError(error));
+      return {};
+    });
+  }
+
+  lost(error: SentError): SentError | undefined {
+    const { takenBack } = this.#core.life;
+    if (takenBack !== undefined) return sendError(takenBack);
+    this.#core.break(receiveError(error));
+    return undefined;
+  }
+
+  interrupt(): Promise<void> {
+    return this.#core.cancels.request();
+  }
+
   parse(columns: Parameters<SessionMethods['parse']>[0]): unknown[][] {
     return this.#core.ownTypes.parse(columns);
   }
@@ -187,6 +236,7 @@ export class Session implements SessionMethods {
   }
 
   async cancel(borrow: string): Promise<void> {
+    if (this.#core.custodian.isAway) return this.interrupt();
     if (borrow !== this.#core.life.borrow || this.#core.backend.uses === 0) return;
     this.#core.speech.batch?.release();
     await this.#core.cancels.cancel();
@@ -200,13 +250,18 @@ export class Session implements SessionMethods {
   async reset(borrow: string): Promise<void> {
     if (this.#core.life.isEnded) return;
     this.#core.leave(borrow);
-    const { error } = await this.#core.answer(undefined, async () => {
-      if (borrow !== this.#core.life.borrow || !this.#core.isUnclean) return {};
-      // If the borrower goes on all the same, it must not go on as if nothing had happened.
-      if (this.#core.isOpen) this.#core.life.undo();
-      await this.#core.clean();
-      return {};
-    });
+    const { error } = await this.#core.answer(
+      undefined,
+      async () => {
+        if (borrow !== this.#core.life.borrow || !this.#core.isUnclean) return {};
+        // If the borrower goes on all the same, it must not go on as if nothing had happened.
+        if (this.#core.isOpen) this.#core.life.undo();
+        await this.#core.clean();
+        return {};
+      },
+      undefined,
+      borrow,
+    );
     if (error !== undefined) throw receiveError(error);
   }
 

@@ -1,6 +1,7 @@
 /** The server's word on the transaction of a session, from the last time when it was ready, and what statements have said of it. */
-import type { TransactionStatus } from '../messages/protocol.ts';
+
 import type { Reading } from '../sql/dirt.ts';
+import type { TransactionStatus } from './protocol.ts';
 
 /** What the server says of a statement that ends a transaction. It says the same of ROLLBACK TO, which does not end it. */
 const ENDS = /^(?:COMMIT|ROLLBACK|PREPARE TRANSACTION)$/;
@@ -32,6 +33,13 @@ export class TransactionWatch {
   /** Called before a text is sent. */
   sends({ asksReadOnly }: Reading): void {
     this.#asksReadOnly = asksReadOnly || (this.isOpen && this.#asksReadOnly);
+  }
+
+  /** Another thread has spoken to the server meanwhile, and this is its last word. */
+  resume(status: TransactionStatus, asksReadOnly: boolean): void {
+    this.#status = status;
+    this.#asksReadOnly = asksReadOnly;
+    if (!this.isOpen) this.tellEnded();
   }
 
   completed(text: string): void {

@@ -1,0 +1,97 @@
+/** The connections of a pool whose sockets this thread has descriptors of: one for each, for as long as the connection lives. */
+import { OwnConnection, type Speaker, type Thread } from '../driver/own-connection.ts';
+import { closeDescriptor } from '../driver/parking-socket.ts';
+import { Custody } from '../messages/custody.ts';
+import type { Answer } from '../messages/protocol.ts';
+
+/** How long a connection that was not offered is not asked for again, in ms. */
+const LATER = 1000;
+
+/** For how long after no connection was idle none is asked for, in ms. */
+const CONTENTION = 50;
+
+/** Which connection a borrowed session has: its slot, and how many the slot has had. */
+export type Which = readonly [slot: number, generation: number];
+
+interface Kept {
+  readonly generation: number;
+  readonly connection: OwnConnection | undefined;
+  /** Not before this time. */
+  readonly askAt: number;
+}
+
+export class OwnConnections {
+  readonly #thread: Thread;
+  readonly #kept: Kept[] = [];
+  /** Until then it is not worth while to ask: the owner had no socket to offer. */
+  #refusedUntil = 0;
+  /** Until then the owner serves threads that wait: what it was asked to give it would take back at once. */
+  #contendedUntil = 0;
+
+  constructor(thread: Thread) {
+    this.#thread = thread;
+  }
+
+  get attachment(): number {
+    return this.#thread.attachment;
+  }
+
+  /** This thread's handle on that connection, if it has one that is of use. */
+  of([slot, generation]: Which): OwnConnection | undefined {
+    const kept = this.#kept[slot];
+    if (kept?.connection === undefined) return undefined;
+    if (kept.generation === generation && kept.connection.lost === undefined) return kept.connection;
+    kept.connection.destroy();
+    delete this.#kept[slot];
+    return undefined;
+  }
+
+  /** The owner has offered no socket lately, of whatever connection. */
+  get isRefused(): boolean {
+    return performance.now() < this.#refusedUntil;
+  }
+
+  /** No connection was idle. */
+  noteContention(): void {
+    this.#contendedUntil = performance.now() + CONTENTION;
+  }
+
+  /** It is worth asking for that connection's socket. */
+  mayAsk([slot, generation]: Which): boolean {
+    if (performance.now() < this.#contendedUntil) return false;
+    const kept = this.#kept[slot];
+    return kept === undefined || kept.generation !== generation || kept.connection !== undefined || kept.askAt <= performance.now();
+  }
+
+  /** The owner has answered a call of `adopt`. Gives the connection if this borrow has it from now on. */
+  accept(which: Which, speaker: Speaker, answer: Answer): OwnConnection | undefined {
+    const { socket, status, pid } = answer;
+    const known = this.of(which);
+    const [slot, generation] = which;
+    if (socket === undefined) {
+      this.#refusedUntil = performance.now() + LATER;
+      this.#kept[slot] = { generation, connection: known, askAt: performance.now() + LATER };
+      return undefined;
+    }
+    if (known !== undefined) return known.accept(speaker, status, socket) ? known : undefined;
+    const custody = new Custody(socket.custody);
+    if (socket.descriptor === undefined || !custody.accept(this.#thread.attachment)) {
+      this.refuse(answer);
+      return undefined;
+    }
+    const connection = new OwnConnection(this.#thread, custody, socket, pid);
+    this.#kept[slot] = { generation, connection, askAt: 0 };
+    connection.begin(speaker, status, socket);
+    return connection;
+  }
+
+  /** The owner's answer is of no use any more. */
+  refuse({ socket }: Answer): void {
+    if (socket?.descriptor !== undefined) closeDescriptor(socket.descriptor);
+  }
+
+  /** This thread has left the pool. */
+  close(): void {
+    for (const { connection } of this.#kept.splice(0).filter(Boolean)) connection?.destroy();
+  }
+}

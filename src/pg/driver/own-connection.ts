@@ -1,0 +1,303 @@
+/**
+ * A borrowing thread's own handle on the socket of a connection: what it says there, and how it leaves the session. The owner has another
+ * handle; which of the two reads says the word of `Custody`.
+ */
+import { readSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import { setImmediate } from 'node:timers';
+import type { Custody } from '../messages/custody.ts';
+import { SERVER } from '../messages/frames.ts';
+import { longReadingOf } from '../messages/mode.ts';
+import type { Heard, OfferedSocket, TransactionStatus } from '../messages/protocol.ts';
+import { mayBeReadOnly, saysGone } from '../messages/telling-errors.ts';
+import { TransactionWatch } from '../messages/transaction-watch.ts';
+import { CLEAN, DIRTY, type Dirt, type Reading } from '../sql/dirt.ts';
+import { type Address, type Driver, Lane } from './lane.ts';
+import { parkingSocket } from './parking-socket.ts';
+import { Wire, type WireSocket } from './wire.ts';
+
+/** A connection whose last use ended less than this ago is taken to be as it was, in ms. */
+const SETTLED = 1;
+/** How long a thread that may not come back to its event loop sleeps before it looks again for an answer, in ms. */
+const NAP = 0.2;
+
+/** What the session holds when it is offered. */
+type Offered = Pick<OfferedSocket, 'dirt' | 'asksReadOnly'>;
+
+const AS_MADE: Offered = { dirt: CLEAN, asksReadOnly: false };
+
+/** The borrow that has the connection. */
+export interface Speaker {
+  /** The server has said something unasked. */
+  onHeard(heard: readonly Heard[]): void;
+  /** The connection is gone. What was under way has been told before. */
+  onLost(): void;
+}
+
+export interface Thread {
+  readonly driver: Driver;
+  readonly address: Address;
+  readonly attachment: number;
+  /** By type, whether the owner's program has a parser of its own. */
+  readonly isOwn: Map<number, boolean>;
+}
+
+export class OwnConnection {
+  /** The server's process. */
+  readonly pid: number;
+  readonly queryTimeout: number;
+  readonly #wire: Wire;
+  readonly #thread: Thread;
+  readonly #custody: Custody;
+  readonly #descriptor: number;
+  readonly #socket: Socket;
+  readonly #transaction = new TransactionWatch('I');
+  /** Types of columns that came in the last answer. */
+  readonly #types = new Set<number>();
+  #dirt: Dirt = CLEAN;
+  #isUndone = false;
+  /** What the server has said of the connection itself, in an answer. */
+  #telling: Error | undefined;
+  /** What the server has complained about last. */
+  #error: Error | undefined;
+  #tag = '';
+  #lost: Error | undefined;
+  #speaker: Speaker | undefined;
+  /** This thread's driver, for what comes unasked. */
+  #lane: Lane | undefined;
+  #usedAt = performance.now();
+
+  /** The socket has been offered to this thread, which has accepted it and reads from now on. */
+  constructor(thread: Thread, custody: Custody, { descriptor, queryTimeout, types }: OfferedSocket, pid: number) {
+    this.#thread = thread;
+    this.#custody = custody;
+    this.#descriptor = descriptor!;
+    this.pid = pid;
+    this.queryTimeout = queryTimeout;
+    for (const oid of types.own) this.#thread.isOwn.set(oid, true);
+    for (const oid of types.others) this.#thread.isOwn.set(oid, false);
+    const socket = parkingSocket(descriptor);
+    this.#socket = socket;
+    socket.unref();
+    socket.on('error', (error) => this.#lose(error));
+    for (const event of ['end', 'close']) socket.on(event, () => this.#lose(new Error('Connection terminated unexpectedly')));
+    this.#wire = new Wire(
+      {
+        socket: socket as unknown as WireSocket,
+        toDriver: (bytes) => this.#unasked(bytes),
+        setReady: () => {},
+      },
+      {
+        commandComplete: (text) => {
+          this.#tag = text;
+          this.#transaction.completed(text);
+        },
+        columns: (types) => {
+          for (const oid of types) this.#types.add(oid);
+        },
+        error: (error) => this.#complained(error),
+        ready: (status) => {
+          if (this.#transaction.ready(status)) this.#isUndone = true;
+        },
+      },
+    );
+  }
+
+  // ── whose it is
+
+  /** The word of the connection. */
+  get custody(): Custody {
+    return this.#custody;
+  }
+
+  /** The connection is clean, and this borrow has it from now on. False: it is not for this thread to take. */
+  take(speaker: Speaker): boolean {
+    if (this.#lost !== undefined || !this.#custody.take(this.#thread.attachment)) return false;
+    this.begin(speaker, 'I', AS_MADE);
+    return true;
+  }
+
+  /** The owner has offered the connection, as it is, and this borrow has it from now on. False: the owner has taken it back. */
+  accept(speaker: Speaker, status: TransactionStatus, offered: Offered): boolean {
+    if (this.#lost !== undefined || !this.#custody.accept(this.#thread.attachment)) return false;
+    this.begin(speaker, status, offered);
+    return true;
+  }
+
+  /** It has been accepted, and this is how the session is. */
+  begin(speaker: Speaker, status: TransactionStatus, { dirt, asksReadOnly }: Offered): void {
+    this.#speaker = speaker;
+    this.#transaction.resume(status, asksReadOnly);
+    this.#dirt = dirt;
+    this.#isUndone = false;
+    this.#telling = undefined;
+    this.#socket.resume();
+  }
+
+  /** The session is clean, and any thread may have it. */
+  park(): void {
+    this.#stop();
+    this.#custody.park(this.#thread.attachment);
+  }
+
+  /** The owner goes on with the session as it is. */
+  hand(): void {
+    this.#stop();
+    const { status, asksReadOnly } = this.#transaction;
+    this.#custody.hand(this.#thread.attachment, { status, dirt: this.#dirt, isUndone: this.#isUndone, asksReadOnly });
+  }
+
+  #stop(): void {
+    this.#speaker = undefined;
+    this.#usedAt = performance.now();
+    this.#socket.pause();
+  }
+
+  // ── the session
+
+  get status(): TransactionStatus {
+    return this.#transaction.status;
+  }
+
+  /** What was open has ended by no statement of the borrower. */
+  get isUndone(): boolean {
+    return this.#isUndone;
+  }
+
+  /** Something is open that the borrower comes back for. */
+  get isOpen(): boolean {
+    return this.#transaction.isOpen || this.#dirt === DIRTY;
+  }
+
+  /** Something has to be undone before the next borrower. */
+  get isUnclean(): boolean {
+    return this.#transaction.isOpen || this.#dirt !== CLEAN;
+  }
+
+  /** Why it is lost, if it is. */
+  get lost(): Error | undefined {
+    return this.#lost;
+  }
+
+  /** What the server has complained about, in the answer that came last or after it. */
+  get error(): Error | undefined {
+    return this.#error;
+  }
+
+  /** What the server has said of the statement that has ended last. */
+  get tag(): string {
+    return this.#tag;
+  }
+
+  /** An error that says something of the connection itself, since the last time when this was asked. */
+  takeTelling(): Error | undefined {
+    const telling = this.#telling;
+    this.#telling = undefined;
+    return telling;
+  }
+
+  /** The types in the last answer of which it is not known whether the owner's program has parsers. */
+  get unknownTypes(): number[] {
+    return [...this.#types].filter((oid) => !this.#thread.isOwn.has(oid));
+  }
+
+  /** Of these types, the owner's program has parsers for those. */
+  learn(types: readonly number[], own: readonly number[]): void {
+    for (const oid of types) this.#thread.isOwn.set(oid, own.includes(oid));
+  }
+
+  /** The types in the last answer for which the owner's program has parsers. */
+  get ownTypes(): number[] {
+    return [...this.#types].filter((oid) => this.#thread.isOwn.get(oid) === true);
+  }
+
+  #complained(error: Error): void {
+    this.#error = error;
+    if (saysGone(error) || (mayBeReadOnly(error) && !this.#transaction.asksReadOnly)) this.#telling ??= error;
+  }
+
+  // ── speaking
+
+  /** True if it has not been used for so long that the server may have hung up: see `news`. */
+  get isStale(): boolean {
+    return performance.now() - this.#usedAt >= SETTLED;
+  }
+
+  /** Resolves when the socket has said what it has to say of the idle time. */
+  async news(): Promise<void> {
+    // One turn of the event loop may have looked at the sockets already; so it takes two.
+    for (let turns = 0; turns < 2; turns++) await new Promise(setImmediate);
+    this.#usedAt = performance.now();
+  }
+
+  /** Says this, which is all, and calls `answered` with what the server answers, or has answered when the connection was lost. */
+  say(bytes: Buffer, mode: number, answered: (pieces: Buffer[]) => void): void {
+    this.#types.clear();
+    this.#error = undefined;
+    // What is under way keeps the thread alive.
+    this.#socket.ref();
+    const said = this.#wire.read(bytes, true);
+    for (const { text } of said) this.#touch(longReadingOf(mode, text));
+    this.#wire.lend(true);
+    this.#wire.say(bytes);
+    this.#wire.whenHeard((pieces) => {
+      this.#socket.unref();
+      answered(pieces);
+    });
+  }
+
+  #touch(reading: Reading): void {
+    if (reading.dirt > this.#dirt) this.#dirt = reading.dirt;
+    this.#transaction.sends(reading);
+  }
+
+  /**
+   * Reads what has come, without the event loop, and sleeps a little if nothing has. For a thread that is about to block, and would never
+   * hear the answer to what it has said before.
+   */
+  readNow(): void {
+    const piece = Buffer.allocUnsafe(65_536);
+    try {
+      const size = readSync(this.#descriptor, piece, 0, piece.length, null);
+      if (size === 0) this.#lose(new Error('Connection terminated unexpectedly'));
+      else this.#wire.receive(piece.subarray(0, size));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') this.#lose(error as Error);
+      else Atomics.wait(NEVER, 0, 0, NAP);
+    }
+  }
+
+  #unasked(bytes: Buffer): void {
+    // The lane is ready all the time.
+    if (bytes[0] === SERVER.readyForQuery && bytes.length === 6) return;
+    if (this.#lane === undefined) {
+      this.#lane = new Lane(this.#thread.driver, this.#thread.address);
+      this.#lane.client.on('error', (error) => {
+        this.#error = error;
+      });
+    }
+    this.#lane.hear(bytes);
+    const heard = this.#lane.overheard();
+    if (heard.length > 0) this.#speaker?.onHeard(heard);
+  }
+
+  // ── the end
+
+  #lose(error: Error): void {
+    if (this.#lost !== undefined) return;
+    this.#lost = this.#error !== undefined && 'severity' in this.#error && !this.#wire.isLent ? this.#error : error;
+    this.#socket.destroy();
+    this.#wire.drop();
+    const speaker = this.#speaker;
+    this.#speaker = undefined;
+    speaker?.onLost();
+  }
+
+  /** This thread speaks here no more. The connection lives on if its owner reads it. */
+  destroy(error = new Error('this thread speaks on this connection no more')): void {
+    this.#lose(error);
+  }
+}
+
+const NEVER = new Int32Array(new SharedArrayBuffer(4));

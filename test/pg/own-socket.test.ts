@@ -1,0 +1,251 @@
+/** Connections whose socket a borrowing thread has a descriptor of: it speaks there by itself, and the owner has no part in it. */
+import type { PgOwnerPool } from 'cenote/pg';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { Descriptors } from '../../src/pg/driver/descriptors.ts';
+import { ask, connections, join, killAll, newName, open, type PgThread, postgres } from '../support/postgres.ts';
+import { rejection, until } from '../support/wait.ts';
+
+const { why } = Descriptors.find();
+if (why !== undefined) console.log(`skipped, own sockets: ${why}`);
+const own = test.skipIf(why !== undefined);
+
+beforeAll(async () => {
+  await postgres();
+}, 120_000);
+
+/** The calls of the owner's sessions, by name, that this pool's borrowers make from now on. */
+function callsOf(pool: PgOwnerPool): string[] {
+  const calls: string[] = [];
+  pool.pool.on('create', (session) => {
+    const methods = session as Record<string, (...args: unknown[]) => unknown>;
+    for (const name of ['hello', 'run', 'once', 'begin', 'speak', 'speakOnce', 'reset', 'adopt', 'judge', 'fetch']) {
+      const method = methods[name];
+      Object.defineProperty(methods, name, {
+        value: (...args: unknown[]) => {
+          calls.push(name);
+          return method.apply(session, args);
+        },
+      });
+    }
+  });
+  return calls;
+}
+
+const pid = (thread: PgThread): Promise<number> =>
+  thread.pg(async (p) => (await p.query('select pg_backend_pid() as pid')).rows[0].pid as number);
+
+own('a thread asks for the socket once, and then speaks without the owner', async () => {
+  const pool = await open({ max: 1, lend: 'auto' });
+  const calls = callsOf(pool);
+  const thread = await join(pool);
+  expect(await thread.pg((p) => ({ ...(p as never as { lending: object }).lending, over: (p as any).lending.over }))).toEqual({
+    way: 'local',
+    over: 'socket',
+  });
+  await pid(thread);
+  // Once a second the owner reads idle sockets, and then the thread has to ask again; so there may be a few.
+  calls.length = 0;
+  const sum = await thread.pg(async (p) => {
+    let all = 0;
+    for (let n = 0; n < 50; n++) all += (await p.query('select $1::int as n', [n])).rows[0].n;
+    await p.transaction(async (tx) => {
+      for (let n = 0; n < 50; n++) all += (await tx.query('select $1::int as n', [n])).rows[0].n;
+    });
+    return all;
+  });
+  expect(sum).toBe(2450);
+  expect(calls.filter((name) => name !== 'adopt')).toEqual([]);
+  expect(calls.length).toBeLessThan(20);
+});
+
+own('queries and transactions go on while the owner’s thread computes', async () => {
+  const pool = await open({ max: 2, min: 2, lend: 'auto' });
+  const thread = await join(pool);
+  // Both connections are known to the thread.
+  await thread.pg((p) => Promise.all([p.query('select pg_sleep(0.05)'), p.query('select pg_sleep(0.05)')]));
+  const flag = new Int32Array(new SharedArrayBuffer(4));
+  const done = thread.pg(async (p, _, shared) => {
+    Atomics.store(shared, 0, 1);
+    Atomics.notify(shared, 0);
+    // The sockets are parked for less than a second by now, so the owner has not taken them back.
+    for (let n = 0; n < 20; n++) await p.transaction((tx) => tx.query('select $1::int', [n]));
+    await Promise.all([p.query('select 1'), p.query('select 2')]);
+    Atomics.store(shared, 0, 2);
+    Atomics.notify(shared, 0);
+  }, flag);
+  await until(() => Atomics.load(flag, 0) >= 1);
+  // This thread is the owner's, and does nothing else meanwhile.
+  Atomics.wait(flag, 0, 1, 60_000);
+  expect(Atomics.load(flag, 0)).toBe(2);
+  await done;
+});
+
+own('what a borrower leaves is undone by the owner before the next borrower', async () => {
+  const pool = await open({ max: 1, lend: 'auto' });
+  const thread = await join(pool);
+  const left = await thread.pg(async (p) => {
+    const of = async (client: { query(text: string): Promise<{ rows: any[] }> }) => (await client.query('show work_mem')).rows[0].work_mem;
+    const first = await p.connect();
+    const before = await of(first);
+    await first.query("set work_mem = '5MB'");
+    await first.query('begin');
+    first.release();
+    const second = await p.connect();
+    const after = await of(second);
+    const { rows } = await second.query('select now() = statement_timestamp() as is_alone');
+    second.release();
+    return [before === after, rows[0].is_alone];
+  });
+  expect(left).toEqual([true, true]);
+  expect(await connections(pool.pool.name)).toBe(1);
+});
+
+own('a thread that dies in the middle of a query loses its connection, and the server is told to stop', async () => {
+  const pool = await open({ max: 1, lend: 'auto' });
+  const thread = await join(pool);
+  const before = await pid(thread);
+  void thread.pg((p) => p.query('select pg_sleep(600)')).catch(() => {});
+  const { name } = pool.pool;
+  await until(
+    async () => (await ask("select 1 from pg_stat_activity where application_name = $1 and query like '%pg_sleep(600)%'", [name])).length,
+  );
+  await thread.terminate();
+  await until(async () => (await ask('select 1 from pg_stat_activity where pid = $1', [before])).length === 0);
+  const next = await join(pool);
+  expect(await pid(next)).not.toBe(before);
+  expect(await connections(name)).toBe(1);
+});
+
+own('a thread that dies in a transaction leaves nothing of it', async () => {
+  await ask('create table if not exists left_over (n int)');
+  const pool = await open({ max: 1, lend: 'auto', orphans: 'release' });
+  const thread = await join(pool);
+  await pid(thread);
+  const flag = new Int32Array(new SharedArrayBuffer(4));
+  void thread
+    .pg(async (p, _, shared) => {
+      await p.transaction(async (tx) => {
+        await tx.query('insert into left_over values (1)');
+        Atomics.store(shared, 0, 1);
+        await new Promise(() => setInterval(() => {}, 1000));
+      });
+    }, flag)
+    .catch(() => {});
+  await until(() => Atomics.load(flag, 0) === 1);
+  await thread.terminate();
+  const next = await join(pool);
+  expect(await next.pg(async (p) => (await p.query('select count(*)::int as n from left_over')).rows[0].n)).toBe(0);
+});
+
+own('a query that blocks comes behind those that were asked before it, and goes by the owner', async () => {
+  const pool = await open({ max: 1, lend: 'auto' });
+  const thread = await join(pool);
+  await pid(thread);
+  const order = await thread.pg((p) =>
+    p.transaction(async (tx) => {
+      await tx.query('create temp table steps (n int) on commit drop');
+      const first = tx.query('insert into steps select 1 from pg_sleep(0.05)');
+      const second = tx.query('insert into steps values (2)');
+      const seen = p.querySync('select array_agg(n order by n) as all from steps').rows[0].all;
+      await Promise.all([first, second]);
+      await tx.query('insert into steps values (3)');
+      return [seen, (await tx.query('select count(*)::int as n from steps')).rows[0].n];
+    }),
+  );
+  expect(order).toEqual([[1, 2], 3]);
+});
+
+own('what this thread has under way does not keep a query from blocking for a connection', async () => {
+  const pool = await open({ max: 1, lend: 'auto' });
+  const thread = await join(pool);
+  await pid(thread);
+  const both = await thread.pg(async (p) => {
+    const first = p.query('select 1 as n');
+    const second = p.querySync('select 2 as n').rows[0].n;
+    return [(await first).rows[0].n, second];
+  });
+  expect(both).toEqual([1, 2]);
+});
+
+own('an idle connection that the server ends is replaced, and its end is heard', async () => {
+  const pool = await open({ max: 1, lend: 'auto' });
+  const thread = await join(pool);
+  const before = await pid(thread);
+  let removed = 0;
+  pool.on('remove', () => removed++);
+  await killAll(pool.pool.name);
+  await until(() => removed === 1);
+  expect(await pid(thread)).not.toBe(before);
+});
+
+own('a connection that is lost in the middle of a statement rejects it, and the next one has another', async () => {
+  const pool = await open({ max: 1, lend: 'auto' });
+  const thread = await join(pool);
+  const before = await pid(thread);
+  const asked = rejection(thread.pg((p) => p.query('select pg_sleep(600)')));
+  await until(async () => (await ask("select 1 from pg_stat_activity where pid = $1 and query like '%pg_sleep(600)%'", [before])).length);
+  await killAll(pool.pool.name);
+  expect(String(await asked)).toMatch(/terminat/i);
+  expect(await pid(thread)).not.toBe(before);
+});
+
+own('a cancelled query ends, its connection stays, and what comes next is not hit', async () => {
+  const pool = await open({ max: 1, lend: 'auto' });
+  const thread = await join(pool);
+  const before = await pid(thread);
+  const codes = await thread.pg(async (p) => {
+    const leaving = new AbortController();
+    setTimeout(() => leaving.abort(new Error('enough')), 50);
+    const why = await p
+      .transaction((tx) => tx.query('select pg_sleep(600)'), { signal: leaving.signal })
+      .catch((error: Error) => error.message);
+    const after = [];
+    for (let n = 0; n < 20; n++) after.push((await p.query('select pg_sleep(0.001), $1::int as n', [n])).rows[0].n);
+    return [why, after.length];
+  });
+  expect(codes).toEqual(['enough', 20]);
+  expect(await pid(thread)).toBe(before);
+});
+
+own('types for which the owner’s program has parsers are parsed there', async () => {
+  const { default: pg } = await import('pg');
+  const before = pg.types.getTypeParser(1700);
+  pg.types.setTypeParser(1700, (text: string) => `owner:${text}`);
+  onTestFinished(() => pg.types.setTypeParser(1700, before));
+  const pool = await open({ max: 1, lend: 'auto' });
+  const thread = await join(pool);
+  for (let times = 0; times < 3; times++)
+    expect(await thread.pg(async (p) => (await p.query('select 1.5::numeric as n, 2::int as i')).rows)).toEqual([{ n: 'owner:1.5', i: 2 }]);
+});
+
+own('more queries than there are connections go by the owner, which has the threads take turns', async () => {
+  const pool = await open({ max: 1, lend: 'auto' });
+  const thread = await join(pool);
+  const results = await thread.pg(async (p) => {
+    const text = 'select 100 / $1::int as n';
+    for (let times = 0; times < 20; times++) await p.query(text, [1]);
+    const all = await Promise.allSettled(Array.from({ length: 60 }, (_, n) => p.query(text, [n % 7])));
+    return all.map((each) => (each.status === 'fulfilled' ? each.value.rows[0].n : (each.reason as { code: string }).code));
+  });
+  expect(results).toEqual(Array.from({ length: 60 }, (_, n) => (n % 7 === 0 ? '22012' : Math.trunc(100 / (n % 7)))));
+});
+
+own('connections with TLS or without a descriptor go by the owner', async () => {
+  const pool = await open({ max: 1, lend: 'relayed' });
+  const calls = callsOf(pool);
+  const thread = await join(pool);
+  expect(await thread.pg((p) => (p as any).lending.over)).toBe('owner');
+  await pid(thread);
+  expect(calls).toContain('speakOnce');
+  expect(calls).not.toContain('adopt');
+});
+
+own('a time limit holds for what the thread asks by itself, and costs the connection', async () => {
+  const pool = await open({ max: 1, lend: 'auto', name: newName(), settings: { query_timeout: 200 } });
+  const thread = await join(pool);
+  const before = await pid(thread);
+  const error = await rejection(thread.pg((p) => p.query('select pg_sleep(600)')));
+  expect(String(error)).toMatch(/timeout/i);
+  expect(await pid(thread)).not.toBe(before);
+  await until(async () => (await ask('select 1 from pg_stat_activity where pid = $1', [before])).length === 0);
+});
