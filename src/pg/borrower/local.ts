@@ -13,7 +13,7 @@ import { receiveError } from '../messages/database-error.ts';
 import { packed, unpacked } from '../messages/frames.ts';
 import { EXTENDED, isOfProfile, RAW, WHOLE, withReading } from '../messages/mode.ts';
 import { profileOf } from '../messages/profile.ts';
-import type { Answer } from '../messages/protocol.ts';
+import type { Answer, Heard, Outcome } from '../messages/protocol.ts';
 import type { Question } from '../messages/question.ts';
 import { receiveResults } from '../messages/results.ts';
 import { readStatement } from '../sql/dirt.ts';
@@ -179,20 +179,29 @@ export class LocalWay implements Way {
       lane.fail(error as Error);
       throw error;
     }
-    const { bytes, own = [], error, ...state } = answer;
+    const { bytes, own = NONE, error } = answer;
     if (answer.unsent || (error !== undefined && !bytes)) {
       lane.fail(receiveError(error!));
       return answer;
     }
-    if (bytes) lane.hear(unpacked(bytes), types === undefined ? own : []);
+    if (bytes) lane.hear(unpacked(bytes), types === undefined ? own : NONE);
     if (error !== undefined) lane.fail(receiveError(error));
     const heard = lane.overheard();
     let settled = await outcomeOf(outcome);
     const { left } = lane;
     if (left.size > 0 && 'result' in settled) settled = await outcomeOf(parsedByOwner(settled.result, left, parse));
     this.giveBack(lane);
-    return { ...state, ...(error && { error }), outcome: settled, ...(heard.length > 0 && { heard: [...heard, ...(state.heard ?? [])] }) };
+    return told(answer, settled, heard);
   }
+}
+
+const NONE: readonly number[] = [];
+
+/** What its caller is told: the state, and what this thread's driver has made of the bytes. */
+function told(answer: Answer, outcome: Outcome, heard: readonly Heard[]): Answer {
+  const { turn, pid, status, unclean, pinned, error, broken, undone } = answer;
+  const all = answer.heard === undefined ? heard : [...heard, ...answer.heard];
+  return { turn, pid, status, unclean, pinned, error, broken, undone, outcome, heard: all.length > 0 ? all : undefined };
 }
 
 type Column = readonly [oid: number, texts: readonly (string | null)[]];

@@ -162,6 +162,8 @@ export class OwnSession implements RemoteSession, Speaker {
   // ── asking
 
   #ask(byOwner: () => Promise<Answer>, said?: Said): Promise<Answer> {
+    // A borrow that begins with what only the owner does goes on there.
+    if (this.#state === 'NEW' && said === undefined) this.#state = 'OWNERS';
     if (this.#state === 'NEW') this.#open();
     if (this.#state === 'OWNERS') return this.#byOwner(byOwner);
     return new Promise((resolve) => {
@@ -259,7 +261,7 @@ export class OwnSession implements RemoteSession, Speaker {
     const unknown = connection.unknownTypes;
     if (unknown.length > 0) return this.#learned(connection, unknown, outcome);
     const own = connection.ownTypes;
-    return own.length === 0 ? { ...this.#stateNow(), ...outcome } : { ...this.#stateNow(), ...outcome, own };
+    return Object.assign(this.#stateNow(), outcome, own.length > 0 ? { own } : undefined);
   }
 
   /** The owner decides whether the connection goes to another borrower. */
@@ -269,7 +271,7 @@ export class OwnSession implements RemoteSession, Speaker {
     return { ...answer, ...outcome };
   }
 
-  async #learned(connection: OwnConnection, unknown: number[], outcome: Partial<Answer>): Promise<Answer> {
+  async #learned(connection: OwnConnection, unknown: readonly number[], outcome: Partial<Answer>): Promise<Answer> {
     const state = this.#stateNow();
     const types = connection.ownTypes;
     const own = await this.#remote.ownTypes(unknown);

@@ -89,7 +89,7 @@ export class Lane {
   #isBroken = false;
 
   constructor(driver: Driver, address: Address) {
-    this.client = new driver.Client({ ...address, password: '', ssl: false, stream: () => this.#channel });
+    this.client = new driver.Client({ ...address, password: '', ssl: false, stream: () => this.#channel, types: this.#types });
     const { client } = this;
     this.#parsers = driver.types as unknown as CustomTypesConfig;
     // The environment may name a password of this thread's program.
@@ -121,7 +121,17 @@ export class Lane {
   }
 
   /** Asks one statement of the client, and resolves with its result. */
-  async ask({ text, parameters, types, mode, config }: Question): Promise<unknown> {
+  async ask(question: Question): Promise<unknown> {
+    const { text, parameters, types, mode } = question;
+    const isUsual = types === undefined && (mode & (ROWS_AS_ARRAYS | EXTENDED)) === 0 && !question.config.binary;
+    // What the driver is given as an object it copies, which takes as long as the rest of it.
+    const result: QueryResult | QueryResult[] = isUsual
+      ? await this.client.query(text!, parameters && [...parameters])
+      : await this.#askInFull(question);
+    return Array.isArray(result) ? result.map(plain) : plain(result);
+  }
+
+  #askInFull({ text, parameters, types, mode, config }: Question): Promise<QueryResult> {
     // The driver adds to what it is given. What is left out would need more than one answer.
     const asked = {
       text,
@@ -131,8 +141,7 @@ export class Lane {
       ...((mode & EXTENDED) !== 0 && { queryMode: 'extended' }),
       ...(config.binary ? { binary: true } : {}),
     };
-    const result: QueryResult | QueryResult[] = await this.client.query(asked as unknown as QueryConfig);
-    return Array.isArray(result) ? result.map(plain) : plain(result);
+    return this.client.query(asked as unknown as QueryConfig);
   }
 
   /** The server's answer, or a part of it. `left`: types whose values are left as text, if this thread has no parser of its own. */
@@ -179,7 +188,10 @@ const BYTES: ReadonlySet<number> = new Set([17, 1001]);
  * a memory that others use as well, which would be posted with them.
  */
 function plain({ command, rowCount, oid, rows, fields }: QueryResult): QueryResult {
-  const columns = fields.flatMap(({ name, dataTypeID }, column) => (BYTES.has(dataTypeID) ? [Array.isArray(rows[0]) ? column : name] : []));
-  if (columns.length > 0) for (const row of rows) for (const column of columns) row[column] = asBuffers(withOwnBytes(row[column]));
-  return { command, rowCount, oid, rows, fields: fields.map((field) => ({ ...field })) };
+  for (const [index, { name, dataTypeID }] of fields.entries()) {
+    if (!BYTES.has(dataTypeID)) continue;
+    const column = Array.isArray(rows[0]) ? index : name;
+    for (const row of rows) row[column] = asBuffers(withOwnBytes(row[column]));
+  }
+  return { command, rowCount, oid, rows, fields };
 }

@@ -53,8 +53,9 @@ export class OwnConnection {
   readonly #descriptor: number;
   readonly #socket: Socket;
   readonly #transaction = new TransactionWatch('I');
-  /** Types of columns that came in the last answer. */
-  readonly #types = new Set<number>();
+  /** Types of columns in the last answer for which the owner's program has parsers, and those of which that is not known. */
+  #ownTypes: number[] = [];
+  #unknownTypes: number[] = [];
   #dirt: Dirt = CLEAN;
   #isUndone = false;
   /** What the server has said of the connection itself, in an answer. */
@@ -93,9 +94,7 @@ export class OwnConnection {
           this.#tag = text;
           this.#transaction.completed(text);
         },
-        columns: (types) => {
-          for (const oid of types) this.#types.add(oid);
-        },
+        columns: (types) => this.#noteTypes(types),
         error: (error) => this.#complained(error),
         ready: (status) => {
           if (this.#transaction.ready(status)) this.#isUndone = true;
@@ -198,8 +197,13 @@ export class OwnConnection {
   }
 
   /** The types in the last answer of which it is not known whether the owner's program has parsers. */
-  get unknownTypes(): number[] {
-    return [...this.#types].filter((oid) => !this.#thread.isOwn.has(oid));
+  get unknownTypes(): readonly number[] {
+    return this.#unknownTypes;
+  }
+
+  /** The types in the last answer for which the owner's program has parsers. */
+  get ownTypes(): readonly number[] {
+    return this.#ownTypes;
   }
 
   /** Of these types, the owner's program has parsers for those. */
@@ -207,9 +211,12 @@ export class OwnConnection {
     for (const oid of types) this.#thread.isOwn.set(oid, own.includes(oid));
   }
 
-  /** The types in the last answer for which the owner's program has parsers. */
-  get ownTypes(): number[] {
-    return [...this.#types].filter((oid) => this.#thread.isOwn.get(oid) === true);
+  #noteTypes(types: readonly number[]): void {
+    for (const oid of types) {
+      const isOwn = this.#thread.isOwn.get(oid);
+      if (isOwn === undefined) this.#unknownTypes.push(oid);
+      else if (isOwn) this.#ownTypes.push(oid);
+    }
   }
 
   #complained(error: Error): void {
@@ -233,7 +240,8 @@ export class OwnConnection {
 
   /** Says this, which is all, and calls `answered` with what the server answers, or has answered when the connection was lost. */
   say(bytes: Buffer, mode: number, answered: (pieces: Buffer[]) => void): void {
-    this.#types.clear();
+    if (this.#ownTypes.length > 0) this.#ownTypes = [];
+    if (this.#unknownTypes.length > 0) this.#unknownTypes = [];
     this.#error = undefined;
     // What is under way keeps the thread alive.
     this.#socket.ref();

@@ -10,10 +10,20 @@ import { Custody, type Left } from '../messages/custody.ts';
 /** How often it is looked whether a borrower has done, where nothing tells, in ms. */
 const LOOK = 5;
 
+/** How a session was left, and by which attachment, if that matters. */
+export interface LeftBy extends Left {
+  readonly attachment: number | undefined;
+}
+
+/** How a borrower leaves a session that it parks. */
+const CLEAN: LeftBy = { status: 'I', dirt: 0, isUndone: false, asksReadOnly: false, attachment: undefined };
+
 export class Custodian {
   readonly #custody = new Custody();
   readonly #backend: Backend;
   readonly #descriptors: Descriptors;
+  /** The last borrower has parked the socket, and the session has not heard of it. */
+  #hasLeftClean = false;
 
   constructor(backend: Backend, descriptors: Descriptors) {
     this.#backend = backend;
@@ -45,22 +55,37 @@ export class Custodian {
     return { descriptor };
   }
 
+  /** A borrower of another attachment than that one speaks, is about to, or has left the session to the owner. */
+  isElsewhere(attachment: number): boolean {
+    const { state } = this.#custody;
+    return state !== 'OWNERS' && state !== 'PARKED' && this.#custody.attachment !== attachment;
+  }
+
   /** Reads again, if no borrower speaks. Between uses this is how the owner learns that the server has hung up. */
   recall(): void {
-    if (this.#custody.recall()) this.#backend.readOn();
+    const isParked = this.#custody.state === 'PARKED';
+    if (!this.#custody.recall()) return;
+    if (isParked) this.#hasLeftClean = true;
+    this.#backend.readOn();
   }
 
   /**
-   * The socket is the owner's again. Gives how a borrower has left the session; undefined if it is clean or the owner has had it. Throws if
-   * a borrower speaks there, which does not give it back any more.
+   * The socket is the owner's again. Gives how borrowers have left the session since the owner has had it last; undefined if none has
+   * spoken there. Throws if a borrower speaks there, which does not give it back any more.
    */
-  regain(): Left | undefined {
-    if (this.#custody.state === 'OWNERS') return undefined;
+  regain(): LeftBy | undefined {
     this.recall();
+    const { attachment } = this.#custody;
     const left = this.#custody.receive();
-    if (left !== undefined) this.#backend.readOn();
-    else if (this.isAway) throw new Error('the borrower of this connection has not given back its socket');
-    return left;
+    const wasParked = this.#hasLeftClean;
+    this.#hasLeftClean = false;
+    if (left !== undefined) {
+      this.#backend.readOn();
+      return { ...left, attachment };
+    }
+    if (wasParked) return CLEAN;
+    if (this.isAway) throw new Error('the borrower of this connection has not given back its socket');
+    return undefined;
   }
 
   /** Resolves when no borrower speaks there. */

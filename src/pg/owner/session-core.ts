@@ -157,9 +157,11 @@ export class SessionCore {
     try {
       const left = custodian.regain();
       if (left === undefined) return;
-      life.begin(last ?? '');
       this.transaction.resume(left.status, left.asksReadOnly);
       this.leftovers.touch({ dirt: left.dirt as Dirt });
+      // The borrower that calls goes on. What a borrower that is gone has left is undone before this call.
+      if (left.attachment === undefined || left.attachment !== Number.parseInt(last ?? '', 10)) return;
+      life.begin(last!);
       if (left.isUndone) life.undo();
     } catch (error) {
       this.break(error as Error);

@@ -44,7 +44,7 @@ export class Session implements SessionMethods {
     const { custodian } = this.#core;
     if (!custodian.isWith(attachment)) return;
     if (custodian.isAway) this.#core.break(new Error('the thread that has spoken on this connection is gone'));
-    else void this.reset('').catch(() => {});
+    else void this.#core.answer('', async () => ({}));
   }
 
   /** A borrower speaks on the socket, and its lease has ended without its doing. */
@@ -248,7 +248,8 @@ export class Session implements SessionMethods {
   }
 
   async reset(borrow: string): Promise<void> {
-    if (this.#core.life.isEnded) return;
+    // What that borrower has left another one has found undone, or is at work on.
+    if (this.#core.life.isEnded || this.#core.custodian.isElsewhere(Number.parseInt(borrow, 10))) return;
     this.#core.leave(borrow);
     const { error } = await this.#core.answer(
       undefined,
