@@ -257,8 +257,8 @@ describe.each(WHERE)('on %s', (where) => {
   });
 });
 
-test('a plain query of a worker is one message there and one back', async () => {
-  const pool = await open();
+test('a plain query of a worker is one message there and one back, where the owner passes the bytes on', async () => {
+  const pool = await open({ lend: 'relayed' });
   const worker = await join(pool);
   const messages = await worker.pg(async (remote, { load }) => {
     await remote.query('select 1');

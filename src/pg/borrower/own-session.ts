@@ -6,10 +6,10 @@
  */
 import { clearTimeout, setTimeout } from 'node:timers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CallTimeoutError } from '../../worker/index.ts';
+import { CallTimeoutError, LeaseRevokedError } from '../../worker/index.ts';
 import type { OwnConnection, Speaker } from '../driver/own-connection.ts';
 import { readTimeout } from '../driver/read-timeout.ts';
-import { sendError } from '../messages/database-error.ts';
+import { type SentError, sendError } from '../messages/database-error.ts';
 import { CLIENT, type Packed, unpacked } from '../messages/frames.ts';
 import { isWhole } from '../messages/mode.ts';
 import type { Answer, ClientMessage, Heard, SessionMethods, StatementArguments } from '../messages/protocol.ts';
@@ -65,6 +65,8 @@ export class OwnSession implements RemoteSession, Speaker {
   #whenQuiet: (() => void)[] = [];
   /** The number of the owner's last answer. */
   #turn = 0;
+  /** Why the connection is lost. */
+  #why: Promise<SentError> | undefined;
   /** The connection was lost in the middle of an answer. */
   #isCutOff = false;
   #listening: ((answer: Answer) => void) | undefined;
@@ -223,7 +225,7 @@ export class OwnSession implements RemoteSession, Speaker {
   #next(): void {
     while (this.#current === undefined && this.#holdUps === 0 && this.#waiting.length > 0 && this.#state !== 'ASKING') {
       const [asked] = this.#waiting;
-      if (this.#state === 'LOST') this.#waiting.shift()!.resolve({ ...this.#lostState(), unsent: true });
+      if (this.#state === 'LOST') this.#waiting.shift()!.resolve(this.#refused());
       else if (this.#state === 'OWNERS') {
         this.#waiting.shift();
         asked.resolve(this.#byOwner(() => asked.byOwner()));
@@ -283,14 +285,29 @@ export class OwnSession implements RemoteSession, Speaker {
   async #cutOff(connection: OwnConnection, outcome: Partial<Answer>): Promise<Answer> {
     this.#isCutOff = true;
     const unsent = wasIdle(connection.error) ? { unsent: true } : {};
-    const why = await this.#whyLost(connection);
-    return { ...this.#stateNow(), ...outcome, error: why, broken: true, ...unsent };
+    const error = await this.#whyLost();
+    return { ...this.#stateNow(), ...outcome, error, broken: true, ...unsent };
   }
 
-  /** The owner may have taken it back; otherwise it learns of the loss by this. */
-  async #whyLost({ lost }: OwnConnection): Promise<Answer['error']> {
+  /** What is asked when the connection is lost is not said. */
+  async #refused(): Promise<Answer> {
+    const error = await this.#whyLost();
+    return { ...this.#stateNow(), error, broken: true, unsent: error.itself === undefined };
+  }
+
+  /** The owner learns of the loss by this. It may have taken the connection back: then that is why. */
+  #whyLost(): Promise<SentError> {
+    this.#why ??= this.#askWhyLost(this.#connection!.lost!);
+    return this.#why;
+  }
+
+  async #askWhyLost(lost: Error): Promise<SentError> {
     const error = sendError(lost);
-    return (await this.#remote.lost(error).catch(() => undefined)) ?? error;
+    try {
+      return (await this.#remote.lost(error)) ?? error;
+    } catch (refused) {
+      return refused instanceof LeaseRevokedError ? { ...sendError(refused), itself: refused } : error;
+    }
   }
 
   // ── the state
@@ -299,10 +316,6 @@ export class OwnSession implements RemoteSession, Speaker {
     const { pid, status, isUnclean, isOpen, isUndone } = this.#connection!;
     const state: Answer = { turn: this.#turn, pid, status, unclean: isUnclean, pinned: isOpen };
     return isUndone ? { ...state, undone: true } : state;
-  }
-
-  #lostState(): Answer {
-    return { ...this.#stateNow(), error: sendError(this.#connection!.lost), broken: true };
   }
 
   #handOver(): void {
@@ -322,7 +335,7 @@ export class OwnSession implements RemoteSession, Speaker {
     if (this.#state !== 'HERE') return;
     this.#state = 'LOST';
     // What was under way tells its asker. Without that, the owner and whatever listens here are told now.
-    if (!this.#isCutOff) void this.#whyLost(this.#connection!).then((error) => this.#told({ ...this.#lostState(), error }));
+    if (!this.#isCutOff) void this.#whyLost().then((error) => this.#told({ ...this.#stateNow(), error, broken: true }));
     this.#stopListening({ broken: true });
     this.#next();
   }

@@ -19,13 +19,14 @@ export interface LeftBy extends Left {
 const CLEAN: LeftBy = { status: 'I', dirt: 0, isUndone: false, asksReadOnly: false, attachment: undefined };
 
 export class Custodian {
-  readonly #custody = new Custody();
+  readonly #custody: Custody;
   readonly #backend: Backend;
   readonly #descriptors: Descriptors;
   /** The last borrower has parked the socket, and the session has not heard of it. */
   #hasLeftClean = false;
 
-  constructor(backend: Backend, descriptors: Descriptors) {
+  constructor(backend: Backend, descriptors: Descriptors, custody = new Custody()) {
+    this.#custody = custody;
     this.#backend = backend;
     this.#descriptors = descriptors;
   }
