@@ -226,6 +226,11 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     return slot === NONE ? undefined : this.handOut(slot);
   }
 
+  /** Parts of the program on this thread can be cancelled: see Canceller. For what stands on top of a pool. */
+  get hasParts(): boolean {
+    return canceller !== undefined;
+  }
+
   /** Which resource that is: its slot, and its number among those that the slot has had. For what stands on top of a pool. */
   identify(resource: Remote<T> | SyncRemote<T>): readonly [slot: number, generation: number] {
     const slot = remoteSlot(resource);

@@ -12,6 +12,7 @@ export interface Sessions extends ResourcePool<RemoteSession> {
   readonly attachment?: number;
   /** See WorkerPool. Only a worker's pool has them. */
   borrowIdle?(): RemoteSession | undefined;
+  readonly hasParts?: boolean;
   identify?(session: RemoteSession): readonly [slot: number, generation: number];
   readonly left?: Promise<void>;
   /** See PoolBase. */
