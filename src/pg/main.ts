@@ -10,7 +10,7 @@ import { belongsTo, Hold } from './borrower/hold.ts';
 import { adopt } from './borrower/identity.ts';
 import { PATIENCE, PgPool, tooLate } from './borrower/pool.ts';
 import { clientClass } from './borrower/program-client.ts';
-import type { RemoteSession, Sessions } from './borrower/way.ts';
+import type { RemoteSession, Sessions } from './borrower/sessions.ts';
 import { Descriptors } from './driver/descriptors.ts';
 import type { Address, Driver } from './driver/lane.ts';
 import { driverNow, requiredDriver } from './driver/loading.ts';

@@ -5,7 +5,8 @@ import type { Answer } from '../messages/protocol.ts';
 import type { Question } from '../messages/question.ts';
 import { resultOf } from './answers.ts';
 import { Hold } from './hold.ts';
-import { type Call, type Sessions, wayOf } from './way.ts';
+import type { Sessions } from './sessions.ts';
+import { type Call, wayOf } from './way.ts';
 
 /** The connection, and the answer to the call; no answer if there was no call. */
 export interface Granted {

@@ -10,7 +10,8 @@ import { resultOf, thrownIn } from './answers.ts';
 import { LeaseState } from './lease-state.ts';
 import type { OwnSession } from './own-session.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
-import { type Call, type RemoteSession, type Returning, type Sessions, wayOf } from './way.ts';
+import type { RemoteSession, Returning, Sessions } from './sessions.ts';
+import { type Call, wayOf } from './way.ts';
 
 /** On a worker, what is released stays borrowed until the calls made before have settled. */
 const waitsForCalls = (sessions: Sessions): boolean => 'acquireSync' in sessions;

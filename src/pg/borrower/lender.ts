@@ -2,7 +2,8 @@
 import type { AcquireOptions } from '../../worker/index.ts';
 import type { Granted } from './borrow.ts';
 import type { Hold } from './hold.ts';
-import type { Call, Sessions } from './way.ts';
+import type { Sessions } from './sessions.ts';
+import type { Call } from './way.ts';
 
 export interface Lender {
   readonly sessions: Sessions;

@@ -19,8 +19,9 @@ import { receiveResults } from '../messages/results.ts';
 import { readStatement } from '../sql/dirt.ts';
 import { OwnConnections } from './own-connections.ts';
 import { OwnSession } from './own-session.ts';
+import type { RemoteSession, Returning, Sessions } from './sessions.ts';
 import { type SingleArguments, Singles } from './singles.ts';
-import { type Call, OwnersWay, type RemoteSession, type Returning, type Sessions, type Way } from './way.ts';
+import { type Call, OwnersWay, type Way } from './way.ts';
 
 /** How many lanes are kept for later. */
 const MOST_FREE = 64;

@@ -16,7 +16,7 @@ import type { Answer, ClientMessage, Heard, SessionMethods, StatementArguments }
 import type { SentResult } from '../messages/results.ts';
 import { wasIdle } from '../messages/telling-errors.ts';
 import type { OwnConnections, Which } from './own-connections.ts';
-import type { RemoteSession } from './way.ts';
+import type { RemoteSession } from './sessions.ts';
 
 /** Longer ones go by the owner, in bytes: the socket takes no more at once, and a thread that blocks could not send the rest. */
 const LONGEST = 65_536;
@@ -142,7 +142,9 @@ export class OwnSession implements RemoteSession, Speaker {
     this.#next();
   }
 
-  /** For a thread that is about to block: what was asked is answered, and the owner goes on. Throws if that takes longer than `timeout` ms. */
+  /**
+   * For a thread that is about to block: what was asked is answered, and the owner goes on. Throws if that takes longer than `timeout` ms.
+   */
   block(timeout: number | undefined): void {
     if (this.#state === 'NEW' || this.#state === 'ASKING') {
       this.#state = 'OWNERS';

@@ -20,8 +20,9 @@ import type { Hold } from './hold.ts';
 import type { Lender } from './lender.ts';
 import { traced } from './query-channel.ts';
 import { Scope } from './scope.ts';
+import type { Sessions } from './sessions.ts';
 import { Place, transact } from './transaction.ts';
-import type { Call, Sessions } from './way.ts';
+import type { Call } from './way.ts';
 
 type ConnectCallback = (error: Error | undefined, client: PgClient | undefined, release: (destroy?: boolean | Error) => void) => void;
 

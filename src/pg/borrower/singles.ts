@@ -7,7 +7,7 @@ import type { Answer } from '../messages/protocol.ts';
 import { Hold } from './hold.ts';
 import { Limits } from './limits.ts';
 import type { OwnConnections } from './own-connections.ts';
-import type { RemoteSession, Sessions } from './way.ts';
+import type { RemoteSession, Sessions } from './sessions.ts';
 
 /** The arguments of a session's `speakOnce`. */
 export type SingleArguments = Parameters<RemoteSession['speakOnce']>;

@@ -29,9 +29,10 @@ import { LocalWay } from './local.ts';
 import { PATIENCE, PgPool, tooLate } from './pool.ts';
 import { tracedSync } from './query-channel.ts';
 import { Scope } from './scope.ts';
+import type { RemoteSession, Sessions, SyncSession } from './sessions.ts';
 import { Place } from './transaction.ts';
 import { warnOfListenerInWorker } from './warnings.ts';
-import { type RemoteSession, type Sessions, type SyncSession, wayOf } from './way.ts';
+import { wayOf } from './way.ts';
 
 export class WorkersPool extends PgPool implements PoolType, PgSync {
   /** See the owner's. */

@@ -1,31 +1,11 @@
 /** How the connections of a pool are spoken to on this thread: by the owner's driver, which is asked by message, or by the thread's own. */
-import type { AcquireOptions, Remote, ResourcePool, SyncRemote } from '../../worker/index.ts';
-import type { Answer, SessionMethods } from '../messages/protocol.ts';
+import type { Answer } from '../messages/protocol.ts';
 import { argumentsOf, type Question } from '../messages/question.ts';
 import type { OwnSession } from './own-session.ts';
-
-/** The session's methods, the same on every thread. On the owner this is the session itself. */
-export type RemoteSession = Remote<SessionMethods>;
-export type SyncSession = SyncRemote<SessionMethods>;
-export interface Sessions extends ResourcePool<RemoteSession> {
-  /** The number of the attachment. Only a worker's pool has one. */
-  readonly attachment?: number;
-  /** See WorkerPool. Only a worker's pool has them. */
-  borrowIdle?(): RemoteSession | undefined;
-  readonly hasParts?: boolean;
-  identify?(session: RemoteSession): readonly [slot: number, generation: number];
-  readonly left?: Promise<void>;
-  /** See PoolBase. */
-  take<V>(options: AcquireOptions, taken: (session: RemoteSession) => V | PromiseLike<V>): Promise<V>;
-}
+import type { RemoteSession, Returning, Sessions } from './sessions.ts';
 
 /** A call on the session that was borrowed under that name. */
 export type Call = (session: RemoteSession, borrow: string) => Promise<Answer>;
-
-export interface Returning {
-  /** Without the event loop. Throws CallTimeoutError if that takes longer than so many ms. */
-  finishNow(timeout: number | undefined): void;
-}
 
 export interface Way {
   /** Speaks to a session that was borrowed under that name by itself; undefined where that cannot be. `told`: see OwnSession. */
