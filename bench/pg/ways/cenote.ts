@@ -35,7 +35,7 @@ export async function enter({ handle, attach }: Given): Promise<Access> {
   };
 }
 
-type Lending = Awaited<ReturnType<typeof attachPgPool>>['lending'] & { readonly over?: string | undefined };
+type Lending = Awaited<ReturnType<typeof attachPgPool>>['lending'];
 
 /** 'local', 'local, socket', 'remote, because ...' */
 const told = ({ way, over, why }: Lending): string => [way, over, why].filter((word) => word !== undefined).join(', ');

@@ -16,6 +16,7 @@ export const POOL_1 = 'pool of 1 in each';
 
 export const WAYS: readonly Way[] = [
   cenote(CENOTE),
+  cenote('cenote, relayed', { lend: 'relayed' }),
   cenote('cenote, batch 1', { batch: 1 }),
   cenote('cenote, remote', { lend: 'remote' }),
   pools(POOL_4, CONNECTIONS),
