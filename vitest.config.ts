@@ -30,8 +30,9 @@ export default defineConfig({
     globalSetup: ['./test/support/build.ts'],
     reporters: ['default', './test/support/closing-line.ts'],
     sequence: { sequencer: LongestFirst },
+    // Tests with threads look at what their process does, and would see what the threads of another file still do.
     projects: TIERS.flatMap((tier) => [
-      { resolve, test: { ...settings, name: tier, include: files[tier].filter((file) => !isAlone(file)), isolate: false } },
+      { resolve, test: { ...settings, name: tier, include: files[tier].filter((file) => !isAlone(file)), isolate: tier === 'threads' } },
       { resolve, test: { ...settings, name: `${tier} alone`, include: files[tier].filter(isAlone), isolate: true } },
     ]),
   },

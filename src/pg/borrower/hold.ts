@@ -378,10 +378,25 @@ export class Hold implements Returning {
     await reset;
   }
 
+  /**
+   * The one call for which this was borrowed. It is given back when that is through, before the caller hears of it: the caller may want it
+   * again at once.
+   */
+  async callAlone(call: Call): Promise<Answer> {
+    const { returning } = wayOf(this.#sessions);
+    returning?.add(this);
+    try {
+      return await this.call(call);
+    } finally {
+      if (returning?.delete(this) !== false) void this.giveBack();
+    }
+  }
+
   /** See Returning. */
   finishNow(timeout: number | undefined): void {
     this.#own!.block(timeout);
     wayOf(this.#sessions).returning!.delete(this);
+    this.#life.giveBack(undefined, this.#isOpen);
     // This thread has not looked at the answers, so it does not know what they have left.
     this.#own!.reset(this.id).catch(() => {});
     this.#give();

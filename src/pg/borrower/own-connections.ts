@@ -51,6 +51,11 @@ export class OwnConnections {
     return performance.now() < this.#refusedUntil;
   }
 
+  /** No connection was idle just now. The owner has the sockets, and serves the statements of all threads by turns. */
+  get isContended(): boolean {
+    return performance.now() < this.#contendedUntil;
+  }
+
   /** No connection was idle. */
   noteContention(): void {
     this.#contendedUntil = performance.now() + CONTENTION;
@@ -58,7 +63,7 @@ export class OwnConnections {
 
   /** It is worth asking for that connection's socket. */
   mayAsk([slot, generation]: Which): boolean {
-    if (performance.now() < this.#contendedUntil) return false;
+    if (this.isContended) return false;
     const kept = this.#kept[slot];
     return kept === undefined || kept.generation !== generation || kept.connection !== undefined || kept.askAt <= performance.now();
   }

@@ -247,13 +247,21 @@ export class OwnSession implements RemoteSession, Speaker {
     this.#current = asked;
     const limit = said.timeout ?? connection.queryTimeout;
     if (limit > 0) this.#timer = setTimeout(() => connection.destroy(readTimeout()), limit);
-    connection.say(said.bytes(connection), said.mode, (pieces) => {
+    const answered = (pieces: Buffer[]): void => {
       clearTimeout(this.#timer);
       const outcome = said.outcome(connection, pieces);
       asked.resolve(connection.lost === undefined ? this.#answered(connection, outcome) : this.#cutOff(connection, outcome));
       this.#current = undefined;
       if (connection.lost === undefined) this.#next();
-    });
+    };
+    try {
+      connection.say(said.bytes(connection), said.mode, answered);
+    } catch (error) {
+      // It is nothing that the server would answer, and was not sent.
+      clearTimeout(this.#timer);
+      this.#current = undefined;
+      asked.resolve(Promise.reject(error));
+    }
   }
 
   #answered(connection: OwnConnection, outcome: Partial<Answer>): Answer | Promise<Answer> {

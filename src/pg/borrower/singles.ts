@@ -22,20 +22,21 @@ export class Singles {
   }
 
   ask(args: SingleArguments): Promise<Answer> {
-    const session = this.#connections.isRefused ? undefined : this.#sessions.borrowIdle!();
-    if (session === undefined) {
-      this.#connections.noteContention();
-      return this.#sessions.call('speakOnce', args);
-    }
+    const session = this.#connections.isRefused || this.#connections.isContended ? undefined : this.#borrowIdle();
+    if (session === undefined) return this.#sessions.call('speakOnce', args);
     const hold = new Hold(this.#sessions, session);
     const isHere = hold.takesSocket();
     const [, bytes, mode, timeout] = args;
-    const answer = hold.call((own, borrow) => own.speak(borrow, '', bytes, mode, timeout));
-    // When it is through.
-    void hold.giveBack();
+    const answer = hold.callAlone((own, borrow) => own.speak(borrow, '', bytes, mode, timeout));
     // The owner may be busy: this is a part of the wait for a connection.
     if (!isHere) hold.boundAsking((known) => new Limits(undefined, this.#sessions.acquireTimeout, this.#ownerBusy).within(known));
     return answer;
+  }
+
+  #borrowIdle(): RemoteSession | undefined {
+    const session = this.#sessions.borrowIdle!();
+    if (session === undefined) this.#connections.noteContention();
+    return session;
   }
 
   readonly #ownerBusy = (timeout: number): Error => {

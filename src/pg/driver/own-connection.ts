@@ -243,9 +243,9 @@ export class OwnConnection {
     if (this.#ownTypes.length > 0) this.#ownTypes = [];
     if (this.#unknownTypes.length > 0) this.#unknownTypes = [];
     this.#error = undefined;
+    const said = this.#wire.read(bytes, true);
     // What is under way keeps the thread alive.
     this.#socket.ref();
-    const said = this.#wire.read(bytes, true);
     for (const { text } of said) this.#touch(longReadingOf(mode, text));
     this.#wire.lend(true);
     this.#wire.say(bytes);
