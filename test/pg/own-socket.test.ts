@@ -42,7 +42,8 @@ own('a thread asks for the socket once, and then speaks without the owner', asyn
     way: 'local',
     over: 'socket',
   });
-  await pid(thread);
+  // The first finds no connection, and goes by the owner.
+  await until(async () => (await pid(thread)) > 0 && calls.includes('adopt'));
   // Once a second the owner reads idle sockets, and then the thread has to ask again; so there may be a few.
   calls.length = 0;
   const sum = await thread.pg(async (p) => {
