@@ -46,7 +46,7 @@ const waitForLock = (name: string): Promise<number> =>
   });
 
 test('each gets its own result, and its own error, whatever goes along with it', async () => {
-  const pool = await open({ max: 1 });
+  const pool = await open({ max: 1, lend: 'auto' });
   const thread = await join(pool);
   const text = 'select 100 / $1::int as n, pg_backend_pid() as pid';
   await thread.pg(async (p, _, query) => {
@@ -83,7 +83,7 @@ test.each([
   [1, 10],
   [4, 3],
 ])('batch: %i: ten that wait take %i hand-outs', async (batch, expected) => {
-  const pool = await open({ max: 1, batch });
+  const pool = await open({ max: 1, batch, lend: 'auto' });
   const thread = await join(pool);
   await acquaint(thread);
   const client = await pool.connect();
