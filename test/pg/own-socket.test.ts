@@ -2,8 +2,11 @@
 import type { PgOwnerPool } from 'cenote/pg';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { Descriptors } from '../../src/pg/driver/descriptors.ts';
+import { closeDescriptor } from '../../src/pg/driver/parking-socket.ts';
+import { Custody } from '../../src/pg/messages/custody.ts';
+import type { Answer } from '../../src/pg/messages/protocol.ts';
 import { ask, connections, join, killAll, newName, open, type PgThread, postgres } from '../support/postgres.ts';
-import { rejection, until } from '../support/wait.ts';
+import { rejection, settled, until } from '../support/wait.ts';
 
 const { why } = Descriptors.find();
 if (why !== undefined) console.log(`skipped, own sockets: ${why}`);
@@ -136,6 +139,81 @@ own('a thread that dies in a transaction leaves nothing of it', async () => {
   await thread.terminate();
   const next = await join(pool);
   expect(await next.pg(async (p) => (await p.query('select count(*)::int as n from left_over')).rows[0].n)).toBe(0);
+});
+
+/** A session on the owner, as borrowers call it. */
+interface Owners {
+  adopt(borrow: string, attachment: number, hasDescriptor: boolean): Promise<Answer>;
+  hello(borrow: string): Promise<Answer>;
+  reset(borrow: string): Promise<void>;
+}
+
+own('what a thread has handed over in a transaction goes on for that thread only', async () => {
+  const pool = await open({ max: 1, lend: 'auto' });
+  let session!: Owners;
+  pool.pool.on('create', (created) => {
+    session = created as Owners;
+  });
+  await pool.query('select 1');
+  for (const [first, next, status] of [
+    ['7:a:1', '7:a:1', 'T'],
+    ['7:a:2', '8:b:1', 'I'],
+    ['7:a:3', '', 'I'],
+  ] as const) {
+    const { socket } = await session.adopt(first, 7, false);
+    closeDescriptor(socket!.descriptor!);
+    const custody = new Custody(socket!.custody);
+    expect([custody.accept(7), custody.hand(7, { status: 'T', dirt: 0, isUndone: false, asksReadOnly: false })]).toEqual([true, true]);
+    expect((await session.hello(next)).status).toBe(status);
+    await session.reset(next);
+  }
+});
+
+own('a transaction that is given up while the socket is asked for settles, and the connection is of use', async () => {
+  const pool = await open({ max: 1, lend: 'auto' });
+  await pool.query('select 1');
+  const thread = await join(pool);
+  const flag = new Int32Array(new SharedArrayBuffer(4));
+  const told = thread.pg(async (p, _, shared) => {
+    Atomics.store(shared, 0, 1);
+    Atomics.notify(shared, 0);
+    const leaving = new AbortController();
+    setTimeout(() => leaving.abort(new Error('enough')), 50);
+    return p.transaction((tx) => tx.query('select 1'), { signal: leaving.signal }).catch((error: Error) => error.message);
+  }, flag);
+  await until(() => Atomics.load(flag, 0) === 1);
+  // The owner is busy for longer than that.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+  expect(await told).toBe('enough');
+  expect(await thread.pg(async (p) => (await p.query('select 2 as n')).rows[0].n)).toBe(2);
+});
+
+own('what the server says is not heard in the context of the code that happened to take the socket up first', async () => {
+  const pool = await open({ max: 1, lend: 'auto' });
+  const thread = await join(pool);
+  const heard = thread.pg(async (p, { load }) => {
+    const { AsyncLocalStorage } = (await load('node:async_hooks')) as typeof import('node:async_hooks');
+    const request = new AsyncLocalStorage<string>();
+    // The first finds no connection; one of those that follow takes the socket up.
+    await request.run('the first request', async () => {
+      for (let n = 0; n < 5; n++) {
+        await p.transaction((tx) => tx.query('select 1'));
+        await new Promise((resolve) => setTimeout(resolve, 60));
+      }
+    });
+    const client = (await p.connect()) as unknown as import('pg').Client & { release(): void };
+    const asked = new Promise((resolve) => client.on('notification', () => resolve(request.getStore() ?? 'none')));
+    await client.query('listen outside');
+    try {
+      return await asked;
+    } finally {
+      client.release();
+    }
+  });
+  const told = settled(heard);
+  const again = setInterval(() => void ask('notify outside').catch(() => {}), 50);
+  onTestFinished(() => clearInterval(again));
+  expect(await told).toBe('none');
 });
 
 own('a query that blocks comes behind those that were asked before it, and goes by the owner', async () => {

@@ -53,7 +53,7 @@ export class LocalWay implements Way {
     this.#lending = lending;
     const { attachment } = sessions;
     if (lending.relayed !== undefined || attachment === undefined) return;
-    const connections = new OwnConnections({ driver, address: lending.address, attachment, isOwn: new Map() });
+    const connections = new OwnConnections({ driver, address: lending.address, attachment, isOwn: new Map() }, sessions.name);
     this.#connections = connections;
     this.#singles = new Singles(sessions, connections);
     void sessions.left!.then(() => connections.close());

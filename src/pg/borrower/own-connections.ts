@@ -1,4 +1,5 @@
 /** The connections of a pool whose sockets this thread has descriptors of: one for each, for as long as the connection lives. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { OwnConnection, type Speaker, type Thread } from '../driver/own-connection.ts';
 import { closeDescriptor } from '../driver/parking-socket.ts';
 import { Custody } from '../messages/custody.ts';
@@ -21,15 +22,20 @@ interface Kept {
 }
 
 export class OwnConnections {
+  readonly pool: string;
   readonly #thread: Thread;
+  /** What a socket hears is heard in the context in which it was made, and that must not be one of its first borrower. */
+  readonly #outside = AsyncLocalStorage.snapshot();
   readonly #kept: Kept[] = [];
   /** Until then it is not worth while to ask: the owner had no socket to offer. */
   #refusedUntil = 0;
   /** Until then the owner serves threads that wait: what it was asked to give it would take back at once. */
   #contendedUntil = 0;
 
-  constructor(thread: Thread) {
+  /** `pool`: its name. */
+  constructor(thread: Thread, pool: string) {
     this.#thread = thread;
+    this.pool = pool;
   }
 
   get attachment(): number {
@@ -84,7 +90,7 @@ export class OwnConnections {
       this.refuse(answer);
       return undefined;
     }
-    const connection = new OwnConnection(this.#thread, custody, socket, pid);
+    const connection = this.#outside(() => new OwnConnection(this.#thread, custody, socket, pid));
     this.#kept[slot] = { generation, connection, askAt: 0 };
     connection.begin(speaker, status, socket);
     return connection;

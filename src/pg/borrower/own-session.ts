@@ -109,8 +109,9 @@ export class OwnSession implements RemoteSession, Speaker {
     await this.#asked;
   }
 
-  /** What is asked and was not said is not said any more. */
+  /** What is asked and was not said is not said any more. If the socket was asked for, it is not taken up: the borrow ends. */
   abandon(error: Error): void {
+    if (this.#state === 'ASKING') this.#state = 'OWNERS';
     for (const { resolve } of this.#waiting.splice(0)) resolve(Promise.reject(error));
     this.#next();
   }
@@ -157,7 +158,10 @@ export class OwnSession implements RemoteSession, Speaker {
     this.#next();
     while (this.#current !== undefined && this.#state === 'HERE') {
       if (performance.now() > end)
-        throw new CallTimeoutError(`what was asked on this connection before was not answered within ${timeout} ms`, 'pool');
+        throw new CallTimeoutError(
+          `what was asked on this connection before was not answered within ${timeout} ms`,
+          this.#connections.pool,
+        );
       this.#connection!.readNow();
     }
     if (this.#state === 'HERE') this.#handOver();
@@ -323,7 +327,9 @@ export class OwnSession implements RemoteSession, Speaker {
   // ── the state
 
   #stateNow(): Answer {
-    const { pid, status, isUnclean, isOpen, isUndone } = this.#connection!;
+    // Nothing was said yet, or it is not known here.
+    if (this.#connection === undefined) return { turn: this.#turn, pid: 0, status: 'I', unclean: false, pinned: false };
+    const { pid, status, isUnclean, isOpen, isUndone } = this.#connection;
     const state: Answer = { turn: this.#turn, pid, status, unclean: isUnclean, pinned: isOpen };
     return isUndone ? { ...state, undone: true } : state;
   }
@@ -399,12 +405,7 @@ export class OwnSession implements RemoteSession, Speaker {
   }
 
   async reset(borrow: string): Promise<void> {
-    await this.#ask(() => this.#remote.reset(borrow).then(() => this.#stateAfterReset));
-  }
-
-  /** Of a session that its borrower has left. */
-  get #stateAfterReset(): Answer {
-    return { turn: this.#turn, pid: 0, status: 'I', unclean: false, pinned: false };
+    await this.#ask(() => this.#remote.reset(borrow).then(() => this.#stateNow()));
   }
 
   fetch(borrow: string, cursor: string, rows: number, ...statement: StatementArguments): Promise<Answer> {
