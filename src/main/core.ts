@@ -206,7 +206,8 @@ export class OwnerCore<T> implements TurnEffects, Steering, BudgetedPool {
   }
 
   wanted(): number {
-    const { slots, line, state, limits } = this.#own.lending.block;
+    const { block } = this.#own.lending;
+    const { slots, state, limits } = block;
     let out = 0;
     for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
       const now = slotState(slots.load(slot));
@@ -214,7 +215,7 @@ export class OwnerCore<T> implements TurnEffects, Steering, BudgetedPool {
     }
     const { min, max } = limits;
     const least = isClosed(state.load()) || isDraining(state.load()) ? 0 : min;
-    return Math.min(max, Math.max(least, out + Math.max(line.waiting(), this.creating)));
+    return Math.min(max, Math.max(least, out + Math.max(block.waiting(), this.creating)));
   }
 
   changed(): void {

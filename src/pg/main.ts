@@ -105,6 +105,7 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
       'hear',
       'speakOnce',
       'adopt',
+      'comesBack',
       'ownTypes',
       'judge',
       'lost',
@@ -119,6 +120,7 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
   const info: PgInfo = {
     lend: lend ?? 'auto',
     hasStatementCache: sessionSettings.statementCacheSize > 0,
+    batch,
     address,
     relayed: descriptors.why,
   };

@@ -12,7 +12,7 @@
  * `words/abi.ts`).
  */
 export const ABI_MAJOR = 2;
-export const ABI_MINOR = 0;
+export const ABI_MINOR = 1;
 /** Both in one word: the major in the upper 16 bits. */
 export const ABI_VERSION = ABI_MAJOR * 0x10000 + ABI_MINOR;
 export const MAGIC = 0x43454e4f; // "CENO"
@@ -109,6 +109,9 @@ export const THREAD_BELL = 0;
 export const THREAD_STATUS = PAD;
 export const THREAD_ID = PAD + 1;
 export const THREAD_COUNTERS = PAD + 2;
+
+/** How many of its waiters stand behind one that has a place in the line, and have none. Written by the thread, and by the owner when it is gone. */
+export const THREAD_BEHIND = PAD + 26;
 
 // ── the counters of one thread: 64-bit floats, because 2^31 hand-outs pass in a minute
 export const COUNTER_ACQUIRED = 0;

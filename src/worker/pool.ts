@@ -39,6 +39,7 @@ import { Callers } from './callers.ts';
 import { Calls } from './calls.ts';
 import { Inbox } from './inbox.ts';
 import { type Caller, callerOf, currentSlot, RemoteHandle, remoteSerial, remoteSlot } from './remote.ts';
+import { SharedPlace } from './shared-place.ts';
 import type { AttachedPool, Remote, SyncRemote } from './types.ts';
 
 /** How it stands with this thread's attachment: it goes on, or why it has ended. */
@@ -224,6 +225,14 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   borrowIdle(): Remote<T> | undefined {
     const slot = this.lending.tryBorrow();
     return slot === NONE ? undefined : this.handOut(slot);
+  }
+
+  /** A place in the line that waiters of this thread share. For what stands on top of a pool. */
+  sharedPlace(): SharedPlace<Remote<T>> {
+    return new SharedPlace(this.block, this.lending.me, this.acquiring, this.refusals, this, {
+      handOut: (slot) => this.handOut(slot),
+      giveBack: (slot) => this.giveBack(slot),
+    });
   }
 
   /** Parts of the program on this thread can be cancelled: see Canceller. For what stands on top of a pool. */

@@ -5,6 +5,8 @@ import type { Address } from '../driver/lane.ts';
 export interface PgInfo {
   readonly lend: 'auto' | 'relayed' | 'remote';
   readonly hasStatementCache: boolean;
+  /** How many single statements of a thread one borrow may serve. */
+  readonly batch: number;
   readonly address: Address;
   /** Why no thread can have a descriptor of its own of a connection's socket; undefined if threads can. */
   readonly relayed: string | undefined;

@@ -8,7 +8,7 @@ import type { Answer, Heard, TransactionStatus } from '../messages/protocol.ts';
 import type { Question } from '../messages/question.ts';
 import { resultOf, thrownIn } from './answers.ts';
 import { LeaseState } from './lease-state.ts';
-import type { OwnSession } from './own-session.ts';
+import type { Along, OwnSession } from './own-session.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
 import type { RemoteSession, Returning, Sessions } from './sessions.ts';
 import { type Call, wayOf } from './way.ts';
@@ -97,6 +97,12 @@ export class Hold implements Returning {
 
   get isOver(): boolean {
     return this.#life.isOver;
+  }
+
+  /** This thread speaks there, and what it has asked so far is through and has left nothing. */
+  get isFit(): boolean {
+    const own = this.#own;
+    return own?.isHere === true && own.isQuiet && !this.isBroken && !this.isOver && !this.isUnclean && !this.#isPinned;
   }
 
   /**
@@ -228,6 +234,11 @@ export class Hold implements Returning {
     } finally {
       if (--this.#calls === 0) for (const then of this.#whenIdle.splice(0)) then();
     }
+  }
+
+  /** One statement for which alone this was borrowed, and others with it: see OwnSession. */
+  speakAlong(along: Along): Promise<Answer> {
+    return this.call((_session, borrow) => this.#own!.speakAlong(borrow, along));
   }
 
   async run(question: Question): Promise<QueryResult<any>> {
@@ -378,20 +389,6 @@ export class Hold implements Returning {
     await reset;
   }
 
-  /**
-   * The one call for which this was borrowed. It is given back when that is through, before the caller hears of it: the caller may want it
-   * again at once.
-   */
-  async callAlone(call: Call): Promise<Answer> {
-    const { returning } = wayOf(this.#sessions);
-    returning?.add(this);
-    try {
-      return await this.call(call);
-    } finally {
-      if (returning?.delete(this) !== false) void this.giveBack();
-    }
-  }
-
   /** See Returning. */
   finishNow(timeout: number | undefined): void {
     this.#own!.block(timeout);
@@ -400,6 +397,11 @@ export class Hold implements Returning {
     // This thread has not looked at the answers, so it does not know what they have left.
     this.#own!.reset(this.id).catch(() => {});
     this.#give();
+  }
+
+  /** See Returning. */
+  finishLater(): void {
+    if (this.#own?.isHere) void this.#session.comesBack(this.id).catch(() => {});
   }
 
   async #finish(): Promise<void> {

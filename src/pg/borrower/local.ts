@@ -19,8 +19,8 @@ import { receiveResults } from '../messages/results.ts';
 import { readStatement } from '../sql/dirt.ts';
 import { OwnConnections } from './own-connections.ts';
 import { OwnSession } from './own-session.ts';
-import type { RemoteSession, Returning, Sessions } from './sessions.ts';
-import { type SingleArguments, Singles } from './singles.ts';
+import type { RemoteSession, Returning, Sessions, SingleArguments } from './sessions.ts';
+import { Singles } from './singles.ts';
 import { type Call, OwnersWay, type Way } from './way.ts';
 
 /** How many lanes are kept for later. */
@@ -30,6 +30,8 @@ export interface Lending {
   readonly address: Address;
   /** The owner keeps prepared statements: those are named, whichever thread asks. */
   readonly hasStatementCache: boolean;
+  /** How many single statements of a thread one borrow may serve. */
+  readonly batch: number;
   /** Why this thread can have no descriptors of its own; undefined if it can. */
   readonly relayed: string | undefined;
 }
@@ -55,7 +57,7 @@ export class LocalWay implements Way {
     if (lending.relayed !== undefined || attachment === undefined) return;
     const connections = new OwnConnections({ driver, address: lending.address, attachment, isOwn: new Map() }, sessions.name);
     this.#connections = connections;
-    this.#singles = new Singles(sessions, connections);
+    this.#singles = new Singles(sessions, connections, lending.batch);
     void sessions.left!.then(() => connections.close());
   }
 

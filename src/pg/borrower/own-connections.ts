@@ -8,9 +8,6 @@ import type { Answer } from '../messages/protocol.ts';
 /** How long a connection that was not offered is not asked for again, in ms. */
 const LATER = 1000;
 
-/** For how long after no connection was idle none is asked for, in ms. */
-const CONTENTION = 50;
-
 /** Which connection a borrowed session has: its slot, and how many the slot has had. */
 export type Which = readonly [slot: number, generation: number];
 
@@ -29,8 +26,6 @@ export class OwnConnections {
   readonly #kept: Kept[] = [];
   /** Until then it is not worth while to ask: the owner had no socket to offer. */
   #refusedUntil = 0;
-  /** Until then the owner serves threads that wait: what it was asked to give it would take back at once. */
-  #contendedUntil = 0;
 
   /** `pool`: its name. */
   constructor(thread: Thread, pool: string) {
@@ -57,19 +52,8 @@ export class OwnConnections {
     return performance.now() < this.#refusedUntil;
   }
 
-  /** No connection was idle just now. The owner has the sockets, and serves the statements of all threads by turns. */
-  get isContended(): boolean {
-    return performance.now() < this.#contendedUntil;
-  }
-
-  /** No connection was idle. */
-  noteContention(): void {
-    this.#contendedUntil = performance.now() + CONTENTION;
-  }
-
   /** It is worth asking for that connection's socket. */
   mayAsk([slot, generation]: Which): boolean {
-    if (this.isContended) return false;
     const kept = this.#kept[slot];
     return kept === undefined || kept.generation !== generation || kept.connection !== undefined || kept.askAt <= performance.now();
   }

@@ -7,6 +7,8 @@
 import { clearTimeout, setTimeout } from 'node:timers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CallTimeoutError, LeaseRevokedError } from '../../worker/index.ts';
+import type { Company } from '../../shared/options/company.ts';
+import type { Batch } from '../driver/batch.ts';
 import type { OwnConnection, Speaker } from '../driver/own-connection.ts';
 import { readTimeout } from '../driver/read-timeout.ts';
 import { type SentError, sendError } from '../messages/database-error.ts';
@@ -15,8 +17,9 @@ import { isWhole } from '../messages/mode.ts';
 import type { Answer, ClientMessage, Heard, SessionMethods, StatementArguments } from '../messages/protocol.ts';
 import type { SentResult } from '../messages/results.ts';
 import { wasIdle } from '../messages/telling-errors.ts';
+import { readStatement } from '../sql/dirt.ts';
 import type { OwnConnections, Which } from './own-connections.ts';
-import type { RemoteSession } from './sessions.ts';
+import type { RemoteSession, SingleArguments } from './sessions.ts';
 
 /** Longer ones go by the owner, in bytes: the socket takes no more at once, and a thread that blocks could not send the rest. */
 const LONGEST = 65_536;
@@ -33,6 +36,16 @@ interface Said {
   readonly timeout: number | undefined;
   /** What is told of it beside the state of the session. */
   outcome(connection: OwnConnection, pieces: Buffer[]): Partial<Answer>;
+  /** What may go with it. */
+  readonly along?: Along | undefined;
+}
+
+/** Others may be said with a statement. `told` hears its answer then; the call's own answer comes when the last of them has its. */
+export interface Along {
+  /** The statement. */
+  readonly args: SingleArguments;
+  readonly company: Company;
+  readonly told: (answer: Answer | Promise<Answer>) => void;
 }
 
 interface Asked {
@@ -69,6 +82,9 @@ export class OwnSession implements RemoteSession, Speaker {
   #why: Promise<SentError> | undefined;
   /** The connection was lost in the middle of an answer. */
   #isCutOff = false;
+  /** Resolves when those that are said together are answered. */
+  #batchOver: Promise<void> = Promise.resolve();
+  #afterBatch: (() => void)[] = [];
   #listening: ((answer: Answer) => void) | undefined;
   readonly #told: (answer: Answer) => void;
 
@@ -250,9 +266,13 @@ export class OwnSession implements RemoteSession, Speaker {
     const connection = this.#connection!;
     this.#current = asked;
     const limit = said.timeout ?? connection.queryTimeout;
+    const batch = limit > 0 || said.along === undefined ? undefined : this.#batchOf(connection, asked, said.along);
+    if (batch !== undefined && batch.size > 1) return this.#sayTogether(connection, asked, batch, said.along!);
     if (limit > 0) this.#timer = setTimeout(() => connection.destroy(readTimeout()), limit);
+    batch?.beginAlone();
     const answered = (pieces: Buffer[]): void => {
       clearTimeout(this.#timer);
+      batch?.endAlone(sizeOf(pieces));
       const outcome = said.outcome(connection, pieces);
       asked.resolve(connection.lost === undefined ? this.#answered(connection, outcome) : this.#cutOff(connection, outcome));
       this.#current = undefined;
@@ -266,6 +286,43 @@ export class OwnSession implements RemoteSession, Speaker {
       this.#current = undefined;
       asked.resolve(Promise.reject(error));
     }
+  }
+
+  #batchOf(connection: OwnConnection, asked: Asked, { args, company }: Along): Batch {
+    const session = this;
+    return connection.batchOf(args, company, {
+      touch: (text) => connection.touch(readStatement(text)),
+      told: (pieces) => session.#toldTogether(connection, bytesOf(pieces)),
+      cancel: () => void session.#holdUp(session.#interrupt(asked)),
+      get isDone() {
+        return session.#state !== 'HERE' || connection.lost !== undefined || connection.isUnclean || connection.isTelling;
+      },
+    });
+  }
+
+  #sayTogether(connection: OwnConnection, asked: Asked, batch: Batch, { told }: Along): void {
+    const over = new Promise<void>((resolve) => this.#afterBatch.push(resolve));
+    this.#batchOver = over;
+    try {
+      connection.sayTogether(batch, told, () => {
+        this.#current = undefined;
+        asked.resolve(this.#stateNow());
+        for (const then of this.#afterBatch.splice(0)) then();
+        if (connection.lost === undefined) this.#next();
+      });
+    } catch (error) {
+      this.#current = undefined;
+      asked.resolve(Promise.reject(error));
+    }
+  }
+
+  /** One of several has been answered. */
+  #toldTogether(connection: OwnConnection, outcome: Partial<Answer>): Answer | Promise<Answer> {
+    if (connection.lost !== undefined) return this.#cutOff(connection, outcome);
+    // While others are under way the connection cannot be handed to the owner, which decides what comes of it.
+    const answer = connection.isTelling ? this.#batchOver.then(() => this.#answered(connection, outcome)) : this.#typed(connection, outcome);
+    connection.forget();
+    return answer;
   }
 
   #answered(connection: OwnConnection, outcome: Partial<Answer>): Answer | Promise<Answer> {
@@ -290,7 +347,8 @@ export class OwnSession implements RemoteSession, Speaker {
   async #learned(connection: OwnConnection, unknown: readonly number[], outcome: Partial<Answer>): Promise<Answer> {
     const state = this.#stateNow();
     const types = connection.ownTypes;
-    const own = await this.#remote.ownTypes(unknown);
+    // Once this thread has left the pool there is no owner to ask.
+    const own = await this.#remote.ownTypes(unknown).catch(() => []);
     connection.learn(unknown, own);
     return { ...state, ...outcome, own: [...types, ...own] };
   }
@@ -386,6 +444,23 @@ export class OwnSession implements RemoteSession, Speaker {
   }
 
   speak(borrow: string, name: string, bytes: Packed, mode: number, timeout?: number): Promise<Answer> {
+    return this.#speak(borrow, name, bytes, mode, timeout, undefined);
+  }
+
+  /** One statement, and others with it. */
+  speakAlong(borrow: string, along: Along): Promise<Answer> {
+    const [, bytes, mode, timeout] = along.args;
+    return this.#speak(borrow, '', bytes, mode, timeout, along);
+  }
+
+  #speak(
+    borrow: string,
+    name: string,
+    bytes: Packed,
+    mode: number,
+    timeout: number | undefined,
+    along: Along | undefined,
+  ): Promise<Answer> {
     const byOwner = (): Promise<Answer> => this.#remote.speak(borrow, name, bytes, mode, timeout);
     if (name !== '' || !isWhole(mode) || bytes.length > LONGEST) return this.#ask(byOwner);
     return this.#ask(byOwner, {
@@ -393,6 +468,7 @@ export class OwnSession implements RemoteSession, Speaker {
       mode,
       timeout,
       outcome: (_connection, pieces) => bytesOf(pieces),
+      along,
     });
   }
 
@@ -430,6 +506,10 @@ export class OwnSession implements RemoteSession, Speaker {
 
   adopt(...call: Parameters<SessionMethods['adopt']>): Promise<Answer> {
     return this.#ask(() => this.#remote.adopt(...call));
+  }
+
+  comesBack(...call: Parameters<SessionMethods['comesBack']>): Promise<Answer> {
+    return this.#remote.comesBack(...call);
   }
 
   judge(...call: Parameters<SessionMethods['judge']>): Promise<Answer> {
@@ -481,6 +561,8 @@ export class OwnSession implements RemoteSession, Speaker {
     await this.#remote.giveUp();
   }
 }
+
+const sizeOf = (pieces: readonly Buffer[]): number => pieces.reduce((sum, { length }) => sum + length, 0);
 
 const bytesOf = (pieces: Buffer[]): Partial<Answer> => ({ bytes: pieces.length === 1 ? pieces[0] : Buffer.concat(pieces), more: false });
 

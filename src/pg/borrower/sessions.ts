@@ -5,11 +5,15 @@ import type { SessionMethods } from '../messages/protocol.ts';
 /** The session's methods, the same on every thread. On the owner this is the session itself. */
 export type RemoteSession = Remote<SessionMethods>;
 export type SyncSession = SyncRemote<SessionMethods>;
+/** The arguments of a session's `speakOnce`. */
+export type SingleArguments = Parameters<RemoteSession['speakOnce']>;
+
 export interface Sessions extends ResourcePool<RemoteSession> {
   /** The number of the attachment. Only a worker's pool has one. */
   readonly attachment?: number;
   /** See WorkerPool. Only a worker's pool has them. */
   borrowIdle?(): RemoteSession | undefined;
+  sharedPlace?(): SharedPlace;
   readonly hasParts?: boolean;
   identify?(session: RemoteSession): readonly [slot: number, generation: number];
   readonly left?: Promise<void>;
@@ -17,7 +21,27 @@ export interface Sessions extends ResourcePool<RemoteSession> {
   take<V>(options: AcquireOptions, taken: (session: RemoteSession) => V | PromiseLike<V>): Promise<V>;
 }
 
+/** See the worker's SharedPlace. */
+export interface SharedPlace {
+  readonly waitingForEach: number;
+  wait(sharer: Sharer): void;
+  takeAlong(fits: (sharer: Sharer) => boolean): WaitingSharer | undefined;
+}
+
+export interface Sharer {
+  granted(session: RemoteSession): void;
+  refused(error: unknown): void;
+}
+
+export interface WaitingSharer {
+  readonly sharer: Sharer;
+  begin(): boolean;
+  back(): void;
+}
+
 export interface Returning {
   /** Without the event loop. Throws CallTimeoutError if that takes longer than so many ms. */
   finishNow(timeout: number | undefined): void;
+  /** This thread leaves the pool. The lease ends when what is under way there has ended. */
+  finishLater(): void;
 }

@@ -1,42 +1,72 @@
 /**
- * Single statements, for which no connection was borrowed, on a thread that speaks to connections by itself. Where one is idle, the thread
- * borrows it and speaks. Where none is, the owner borrows for it: there the statements of all threads take turns, and go together.
+ * Single statements, for which no connection was borrowed, on a thread that speaks to connections by itself. Those that find none idle
+ * share one place in the line. The connection that the place is granted serves several of them, at most `batch`: those that may are sent
+ * together (see Batch), the others one after the other. So threads take turns, and a connection that changes hands is of use for more than
+ * one statement.
  */
+import type { Companion, Company } from '../../shared/options/company.ts';
 import { AcquireTimeoutError } from '../../worker/index.ts';
 import type { Answer } from '../messages/protocol.ts';
 import { Hold } from './hold.ts';
 import { Limits } from './limits.ts';
 import type { OwnConnections } from './own-connections.ts';
-import type { RemoteSession, Sessions } from './sessions.ts';
+import type { RemoteSession, Sessions, SharedPlace, Sharer, SingleArguments, WaitingSharer } from './sessions.ts';
+import { wayOf } from './way.ts';
 
-/** The arguments of a session's `speakOnce`. */
-export type SingleArguments = Parameters<RemoteSession['speakOnce']>;
+/** Twice as many go along as would with an even spread over all connections: they save each other a way there and back. */
+const SHARE = 2;
 
 export class Singles {
   readonly #sessions: Sessions;
   readonly #connections: OwnConnections;
+  readonly #batch: number;
+  readonly #place: SharedPlace;
 
-  constructor(sessions: Sessions, connections: OwnConnections) {
+  /** `batch`: how many one borrow may serve. */
+  constructor(sessions: Sessions, connections: OwnConnections, batch: number) {
     this.#sessions = sessions;
     this.#connections = connections;
+    this.#batch = batch;
+    this.#place = sessions.sharedPlace!();
   }
 
   ask(args: SingleArguments): Promise<Answer> {
-    const session = this.#connections.isRefused || this.#connections.isContended ? undefined : this.#borrowIdle();
-    if (session === undefined) return this.#sessions.call('speakOnce', args);
-    const hold = new Hold(this.#sessions, session);
-    const isHere = hold.takesSocket();
-    const [, bytes, mode, timeout] = args;
-    const answer = hold.callAlone((own, borrow) => own.speak(borrow, '', bytes, mode, timeout));
-    // The owner may be busy: this is a part of the wait for a connection.
-    if (!isHere) hold.boundAsking((known) => new Limits(undefined, this.#sessions.acquireTimeout, this.#ownerBusy).within(known));
-    return answer;
+    // The owner would be asked for each.
+    if (this.#connections.isRefused) return this.#sessions.call('speakOnce', args);
+    return new Promise((resolve, reject) => {
+      const single = new Single(this, args, resolve, reject);
+      const session = this.#sessions.borrowIdle!();
+      if (session === undefined) this.#place.wait(single);
+      else void this.serve(session, single);
+    });
   }
 
-  #borrowIdle(): RemoteSession | undefined {
-    const session = this.#sessions.borrowIdle!();
-    if (session === undefined) this.#connections.noteContention();
-    return session;
+  /** The first has been granted the connection. */
+  async serve(session: RemoteSession, first: Single): Promise<void> {
+    const { returning } = wayOf(this.#sessions);
+    const hold = new Hold(this.#sessions, session);
+    // Before this thread blocks, it ends this borrow.
+    returning!.add(hold);
+    const isHere = hold.takesSocket();
+    const turn = new OneTurn(this.#place, this.#batch - 1);
+    for (let single: Single | undefined = first; single !== undefined; ) {
+      const asked: Single = single;
+      const call = hold.speakAlong({ args: asked.args, company: turn.round(), told: (answer) => asked.resolve(answer) });
+      // The owner may be busy: this is a part of the wait for a connection.
+      if (!isHere && asked === first) hold.boundAsking((known) => this.#limits().within(known));
+      const settle = await call.then(
+        (answer) => () => asked.resolve(answer),
+        (error) => () => asked.reject(error),
+      );
+      single = returning!.has(hold) && hold.isFit ? turn.another() : undefined;
+      // Before the asker hears of it, as it may want the connection again at once.
+      if (single === undefined && returning!.delete(hold)) void hold.giveBack();
+      settle();
+    }
+  }
+
+  #limits(): Limits {
+    return new Limits(undefined, this.#sessions.acquireTimeout, this.#ownerBusy);
   }
 
   readonly #ownerBusy = (timeout: number): Error => {
@@ -46,4 +76,92 @@ export class Singles {
       name,
     );
   };
+}
+
+class Single implements Sharer {
+  readonly args: SingleArguments;
+  readonly resolve: (answer: Answer | PromiseLike<Answer>) => void;
+  readonly reject: (error: unknown) => void;
+  readonly #singles: Singles;
+
+  constructor(
+    singles: Singles,
+    args: SingleArguments,
+    resolve: (answer: Answer | PromiseLike<Answer>) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#singles = singles;
+    this.args = args;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  granted(session: RemoteSession): void {
+    void this.#singles.serve(session, this);
+  }
+
+  refused(error: unknown): void {
+    this.reject(error);
+  }
+}
+
+/** What one borrow serves beside its first statement. */
+class OneTurn implements Company {
+  readonly #place: SharedPlace;
+  #left: number;
+  /** How many of those may be sent with the next. */
+  #along = 0;
+
+  constructor(place: SharedPlace, left: number) {
+    this.#place = place;
+    this.#left = left;
+  }
+
+  /** For those that are sent together. */
+  round(): Company {
+    this.#along = Math.min(this.#left, Math.ceil(this.#place.waitingForEach * SHARE));
+    return this;
+  }
+
+  next(fits: (args: readonly unknown[]) => boolean): Companion | undefined {
+    if (this.#along <= 0) return undefined;
+    const waiting = this.#place.takeAlong((sharer) => fits((sharer as Single).args));
+    if (waiting === undefined) return undefined;
+    this.#left--;
+    this.#along--;
+    return new Along(waiting);
+  }
+
+  /** One more, when all before it are answered. */
+  another(): Single | undefined {
+    if (this.#left <= 0) return undefined;
+    const waiting = this.#place.takeAlong(() => true);
+    if (!waiting?.begin()) return undefined;
+    this.#left--;
+    return waiting.sharer as Single;
+  }
+}
+
+class Along implements Companion {
+  readonly #waiting: WaitingSharer;
+  #hasBegun = false;
+
+  constructor(waiting: WaitingSharer) {
+    this.#waiting = waiting;
+  }
+
+  begin(): boolean {
+    this.#hasBegun = this.#waiting.begin();
+    return this.#hasBegun;
+  }
+
+  back(): void {
+    if (!this.#hasBegun) this.#waiting.back();
+  }
+
+  end(answer?: unknown): void {
+    const { resolve, reject } = this.#waiting.sharer as Single;
+    if (answer !== undefined) resolve(answer as Answer | Promise<Answer>);
+    else if (this.#hasBegun) reject(new Error('Connection terminated unexpectedly'));
+  }
 }

@@ -386,6 +386,7 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
     if (isQuiet) await back;
     // After one turn of the event loop everything is on its way.
     else await new Promise((resolve) => setImmediate(resolve));
+    for (const returning of wayOf(this.sessions).returning ?? []) returning.finishLater();
     const detached = this.#attached.detach();
     // What still runs then comes back when it has ended. This thread does not wait for it.
     if (isQuiet) await detached;

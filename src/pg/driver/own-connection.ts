@@ -9,10 +9,12 @@ import { setImmediate } from 'node:timers';
 import type { Custody } from '../messages/custody.ts';
 import { SERVER } from '../messages/frames.ts';
 import { longReadingOf } from '../messages/mode.ts';
-import type { Heard, OfferedSocket, TransactionStatus } from '../messages/protocol.ts';
+import type { Answer, Heard, OfferedSocket, TransactionStatus } from '../messages/protocol.ts';
 import { mayBeReadOnly, saysGone } from '../messages/telling-errors.ts';
 import { TransactionWatch } from '../messages/transaction-watch.ts';
 import { CLEAN, DIRTY, type Dirt, type Reading } from '../sql/dirt.ts';
+import type { Company } from '../../shared/options/company.ts';
+import { Batch, type Speaker as BatchSpeaker } from './batch.ts';
 import { type Address, type Driver, Lane } from './lane.ts';
 import { parkingSocket } from './parking-socket.ts';
 import { Wire, type WireSocket } from './wire.ts';
@@ -23,9 +25,9 @@ const SETTLED = 1;
 const NAP = 0.2;
 
 /** What the session holds when it is offered. */
-type Offered = Pick<OfferedSocket, 'dirt' | 'asksReadOnly'>;
+type State = Pick<OfferedSocket, 'dirt' | 'asksReadOnly'>;
 
-const AS_MADE: Offered = { dirt: CLEAN, asksReadOnly: false };
+const AS_MADE: State = { dirt: CLEAN, asksReadOnly: false };
 
 /** The borrow that has the connection. */
 export interface Speaker {
@@ -76,8 +78,7 @@ export class OwnConnection {
     this.#descriptor = descriptor!;
     this.pid = pid;
     this.queryTimeout = queryTimeout;
-    for (const oid of types.own) this.#thread.isOwn.set(oid, true);
-    for (const oid of types.others) this.#thread.isOwn.set(oid, false);
+    this.#noteParsers(types);
     const socket = parkingSocket(descriptor);
     this.#socket = socket;
     socket.unref();
@@ -118,14 +119,23 @@ export class OwnConnection {
   }
 
   /** The owner has offered the connection, as it is, and this borrow has it from now on. False: the owner has taken it back. */
-  accept(speaker: Speaker, status: TransactionStatus, offered: Offered): boolean {
+  accept(speaker: Speaker, status: TransactionStatus, offered: OfferedSocket): boolean {
     if (this.#lost !== undefined || !this.#custody.accept(this.#thread.attachment)) return false;
+    this.#noteParsers(offered.types);
     this.begin(speaker, status, offered);
     return true;
   }
 
+  /** The owner's program may register a parser at any time. The threads hear of it with the next offer. */
+  #noteParsers({ own, others }: OfferedSocket['types']): void {
+    const { isOwn } = this.#thread;
+    isOwn.clear();
+    for (const oid of own) isOwn.set(oid, true);
+    for (const oid of others) isOwn.set(oid, false);
+  }
+
   /** It has been accepted, and this is how the session is. */
-  begin(speaker: Speaker, status: TransactionStatus, { dirt, asksReadOnly }: Offered): void {
+  begin(speaker: Speaker, status: TransactionStatus, { dirt, asksReadOnly }: State): void {
     this.#speaker = speaker;
     this.#transaction.resume(status, asksReadOnly);
     this.#dirt = dirt;
@@ -189,6 +199,11 @@ export class OwnConnection {
     return this.#tag;
   }
 
+  /** There is an error that says something of the connection itself. */
+  get isTelling(): boolean {
+    return this.#telling !== undefined;
+  }
+
   /** An error that says something of the connection itself, since the last time when this was asked. */
   takeTelling(): Error | undefined {
     const telling = this.#telling;
@@ -240,13 +255,11 @@ export class OwnConnection {
 
   /** Says this, which is all, and calls `answered` with what the server answers, or has answered when the connection was lost. */
   say(bytes: Buffer, mode: number, answered: (pieces: Buffer[]) => void): void {
-    if (this.#ownTypes.length > 0) this.#ownTypes = [];
-    if (this.#unknownTypes.length > 0) this.#unknownTypes = [];
-    this.#error = undefined;
+    this.forget();
     const said = this.#wire.read(bytes, true);
     // What is under way keeps the thread alive.
     this.#socket.ref();
-    for (const { text } of said) this.#touch(longReadingOf(mode, text));
+    for (const { text } of said) this.touch(longReadingOf(mode, text));
     this.#wire.lend(true);
     this.#wire.say(bytes);
     this.#wire.whenHeard((pieces) => {
@@ -255,7 +268,30 @@ export class OwnConnection {
     });
   }
 
-  #touch(reading: Reading): void {
+  /** The statement of a call with these arguments, and what may go with it. */
+  batchOf(args: readonly unknown[], company: Company, speaker: BatchSpeaker): Batch {
+    return new Batch(this.#wire, speaker, args, company);
+  }
+
+  /** Says all of them. `told` and `done`: see Batch. */
+  sayTogether(batch: Batch, told: (answer: Answer | Promise<Answer>) => void, done: () => void): void {
+    this.forget();
+    this.#socket.ref();
+    batch.run(told, () => {
+      this.#socket.unref();
+      done();
+    });
+  }
+
+  /** What is known of the last answer. */
+  forget(): void {
+    if (this.#ownTypes.length > 0) this.#ownTypes = [];
+    if (this.#unknownTypes.length > 0) this.#unknownTypes = [];
+    this.#error = undefined;
+  }
+
+  /** Such a statement is sent. */
+  touch(reading: Reading): void {
     if (reading.dirt > this.#dirt) this.#dirt = reading.dirt;
     this.#transaction.sends(reading);
   }

@@ -132,6 +132,8 @@ export interface SessionMethods {
    * the session afterwards takes it back. Answers without a socket where there is none to be had.
    */
   adopt(borrow: string, attachment: number, hasDescriptor: boolean): Promise<Answer>;
+  /** Resolves when the borrower, which has the socket, speaks there no more. */
+  comesBack(borrow: string): Promise<Answer>;
   /** Of these types, those for which the owner's program has parsers of its own. */
   ownTypes(types: readonly number[]): number[];
   /** What the server has complained about while the borrower had the socket. */

@@ -1,6 +1,7 @@
 /** What borrowers say to the server in the protocol, each conversation in its turn. Statements of one thread may be said in one go. */
 import { clearTimeout, setTimeout } from 'node:timers';
 import type { Company } from '../../shared/options/company.ts';
+import { Batch, type Speaker } from '../driver/batch.ts';
 import { readTimeout } from '../driver/read-timeout.ts';
 import type { Said } from '../driver/wire.ts';
 import { sendError } from '../messages/database-error.ts';
@@ -10,7 +11,6 @@ import { withProfile } from '../messages/profile.ts';
 import type { Answer } from '../messages/protocol.ts';
 import { wasIdle } from '../messages/telling-errors.ts';
 import { readStatement } from '../sql/dirt.ts';
-import { Batch, type Speaker } from './batch.ts';
 import type { Conversation, Part } from './conversation.ts';
 import type { SessionCore } from './session-core.ts';
 
@@ -84,12 +84,17 @@ export class Conversations {
 
   /** What is asked first, and what may go behind it. `told` is for the first. Alone, it is as any other. */
   async #together(batch: Batch, told: (answer: Answer) => void, converse: () => Promise<Partial<Answer>>): Promise<Partial<Answer>> {
-    if (batch.size < 2) return batch.alone(converse);
+    if (batch.size < 2) {
+      batch.beginAlone();
+      const answer = await converse();
+      batch.endAlone(answer.bytes?.length ?? 0);
+      return answer;
+    }
     const { speech } = this.#core;
     speech.forget();
     speech.batch = batch;
     try {
-      await batch.run(told);
+      await new Promise<void>((resolve) => batch.run((answer) => told(answer as Answer), resolve));
     } finally {
       speech.batch = undefined;
     }

@@ -205,6 +205,12 @@ export class Session implements SessionMethods {
     });
   }
 
+  async comesBack(borrow: string): Promise<Answer> {
+    const { custodian, life } = this.#core;
+    await custodian.whenBack(() => life.isOver);
+    return this.hello(borrow);
+  }
+
   ownTypes(types: readonly number[]): number[] {
     return types.filter((oid) => this.#core.ownTypes.has(oid));
   }

@@ -1,7 +1,7 @@
 /** The conversations of borrowers that speak to the server in the protocol, one at a time, and what is noted of the one that goes on. */
+import type { Batch } from '../driver/batch.ts';
 import type { Wire } from '../driver/wire.ts';
 import type { Answer } from '../messages/protocol.ts';
-import type { Batch } from './batch.ts';
 import { Conversation } from './conversation.ts';
 
 export class Speech {

@@ -21,7 +21,7 @@ import { throwIfAborted } from '../waiting/abort-signals.ts';
 import type { BellListener } from '../waiting/bell-listener.ts';
 import { sleepInLine } from '../waiting/blocking.ts';
 import { type Cancellation, canceller, throwIfCancelled, throwReason } from '../waiting/cancellation.ts';
-import type { Waiters } from '../waiting/waiters.ts';
+import type { Stander, Standing, Waiters } from '../waiting/waiters.ts';
 import { MARK_SYNC, MARK_TRIES, markBehalf, NONE, REASON_FACTORY } from '../words/line.ts';
 import { breakerOf, isEvicting, isRefusing, isSuspended, RECOVERING } from '../words/state.ts';
 import { OWNER } from '../words/threads.ts';
@@ -128,6 +128,24 @@ export class Acquiring {
   }
 
   /**
+   * A slot, or a place in the line for a waiter that has no limits and may leave it. Throws what `acquire` rejects with. Nothing of it is
+   * published.
+   */
+  stand(stander: Stander): number | Standing {
+    const got = this.#acquire(WITHOUT_LIMITS, 0);
+    if (typeof got === 'number') return got;
+    const standing = this.#waiters.stand(got.cell, stander);
+    this.#listen();
+    return standing;
+  }
+
+  /** Throws what `stand` would throw, for a waiter that stands behind another of this thread and takes no place. */
+  assertRoom(): void {
+    this.assertOpen();
+    if (!this.#hasRoom) throw this.#rejected(this.#refusals.queueFull());
+  }
+
+  /**
    * What `deliver` makes of a slot, or null: nothing is available. For an async function to return:
    * throws the factory's error, or rejects with it.
    */
@@ -204,10 +222,7 @@ export class Acquiring {
   /** Joins the line. Throws if there is no room, or if the pool lets no borrower in. */
   #enqueue(mark: number): number {
     const { block } = this.#lending;
-    const { line, constants } = block;
-    // Places serve as many as there are, unless only so many probes are let out, or nothing is.
-    const isRoom = line.isShorterThan(constants.maxWaiting) || (this.#isServing() && !block.snapshot.isSupplyExhausted(true));
-    const cell = isRoom ? this.#lending.join(mark) : NONE;
+    const cell = this.#hasRoom ? this.#lending.join(mark) : NONE;
     if (cell === NONE) throw this.#rejected(this.#refusals.queueFull());
     // Read after the cell waits. A thread that closes or deactivates moves the state, and then
     // sends all waiters away: one of the two sees the other.
@@ -215,6 +230,12 @@ export class Acquiring {
     if (isRefusing(state) && this.#lending.leave(cell)) throw this.#rejected(this.#refusals.refused(state));
     this.#lending.match();
     return cell;
+  }
+
+  /** Places serve as many as there are, unless only so many probes are let out, or nothing is. */
+  get #hasRoom(): boolean {
+    const { block } = this.#lending;
+    return block.hasRoom || (this.#isServing() && !block.snapshot.isSupplyExhausted(true));
   }
 
   #isServing(): boolean {
@@ -247,10 +268,14 @@ export class Acquiring {
 
   #waitFor<V>({ cell, timeout, signal, tries }: Place, deliver: (slot: number) => V, thread: number): Promise<V | null> {
     const served = this.#waiters.wait(cell, timeout, signal, deliver, thread, tries, canceller?.present());
-    // Listen, then look again: the waiter may have been served before this thread listened.
+    this.#listen();
+    return served;
+  }
+
+  /** Listen, then look again: the waiter may have been served before this thread listened. */
+  #listen(): void {
     this.#bellListener.listen();
     this.#waiters.pollSoon();
-    return served;
   }
 
   #sleep(place: Place, thread: BlockingThread): number {
@@ -303,3 +328,5 @@ export class Acquiring {
     return error;
   }
 }
+
+const WITHOUT_LIMITS: AcquireOptions = { timeout: 0 };

@@ -411,7 +411,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   }
 
   waitingCount(): number {
-    return this.block.line.waiting();
+    return this.block.waiting();
   }
 
   get suspended(): boolean {

@@ -68,8 +68,8 @@ export class Refusals implements WaiterErrors {
   }
 
   queueFull(): QueueFullError {
-    const { line, constants } = this.#block;
-    const why = `${line.waiting()} are waiting already, maxWaiting is ${constants.maxWaiting}: slow down, or raise it`;
+    const { constants } = this.#block;
+    const why = `${this.#block.waiting()} are waiting already, maxWaiting is ${constants.maxWaiting}: slow down, or raise it`;
     return new QueueFullError(this.#says(`: ${why}`), this.#pool);
   }
 
@@ -85,7 +85,7 @@ export class Refusals implements WaiterErrors {
     const hint = leases > 0 && leases === count - idle ? ': it may be waiting for itself' : '';
     const deadlock = knot === undefined ? '' : `. Deadlock, ${knot.certainty}: ${knot.text}`;
     const suspended = isSuspended(this.#block.state.load()) ? `the pool is suspended${this.#labels()}; ` : '';
-    const why = `nothing to be had within ${timeout} ms; ${suspended}${out}${hint}; ${this.#block.line.waiting()} more are waiting${deadlock}`;
+    const why = `nothing to be had within ${timeout} ms; ${suspended}${out}${hint}; ${this.#block.waiting()} more are waiting${deadlock}`;
     return new AcquireTimeoutError(this.#says(`: ${why}`), this.#pool, { knot });
   }
 

@@ -21,6 +21,20 @@ export interface WaiterErrors {
   knot(): AcquireTimeoutError['knot'];
 }
 
+/** A waiter that is no promise. */
+export interface Stander {
+  /** It has that slot now. Must not throw. */
+  granted(slot: number): void;
+  /** It gets none, and stands in line no more. */
+  refused(error: unknown): void;
+}
+
+/** Its place in the line. */
+export interface Standing {
+  /** Leaves the line. False: it was granted a slot or refused before, and hears of that. */
+  leave(): boolean;
+}
+
 interface Waiter {
   /** May change: see `exchange`. */
   cell: number;
@@ -28,7 +42,8 @@ interface Waiter {
   /** The thread on whose behalf it waits. */
   readonly thread: number;
   readonly tries: boolean;
-  readonly since: number;
+  /** Undefined: how long it waits is not recorded here. */
+  readonly since: number | undefined;
   readonly deliver: (slot: number) => unknown;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
@@ -76,29 +91,46 @@ export class Waiters {
     part?: Cancellation,
   ): Promise<V | null> {
     return new Promise<unknown>((resolve, reject) => {
-      const waiter: Waiter = {
-        cell,
-        ticket: this.#lending.block.line.ticket(cell),
-        thread,
-        tries,
-        since: now(),
-        deliver,
-        resolve,
-        reject,
-        timer: undefined,
-        signals: [],
-        part,
-        older: undefined,
-        younger: undefined,
-        isPending: true,
-      };
-      this.#enter(waiter);
-      this.#keepAlive.ref();
+      const waiter = this.#begin({ cell, thread, tries, since: now(), deliver, resolve, reject, part });
       if (timeout > 0) waiter.timer = setTimeout(() => this.#timeOut(waiter, timeout), timeout);
       if (signal !== undefined) this.#endsBy(waiter, signal);
       const ofPart = part?.signal;
       if (ofPart !== undefined && waiter.isPending) this.#endsBy(waiter, ofPart);
     }) as Promise<V | null>;
+  }
+
+  /** The same for a waiter that is no promise, has no limits, and may leave. */
+  stand(cell: number, stander: Stander): Standing {
+    const waiter = this.#begin({
+      ...{ cell, thread: this.#lending.me, tries: false, since: undefined, part: undefined },
+      deliver: (slot) => stander.granted(slot),
+      resolve: () => {},
+      reject: (error) => stander.refused(error),
+    });
+    return { leave: () => this.#leave(waiter) };
+  }
+
+  #begin(
+    given: Pick<Waiter, 'cell' | 'thread' | 'tries' | 'since' | 'deliver' | 'resolve' | 'reject' | 'part'>,
+  ): Waiter {
+    const waiter: Waiter = {
+      ...given,
+      ticket: this.#lending.block.line.ticket(given.cell),
+      timer: undefined,
+      signals: [],
+      older: undefined,
+      younger: undefined,
+      isPending: true,
+    };
+    this.#enter(waiter);
+    this.#keepAlive.ref();
+    return waiter;
+  }
+
+  #leave(waiter: Waiter): boolean {
+    if (!waiter.isPending || !this.#lending.leave(waiter.cell)) return false;
+    this.#finish(waiter);
+    return true;
   }
 
   #endsBy(waiter: Waiter, signal: AbortSignal): void {
@@ -266,7 +298,7 @@ export class Waiters {
     clearTimeout(waiter.timer);
     for (const signal of waiter.signals) this.#signals.remove(signal);
     this.#keepAlive.unref();
-    this.#lending.block.waitTimes.record(now() - waiter.since);
+    if (waiter.since !== undefined) this.#lending.block.waitTimes.record(now() - waiter.since);
     return waiter;
   }
 

@@ -103,6 +103,16 @@ export class ControlBlock {
     this.createTimes = new Histogram(this.words, layout.createTimes);
   }
 
+  /** Waiters, with a place in the line or behind another of their thread. Exact only while none comes or goes. */
+  waiting(): number {
+    return this.line.waiting() + this.threads.behind();
+  }
+
+  /** Fewer wait than `maxWaiting`. */
+  get hasRoom(): boolean {
+    return this.line.isShorterThan(this.constants.maxWaiting - this.threads.behind());
+  }
+
   static create({ min, max, ceiling = max, ...others }: Beginning): ControlBlock {
     const constants: Constants = { ...others, ceiling };
     const threads = constants.maxThreads + 1;

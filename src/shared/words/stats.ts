@@ -27,7 +27,7 @@ export function figuresOf(block: ControlBlock): Omit<PoolStats, 'name' | 'state'
     count,
     idle,
     active: count - idle,
-    waiting: block.line.waiting(),
+    waiting: block.waiting(),
     threads: block.threads.attached(),
     acquired: sums[COUNTER_ACQUIRED],
     released: sums[COUNTER_RELEASED],

@@ -2,7 +2,7 @@
  * The attached threads. Records are given out and taken back by the owner alone; every thread may read them.
  * Record 0 is the owner's. A record is free again only when everything its thread left behind has been repaired.
  */
-import { THREAD_ID, THREAD_STATUS, THREAD_STRIDE } from '../layout.ts';
+import { THREAD_BEHIND, THREAD_ID, THREAD_STATUS, THREAD_STRIDE } from '../layout.ts';
 import { NONE } from './line.ts';
 
 const FREE = 0;
@@ -41,6 +41,18 @@ export class Threads {
     return attached;
   }
 
+  /** The thread itself: so many of its waiters stand behind one that has a place in the line. */
+  setBehind(thread: number, waiters: number): void {
+    Atomics.store(this.#words, this.#at(thread) + THREAD_BEHIND, waiters);
+  }
+
+  /** The same of all threads. */
+  behind(): number {
+    let behind = 0;
+    for (let thread = 0; thread < this.count; thread++) behind += Atomics.load(this.#words, this.#at(thread) + THREAD_BEHIND);
+    return behind;
+  }
+
   // ── the owner only
 
   /**
@@ -62,6 +74,7 @@ export class Threads {
   }
 
   detach(thread: number): void {
+    this.setBehind(thread, 0);
     Atomics.store(this.#words, this.#at(thread) + THREAD_STATUS, FREE);
   }
 }

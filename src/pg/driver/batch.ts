@@ -1,5 +1,5 @@
 /**
- * On the owner: statements of one thread that waited together, served in one go. All of them are sent at once, each with its own end, and
+ * Statements of one thread that waited together, served in one go by whichever thread speaks on the connection. All of them are sent at once, each with its own end, and
  * each is answered by itself.
  *
  * What has been sent cannot be taken back, so only statements that read go together, and others stand only behind such as have always
@@ -9,12 +9,12 @@
 import { performance } from 'node:perf_hooks';
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import type { Companion, Company } from '../../shared/options/company.ts';
-import type { Wire } from '../driver/wire.ts';
 import { unpacked } from '../messages/frames.ts';
 import { isWhole } from '../messages/mode.ts';
 import type { Answer } from '../messages/protocol.ts';
 import { singleIn } from '../messages/single.ts';
 import { type Habit, habitOf } from '../sql/reads.ts';
+import type { Wire } from './wire.ts';
 
 /** How long a statement may take before those behind it stand in line again, in ms. */
 const PATIENCE = 10;
@@ -26,7 +26,7 @@ export interface Speaker {
   /** Called before this text is sent. */
   touch(text: string): void;
   /** What the asker is told of the answer in these bytes; or, if the connection was lost, of what has come. */
-  told(bytes: Buffer[]): Answer;
+  told(bytes: Buffer[]): Answer | Promise<Answer>;
   /** Asks the server to cancel all that was sent and is not answered. */
   cancel(): void;
   /** No other statement is to run before the session has been seen to. */
@@ -85,34 +85,48 @@ export class Batch {
     return this.#riders.length;
   }
 
-  /** Runs the first, which goes alone. Notes how long it takes, so that others may stand behind the next of its kind. */
-  async alone(run: () => Promise<Partial<Answer>>): Promise<Partial<Answer>> {
-    const [first] = this.#riders;
-    if (first?.habit.isRead !== true) return run();
+  /** The first goes alone, and is sent now. */
+  beginAlone(): void {
     this.#since = performance.now();
-    const answer = await run();
-    first.habit.note(performance.now() - this.#since, answer.bytes?.length ?? 0);
-    return answer;
   }
 
-  /** Sends all of them. `told` hears what the asker of the first is told. Resolves when the server is ready for something else. */
-  async run(told: (answer: Answer) => void): Promise<void> {
+  /** It was answered with so many bytes. How long it took is noted, so that others may stand behind the next of its kind. */
+  endAlone(size: number): void {
+    const [first] = this.#riders;
+    if (first?.habit.isRead === true) first.habit.note(performance.now() - this.#since, size);
+  }
+
+  /**
+   * Sends all of them. `told` hears what the asker of the first is told. `done` is called when the server is ready for something else, or
+   * the connection is lost, before the asker of the last is told. Throws if nothing can be said; `done` is not called then.
+   */
+  run(told: (answer: Answer | Promise<Answer>) => void, done: () => void): void {
     const wire = this.#wire;
     try {
       const bytes = Buffer.concat(this.#riders.map((rider) => rider.bytes));
       wire.read(bytes);
       for (const { text } of this.#riders) this.#speaker.touch(text);
       this.#since = performance.now();
-      wire.lend(true, (answer) => this.#answered(answer, told));
+      wire.lend(true, (answer) => this.#answered(answer, told)());
       wire.say(bytes);
-      this.#watch();
-      // The last answer; or the connection is lost, and this is what has come of the one that the server was at.
-      this.#answered(await wire.heard(), told);
-    } finally {
-      clearTimeout(this.#timer);
-      this.release();
-      for (const { companion } of this.#riders.slice(this.#at)) companion?.end();
+    } catch (error) {
+      this.#end();
+      throw error;
     }
+    this.#watch();
+    // The last answer; or the connection is lost, and this is what has come of the one that the server was at.
+    wire.whenHeard((answer) => {
+      const tell = this.#answered(answer, told);
+      this.#end();
+      done();
+      tell();
+    });
+  }
+
+  #end(): void {
+    clearTimeout(this.#timer);
+    this.release();
+    for (const { companion } of this.#riders.slice(this.#at)) companion?.end();
   }
 
   /** Those that the server has not begun are not run here any more. */
@@ -126,19 +140,20 @@ export class Batch {
     for (const { companion, hasBegun } of this.#riders.slice(this.#at).reverse()) if (!hasBegun) companion?.back();
   }
 
-  #answered(bytes: Buffer[], told: (answer: Answer) => void): void {
+  /** Gives what tells the asker. */
+  #answered(bytes: Buffer[], told: (answer: Answer | Promise<Answer>) => void): () => void {
     const { habit, companion, hasBegun } = this.#riders[this.#at++];
     const time = performance.now();
     if (!this.#speaker.isDone) habit.note(time - this.#since, sizeOf(bytes));
     this.#since = time;
     const answer = this.#speaker.told(bytes);
-    if (companion === undefined) told(answer);
-    else companion.end(hasBegun ? answer : undefined);
     if (this.#speaker.isDone) this.release();
     const next = this.#riders[this.#at];
-    if (next === undefined) return;
-    next.hasBegun = !this.#isReleased && next.companion!.begin();
-    if (!next.hasBegun && this.#timer === undefined) this.#watch();
+    if (next !== undefined) {
+      next.hasBegun = !this.#isReleased && next.companion!.begin();
+      if (!next.hasBegun && this.#timer === undefined) this.#watch();
+    }
+    return () => (companion === undefined ? told(answer) : companion.end(hasBegun ? answer : undefined));
   }
 
   #watch(): void {
