@@ -60,6 +60,7 @@ export class Measurement {
     const isLarge = work === LARGE_RESULTS;
     const [guest, guestRoad] = part.isWhole ? await this.#guest(work, threads) : [];
     const roads = guest === undefined ? opened : new Map([...opened, [guest, guestRoad!]]);
+    for (const road of roads.values()) await once(road, work, part.lanes, this.#effort.warm, isLarge);
     const samples = new Map<string, Sample[]>([...roads.keys()].map((way) => [way, []]));
     await interleave([...roads.keys()], this.#effort.rounds, async (way) => {
       const sample = await once(roads.get(way)!, work, part.lanes, this.#effort.slice, isLarge);

@@ -6,7 +6,8 @@ import { ALL_WORKS } from './works.ts';
 
 export const COMMAND = 'npm run bench:pg';
 
-export const USAGE = `usage: npm run bench:pg -- [--reach] [--quick] [--threads 1,2,4,8] [--rounds 7] [--ms 300] [--lanes 4]
+export const USAGE = `usage: npm run bench:pg -- [--reach] [--quick] [--threads 1,2,4,8] [--rounds 7] [--ms 300]
+                            [--warm 2000] [--lanes 4]
                             [--work name]... [--way name]... [--set file:NAME=number]... [--json] [--into page.md]
 
   --reach         only what the goals speak of, and only their table
@@ -14,10 +15,11 @@ export const USAGE = `usage: npm run bench:pg -- [--reach] [--quick] [--threads 
   --threads       so many threads, one number after the other
   --rounds        so often, after a first time that does not count
   --ms            milliseconds for one way in one round
+  --warm          milliseconds for one way before all rounds
   --lanes         queries or transactions that each thread has under way
   --work name     only this work; may be given more than once
   --way name      only this way; may be given more than once
-  --set pg/owner/batch:PATIENCE=20
+  --set pg/driver/batch:PATIENCE=20
                   as if this constant in src had that value: for numbers that are guesses, and no options
   --json          for machines: the figures of every round
   --into page.md  puts all tables into this page too, between the two lines that mark their place
@@ -47,6 +49,7 @@ export function optionsOf(args: string[]): Options {
     options: {
       threads: { type: 'string' },
       rounds: { type: 'string' },
+      warm: { type: 'string' },
       ms: { type: 'string' },
       lanes: { type: 'string' },
       work: { type: 'string', multiple: true, default: [] },
@@ -59,7 +62,7 @@ export function optionsOf(args: string[]): Options {
       help: { type: 'boolean', default: false },
     },
   });
-  const { threads, rounds, ms, lanes, work, way, set, reach, quick, json, into, help } = values;
+  const { threads, rounds, ms, warm, lanes, work, way, set, reach, quick, json, into, help } = values;
   known('work', work, ALL_WORKS);
   known('way', way, namesOfWays);
   if (into !== undefined && (reach || [work, way, set].some((given) => given.length > 0)))
@@ -73,6 +76,7 @@ export function optionsOf(args: string[]): Options {
     threads: threads?.split(',').map((text) => whole('threads', text, 16)) ?? usual.threads,
     rounds: rounds === undefined ? usual.rounds : whole('rounds', rounds, 100),
     slice: ms === undefined ? usual.slice : whole('ms', ms, 60_000),
+    warm: warm === undefined ? usual.warm : whole('warm', warm, 60_000),
     lanes: lanes === undefined ? usual.lanes : whole('lanes', lanes, 64),
   };
   const choice: Choice = { reach, works: work, ways: way };

@@ -65,7 +65,7 @@ export function footer({ machine, postgres, effort, set, rows, lending }: Run): 
   const { cpu, cores, node, platform, load } = machine;
   const noise = noiseOf(rows);
   return [
-    `Medians of ${effort.rounds} rounds of ${effort.slice} ms for each way, ${effort.lanes} under way on each thread.`,
+    `Medians of ${effort.rounds} rounds of ${effort.slice} ms for each way, after ${effort.warm} ms of warming up; ${effort.lanes} under way on each thread.`,
     ...(noise === undefined
       ? []
       : [`Noise: half of all rates differ by more than ${Math.round(noise)} % from those of the same way a round before.`]),

@@ -19,7 +19,7 @@ function settingsIn(args) {
   const asked = args.flatMap((arg, at) => (arg === '--set' ? [args[at + 1] ?? ''] : arg.startsWith('--set=') ? [arg.slice(6)] : []));
   return asked.map((text) => {
     const [, file, name, value] =
-      /^([\w/-]+):([A-Z_]+)=(\d+(?:\.\d+)?)$/.exec(text) ?? refuse(text, 'is not like pg/owner/batch:PATIENCE=20');
+      /^([\w/-]+):([A-Z_]+)=(\d+(?:\.\d+)?)$/.exec(text) ?? refuse(text, 'is not like pg/driver/batch:PATIENCE=20');
     const path = `${dist}${file}.js`;
     const declared = existsSync(path) ? new RegExp(`^const ${name} = [\\d_.]+;$`, 'm').exec(readFileSync(path, 'utf8')) : null;
     if (declared === null) refuse(text, `names no number that the build has in ${file}.js`);

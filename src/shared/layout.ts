@@ -110,7 +110,10 @@ export const THREAD_STATUS = PAD;
 export const THREAD_ID = PAD + 1;
 export const THREAD_COUNTERS = PAD + 2;
 
-/** How many of its waiters stand behind one that has a place in the line, and have none. Written by the thread, and by the owner when it is gone. */
+/**
+ * How many of its waiters stand behind one that has a place in the line, and have none. Written by the thread, and by the owner when the
+ * thread is gone.
+ */
 export const THREAD_BEHIND = PAD + 26;
 
 // ── the counters of one thread: 64-bit floats, because 2^31 hand-outs pass in a minute

@@ -555,13 +555,26 @@ describe('state word', () => {
   });
 });
 
+describe('waiters behind a place', () => {
+  test('the page names the function that sets it, and the repair undoes it', () => {
+    expect(functionsOf(rowsOf('Waiters behind a place'))).toEqual(['setBehind']);
+    const block = blockOf();
+    const { threads } = block;
+    expect(threads.attach(77)).toBe(1);
+    threads.setBehind(1, 5);
+    expect([threads.behind(), block.waiting()]).toEqual([5, 5]);
+    threads.detach(1);
+    expect([threads.behind(), block.waiting()]).toEqual([0, 0]);
+  });
+});
+
 describe('thread record', () => {
   const rows = rowsOf('Thread record');
 
   test('the page names every function that moves it', () =>
     expect(functionsOf(rows)).toEqual(
       methodsOf(Threads)
-        .filter((name) => !['isAttached', 'threadId', 'attached'].includes(name))
+        .filter((name) => !['isAttached', 'threadId', 'attached', 'behind', 'setBehind'].includes(name))
         .sort(),
     ));
 

@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { tracingChannel } from 'node:diagnostics_channel';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { join, open, postgres } from '../support/postgres.ts';
+import { until } from '../support/wait.ts';
 
 beforeAll(() => postgres() as Promise<unknown>, 120_000);
 
@@ -87,4 +88,57 @@ test('how long a query waited for its connection: in a scope that has to borrow 
   expect([first[0], second[0], third[0]]).toEqual(['select 1', 'select 2', 'select 3']);
   expect(first[1]).toBeGreaterThan(90);
   for (const [, wait] of [second, third]) expect(wait).toBeGreaterThanOrEqual(0);
+});
+
+test.each(['auto', 'relayed', 'remote'] as const)('how long a plain query waited, alone and with others (lend: %s)', async (lend) => {
+  const pool = await open({ max: 1, lend });
+  const worker = await join(pool);
+  const text = 'select n from generate_series(1, 2) n';
+  const seen = worker.pg(async (remote, { load, tell }, query) => {
+    // Known to answer quickly: then those that wait may be sent together.
+    for (let times = 0; times < 10; times++) await remote.query(query);
+    const { tracingChannel: channel } = (await load('node:diagnostics_channel')) as typeof import('node:diagnostics_channel');
+    const waits: { wait: number; duration: number }[] = [];
+    channel('cenote:query').subscribe({ asyncEnd: ({ wait, duration }: any) => void waits.push({ wait, duration }) } as never);
+    tell('ready');
+    while (remote.idleCount > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    await Promise.all([1, 2, 3].map(() => remote.query(query)));
+    await remote.query(query);
+    await remote.query('select no_such_column').catch(() => {});
+    return waits;
+  }, text);
+  await until(() => worker.told.includes('ready'));
+  const client = await pool.connect();
+  await until(() => pool.waitingCount === 3);
+  const held = performance.now();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const heldFor = performance.now() - held;
+  client.release();
+  const waits = await seen;
+  expect(waits.length).toBe(5);
+  for (const { wait, duration } of waits.slice(0, 3)) {
+    expect(wait).toBeGreaterThan(heldFor - 5);
+    expect(wait).toBeLessThanOrEqual(duration);
+  }
+  for (const { wait, duration } of waits.slice(3)) {
+    expect(wait).toBeGreaterThanOrEqual(0);
+    expect(wait).toBeLessThanOrEqual(duration);
+  }
+});
+
+test('on the owner', async () => {
+  const pool = await open({ max: 1 });
+  const waits: number[] = [];
+  const subscribers = { asyncEnd: ({ wait }: { wait: number }) => void waits.push(wait) };
+  tracingChannel('cenote:query').subscribe(subscribers as never);
+  onTestFinished(() => void tracingChannel('cenote:query').unsubscribe(subscribers as never));
+  const client = await pool.connect();
+  const asked = pool.query('select 1');
+  const begun = performance.now();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const heldFor = performance.now() - begun;
+  client.release();
+  await asked;
+  expect(waits).toEqual([expect.any(Number)]);
+  expect(waits[0]).toBeGreaterThan(heldFor - 5);
 });

@@ -344,15 +344,15 @@ describe('version', () => {
     block.words[FEATURES_WORD] = features;
     return ControlBlock.open(block.buffer);
   };
-  const ours = 'this copy of cenote reads version 2.0 (features 3, header of 224 words, slots of 32, threads of 64): use one version';
+  const ours = 'this copy of cenote reads version 2.1 (features 3, header of 224 words, slots of 32, threads of 64): use one version';
 
   test.each([
     [
       'a later major',
       ABI_VERSION + MAJOR,
-      'its control block has version 3.0 (features 0, header of 224 words, slots of 32, threads of 64)',
+      'its control block has version 3.1 (features 0, header of 224 words, slots of 32, threads of 64)',
     ],
-    ['an earlier minor', ABI_VERSION - MINOR, 'its control block has version 1.65535 '],
+    ['an earlier minor', ABI_VERSION - MINOR, 'its control block has version 2.0 '],
     ['one from before there were minors', 1, 'its control block has version 1, '],
     ['one that makes no sense', -1, 'its control block has version 65535.65535 '],
   ])('%s is refused, and both are named', (_, version, theirs) => {
@@ -364,7 +364,7 @@ describe('version', () => {
 
   test('a later minor is read, unless it needs something that we do not know', () => {
     expect(opened(ABI_VERSION + MINOR)).toBeInstanceOf(ControlBlock);
-    expect(opened(ABI_VERSION + MINOR, 4)).toMatchObject({ foreign: false, why: expect.stringContaining('version 2.1 (features 4, ') });
+    expect(opened(ABI_VERSION + MINOR, 4)).toMatchObject({ foreign: false, why: expect.stringContaining('version 2.2 (features 4, ') });
   });
 });
 

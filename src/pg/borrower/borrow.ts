@@ -5,6 +5,7 @@ import type { Answer } from '../messages/protocol.ts';
 import type { Question } from '../messages/question.ts';
 import { resultOf } from './answers.ts';
 import { Hold } from './hold.ts';
+import type { SaysGranted } from './query-channel.ts';
 import type { Sessions } from './sessions.ts';
 import { type Call, wayOf } from './way.ts';
 
@@ -40,10 +41,11 @@ export async function borrow(
   }
 }
 
-/** Runs one statement, for which the owner borrows: it takes one message there and one back. */
-export async function runOnce(sessions: Sessions, question: Question, profile: string): Promise<QueryResult<any>> {
+/** Runs one statement, in a borrow of its own. `granted` is told when it had a connection. */
+export async function runOnce(sessions: Sessions, question: Question, profile: string, granted: SaysGranted): Promise<QueryResult<any>> {
   for (let attempts = 1; ; attempts++) {
-    const answer = await wayOf(sessions).once(question, profile);
+    const answer = await wayOf(sessions).once(question, profile, granted);
+    if (answer.granted !== undefined) granted(answer.granted);
     if (!answer.unsent || isEnough(sessions, attempts)) return resultOf(answer, question);
   }
 }

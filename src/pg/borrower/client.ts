@@ -10,6 +10,7 @@ import type { QueryCallback, Submission, PgClient as Type } from '../types.ts';
 import { copyOver, isCopyStream } from './copying.ts';
 import type { Hold, HoldListener } from './hold.ts';
 import { traced } from './query-channel.ts';
+import { PLACE } from './roster.ts';
 import { isSubmission, refuseSubmission, submitTo } from './submission.ts';
 
 /** How long a connection is borrowed before it asks for what the server says unasked, in ms: most are given back before. */
@@ -32,6 +33,7 @@ export class PgClient extends EventEmitter implements Type {
   readonly #listener: HoldListener;
   readonly #setup: Setup | undefined;
   #isReleased = false;
+  [PLACE]: number | undefined;
 
   /** `assertInside` throws when what the client was borrowed for has ended, and the connection has gone on to something else. */
   constructor(hold: Hold, giveBack: (destroy: Error | undefined) => void, assertInside: () => void = () => {}, setup?: Setup) {

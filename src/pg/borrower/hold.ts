@@ -10,6 +10,7 @@ import { resultOf, thrownIn } from './answers.ts';
 import { LeaseState } from './lease-state.ts';
 import type { Along, OwnSession } from './own-session.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
+import { PLACE } from './roster.ts';
 import type { RemoteSession, Returning, Sessions } from './sessions.ts';
 import { type Call, wayOf } from './way.ts';
 
@@ -34,6 +35,8 @@ export interface HoldListener {
   broken(error: Error): void;
 }
 
+const NO_LISTENERS: readonly HoldListener[] = [];
+
 export class Hold implements Returning {
   /** Names this borrow to the session. No two borrows have the same name. Its beginning says which attachment it is of (`belongsTo`). */
   readonly id: string;
@@ -41,7 +44,7 @@ export class Hold implements Returning {
   readonly #session: RemoteSession;
   /** The same session, where this thread speaks to it by itself. */
   readonly #own: OwnSession | undefined;
-  readonly #listeners = new Set<HoldListener>();
+  #listeners: readonly HoldListener[] = NO_LISTENERS;
   #turn = 0;
   #pid = 0;
   #status: TransactionStatus = 'I';
@@ -53,7 +56,8 @@ export class Hold implements Returning {
   #calls = 0;
   #whenIdle: (() => void)[] = [];
   /** Submissions that have the connection to themselves until this thread says more. */
-  readonly #streams = new Set<object>();
+  #streams: Set<object> | undefined;
+  [PLACE]: number | undefined;
   #bodies = 0;
   #isListening = false;
   /** The time when it begins to listen. */
@@ -87,7 +91,7 @@ export class Hold implements Returning {
 
   /** A new call has to wait for something that only this thread can say, when it is back at its event loop. */
   get isStreaming(): boolean {
-    return this.#streams.size > 0;
+    return this.#streams !== undefined && this.#streams.size > 0;
   }
 
   /** The connection is of no use any more: it is lost, or its borrower has given it up. */
@@ -136,11 +140,12 @@ export class Hold implements Returning {
 
   /** The submission has the connection from its first message to its last. */
   streams(submission: object): void {
+    this.#streams ??= new Set();
     this.#streams.add(submission);
   }
 
   endsStream(submission: object): void {
-    this.#streams.delete(submission);
+    this.#streams?.delete(submission);
   }
 
   /** What the server complained about last. */
@@ -174,7 +179,7 @@ export class Hold implements Returning {
   }
 
   listen(listener: HoldListener): void {
-    this.#listeners.add(listener);
+    this.#listeners = [...this.#listeners, listener];
   }
 
   /**
@@ -216,7 +221,7 @@ export class Hold implements Returning {
   }
 
   unlisten(listener: HoldListener): void {
-    this.#listeners.delete(listener);
+    this.#listeners = this.#listeners.filter((other) => other !== listener);
   }
 
   // ── calling

@@ -10,7 +10,7 @@ import { OwnParsers } from '../driver/own-parsers.ts';
 import { asBuffers } from '../messages/bytes.ts';
 import { assertNoCopyIn } from '../messages/copy.ts';
 import { receiveError } from '../messages/database-error.ts';
-import { packed, unpacked } from '../messages/frames.ts';
+import { type Packed, packed, unpacked } from '../messages/frames.ts';
 import { EXTENDED, isOfProfile, RAW, WHOLE, withReading } from '../messages/mode.ts';
 import { profileOf } from '../messages/profile.ts';
 import type { Answer, Heard, Outcome } from '../messages/protocol.ts';
@@ -19,6 +19,8 @@ import { receiveResults } from '../messages/results.ts';
 import { readStatement } from '../sql/dirt.ts';
 import { OwnConnections } from './own-connections.ts';
 import { OwnSession } from './own-session.ts';
+import type { SaysGranted } from './query-channel.ts';
+import { Roster } from './roster.ts';
 import type { RemoteSession, Returning, Sessions, SingleArguments } from './sessions.ts';
 import { Singles } from './singles.ts';
 import { type Call, OwnersWay, type Way } from './way.ts';
@@ -44,7 +46,7 @@ export class LocalWay implements Way {
   readonly #free: Lane[] = [];
   readonly #connections: OwnConnections | undefined;
   readonly #singles: Singles | undefined;
-  readonly returning = new Set<Returning>();
+  readonly returning = new Roster<Returning>();
   /** Parsers that 'connect' listeners of this thread have set. */
   #types: OwnParsers | undefined;
 
@@ -76,12 +78,13 @@ export class LocalWay implements Way {
     return (session, borrow) => {
       // Nothing can be said: the driver has refused the statement.
       if (said === undefined) return this.#refused(outcome, session.hello(borrow));
-      const answer = session.speak(borrow, '', said, modeOf(question), question.timeout);
+      const bytes = session instanceof OwnSession ? said : packed([said]);
+      const answer = session.speak(borrow, '', bytes, modeOf(question), question.timeout);
       return this.#answered(lane, outcome, answer, question, (columns) => session.parse(columns));
     };
   }
 
-  async once(question: Question, profile: string): Promise<Answer> {
+  async once(question: Question, profile: string, granted: SaysGranted): Promise<Answer> {
     if (this.#isOwners(question)) {
       const here = this.#parsedHere(question);
       const answer = await this.#owners.once(here, profile);
@@ -89,8 +92,9 @@ export class LocalWay implements Way {
     }
     const { lane, said, outcome } = this.#ask(question);
     if (said === undefined) return this.#refused(outcome, Promise.resolve({} as Answer));
-    const args: SingleArguments = [profile, said, modeOf(question), question.timeout];
-    const answer = this.#singles !== undefined && profile === '' ? this.#singles.ask(args) : this.#sessions.call('speakOnce', args);
+    const args = (bytes: Packed): SingleArguments => [profile, bytes, modeOf(question), question.timeout];
+    const isOwn = this.#singles !== undefined && profile === '';
+    const answer = isOwn ? this.#singles!.ask(args(said), granted) : this.#sessions.call('speakOnce', args(packed([said])));
     return this.#answered(lane, outcome, answer, question, (columns) => this.#sessions.call('parse', [columns]));
   }
 
@@ -144,7 +148,7 @@ export class LocalWay implements Way {
   /** The statement as the driver says it. It is said at once, so that later changes of what it was given do not reach it. */
   #ask(question: Question): {
     lane: Lane;
-    said: ReturnType<typeof packed> | undefined;
+    said: Buffer | undefined;
     outcome: Promise<unknown>;
   } {
     // The server would wait for a second sync, which the driver does not send.
@@ -156,7 +160,7 @@ export class LocalWay implements Way {
     outcome.catch(() => {});
     // The owner answers what the server asks for meanwhile.
     lane.takes(() => {});
-    return { lane, said: pieces.length === 0 ? undefined : packed(pieces), outcome };
+    return { lane, said: pieces.length > 1 ? Buffer.concat(pieces) : pieces[0], outcome };
   }
 
   /** A lane for one statement. It is given back when the client is ready again. */
@@ -202,9 +206,9 @@ const NONE: readonly number[] = [];
 
 /** What its caller is told: the state, and what this thread's driver has made of the bytes. */
 function told(answer: Answer, outcome: Outcome, heard: readonly Heard[]): Answer {
-  const { turn, pid, status, unclean, pinned, error, broken, undone } = answer;
+  const { turn, pid, status, unclean, pinned, error, broken, undone, granted } = answer;
   const all = answer.heard === undefined ? heard : [...heard, ...answer.heard];
-  return { turn, pid, status, unclean, pinned, error, broken, undone, outcome, heard: all.length > 0 ? all : undefined };
+  return { turn, pid, status, unclean, pinned, error, broken, undone, granted, outcome, heard: all.length > 0 ? all : undefined };
 }
 
 type Column = readonly [oid: number, texts: readonly (string | null)[]];

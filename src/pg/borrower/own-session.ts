@@ -6,13 +6,13 @@
  */
 import { clearTimeout, setTimeout } from 'node:timers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CallTimeoutError, LeaseRevokedError } from '../../worker/index.ts';
 import type { Company } from '../../shared/options/company.ts';
+import { CallTimeoutError, LeaseRevokedError } from '../../worker/index.ts';
 import type { Batch } from '../driver/batch.ts';
 import type { OwnConnection, Speaker } from '../driver/own-connection.ts';
 import { readTimeout } from '../driver/read-timeout.ts';
 import { type SentError, sendError } from '../messages/database-error.ts';
-import { CLIENT, type Packed, unpacked } from '../messages/frames.ts';
+import { CLIENT, type Packed, repacked, unpacked } from '../messages/frames.ts';
 import { isWhole } from '../messages/mode.ts';
 import type { Answer, ClientMessage, Heard, SessionMethods, StatementArguments } from '../messages/protocol.ts';
 import type { SentResult } from '../messages/results.ts';
@@ -289,14 +289,11 @@ export class OwnSession implements RemoteSession, Speaker {
   }
 
   #batchOf(connection: OwnConnection, asked: Asked, { args, company }: Along): Batch {
-    const session = this;
     return connection.batchOf(args, company, {
       touch: (text) => connection.touch(readStatement(text)),
-      told: (pieces) => session.#toldTogether(connection, bytesOf(pieces)),
-      cancel: () => void session.#holdUp(session.#interrupt(asked)),
-      get isDone() {
-        return session.#state !== 'HERE' || connection.lost !== undefined || connection.isUnclean || connection.isTelling;
-      },
+      told: (pieces) => this.#toldTogether(connection, bytesOf(pieces)),
+      cancel: () => void this.#holdUp(this.#interrupt(asked)),
+      isDone: () => this.#state !== 'HERE' || connection.lost !== undefined || connection.isUnclean || connection.isTelling,
     });
   }
 
@@ -320,7 +317,9 @@ export class OwnSession implements RemoteSession, Speaker {
   #toldTogether(connection: OwnConnection, outcome: Partial<Answer>): Answer | Promise<Answer> {
     if (connection.lost !== undefined) return this.#cutOff(connection, outcome);
     // While others are under way the connection cannot be handed to the owner, which decides what comes of it.
-    const answer = connection.isTelling ? this.#batchOver.then(() => this.#answered(connection, outcome)) : this.#typed(connection, outcome);
+    const answer = connection.isTelling
+      ? this.#batchOver.then(() => this.#answered(connection, outcome))
+      : this.#typed(connection, outcome);
     connection.forget();
     return answer;
   }
@@ -461,7 +460,7 @@ export class OwnSession implements RemoteSession, Speaker {
     timeout: number | undefined,
     along: Along | undefined,
   ): Promise<Answer> {
-    const byOwner = (): Promise<Answer> => this.#remote.speak(borrow, name, bytes, mode, timeout);
+    const byOwner = (): Promise<Answer> => this.#remote.speak(borrow, name, repacked(bytes), mode, timeout);
     if (name !== '' || !isWhole(mode) || bytes.length > LONGEST) return this.#ask(byOwner);
     return this.#ask(byOwner, {
       bytes: () => unpacked(bytes),

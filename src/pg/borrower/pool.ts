@@ -19,6 +19,7 @@ import { rowsOf } from './cursor.ts';
 import type { Hold } from './hold.ts';
 import type { Lender } from './lender.ts';
 import { traced } from './query-channel.ts';
+import { Roster } from './roster.ts';
 import { Scope } from './scope.ts';
 import type { Sessions } from './sessions.ts';
 import { Place, transact } from './transaction.ts';
@@ -52,8 +53,8 @@ export abstract class PgPool extends EventEmitter implements Type {
   protected readonly lender: Lender;
   readonly #places = new AsyncLocalStorage<Place>();
   /** What this thread has borrowed and not given back. */
-  readonly #clients = new Set<PgClient>();
-  readonly #scopes = new Set<Scope>();
+  readonly #clients = new Roster<PgClient>();
+  readonly #scopes = new Roster<Scope>();
   /** How many queries, connections, scopes and cursors have begun and are not over. */
   #works = 0;
   #whenQuiet: (() => void)[] = [];
@@ -136,7 +137,7 @@ export abstract class PgPool extends EventEmitter implements Type {
     if (!this.isListenedTo) {
       this.#begin();
       try {
-        return await traced(this.sessions, question, undefined, () => runOnce(this.sessions, question, this.profile));
+        return await traced(this.sessions, question, undefined, (granted) => runOnce(this.sessions, question, this.profile, granted));
       } finally {
         this.#done();
       }
@@ -407,8 +408,8 @@ export abstract class PgPool extends EventEmitter implements Type {
 
   /** Gives back everything that this thread has borrowed, clean. */
   protected async giveEverythingBack(): Promise<void> {
-    for (const client of [...this.#clients]) if (!client.isReleased) client.release();
-    await Promise.all([...this.#scopes].map((scope) => scope.end()));
+    for (const client of this.#clients.all()) if (!client.isReleased) client.release();
+    await Promise.all(this.#scopes.all().map((scope) => scope.end()));
   }
 
   /** `end` has been called on this thread. */

@@ -6,6 +6,7 @@ import { threadId } from 'node:worker_threads';
 import type { QueryResult } from 'pg';
 import { OBSERVED, type Observed } from '../../shared/observing/observed.ts';
 import { labelOf, Tracing } from '../../shared/observing/tracing.ts';
+import { timeAt } from '../messages/clock.ts';
 import type { Question } from '../messages/question.ts';
 
 export interface QueryContext {
@@ -22,8 +23,7 @@ export interface QueryContext {
   /** Milliseconds from the question to the answer. */
   duration?: number;
   /**
-   * Milliseconds of it until there was a connection; 0 on one that is borrowed already. Missing where the owner borrows one for this
-   * statement alone, as `pool.query` does: then only the owner knows.
+   * Milliseconds of it until there was a connection; 0 on one that is borrowed already. Missing if there never was one.
    */
   wait?: number;
   rows?: number;
@@ -37,8 +37,10 @@ interface Named {
   readonly name: string;
 }
 
-/** Milliseconds, the same on every thread. */
-const at = (): number => performance.timeOrigin + performance.now();
+const at = (): number => timeAt(performance.now());
+
+/** Says that there is a connection: since when, if that is not now (see clock.ts). */
+export type SaysGranted = (since?: number) => void;
 
 function contextOf(pool: Named, { text, name }: Question, sync: boolean): QueryContext {
   const { owner } = (pool as Named & { [OBSERVED]: Observed })[OBSERVED];
@@ -58,14 +60,14 @@ export function traced<V extends QueryResult>(
   pool: Named,
   question: Question,
   wait: number | undefined,
-  run: (granted: () => void) => Promise<V>,
+  run: (granted: SaysGranted) => Promise<V>,
 ): Promise<V> {
   if (!queries.isHeard) return run(unheard);
   const context = contextOf(pool, question, false);
   if (wait !== undefined) context.wait = wait;
   const asked = at();
-  const granted = (): void => {
-    context.wait = at() - asked;
+  const granted = (since = at()): void => {
+    context.wait = Math.max(0, since - asked);
   };
   const end = (): void => {
     context.duration = at() - asked;
@@ -87,14 +89,14 @@ export function tracedSync<V extends QueryResult>(
   pool: Named,
   question: Question,
   wait: number | undefined,
-  run: (granted: () => void) => V,
+  run: (granted: SaysGranted) => V,
 ): V {
   if (!queries.isHeard) return run(unheard);
   const context = contextOf(pool, question, true);
   if (wait !== undefined) context.wait = wait;
   const asked = at();
-  const granted = (): void => {
-    context.wait = at() - asked;
+  const granted = (since = at()): void => {
+    context.wait = Math.max(0, since - asked);
   };
   const timed = (): V => {
     try {

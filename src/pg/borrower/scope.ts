@@ -14,6 +14,7 @@ import type { Lender } from './lender.ts';
 import { Limits } from './limits.ts';
 import { traced } from './query-channel.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
+import { PLACE } from './roster.ts';
 import { type Call, wayOf } from './way.ts';
 
 const ROLLBACK = /^\s*(?:rollback|abort)(?:\s+(?:work|transaction))?(?:\s+and\s+no\s+chain)?\s*(?:;|$)/i;
@@ -26,7 +27,8 @@ export class Scope {
   #uses = 0;
   /** How many transactions are under way, which must not move to another connection. */
   #transactions = 0;
-  readonly #returning = new Set<Promise<void>>();
+  #returning: Set<Promise<void>> | undefined;
+  [PLACE]: number | undefined;
   /**
    * The connection that was lost or given up in the middle of a transaction, or of whatever else had it pinned. Perhaps it was not in the
    * middle of anything: that is not known while calls are under way on it.
@@ -203,8 +205,9 @@ export class Scope {
 
   #keep(returning: Promise<void> | undefined): void {
     if (returning === undefined) return;
-    this.#returning.add(returning);
-    void returning.then(() => this.#returning.delete(returning));
+    const all = (this.#returning ??= new Set());
+    all.add(returning);
+    void returning.then(() => all.delete(returning));
   }
 
   /** When this resolves, nothing of the scope is left: all is rolled back, reset and given back. Never rejects. */
@@ -212,6 +215,6 @@ export class Scope {
     this.#isOver = true;
     await this.#borrowing.ended;
     this.#giveBack();
-    await Promise.all(this.#returning);
+    await Promise.all(this.#returning ?? []);
   }
 }

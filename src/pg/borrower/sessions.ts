@@ -1,6 +1,7 @@
 /** The sessions of a pool as a borrowing thread has them, and the pool underneath as far as this wing needs it. */
 import type { AcquireOptions, Remote, ResourcePool, SyncRemote } from '../../worker/index.ts';
 import type { SessionMethods } from '../messages/protocol.ts';
+import type { Rostered } from './roster.ts';
 
 /** The session's methods, the same on every thread. On the owner this is the session itself. */
 export type RemoteSession = Remote<SessionMethods>;
@@ -39,7 +40,7 @@ export interface WaitingSharer {
   back(): void;
 }
 
-export interface Returning {
+export interface Returning extends Rostered {
   /** Without the event loop. Throws CallTimeoutError if that takes longer than so many ms. */
   finishNow(timeout: number | undefined): void;
   /** This thread leaves the pool. The lease ends when what is under way there has ended. */

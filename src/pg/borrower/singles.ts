@@ -6,10 +6,12 @@
  */
 import type { Companion, Company } from '../../shared/options/company.ts';
 import { AcquireTimeoutError } from '../../worker/index.ts';
+import { repacked } from '../messages/frames.ts';
 import type { Answer } from '../messages/protocol.ts';
 import { Hold } from './hold.ts';
 import { Limits } from './limits.ts';
 import type { OwnConnections } from './own-connections.ts';
+import type { SaysGranted } from './query-channel.ts';
 import type { RemoteSession, Sessions, SharedPlace, Sharer, SingleArguments, WaitingSharer } from './sessions.ts';
 import { wayOf } from './way.ts';
 
@@ -30,14 +32,16 @@ export class Singles {
     this.#place = sessions.sharedPlace!();
   }
 
-  ask(args: SingleArguments): Promise<Answer> {
+  /** `granted` is told when it has a connection; or the answer says so. */
+  ask(args: SingleArguments, granted: SaysGranted): Promise<Answer> {
+    const [profile, bytes, mode, timeout] = args;
     // The owner would be asked for each.
-    if (this.#connections.isRefused) return this.#sessions.call('speakOnce', args);
+    if (this.#connections.isRefused) return this.#sessions.call('speakOnce', [profile, repacked(bytes), mode, timeout]);
     return new Promise((resolve, reject) => {
-      const single = new Single(this, args, resolve, reject);
+      const single = new Single(this, args, granted, resolve, reject);
       const session = this.#sessions.borrowIdle!();
       if (session === undefined) this.#place.wait(single);
-      else void this.serve(session, single);
+      else single.granted(session);
     });
   }
 
@@ -80,6 +84,8 @@ export class Singles {
 
 class Single implements Sharer {
   readonly args: SingleArguments;
+  /** It is its turn on a connection. */
+  readonly begins: SaysGranted;
   readonly resolve: (answer: Answer | PromiseLike<Answer>) => void;
   readonly reject: (error: unknown) => void;
   readonly #singles: Singles;
@@ -87,16 +93,19 @@ class Single implements Sharer {
   constructor(
     singles: Singles,
     args: SingleArguments,
+    begins: SaysGranted,
     resolve: (answer: Answer | PromiseLike<Answer>) => void,
     reject: (error: unknown) => void,
   ) {
     this.#singles = singles;
     this.args = args;
+    this.begins = begins;
     this.resolve = resolve;
     this.reject = reject;
   }
 
   granted(session: RemoteSession): void {
+    this.begins();
     void this.#singles.serve(session, this);
   }
 
@@ -138,7 +147,9 @@ class OneTurn implements Company {
     const waiting = this.#place.takeAlong(() => true);
     if (!waiting?.begin()) return undefined;
     this.#left--;
-    return waiting.sharer as Single;
+    const single = waiting.sharer as Single;
+    single.begins();
+    return single;
   }
 }
 
@@ -152,6 +163,7 @@ class Along implements Companion {
 
   begin(): boolean {
     this.#hasBegun = this.#waiting.begin();
+    if (this.#hasBegun) (this.#waiting.sharer as Single).begins();
     return this.#hasBegun;
   }
 

@@ -164,7 +164,7 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
 
   /** What is on its way back to the pool may be what this thread is about to wait for. */
   #finishReturning(): void {
-    for (const returning of wayOf(this.sessions).returning ?? []) returning.finishNow(this.#limits()?.timeout);
+    for (const returning of wayOf(this.sessions).returning?.all() ?? []) returning.finishNow(this.#limits()?.timeout);
   }
 
   #giveBack(hold: Hold): void {
@@ -386,7 +386,7 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
     if (isQuiet) await back;
     // After one turn of the event loop everything is on its way.
     else await new Promise((resolve) => setImmediate(resolve));
-    for (const returning of wayOf(this.sessions).returning ?? []) returning.finishLater();
+    for (const returning of wayOf(this.sessions).returning?.all() ?? []) returning.finishLater();
     const detached = this.#attached.detach();
     // What still runs then comes back when it has ended. This thread does not wait for it.
     if (isQuiet) await detached;

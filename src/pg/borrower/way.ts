@@ -2,6 +2,8 @@
 import type { Answer } from '../messages/protocol.ts';
 import { argumentsOf, type Question } from '../messages/question.ts';
 import type { OwnSession } from './own-session.ts';
+import type { SaysGranted } from './query-channel.ts';
+import type { Roster } from './roster.ts';
 import type { RemoteSession, Returning, Sessions } from './sessions.ts';
 
 /** A call on the session that was borrowed under that name. */
@@ -11,11 +13,13 @@ export interface Way {
   /** Speaks to a session that was borrowed under that name by itself; undefined where that cannot be. `told`: see OwnSession. */
   own?(session: RemoteSession, borrow: string, told: (answer: Answer) => void): OwnSession | undefined;
   /** What was given back while this thread was speaking there. Before the thread blocks, it has to see to that. */
-  readonly returning?: Set<Returning>;
+  readonly returning?: Roster<Returning>;
   /** One statement. What it is given is taken now, whenever the call is made. */
   run(question: Question): Call;
-  /** One statement, for which the owner borrows, in a session of that profile. */
-  once(question: Question, profile: string): Promise<Answer>;
+  /**
+   * One statement, in a borrow of its own and a session of that profile. `granted` is told when it has a connection; or the answer says so.
+   */
+  once(question: Question, profile: string, granted: SaysGranted): Promise<Answer>;
   /** The next rows of a cursor. */
   fetch(cursor: string, rows: number, question: Question): Call;
 }

@@ -1,6 +1,6 @@
 /**
- * Statements of one thread that waited together, served in one go by whichever thread speaks on the connection. All of them are sent at once, each with its own end, and
- * each is answered by itself.
+ * Statements of one thread that waited together, served in one go by whichever thread speaks on the connection. All of them are sent at
+ * once, each with its own end, and each is answered by itself.
  *
  * What has been sent cannot be taken back, so only statements that read go together, and others stand only behind such as have always
  * answered quickly. Those behind one that takes its time after all stand in line again, and the connection that is at one of them first
@@ -9,7 +9,7 @@
 import { performance } from 'node:perf_hooks';
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import type { Companion, Company } from '../../shared/options/company.ts';
-import { unpacked } from '../messages/frames.ts';
+import { isPacked, unpacked } from '../messages/frames.ts';
 import { isWhole } from '../messages/mode.ts';
 import type { Answer } from '../messages/protocol.ts';
 import { singleIn } from '../messages/single.ts';
@@ -25,12 +25,15 @@ const LONG = 16_384;
 export interface Speaker {
   /** Called before this text is sent. */
   touch(text: string): void;
-  /** What the asker is told of the answer in these bytes; or, if the connection was lost, of what has come. */
-  told(bytes: Buffer[]): Answer | Promise<Answer>;
+  /**
+   * What the asker is told of the answer in these bytes; or, if the connection was lost, of what has come. `began`: when the server came to
+   * it, by `performance.now`.
+   */
+  told(bytes: Buffer[], began: number): Answer | Promise<Answer>;
   /** Asks the server to cancel all that was sent and is not answered. */
   cancel(): void;
   /** No other statement is to run before the session has been seen to. */
-  readonly isDone: boolean;
+  isDone(): boolean;
 }
 
 interface Rider {
@@ -44,7 +47,7 @@ interface Rider {
 
 /** The arguments of a call as a statement that may go with others; undefined if it may not. */
 function riderOf([profile, bytes, mode, timeout]: readonly unknown[], as: unknown): Rider | undefined {
-  if (profile !== as || typeof bytes !== 'string' || bytes.length > LONG || typeof mode !== 'number' || timeout != null) return undefined;
+  if (profile !== as || !isPacked(bytes) || bytes.length > LONG || typeof mode !== 'number' || timeout != null) return undefined;
   const own = unpacked(bytes);
   const text = isWhole(mode) ? singleIn(own) : undefined;
   return text === undefined ? undefined : { bytes: own, text, habit: habitOf(text), companion: undefined, hasBegun: true };
@@ -104,7 +107,7 @@ export class Batch {
     const wire = this.#wire;
     try {
       const bytes = Buffer.concat(this.#riders.map((rider) => rider.bytes));
-      wire.read(bytes);
+      wire.readSingles(this.#riders.length, this.#riders.at(-1)!.bytes);
       for (const { text } of this.#riders) this.#speaker.touch(text);
       this.#since = performance.now();
       wire.lend(true, (answer) => this.#answered(answer, told)());
@@ -144,10 +147,10 @@ export class Batch {
   #answered(bytes: Buffer[], told: (answer: Answer | Promise<Answer>) => void): () => void {
     const { habit, companion, hasBegun } = this.#riders[this.#at++];
     const time = performance.now();
-    if (!this.#speaker.isDone) habit.note(time - this.#since, sizeOf(bytes));
+    if (!this.#speaker.isDone()) habit.note(time - this.#since, sizeOf(bytes));
+    const answer = this.#speaker.told(bytes, this.#since);
     this.#since = time;
-    const answer = this.#speaker.told(bytes);
-    if (this.#speaker.isDone) this.release();
+    if (this.#speaker.isDone()) this.release();
     const next = this.#riders[this.#at];
     if (next !== undefined) {
       next.hasBegun = !this.#isReleased && next.companion!.begin();

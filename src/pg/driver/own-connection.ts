@@ -6,14 +6,15 @@ import { readSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers';
+import type { Company } from '../../shared/options/company.ts';
 import type { Custody } from '../messages/custody.ts';
 import { SERVER } from '../messages/frames.ts';
 import { longReadingOf } from '../messages/mode.ts';
 import type { Answer, Heard, OfferedSocket, TransactionStatus } from '../messages/protocol.ts';
+import { singleIn } from '../messages/single.ts';
 import { mayBeReadOnly, saysGone } from '../messages/telling-errors.ts';
 import { TransactionWatch } from '../messages/transaction-watch.ts';
 import { CLEAN, DIRTY, type Dirt, type Reading } from '../sql/dirt.ts';
-import type { Company } from '../../shared/options/company.ts';
 import { Batch, type Speaker as BatchSpeaker } from './batch.ts';
 import { type Address, type Driver, Lane } from './lane.ts';
 import { parkingSocket } from './parking-socket.ts';
@@ -256,10 +257,14 @@ export class OwnConnection {
   /** Says this, which is all, and calls `answered` with what the server answers, or has answered when the connection was lost. */
   say(bytes: Buffer, mode: number, answered: (pieces: Buffer[]) => void): void {
     this.forget();
-    const said = this.#wire.read(bytes, true);
+    const single = singleIn(bytes);
+    if (single === undefined) for (const { text } of this.#wire.read(bytes, true)) this.touch(longReadingOf(mode, text));
+    else {
+      this.#wire.readSingles(1, bytes);
+      this.touch(longReadingOf(mode, single));
+    }
     // What is under way keeps the thread alive.
     this.#socket.ref();
-    for (const { text } of said) this.touch(longReadingOf(mode, text));
     this.#wire.lend(true);
     this.#wire.say(bytes);
     this.#wire.whenHeard((pieces) => {

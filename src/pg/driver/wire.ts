@@ -5,6 +5,7 @@
  */
 import { CLIENT, columnTypes, Frames, fieldsOf, SERVER, textAt } from '../messages/frames.ts';
 import type { TransactionStatus } from '../messages/protocol.ts';
+import { isSimple } from '../messages/single.ts';
 
 /** What is gathered for a borrower that does not ask for it, in bytes. With more than this the server has to wait. */
 const MOST_GATHERED = 262_144;
@@ -117,6 +118,12 @@ export class Wire {
       throw error;
     }
     return this.#speech;
+  }
+
+  /** The same as `read` for so many statements that are known to be single (see single.ts). `last`: the bytes of the last. */
+  readSingles(count: number, last: Buffer): void {
+    this.#owing = count;
+    this.#isSimple = isSimple(last);
   }
 
   /**

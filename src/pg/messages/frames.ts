@@ -134,6 +134,11 @@ export const CLIENT = {
  */
 export type Packed = string | Uint8Array;
 
+export const isPacked = (value: unknown): value is Packed => typeof value === 'string' || value instanceof Uint8Array;
+
+/** As they go on: to another thread in a form that is cheap to post. */
+export const repacked = (bytes: Packed): Packed => (typeof bytes === 'string' ? bytes : packed([unpacked(bytes)]));
+
 const AS_TEXT = 16_384;
 
 export function packed(pieces: readonly Buffer[]): Packed {

@@ -56,6 +56,8 @@ export interface Answer {
   readonly bytes?: Packed | undefined;
   /** Types of columns in it for which the owner's program has parsers: those of the connection, of onConnect, or of the owner's driver. */
   readonly own?: readonly number[] | undefined;
+  /** To a statement for which the owner has borrowed: when it had a connection, in ms (see clock.ts). */
+  readonly granted?: number | undefined;
   /** There will be more of it. */
   readonly more?: boolean | undefined;
   /** The socket is offered to the borrower's thread. */

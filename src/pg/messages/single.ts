@@ -7,26 +7,27 @@ const HEADER = 5;
 export function singleIn(bytes: Buffer): string | undefined {
   let text: string | undefined;
   for (let at = 0, end = 0; at < bytes.length; at = end) {
-    if (at + HEADER > bytes.length) return undefined;
-    const length = bytes.readUInt32BE(at + 1);
-    end = at + 1 + length;
-    if (length < HEADER - 1 || end > bytes.length) return undefined;
-    const body = bytes.subarray(at + HEADER, end);
+    const body = at + HEADER;
+    if (body > bytes.length) return undefined;
+    end = at + 1 + bytes.readUInt32BE(at + 1);
+    if (end < body || end > bytes.length) return undefined;
     switch (bytes[at]) {
       case CLIENT.query:
-        return at === 0 && end === bytes.length ? textAt(body, 0) : undefined;
+        return at === 0 && end === bytes.length && bytes[end - 1] === 0 ? textAt(bytes, body) : undefined;
       case CLIENT.parse:
-        if (at > 0 || body[0] !== 0) return undefined;
-        text = textAt(body, 1);
+        if (at > 0 || end - body < 2 || bytes[body] !== 0) return undefined;
+        text = textAt(bytes, body + 1);
+        // It ends in the message.
+        if (bytes.indexOf(0, body + 1) >= end) return undefined;
         break;
       case CLIENT.bind:
-        if (text === undefined || body[0] !== 0 || body[1] !== 0) return undefined;
+        if (text === undefined || end - body < 2 || bytes[body] !== 0 || bytes[body + 1] !== 0) return undefined;
         break;
       case CLIENT.describe:
-        if (text === undefined || body[1] !== 0) return undefined;
+        if (text === undefined || end - body < 2 || bytes[body + 1] !== 0) return undefined;
         break;
       case CLIENT.execute:
-        if (text === undefined || body[0] !== 0) return undefined;
+        if (text === undefined || end - body < 1 || bytes[body] !== 0) return undefined;
         break;
       case CLIENT.sync:
         return end === bytes.length ? text : undefined;
@@ -36,3 +37,6 @@ export function singleIn(bytes: Buffer): string | undefined {
   }
   return undefined;
 }
+
+/** True if such a statement is said in the simple protocol. */
+export const isSimple = (single: Buffer): boolean => single[0] === CLIENT.query;

@@ -4,6 +4,7 @@ import type { Company } from '../../shared/options/company.ts';
 import { Batch, type Speaker } from '../driver/batch.ts';
 import { readTimeout } from '../driver/read-timeout.ts';
 import type { Said } from '../driver/wire.ts';
+import { timeAt } from '../messages/clock.ts';
 import { sendError } from '../messages/database-error.ts';
 import { type Packed, packed, unpacked } from '../messages/frames.ts';
 import { isWhole, longReadingOf } from '../messages/mode.ts';
@@ -42,10 +43,10 @@ export class Conversations {
     const borrow = withProfile('', profile);
     const converse = (): Promise<Partial<Answer>> => this.#converse('', '', unpacked(bytes), mode, timeout, () => {});
     const limit = timeout ?? core.backend.queryTimeout;
-    if (company === undefined || limit > 0 || core.resetsAlways) return core.answer(borrow, () => core.cleanAfter(converse));
+    if (company === undefined || limit > 0 || core.resetsAlways) return core.answerOnce(borrow, converse);
     return new Promise((resolve, reject) => {
       const batch = (): Batch => new Batch(core.wire, this.#speaker(borrow), [profile, bytes, mode], company);
-      core.answer(borrow, () => core.cleanAfter(() => this.#together(batch(), resolve, converse))).then(resolve, reject);
+      core.answerOnce(borrow, () => this.#together(batch(), resolve, converse)).then(resolve, reject);
     });
   }
 
@@ -106,15 +107,14 @@ export class Conversations {
     const core = this.#core;
     return {
       touch: (text) => core.touch(readStatement(text)),
-      told: (bytes) => {
-        const answer = { ...core.stateFor(borrow), ...this.#heardAll({ bytes: packed(bytes), more: false }) };
+      told: (bytes, began) => {
+        const granted = timeAt(began);
+        const answer = { ...core.stateFor(borrow), ...this.#heardAll({ bytes: packed(bytes), more: false }), granted };
         core.speech.forget();
         return answer;
       },
       cancel: () => void core.cancels.cancelWhatRuns(),
-      get isDone() {
-        return core.life.isOver || core.isSoiled;
-      },
+      isDone: () => core.life.isOver || core.isSoiled,
     };
   }
 

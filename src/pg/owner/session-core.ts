@@ -16,6 +16,7 @@ import { isReadTimeout } from '../driver/read-timeout.ts';
 import { Runner } from '../driver/runner.ts';
 import { Submissions } from '../driver/submissions.ts';
 import { Wire } from '../driver/wire.ts';
+import { timeAt } from '../messages/clock.ts';
 import { type SentError, sendError } from '../messages/database-error.ts';
 import { profileOf, withProfile } from '../messages/profile.ts';
 import type { Answer, Heard, OfferedSocket, TransactionStatus } from '../messages/protocol.ts';
@@ -146,6 +147,16 @@ export class SessionCore {
       this.#usedAt = performance.now();
       this.backend.unuse();
     });
+  }
+
+  /** The same for a borrow that is for this one call: the session is clean afterwards, and the answer says when the call had it. */
+  async answerOnce(borrow: string, body: () => Promise<Partial<Answer>>): Promise<Answer> {
+    let granted: number | undefined;
+    const answer = await this.answer(borrow, () => {
+      granted = timeAt(performance.now());
+      return this.cleanAfter(body);
+    });
+    return granted === undefined ? answer : Object.assign(answer, { granted });
   }
 
   /** The owner's driver speaks to the server again, and knows how the borrower has left the session that has spoken there by itself. */

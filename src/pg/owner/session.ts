@@ -122,7 +122,7 @@ export class Session implements SessionMethods {
   }
 
   once(...[profile, ...statement]: [profile: string, ...StatementArguments]): Promise<Answer> {
-    return this.#core.answer(withProfile('', profile), () => this.#core.cleanAfter(() => this.#run(...statement)));
+    return this.#core.answerOnce(withProfile('', profile), () => this.#run(...statement));
   }
 
   begin(borrow: string, begin: string, savepoint: string): Promise<Answer> {

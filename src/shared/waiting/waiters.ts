@@ -91,7 +91,7 @@ export class Waiters {
     part?: Cancellation,
   ): Promise<V | null> {
     return new Promise<unknown>((resolve, reject) => {
-      const waiter = this.#begin({ cell, thread, tries, since: now(), deliver, resolve, reject, part });
+      const waiter = this.#begin(cell, thread, tries, now(), deliver, resolve, reject, part);
       if (timeout > 0) waiter.timer = setTimeout(() => this.#timeOut(waiter, timeout), timeout);
       if (signal !== undefined) this.#endsBy(waiter, signal);
       const ofPart = part?.signal;
@@ -101,21 +101,32 @@ export class Waiters {
 
   /** The same for a waiter that is no promise, has no limits, and may leave. */
   stand(cell: number, stander: Stander): Standing {
-    const waiter = this.#begin({
-      ...{ cell, thread: this.#lending.me, tries: false, since: undefined, part: undefined },
-      deliver: (slot) => stander.granted(slot),
-      resolve: () => {},
-      reject: (error) => stander.refused(error),
-    });
+    const deliver = (slot: number): void => stander.granted(slot);
+    const refuse = (error: unknown): void => stander.refused(error);
+    const waiter = this.#begin(cell, this.#lending.me, false, undefined, deliver, () => {}, refuse, undefined);
     return { leave: () => this.#leave(waiter) };
   }
 
   #begin(
-    given: Pick<Waiter, 'cell' | 'thread' | 'tries' | 'since' | 'deliver' | 'resolve' | 'reject' | 'part'>,
+    cell: number,
+    thread: number,
+    tries: boolean,
+    since: number | undefined,
+    deliver: Waiter['deliver'],
+    resolve: Waiter['resolve'],
+    reject: Waiter['reject'],
+    part: Cancellation | undefined,
   ): Waiter {
     const waiter: Waiter = {
-      ...given,
-      ticket: this.#lending.block.line.ticket(given.cell),
+      cell,
+      ticket: this.#lending.block.line.ticket(cell),
+      thread,
+      tries,
+      since,
+      deliver,
+      resolve,
+      reject,
+      part,
       timer: undefined,
       signals: [],
       older: undefined,
@@ -166,6 +177,9 @@ export class Waiters {
     else older.younger = younger;
     if (younger === undefined) this.#youngest = older;
     else younger.older = older;
+    // It would keep those behind it alive for as long as it has not been collected, and they the next.
+    waiter.older = undefined;
+    waiter.younger = undefined;
     this.#size--;
     if (waiter.tries) this.#trying--;
   }

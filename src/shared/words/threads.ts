@@ -46,10 +46,10 @@ export class Threads {
     Atomics.store(this.#words, this.#at(thread) + THREAD_BEHIND, waiters);
   }
 
-  /** The same of all threads. */
+  /** The same of all threads. Plain reads, as every borrower that has to wait asks. */
   behind(): number {
     let behind = 0;
-    for (let thread = 0; thread < this.count; thread++) behind += Atomics.load(this.#words, this.#at(thread) + THREAD_BEHIND);
+    for (let thread = 0; thread < this.count; thread++) behind += this.#words[this.#at(thread) + THREAD_BEHIND];
     return behind;
   }
 
