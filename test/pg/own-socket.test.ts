@@ -45,7 +45,7 @@ own('a thread asks for the socket once, and then speaks without the owner', asyn
     way: 'local',
     over: 'socket',
   });
-  // The first finds no connection, and goes by the owner.
+  // Until a connection is made, and the owner has offered its socket.
   await until(async () => (await pid(thread)) > 0 && calls.includes('adopt'));
   // Once a second the owner reads idle sockets, and then the thread has to ask again; so there may be a few.
   calls.length = 0;
@@ -327,4 +327,63 @@ own('a time limit holds for what the thread asks by itself, and costs the connec
   expect(String(error)).toMatch(/timeout/i);
   expect(await pid(thread)).not.toBe(before);
   await until(async () => (await ask('select 1 from pg_stat_activity where pid = $1', [before])).length === 0);
+});
+
+own('queries that find no connection idle are served while the owner’s thread computes, and threads take turns', async () => {
+  const pool = await open({ max: 2, min: 2, lend: 'auto' });
+  const threads = await Promise.all([join(pool), join(pool), join(pool)]);
+  const go = new Int32Array(new SharedArrayBuffer(4));
+  const text = 'select $1::int as n, pg_backend_pid() as pid';
+  // Each thread has had each of the two sockets.
+  for (const thread of threads)
+    await until(() =>
+      thread.pg(async (p, _, query) => {
+        const rows = await Promise.all(Array.from({ length: 8 }, async (_, n) => (await p.query(query, [n])).rows[0]));
+        return new Set(rows.map(({ pid }) => pid)).size === 2;
+      }, text),
+    );
+  const asked = threads.map((thread) =>
+    thread.pg(
+      async (p, { tell }, query, word) => {
+        tell('ready');
+        // The owner computes by then.
+        while (Atomics.load(word, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+        const rows = await Promise.all(Array.from({ length: 60 }, async (_, n) => (await p.query(query, [n])).rows[0].n));
+        Atomics.add(word, 0, 1);
+        return rows;
+      },
+      text,
+      go,
+    ),
+  );
+  await until(() => threads.every(({ told }) => told.includes('ready')));
+  // What the owner has begun before is done.
+  await new Promise((resolve) => setImmediate(resolve));
+  Atomics.store(go, 0, 1);
+  const end = performance.now() + 30_000;
+  while (Atomics.load(go, 0) < 1 + threads.length && performance.now() < end);
+  expect(Atomics.load(go, 0)).toBe(1 + threads.length);
+  expect(await Promise.all(asked)).toEqual(threads.map(() => Array.from({ length: 60 }, (_, n) => n)));
+  expect(pool.pool.stats()).toMatchObject({ waiting: 0, active: 0 });
+});
+
+own('an answer for which the owner is asked about a type is not overtaken by the next on its connection', async () => {
+  const pool = await open({ max: 1, min: 1, lend: 'auto' });
+  const thread = await join(pool);
+  const orders = await thread.pg(async (p) => {
+    const seen: number[][] = [];
+    for (const type of ['pg_lsn', 'xid8', 'tsquery', 'macaddr8']) {
+      const client = await p.connect();
+      const order: number[] = [];
+      const value = { pg_lsn: '1/1', xid8: '1', tsquery: 'a', macaddr8: '08:00:2b:01:02:03:04:05' }[type];
+      const first = client.query(`select '${value}'::${type} as a`).then(() => order.push(1));
+      const second = client.query('select 2 as a').then(() => order.push(2));
+      const third = client.query('select nowhere').catch(() => order.push(3));
+      await Promise.all([first, second, third]);
+      client.release();
+      seen.push(order);
+    }
+    return seen;
+  });
+  expect(orders).toEqual(Array.from({ length: 4 }, () => [1, 2, 3]));
 });

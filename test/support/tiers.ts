@@ -17,8 +17,8 @@ export type Tier = (typeof TIERS)[number];
 
 const PROOF = /^test\/(fuzz|interleave|linear|long|model|soak)\//;
 const PG = /^test\/(pg|demo)\/|^test\/bench\/pg\./;
-/** They do not share a process with other files, as what they leave running would be heard of there: a budget whose engine goes out of reach says so aloud. */
-const ALONE = /^test\/budget\//;
+/** They do not share a process with other files, as what they leave running would be heard of there (a budget whose engine goes out of reach says so aloud), or as they count timers. */
+const ALONE = /^test\/(?:budget\/|pg\/timers-and-listeners\.)/;
 /** Starts a server. */
 const SERVER = 'examples/demo/postgres.ts';
 /** Starts a thread or a process. Only where it is imported: tests also hold whole programs as text. */

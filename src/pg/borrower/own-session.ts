@@ -82,6 +82,8 @@ export class OwnSession implements RemoteSession, Speaker {
   #why: Promise<SentError> | undefined;
   /** The connection was lost in the middle of an answer. */
   #isCutOff = false;
+  /** Settles when the answer is told for which the owner is asked something. */
+  #asking: Promise<void> | undefined;
   /** Resolves when those that are said together are answered. */
   #batchOver: Promise<void> = Promise.resolve();
   #afterBatch: (() => void)[] = [];
@@ -274,7 +276,7 @@ export class OwnSession implements RemoteSession, Speaker {
       clearTimeout(this.#timer);
       batch?.endAlone(sizeOf(pieces));
       const outcome = said.outcome(connection, pieces);
-      asked.resolve(connection.lost === undefined ? this.#answered(connection, outcome) : this.#cutOff(connection, outcome));
+      asked.resolve(this.#inOrder(connection.lost === undefined ? this.#answered(connection, outcome) : this.#cutOff(connection, outcome)));
       this.#current = undefined;
       if (connection.lost === undefined) this.#next();
     };
@@ -286,6 +288,22 @@ export class OwnSession implements RemoteSession, Speaker {
       this.#current = undefined;
       asked.resolve(Promise.reject(error));
     }
+  }
+
+  /** An answer for which the owner is asked something is not overtaken by the next. */
+  #inOrder(answer: Answer | Promise<Answer>): Answer | Promise<Answer> {
+    const before = this.#asking;
+    if (before === undefined && !(answer instanceof Promise)) return answer;
+    const told = before === undefined ? (answer as Promise<Answer>) : before.then(() => answer);
+    const over = told.then(
+      () => {},
+      () => {},
+    );
+    this.#asking = over;
+    void over.then(() => {
+      if (this.#asking === over) this.#asking = undefined;
+    });
+    return told;
   }
 
   #batchOf(connection: OwnConnection, asked: Asked, { args, company }: Along): Batch {
@@ -318,7 +336,9 @@ export class OwnSession implements RemoteSession, Speaker {
     if (connection.lost !== undefined) return this.#cutOff(connection, outcome);
     // While others are under way the connection cannot be handed to the owner, which decides what comes of it.
     const answer = connection.isTelling
-      ? this.#batchOver.then(() => this.#answered(connection, outcome))
+      ? this.#batchOver.then(() =>
+          connection.lost === undefined ? this.#answered(connection, outcome) : this.#cutOff(connection, outcome),
+        )
       : this.#typed(connection, outcome);
     connection.forget();
     return answer;

@@ -20,6 +20,8 @@ import type { Wire } from './wire.ts';
 const PATIENCE = 10;
 /** Longer ones go alone, in bytes. */
 const LONG = 16_384;
+/** All of them together, in bytes: so much the socket takes at once, and a thread that blocks could not send the rest. */
+const MOST = 65_536;
 
 /** The session, as far as it matters here. */
 export interface Speaker {
@@ -72,13 +74,15 @@ export class Batch {
     let last = riderOf(args, profile);
     if (last === undefined) return;
     this.#riders.push(last);
+    let size = last.bytes.length;
     const fits = (others: readonly unknown[]): boolean => {
       last = riderOf(others, profile);
-      return last?.habit.isRead === true;
+      return last?.habit.isRead === true && size + last.bytes.length <= MOST;
     };
     while (last?.habit.isQuick) {
       const companion = company.next(fits);
       if (companion === undefined) break;
+      size += last.bytes.length;
       this.#riders.push({ ...last, companion, hasBegun: false });
     }
   }

@@ -194,15 +194,18 @@ export class Waiters {
 
   /** Settles the waiters that were served. The line serves the oldest first: behind one that has not been served, none has. */
   poll(): void {
-    let younger: Waiter | undefined;
-    for (let waiter = this.#oldest; waiter !== undefined; waiter = younger) {
-      younger = waiter.younger;
-      // Concluding one may bring up the end of all: its error comes by the port, and so does that.
-      if (!waiter.isPending) continue;
+    for (let waiter = this.#oldest; waiter !== undefined; ) {
+      const { younger } = waiter;
       const outcome = this.#lending.collect(waiter.cell);
-      if (outcome.kind !== 'pending') this.#conclude(this.#finish(waiter), outcome);
-      // Unless its ticket has been damaged: then it is not first any more.
-      else if (this.#trying === 0 && this.#lending.block.line.ticket(waiter.cell) === waiter.ticket) return;
+      if (outcome.kind === 'pending') {
+        // Unless its ticket has been damaged: then it is not first any more.
+        if (this.#trying === 0 && this.#lending.block.line.ticket(waiter.cell) === waiter.ticket) return;
+        waiter = younger;
+        continue;
+      }
+      this.#conclude(this.#finish(waiter), outcome);
+      // Concluding one may end others, or all: its error comes by the port, and so does the end of the pool.
+      waiter = younger?.isPending === false ? this.#oldest : younger;
     }
   }
 
