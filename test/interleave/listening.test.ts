@@ -28,7 +28,7 @@ describe('an asynchronous waiter', () => {
   caught(
     race,
     exhaustive(),
-    mutant('it listens, and does not look again', 'Acquiring.waitFor', 'this.$WAITERS.pollSoon();', ''),
+    mutant('it listens, and does not look again', 'Acquiring.listen', 'this.$WAITERS.pollSoon();', ''),
     mutant('a ring that notifies sleepers only', 'ringAt', '($SLEEPING | $LISTENING)', '$SLEEPING'),
   );
 });

@@ -233,3 +233,70 @@ test('what was taken along and comes back is the first again, and is served once
   expect(await settled(seen)).toEqual(['1', '3', 'a', 'b', 'c', false, false, undefined]);
   await expectWhole(pool);
 });
+
+test.each([1, 2, 3, 4])(
+  'whatever is granted, taken along, given back and timed out on three threads, nothing is lost: seed %i',
+  async (seed) => {
+    const pool = await open<Service>({ factory: service(), max: 2, acquireTimeout: 20 });
+    const workers = [await thread(pool), await thread(pool), await thread(pool)];
+    const ends = workers.map((t, number) =>
+      t.run(
+        async ({ pool, sleep }, first) => {
+          let state = first;
+          /** A whole number below `most`. */
+          const draw = (most: number): number => {
+            state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fff_ffff;
+            return (state >>> 8) % most;
+          };
+          const place = (pool as unknown as WorkerPool<Service>).sharedPlace();
+          const counts = { granted: 0, timedOut: 0, twice: 0, other: [] as string[] };
+          const all: Promise<void>[] = [];
+          for (let round = 0; round < 400; round++) {
+            all.push(
+              new Promise<void>((resolve) => {
+                let isOver = false;
+                const end = (count: 'granted' | 'timedOut'): void => {
+                  if (isOver) counts.twice++;
+                  isOver = true;
+                  counts[count]++;
+                  resolve();
+                };
+                const sharer: Sharer<Remote<Service>> & { end(): void } = {
+                  granted: (resource) => {
+                    const along = [place.takeAlong(() => true), place.takeAlong(() => draw(2) === 0)].filter((one) => one !== undefined);
+                    const later = (): void => {
+                      for (const one of along) {
+                        if (draw(3) === 0) one.back();
+                        if (one.begin()) (one.sharer as typeof sharer).end();
+                      }
+                      pool.release(resource);
+                      end('granted');
+                    };
+                    if (draw(2) === 0) later();
+                    else setTimeout(later, draw(4));
+                  },
+                  refused: (error) => {
+                    if ((error as { code: string }).code !== 'ERR_POOL_ACQUIRE_TIMEOUT') counts.other.push(String(error));
+                    end('timedOut');
+                  },
+                  end: () => end('granted'),
+                };
+                place.wait(sharer);
+              }),
+            );
+            if (draw(8) === 0) await sleep(draw(3));
+          }
+          await Promise.all(all);
+          return counts;
+        },
+        seed * 7 + number,
+      ),
+    );
+    for (const { granted, timedOut, twice, other } of await settled(Promise.all(ends))) {
+      expect([granted + timedOut, twice, other]).toEqual([400, 0, []]);
+      expect(granted).toBeGreaterThan(0);
+    }
+    expect(pool.waitingCount()).toBe(0);
+    await expectWhole(pool);
+  },
+);

@@ -321,7 +321,7 @@ export class OwnSession implements RemoteSession, Speaker {
     try {
       connection.sayTogether(batch, told, () => {
         this.#current = undefined;
-        asked.resolve(this.#stateNow());
+        asked.resolve(connection.lost === undefined ? this.#stateNow() : this.#cutOff(connection, {}));
         for (const then of this.#afterBatch.splice(0)) then();
         if (connection.lost === undefined) this.#next();
       });

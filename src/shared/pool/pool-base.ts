@@ -287,11 +287,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
     const dispose = (): void => {
       if (!over()) this.giveBack(slot);
     };
-    return {
-      resource,
-      get signal() {
-        return signal.signal;
-      },
+    return signal.lease(resource, {
       renew: () => {
         if (!over()) this.renew(slot);
       },
@@ -306,7 +302,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
       },
       [Symbol.dispose]: dispose,
       [Symbol.asyncDispose]: async () => dispose(),
-    };
+    });
   }
 
   // ── giving back
