@@ -31,7 +31,7 @@ import { Resizing } from './steering/resizing.ts';
 import { Suspensions } from './steering/suspensions.ts';
 import { removeAttachListener } from './threads/attach-listener.ts';
 import { AttachedThreads, type Steering } from './threads/attached-threads.ts';
-import type { BorrowAgain, BorrowFor } from './threads/one-shot-calls.ts';
+import type { Stands } from './threads/one-shot-calls.ts';
 import type { TurnEffects, Verdict } from './turn/effects.ts';
 import { Turn } from './turn/turn.ts';
 import type { BudgetedPool, CircuitBreakerStrategy, PoolPermits } from './types.ts';
@@ -44,8 +44,7 @@ export interface OwnBorrower {
   readonly factoryErrors: FactoryErrors;
   readonly traces: Traces | undefined;
   readonly breaker: CircuitBreaker;
-  readonly borrow: BorrowFor;
-  readonly borrowAgain: BorrowAgain;
+  readonly stands: Stands;
   /** An error that says that the block is damaged. */
   readonly damaged: (why: string) => Error;
   /** The pool has ended. */
@@ -87,7 +86,7 @@ export class OwnerCore<T> implements TurnEffects, Steering, BudgetedPool {
     this.resources = new Resources(settings.ceiling);
     this.breaker = new BreakerController(own.breaker, block.state, settings.recoveryProbes, events);
     events.on('state', (next, previous) => states.publish({ pool: settings.name, next, previous }));
-    this.threads = new AttachedThreads(settings, lending, this.resources, this.turn, events, this, own.borrow, own.borrowAgain);
+    this.threads = new AttachedThreads(settings, lending, this.resources, this.turn, events, this, own.stands);
     this.suspensions = new Suspensions(settings.name, this.turn, this.threads, events, keepAlive);
     this.permits = settings.budget?.enter(this) ?? UNLIMITED;
     this.store = new ResourceStore(settings, block, keepAlive, events, this.resources, this.threads, this.turn, this.permits);

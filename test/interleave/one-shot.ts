@@ -50,8 +50,8 @@ export class OneShot {
       context.assert(slots.behalf(slot) === thread, `the call runs for thread ${slots.behalf(slot)}`);
       owner.use(slot);
     };
-    const borrow = async (_limits: object, run: (slot: number) => void): Promise<void> => run(owner.acquire());
-    this.#calls = new context.code.OneShotCalls('pool', owner.lending, owner.turn, { limit() {}, renew() {} }, borrow, find);
+    const stands = { standFor: () => owner.acquire(), standAgain: () => owner.acquire() };
+    this.#calls = new context.code.OneShotCalls('pool', owner.lending, owner.turn, { limit() {}, renew() {} }, stands, find);
   }
 
   /** Borrows, and calls: the call runs until the member settles it. */

@@ -47,7 +47,7 @@ function setUp() {
   });
   const wait = (): [number, Promise<unknown>] => {
     const cell = lending.join(0);
-    return [cell, rejection(waiters.wait(cell, 0, undefined, (slot) => slot, lending.me, false))];
+    return [cell, rejection(waiters.wait(cell, 0, undefined, (slot) => slot, false))];
   };
   const fail = (cell: number, reason: number) => block.line.fail(cell, block.line.load(cell), reason);
   return { lending, keepAlive, waiters, wait, fail };
@@ -68,7 +68,7 @@ test('a waiter that leaves after the factory has failed for it takes the error w
   const [one, two] = [new AbortController(), new AbortController()];
   const cells = [one, two].map(({ signal }) => {
     const cell = lending.join(0);
-    return [cell, rejection(waiters.wait(cell, 0, signal, (slot) => slot, lending.me, false))] as const;
+    return [cell, rejection(waiters.wait(cell, 0, signal, (slot) => slot, false))] as const;
   });
   const [[failed, first], [, second]] = cells;
   const ticket = block.line.ticket(failed);

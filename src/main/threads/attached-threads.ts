@@ -45,7 +45,7 @@ import type { Resources } from '../resources/resources.ts';
 import type { Turn } from '../turn/turn.ts';
 import { AttachedThread } from './attached-thread.ts';
 import { findMethod, isCall, NO_CALL } from './methods.ts';
-import { type BorrowAgain, type BorrowFor, type HoldKeeper, OneShotCalls } from './one-shot-calls.ts';
+import { type HoldKeeper, OneShotCalls, type Stands } from './one-shot-calls.ts';
 
 /**
  * How long a call may still run on a resource that is given up as broken, or whose borrower
@@ -80,8 +80,7 @@ export class AttachedThreads<T> {
     turn: Turn,
     events: Events<T>,
     steering: Steering,
-    borrow: BorrowFor,
-    borrowAgain: BorrowAgain,
+    stands: Stands,
   ) {
     this.#steering = steering;
     this.#settings = settings;
@@ -96,12 +95,11 @@ export class AttachedThreads<T> {
       lending,
       turn,
       steering,
-      borrow,
+      stands,
       find,
       company && {
         method: company.method,
         most: company.most,
-        borrowAgain,
         run: (slot, args, along) => company.run(resources.get(slot) as T, args, along),
       },
     );

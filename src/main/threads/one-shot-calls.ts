@@ -7,11 +7,10 @@
 import { PoolClosedError, RemoteCallError } from '../../shared/errors.ts';
 import { BEHALF_GONE } from '../../shared/layout.ts';
 import type { Lending } from '../../shared/lending/lending.ts';
-import { AbortController } from '../../shared/node.ts';
 import type { Company } from '../../shared/options/company.ts';
 import { type Hold, holdFrom } from '../../shared/options/hold-limits.ts';
 import { show } from '../../shared/show.ts';
-import type { AcquireOptions } from '../../shared/types.ts';
+import type { Stander, Standing } from '../../shared/waiting/waiters.ts';
 import { toWire } from '../../shared/wire/error-wire.ts';
 import { ANSWER, FAILURE } from '../../shared/wire/protocol.ts';
 import { Claim } from '../../shared/words/claim.ts';
@@ -22,25 +21,19 @@ import { isCall, NO_CALL } from './methods.ts';
 import { type Host, Party } from './party.ts';
 import { Turns } from './turns.ts';
 
-/** Why a one-shot call left the line: its caller has cancelled it. */
-const ASKED_FOR = Symbol('asked for');
-/** The same: it has been served out of its place. */
-const SERVED = Symbol('served');
-
 /** Twice as many go along as would with an even spread over all resources: they save each other a way there and back. */
 const SHARE = 2;
 
-/** A slot for the owner, on behalf of that thread. `run` is called in the moment of the grant. Rejects with what acquire rejects with. */
-export type BorrowFor = (options: AcquireOptions, run: (slot: number) => void, thread: number) => Promise<void>;
-
-/** The same for a call that has stood in line before: see `Acquiring.acquireAgain`. */
-export type BorrowAgain = (signal: AbortSignal, run: (slot: number) => void, thread: number) => Promise<void>;
+/** Slots for the owner, on behalf of a thread: see `Acquiring`. */
+export interface Stands {
+  standFor(thread: number, stander: Stander): number | Standing;
+  standAgain(thread: number, stander: Stander): number | Standing;
+}
 
 /** Calls in company: see there. */
 export interface InCompany {
   readonly method: string;
   readonly most: number;
-  readonly borrowAgain: BorrowAgain;
   run(slot: number, args: readonly unknown[], company: Company): Promise<unknown>;
 }
 
@@ -61,8 +54,10 @@ export interface OneShotCall {
   readonly hold: Hold | undefined;
   /** Undefined: its caller waits for ever. */
   readonly claim: Claim | undefined;
-  /** Takes the call out of the line, if it had to join. */
-  waiting: AbortController | undefined;
+  /** Its place in the line, while it has one. */
+  standing: Standing | undefined;
+  /** Its caller does not wait for it any more, or is gone. */
+  hasLeft: boolean;
 }
 
 /** The one-shot call that a slot is out for. */
@@ -91,7 +86,7 @@ export class OneShotCalls implements Host<OneShotCall> {
   readonly #lending: Lending;
   readonly #turn: Turn;
   readonly #holds: HoldKeeper;
-  readonly #borrow: BorrowFor;
+  readonly #stands: Stands;
   readonly #find: FindMethod;
   readonly #company: InCompany | undefined;
   /** Whose call is next. Undefined: the one whose place in the pool's line is first. */
@@ -108,7 +103,7 @@ export class OneShotCalls implements Host<OneShotCall> {
     lending: Lending,
     turn: Turn,
     holds: HoldKeeper,
-    borrow: BorrowFor,
+    stands: Stands,
     find: FindMethod,
     company?: InCompany | undefined,
   ) {
@@ -118,7 +113,7 @@ export class OneShotCalls implements Host<OneShotCall> {
     this.#pool = pool;
     this.#lending = lending;
     this.#turn = turn;
-    this.#borrow = borrow;
+    this.#stands = stands;
     this.#find = find;
     this.#running = new Array(lending.leases.length).fill(undefined);
   }
@@ -141,50 +136,62 @@ export class OneShotCalls implements Host<OneShotCall> {
     const { claim: claimed, tag, hold } = termsOf(terms);
     const claim = Claim.open(claimed);
     if (claim?.isWithdrawn) return;
-    const call: OneShotCall = { member, id, method, args, slot: NONE, lease: 0, tag, hold, claim, waiting: undefined };
+    const call: OneShotCall = { member, id, method, args, slot: NONE, lease: 0, tag, hold, claim, standing: undefined, hasLeft: false };
     this.#of(member).set(id, call);
     const slot = this.#lending.tryBorrow();
     if (slot !== NONE) return this.#run(member, call, slot, method, args);
     this.#turns?.add(call);
     // The caller's thread keeps the limits.
-    this.#wait(call, (signal, run) => this.#borrow({ timeout: 0, signal }, run, member.thread));
+    this.#wait(call, false);
   }
 
-  #wait(call: OneShotCall, borrow: (signal: AbortSignal, run: (slot: number) => void) => Promise<void>): void {
+  /** `isAgain`: it has stood in line before. */
+  #wait(call: OneShotCall, isAgain: boolean): void {
+    const { member } = call;
+    const stander: Stander = { granted: (slot) => this.#granted(call, slot), refused: (error) => this.#refuse(call, error) };
+    let got: number | Standing;
+    try {
+      got = isAgain ? this.#stands.standAgain(member.thread, stander) : this.#stands.standFor(member.thread, stander);
+    } catch (error) {
+      return this.#refuse(call, error);
+    }
+    if (typeof got === 'number') return this.#granted(call, got);
+    // Standing in line calls out: to a factory, or a hook.
+    if (call.hasLeft) got.withdraw();
+    else call.standing = got;
+  }
+
+  /** It gets nothing. */
+  #refuse(call: OneShotCall, error: unknown): void {
     const { member, id, method } = call;
-    const waiting = new AbortController();
-    call.waiting = waiting;
-    borrow(waiting.signal, (slot) => this.#granted(call, slot)).catch((error: unknown) => {
-      if (error === SERVED) return;
-      this.#turns?.remove(call);
-      this.#remove(member, call);
-      if (error !== ASKED_FOR) member.answer([FAILURE, id, toWire(error)], false, `${method}()`);
-    });
+    call.standing = undefined;
+    this.#turns?.remove(call);
+    this.#remove(member, call);
+    member.answer([FAILURE, id, toWire(error)], false, `${method}()`);
   }
 
   /** The place of this call has been granted a slot. */
   #granted(call: OneShotCall, slot: number): void {
+    call.standing = undefined;
     const next = this.#turns?.next() ?? call;
     if (next !== call) {
-      this.#leaveLine(next, SERVED);
-      this.#waitAgain(call);
+      this.#leaveLine(next);
+      this.#wait(call, true);
     }
     this.#run(next.member, next, slot, next.method, next.args);
   }
 
   /** At once; without effect if it is not there. */
-  #leaveLine(call: OneShotCall, why: unknown): void {
+  #leaveLine(call: OneShotCall): void {
     this.#turns?.remove(call);
-    call.waiting?.abort(why);
-  }
-
-  #waitAgain(call: OneShotCall): void {
-    this.#wait(call, (signal, run) => this.#company!.borrowAgain(signal, run, call.member.thread));
+    const { standing } = call;
+    call.standing = undefined;
+    standing?.withdraw();
   }
 
   #run(member: AttachedThread, call: OneShotCall, slot: number, method: string, args: readonly unknown[]): void {
     // Granted in the very moment in which its thread went, or its caller cancelled it.
-    const hasGone = call.waiting?.signal.aborted && !this.#calls.has(member);
+    const hasGone = call.hasLeft && !this.#calls.has(member);
     if (hasGone || call.claim?.begin() === false) {
       this.#remove(member, call);
       return this.#lending.giveBack(slot);
@@ -229,7 +236,7 @@ export class OneShotCalls implements Host<OneShotCall> {
       (next) =>
         next.method === method && next.hold === undefined && next.tag === tag && next.claim?.isWithdrawn !== true && fits(next.args),
     );
-    if (call !== undefined) this.#leaveLine(call, SERVED);
+    if (call !== undefined) this.#leaveLine(call);
     return call;
   }
 
@@ -238,7 +245,7 @@ export class OneShotCalls implements Host<OneShotCall> {
     const { member } = call;
     const before = this.#running[party.slot];
     if (before?.party !== party || call.slot !== NONE || this.#calls.get(member)?.get(call.id) !== call) return false;
-    this.#leaveLine(call, SERVED);
+    this.#leaveLine(call);
     if (call.claim?.begin() === false) {
       this.#remove(member, call);
       return false;
@@ -256,7 +263,7 @@ export class OneShotCalls implements Host<OneShotCall> {
   backInLine(call: OneShotCall): void {
     if (call.slot !== NONE || this.#calls.get(call.member)?.get(call.id) !== call) return;
     this.#turns!.addFirst(call);
-    this.#waitAgain(call);
+    this.#wait(call, true);
   }
 
   /** To one that has begun in company. */
@@ -315,7 +322,8 @@ export class OneShotCalls implements Host<OneShotCall> {
   cancel(member: AttachedThread, id: number): void {
     const call = this.#calls.get(member)?.get(id);
     if (call === undefined || call.slot !== NONE) return;
-    this.#leaveLine(call, ASKED_FOR);
+    call.hasLeft = true;
+    this.#leaveLine(call);
     this.#remove(member, call);
   }
 
@@ -337,9 +345,14 @@ export class OneShotCalls implements Host<OneShotCall> {
   cancelAll(member: AttachedThread): { slot: number; lease: number }[] {
     const running: { slot: number; lease: number }[] = [];
     const left = new PoolClosedError(`pool ${show(this.#pool)}: this thread has detached from it`, this.#pool);
-    for (const { slot, lease, waiting } of [...(this.#calls.get(member)?.values() ?? [])])
-      if (slot === NONE) waiting?.abort(left);
-      else running.push({ slot, lease });
+    for (const call of [...(this.#calls.get(member)?.values() ?? [])]) {
+      const { slot, lease } = call;
+      if (slot !== NONE) running.push({ slot, lease });
+      else {
+        this.#leaveLine(call);
+        this.#refuse(call, left);
+      }
+    }
     return running;
   }
 
@@ -349,7 +362,8 @@ export class OneShotCalls implements Host<OneShotCall> {
     if (calls === undefined) return;
     this.#calls.delete(member);
     for (const call of calls.values()) {
-      this.#leaveLine(call, ASKED_FOR);
+      call.hasLeft = true;
+      this.#leaveLine(call);
       if (call.slot === NONE) continue;
       this.#lending.block.slots.actFor(call.slot, BEHALF_GONE);
       this.#orphanAfter(patience, member, call);

@@ -73,10 +73,10 @@ export class Acquiring {
 
   /**
    * What `deliver` makes of a slot, in the moment in which it is this thread's; waiting for one, if need be. One promise, as thousands
-   * may wait. `thread`: the thread on whose behalf, for the message of a timeout. Rejects as `ResourcePool.acquire` does.
+   * may wait. Rejects as `ResourcePool.acquire` does.
    */
-  acquire<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V, thread = this.#lending.me): Promise<V> {
-    if (!this.#lending.isPublished || thread !== this.#lending.me) return this.#acquireFor(thread, options, deliver);
+  acquire<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V): Promise<V> {
+    if (!this.#lending.isPublished) return this.#acquireUnpublished(options, deliver);
     const context = this.#context(false);
     const started = now();
     let waits = false;
@@ -86,7 +86,7 @@ export class Acquiring {
       return deliver(slot);
     };
     const acquire = (): Promise<V> => {
-      const acquired = this.#acquireFor(thread, options, deliverAndSay);
+      const acquired = this.#acquireUnpublished(options, deliverAndSay);
       waits = true;
       return acquired;
     };
@@ -97,31 +97,12 @@ export class Acquiring {
     });
   }
 
-  #acquireFor<V>(thread: number, options: AcquireOptions | undefined, deliver: (slot: number) => V): Promise<V> {
+  #acquireUnpublished<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V): Promise<V> {
     try {
-      const got = this.#acquire(options, thread === this.#lending.me ? 0 : markBehalf(thread));
+      const got = this.#acquire(options, 0);
       if (typeof got === 'number') return Promise.resolve(deliver(got));
       // It does not only try, so it is never told that there is nothing.
-      return this.#waitFor(got, deliver, thread) as Promise<V>;
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  /**
-   * The same for a waiter that has stood in line before, and left it for another's sake: it is let in where no new one is, and there is no
-   * limit to its wait but `signal`. It does not borrow past the line.
-   */
-  acquireAgain<V>(signal: AbortSignal, deliver: (slot: number) => V, thread: number): Promise<V> {
-    try {
-      const { block } = this.#lending;
-      const cell = this.#lending.join(markBehalf(thread));
-      if (cell === NONE) throw this.#rejected(this.#refusals.queueFull());
-      const state = block.state.load();
-      if (isEvicting(state) && this.#lending.leave(cell)) throw this.#rejected(this.#refusals.refused(state));
-      this.#lending.match();
-      const got = this.#inLine(cell, 0, signal, false);
-      return typeof got === 'number' ? Promise.resolve(deliver(got)) : (this.#waitFor(got, deliver, thread) as Promise<V>);
+      return this.#waitFor(got, deliver) as Promise<V>;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -132,9 +113,31 @@ export class Acquiring {
    * published.
    */
   stand(stander: Stander): number | Standing {
-    const got = this.#acquire(WITHOUT_LIMITS, 0);
+    return this.#stand(this.#acquire(WITHOUT_LIMITS, 0), stander, this.#lending.me, false);
+  }
+
+  /** The same on behalf of that thread. How long it waits is recorded. */
+  standFor(thread: number, stander: Stander): number | Standing {
+    return this.#stand(this.#acquire(WITHOUT_LIMITS, markBehalf(thread)), stander, thread, true);
+  }
+
+  /**
+   * The same for a waiter that has stood in line before, and left it for another's sake: it is let in where no new one is. It does not
+   * borrow past the line.
+   */
+  standAgain(thread: number, stander: Stander): number | Standing {
+    const { block } = this.#lending;
+    const cell = this.#lending.join(markBehalf(thread));
+    if (cell === NONE) throw this.#rejected(this.#refusals.queueFull());
+    const state = block.state.load();
+    if (isEvicting(state) && this.#lending.leave(cell)) throw this.#rejected(this.#refusals.refused(state));
+    this.#lending.match();
+    return this.#stand(this.#inLine(cell, 0, undefined, false), stander, thread, true);
+  }
+
+  #stand(got: number | Place, stander: Stander, thread: number, isTimed: boolean): number | Standing {
     if (typeof got === 'number') return got;
-    const standing = this.#waiters.stand(got.cell, stander);
+    const standing = this.#waiters.stand(got.cell, stander, thread, isTimed);
     this.#listen();
     return standing;
   }
@@ -151,7 +154,7 @@ export class Acquiring {
    */
   tryAcquire<V>(deliver: (slot: number) => V): V | null | Promise<V | null> {
     const got = this.#tryAcquire();
-    if (typeof got !== 'number') return this.#waitFor(got, deliver, this.#lending.me);
+    if (typeof got !== 'number') return this.#waitFor(got, deliver);
     return got === NONE ? null : deliver(got);
   }
 
@@ -266,8 +269,8 @@ export class Acquiring {
 
   // ── the two ways to wait
 
-  #waitFor<V>({ cell, timeout, signal, tries }: Place, deliver: (slot: number) => V, thread: number): Promise<V | null> {
-    const served = this.#waiters.wait(cell, timeout, signal, deliver, thread, tries, canceller?.present());
+  #waitFor<V>({ cell, timeout, signal, tries }: Place, deliver: (slot: number) => V): Promise<V | null> {
+    const served = this.#waiters.wait(cell, timeout, signal, deliver, tries, canceller?.present());
     this.#listen();
     return served;
   }

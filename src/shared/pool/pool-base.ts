@@ -183,9 +183,9 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   readonly #numbered = (slot: number): Borrowed => ({ slot, serial: this.lending.serials[slot] });
 
   /** See `Acquiring.acquire`. */
-  protected borrow<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V, thread?: number): Promise<V> {
+  protected borrow<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V): Promise<V> {
     try {
-      return this.acquiring.acquire(options, this.#limiting(options, deliver), thread);
+      return this.acquiring.acquire(options, this.#limiting(options, deliver));
     } catch (error) {
       return Promise.reject(error);
     }

@@ -33,6 +33,8 @@ export interface Stander {
 export interface Standing {
   /** Leaves the line. False: it was granted a slot or refused before, and hears of that. */
   leave(): boolean;
+  /** Leaves the line in any case, and hears nothing more: what it was granted goes to the next. */
+  withdraw(): void;
 }
 
 interface Waiter {
@@ -86,12 +88,11 @@ export class Waiters {
     timeout: number,
     signal: AbortSignal | undefined,
     deliver: (slot: number) => V,
-    thread: number,
     tries: boolean,
     part?: Cancellation,
   ): Promise<V | null> {
     return new Promise<unknown>((resolve, reject) => {
-      const waiter = this.#begin(cell, thread, tries, now(), deliver, resolve, reject, part);
+      const waiter = this.#begin(cell, this.#lending.me, tries, now(), deliver, resolve, reject, part);
       if (timeout > 0) waiter.timer = setTimeout(() => this.#timeOut(waiter, timeout), timeout);
       if (signal !== undefined) this.#endsBy(waiter, signal);
       const ofPart = part?.signal;
@@ -99,12 +100,13 @@ export class Waiters {
     }) as Promise<V | null>;
   }
 
-  /** The same for a waiter that is no promise, has no limits, and may leave. */
-  stand(cell: number, stander: Stander): Standing {
+  /** The same for a waiter that is no promise, has no limits, and may leave. `isTimed`: how long it waits is recorded here. */
+  stand(cell: number, stander: Stander, thread: number, isTimed: boolean): Standing {
     const deliver = (slot: number): void => stander.granted(slot);
     const refuse = (error: unknown): void => stander.refused(error);
-    const waiter = this.#begin(cell, this.#lending.me, false, undefined, deliver, () => {}, refuse, undefined);
-    return { leave: () => this.#leave(waiter) };
+    const since = isTimed ? now() : undefined;
+    const waiter = this.#begin(cell, thread, false, since, deliver, () => {}, refuse, undefined);
+    return { leave: () => this.#leave(waiter), withdraw: () => waiter.isPending && this.#leaveAnyway(waiter) };
   }
 
   #begin(
@@ -268,10 +270,14 @@ export class Waiters {
   }
 
   #withdraw(waiter: Waiter, reason: unknown): void {
+    this.#leaveAnyway(waiter);
+    waiter.reject(reason);
+  }
+
+  #leaveAnyway(waiter: Waiter): void {
     // First: leaving calls out on the owner, and a waiter that joins from there may get this very cell.
     this.#finish(waiter);
     this.withdraw(waiter.cell);
-    waiter.reject(reason);
   }
 
   /** Out of the line, for good: what it was granted is passed on, and what the factory failed with is not kept for it. */
