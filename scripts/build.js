@@ -1,6 +1,6 @@
 // Compiles src/ to dist/. Builds into a folder of its own and swaps it in, so that whoever is running from dist/ never sees half of it.
 import { execFileSync } from 'node:child_process';
-import { renameSync, rmSync } from 'node:fs';
+import { chmodSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { buildPage } from './page.js';
 
@@ -12,6 +12,9 @@ try {
     stdio: 'inherit',
   });
   buildPage(root, `${fresh}/observe`);
+  // npm does so where it installs the package; `npx cenote` in this folder runs what stands here.
+  const { bin } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'));
+  for (const path of Object.values(bin)) chmodSync(path.replace(/^dist/, fresh), 0o755);
   try {
     renameSync(`${root}dist`, old);
   } catch (error) {

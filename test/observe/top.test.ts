@@ -48,7 +48,7 @@ test('shows the jobs of a runner, those under way first', async () => {
     { job: 8, done: 12 },
   ];
   const runner = {
-    stats: () => ({ running: 2, failed: 0, completed: 7, utilization: 0.52 }),
+    stats: () => ({ running: 2, failed: 0, completed: 7, utilization: 0.5198 }),
     on: (_: string, listener: (progress: (typeof jobs)[number]) => void) => jobs.forEach((job) => void listener(job)),
   };
   const dashboard = await serveDashboard([pool], { runner });

@@ -113,6 +113,10 @@ console.log(require('cenote/package.json').version);`,
     expect(readFileSync(join(project, 'report.html'), 'utf8')).toContain('</html>');
   });
 
+  test.skipIf(process.platform === 'win32')('brings the command to the tree that it is built in, too', () => {
+    expect(npm(root, 'exec', '--offline', '--', 'cenote', '--version')).toBe(`${manifest.version}\n`);
+  });
+
   test('shows nothing but its entry points', async () => {
     writeFileSync(join(project, 'deep.mjs'), `await import('cenote/dist/shared/words/slot.js');`);
     const { code, stderr } = await node(project, 'deep.mjs');

@@ -64,7 +64,7 @@ function detailsOf(pool: string, { slots, line }: PoolInspection): string[] {
 function jobsOf({ stats, progress }: NonNullable<Snapshot['jobs']>): string[] {
   const figures = Object.entries(stats).filter(([, value]) => value !== 0);
   return [
-    `JOBS  ${figures.map(([name, value]) => `${printable(name)} ${value}`).join('  ')}`,
+    `JOBS  ${figures.map(([name, value]) => `${printable(name)} ${rounded(value)}`).join('  ')}`,
     ...progress.slice(0, MOST).map(({ job, name, done, total, message }) => {
       const of = total === undefined ? '' : `/${total}`;
       return printable(`  ${name ?? `job ${job}`}: ${done}${of}${message === undefined ? '' : ` ${message}`}`);
@@ -76,6 +76,9 @@ function jobsOf({ stats, progress }: NonNullable<Snapshot['jobs']>): string[] {
 function listed(items: readonly string[]): string {
   return items.length > MOST ? `${items.slice(0, MOST).join(', ')} and ${items.length - MOST} more` : items.join(', ');
 }
+
+/** Whole numbers as they are, shares to the hundredth. */
+const rounded = (value: number): number => Math.round(value * 100) / 100;
 
 /** Names are a program's, and a terminal obeys control characters. */
 function printable(text: string): string {
