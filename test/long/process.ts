@@ -65,5 +65,5 @@ async function startWorker(name: string, handle: PoolHandle<Tool>) {
 
 const [length, name] = process.argv.slice(2) as [Length, string];
 const { rounds, longer } = scenarios[name];
-const count = { quick: rounds, again: Math.min(4 * rounds, longer), long: longer }[length];
+const count = { quick: rounds, again: Math.min(16 * rounds, longer), long: longer }[length];
 console.log(JSON.stringify(await run(name, scenarios[name], count)));
