@@ -574,7 +574,7 @@ describe('thread record', () => {
   test('the page names every function that moves it', () =>
     expect(functionsOf(rows)).toEqual(
       methodsOf(Threads)
-        .filter((name) => !['isAttached', 'threadId', 'attached', 'behind', 'setBehind'].includes(name))
+        .filter((name) => !['isAttached', 'threadId', 'attached', 'behind', 'behindOf', 'setBehind'].includes(name))
         .sort(),
     ));
 

@@ -11,7 +11,7 @@ import { LeaseState } from './lease-state.ts';
 import type { Along, OwnSession } from './own-session.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
 import { PLACE } from './roster.ts';
-import type { RemoteSession, Returning, Sessions } from './sessions.ts';
+import type { BorrowedSession, RemoteSession, Returning, Sessions } from './sessions.ts';
 import { type Call, wayOf } from './way.ts';
 
 /** On a worker, what is released stays borrowed until the calls made before have settled. */
@@ -174,7 +174,7 @@ export class Hold implements Returning {
   }
 
   /** What is called. */
-  get #callee(): RemoteSession {
+  get #callee(): BorrowedSession {
     return this.#own ?? this.#session;
   }
 

@@ -19,7 +19,7 @@ import type { SentResult } from '../messages/results.ts';
 import { wasIdle } from '../messages/telling-errors.ts';
 import { readStatement } from '../sql/dirt.ts';
 import type { OwnConnections, Which } from './own-connections.ts';
-import type { RemoteSession, SingleArguments } from './sessions.ts';
+import type { BorrowedSession, RemoteSession, SingleArguments } from './sessions.ts';
 
 /** Longer ones go by the owner, in bytes: the socket takes no more at once, and a thread that blocks could not send the rest. */
 const LONGEST = 65_536;
@@ -55,7 +55,7 @@ interface Asked {
   resolve(answer: Answer | PromiseLike<Answer>): void;
 }
 
-export class OwnSession implements RemoteSession, Speaker {
+export class OwnSession implements BorrowedSession, Speaker {
   readonly #remote: RemoteSession;
   readonly #borrow: string;
   readonly #connections: OwnConnections;
@@ -84,9 +84,6 @@ export class OwnSession implements RemoteSession, Speaker {
   #isCutOff = false;
   /** Settles when the answer is told for which the owner is asked something. */
   #asking: Promise<void> | undefined;
-  /** Resolves when those that are said together are answered. */
-  #batchOver: Promise<void> = Promise.resolve();
-  #afterBatch: (() => void)[] = [];
   #listening: ((answer: Answer) => void) | undefined;
   readonly #told: (answer: Answer) => void;
 
@@ -316,13 +313,10 @@ export class OwnSession implements RemoteSession, Speaker {
   }
 
   #sayTogether(connection: OwnConnection, asked: Asked, batch: Batch, { told }: Along): void {
-    const over = new Promise<void>((resolve) => this.#afterBatch.push(resolve));
-    this.#batchOver = over;
     try {
       connection.sayTogether(batch, told, () => {
         this.#current = undefined;
-        asked.resolve(connection.lost === undefined ? this.#stateNow() : this.#cutOff(connection, {}));
-        for (const then of this.#afterBatch.splice(0)) then();
+        asked.resolve(connection.lost === undefined ? this.#answered(connection, {}) : this.#cutOff(connection, {}));
         if (connection.lost === undefined) this.#next();
       });
     } catch (error) {
@@ -331,15 +325,10 @@ export class OwnSession implements RemoteSession, Speaker {
     }
   }
 
-  /** One of several has been answered. */
+  /** One of several has been answered. What the server has said of the connection itself is judged when all of them are. */
   #toldTogether(connection: OwnConnection, outcome: Partial<Answer>): Answer | Promise<Answer> {
     if (connection.lost !== undefined) return this.#cutOff(connection, outcome);
-    // While others are under way the connection cannot be handed to the owner, which decides what comes of it.
-    const answer = connection.isTelling
-      ? this.#batchOver.then(() =>
-          connection.lost === undefined ? this.#answered(connection, outcome) : this.#cutOff(connection, outcome),
-        )
-      : this.#typed(connection, outcome);
+    const answer = this.#typed(connection, outcome);
     connection.forget();
     return answer;
   }
@@ -495,10 +484,6 @@ export class OwnSession implements RemoteSession, Speaker {
     return this.#ask(() => this.#remote.run(borrow, ...statement));
   }
 
-  once(profile: string, ...statement: StatementArguments): Promise<Answer> {
-    return this.#ask(() => this.#remote.once(profile, ...statement));
-  }
-
   async reset(borrow: string): Promise<void> {
     await this.#ask(() => this.#remote.reset(borrow).then(() => this.#stateNow()));
   }
@@ -519,36 +504,8 @@ export class OwnSession implements RemoteSession, Speaker {
     return this.#ask(() => this.#remote.hear(borrow, conversation));
   }
 
-  speakOnce(...call: Parameters<SessionMethods['speakOnce']>): Promise<Answer> {
-    return this.#ask(() => this.#remote.speakOnce(...call));
-  }
-
-  adopt(...call: Parameters<SessionMethods['adopt']>): Promise<Answer> {
-    return this.#ask(() => this.#remote.adopt(...call));
-  }
-
-  comesBack(...call: Parameters<SessionMethods['comesBack']>): Promise<Answer> {
-    return this.#remote.comesBack(...call);
-  }
-
-  judge(...call: Parameters<SessionMethods['judge']>): Promise<Answer> {
-    return this.#ask(() => this.#remote.judge(...call));
-  }
-
   parse(columns: Parameters<SessionMethods['parse']>[0]): Promise<unknown[][]> {
     return this.#remote.parse(columns);
-  }
-
-  ownTypes(types: readonly number[]): Promise<number[]> {
-    return this.#remote.ownTypes(types);
-  }
-
-  interrupt(): Promise<void> {
-    return this.#remote.interrupt();
-  }
-
-  lost(...call: Parameters<SessionMethods['lost']>): Promise<ReturnType<SessionMethods['lost']>> {
-    return this.#remote.lost(...call);
   }
 
   async cancel(borrow: string): Promise<void> {

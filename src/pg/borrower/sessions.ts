@@ -6,6 +6,12 @@ import type { Rostered } from './roster.ts';
 /** The session's methods, the same on every thread. On the owner this is the session itself. */
 export type RemoteSession = Remote<SessionMethods>;
 export type SyncSession = SyncRemote<SessionMethods>;
+/** What is called on a session that was borrowed. The rest is for a borrow by the owner, or about the socket. */
+export type BorrowedSession = Pick<
+  RemoteSession,
+  'hello' | 'begin' | 'speak' | 'hear' | 'run' | 'reset' | 'fetch' | 'close' | 'submit' | 'parse' | 'listen' | 'cancel' | 'giveUp'
+>;
+
 /** The arguments of a session's `speakOnce`. */
 export type SingleArguments = Parameters<RemoteSession['speakOnce']>;
 

@@ -4,10 +4,10 @@ import { argumentsOf, type Question } from '../messages/question.ts';
 import type { OwnSession } from './own-session.ts';
 import type { SaysGranted } from './query-channel.ts';
 import type { Roster } from './roster.ts';
-import type { RemoteSession, Returning, Sessions } from './sessions.ts';
+import type { BorrowedSession, RemoteSession, Returning, Sessions } from './sessions.ts';
 
 /** A call on the session that was borrowed under that name. */
-export type Call = (session: RemoteSession, borrow: string) => Promise<Answer>;
+export type Call = (session: BorrowedSession, borrow: string) => Promise<Answer>;
 
 export interface Way {
   /** Speaks to a session that was borrowed under that name by itself; undefined where that cannot be. `told`: see OwnSession. */

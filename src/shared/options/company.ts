@@ -30,7 +30,10 @@ export interface Companion {
    * resource, or this resource was taken back.
    */
   begin(): boolean;
-  /** It is not to wait for this resource any longer, and stands in line again. Until it begins elsewhere it may still begin here. */
+  /**
+   * It is not to wait for this resource any longer, and stands in line again. Until it begins elsewhere it may still begin here. To say so
+   * again changes nothing.
+   */
   back(): void;
   /** The resource has nothing to do with it any more. `answer`: what its caller gets, if it has begun here. */
   end(answer?: unknown): void;
