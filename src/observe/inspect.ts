@@ -25,7 +25,10 @@ export interface InspectedSlot {
   age?: number;
 }
 
-/** A waiter in line. Durations are milliseconds. */
+/**
+ * A waiter in line. Durations are milliseconds. It may stand for others of its thread, which have no row of their own: `waits` of the
+ * thread counts them.
+ */
 export interface InspectedWaiter {
   /** The pool's name here. */
   pool: string;
@@ -51,7 +54,7 @@ export interface InspectedThread {
   threadId: number;
   /** Slots that it has out, those of its one-shot calls included. */
   holds: number[];
-  /** How often it stands in line. */
+  /** How many waiters it has, with a place in the line or behind one. */
   waits: number;
   /** False for an owner whose thread has ended. */
   alive: boolean;

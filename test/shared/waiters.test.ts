@@ -90,3 +90,22 @@ test.each(['polling', 'before it sleeps'])('whoever was sent away by what anothe
   expect([await reason, await over]).toEqual([REASON_FACTORY, 'over']);
   expect([waiters.size, keepAlive.pending]).toEqual([0, 0]);
 });
+
+test('a waiter that leaves while the one before it is told keeps none behind it from being told', () => {
+  const { lending, waiters, fail } = setUp();
+  const cells = [lending.join(0), lending.join(0), lending.join(0)];
+  const told: string[] = [];
+  const stander = (name: string, then = () => {}) => ({ granted() {}, refused: () => [told.push(name), then()] });
+  waiters.stand(
+    cells[0],
+    stander('first', () => expect(second.leave()).toBe(true)),
+    A,
+    false,
+  );
+  const second = waiters.stand(cells[1], stander('second'), A, false);
+  waiters.stand(cells[2], stander('third'), A, false);
+  fail(cells[0], REASON_CLOSED);
+  fail(cells[2], REASON_CLOSED);
+  waiters.poll();
+  expect([told, waiters.size]).toEqual([['first', 'third'], 0]);
+});

@@ -1,4 +1,5 @@
 /** Waiters of one thread that share one place in the line. Nothing public makes one: cenote/pg does, for queries without a connection. */
+import { inspect } from 'cenote/observe';
 import type { Remote } from 'cenote/worker';
 import { expect, test } from 'vitest';
 import type { WorkerPool } from '../../src/worker/pool.ts';
@@ -61,6 +62,13 @@ test('each counts among those that wait, and all are served by one grant after t
   await wait(t, 20);
   expect(pool.waitingCount()).toBe(20);
   expect(pool.stats().waiting).toBe(20);
+  const { line, threads } = inspect([pool]);
+  // One place in the line, and a thread that waits for twenty.
+  expect(line.map(({ threadId }) => threadId)).toEqual([t.id]);
+  expect(threads.map(({ threadId, waits }) => [threadId, waits])).toEqual([
+    [0, 0],
+    [t.id, 20],
+  ]);
   pool.release(held);
   expect(await until(() => isOver(t))).toEqual(Array.from({ length: 20 }, () => 'granted'));
   expect(t.told).toEqual(Array.from({ length: 20 }, (_, n) => n));

@@ -183,7 +183,7 @@ export class Observation implements Observed {
       const owner = thread === OWNER;
       if (!owner && !threads.isAttached(thread)) continue;
       const alive = !owner || !this.#isOwnerGone();
-      rows.set(thread, { thread, threadId: threads.threadId(thread), holds: [], waits: 0, alive, owner });
+      rows.set(thread, { thread, threadId: threads.threadId(thread), holds: [], waits: threads.behindOf(thread), alive, owner });
     }
     for (let slot = 0; slot < slots.extent; slot++) {
       const word = slots.load(slot);

@@ -106,7 +106,12 @@ export class Waiters {
     const refuse = (error: unknown): void => stander.refused(error);
     const since = isTimed ? now() : undefined;
     const waiter = this.#begin(cell, thread, false, since, deliver, () => {}, refuse, undefined);
-    return { leave: () => this.#leave(waiter), withdraw: () => waiter.isPending && this.#leaveAnyway(waiter) };
+    return {
+      leave: () => this.#leave(waiter),
+      withdraw: () => {
+        if (waiter.isPending) this.#leaveAnyway(waiter);
+      },
+    };
   }
 
   #begin(

@@ -46,10 +46,15 @@ export class Threads {
     Atomics.store(this.#words, this.#at(thread) + THREAD_BEHIND, waiters);
   }
 
-  /** The same of all threads. Plain reads, as every borrower that has to wait asks. */
+  /** So many of that thread's. A plain read, as every borrower that has to wait asks for those of all. */
+  behindOf(thread: number): number {
+    return this.#words[this.#at(thread) + THREAD_BEHIND];
+  }
+
+  /** The same of all threads. */
   behind(): number {
     let behind = 0;
-    for (let thread = 0; thread < this.count; thread++) behind += this.#words[this.#at(thread) + THREAD_BEHIND];
+    for (let thread = 0; thread < this.count; thread++) behind += this.behindOf(thread);
     return behind;
   }
 
