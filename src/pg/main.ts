@@ -18,6 +18,7 @@ import type { Packed } from './messages/frames.ts';
 import { connect } from './owner/connecting.ts';
 import { ConnectionSettings } from './owner/connection-settings.ts';
 import { checked } from './owner/options.ts';
+import { ProfileNumbers } from './owner/profile-numbers.ts';
 import { Session } from './owner/session.ts';
 import type { SessionSettings } from './owner/session-core.ts';
 import type { PgLending, PgOwnerPool, PgPoolMore, PgPoolOptions, PgPool as PgPoolType } from './types.ts';
@@ -54,6 +55,7 @@ export async function createPgPool(options: PgPoolOptions): Promise<PgOwnerPool 
     statementCacheSize: statementCacheSize ?? 0,
     checkTimeout: rest.checkTimeout ?? 5000,
     descriptors,
+    profiles: new ProfileNumbers(),
   };
   // The socket must belong to no transaction of the first borrower.
   const outside = AsyncLocalStorage.snapshot();

@@ -1,7 +1,7 @@
 /** docs/pg-states.md and the code say the same: tables and declared transitions are compared, and every function is called in every state. */
 import { describe, expect, test } from 'vitest';
 import { LEASE_STATES, LEASE_TRANSITIONS, LeaseState, type LeaseStateName } from '../../src/pg/borrower/lease-state.ts';
-import { CUSTODY, CUSTODY_TRANSITIONS, Custody, type CustodyName } from '../../src/pg/messages/custody.ts';
+import { CUSTODY, CUSTODY_TRANSITIONS, Custody, type CustodyName, LAST_PROFILE } from '../../src/pg/messages/custody.ts';
 import { SESSION_STATES, SESSION_TRANSITIONS, SessionState, type SessionStateName } from '../../src/pg/owner/session-state.ts';
 import { page, plain, tableOf } from './markdown.ts';
 
@@ -156,9 +156,9 @@ describe('custody', () => {
     receive: (custody) => custody.receive() !== undefined,
     // It says whether a borrower was at it, and is always made.
     seize: (custody) => custody.seize() || true,
-    take: (custody) => custody.take(7),
+    take: (custody) => custody.take(7, 3),
     accept: (custody) => custody.accept(7),
-    park: (custody) => custody.park(7),
+    park: (custody) => custody.park(7, 3),
     hand: (custody) => custody.hand(7, left),
   };
   const into: Record<CustodyName, (keyof typeof calls)[]> = {
@@ -197,9 +197,18 @@ describe('custody', () => {
     expect(isMade ? allowed : [from]).toContain(custody.state);
   });
 
+  test('what is parked in one profile is taken in no other, up to the last', () => {
+    for (const profile of [0, 1, LAST_PROFILE]) {
+      const custody = new Custody();
+      for (const did of [custody.offer(7), custody.accept(7), custody.park(7, profile)]) expect(did).toBe(true);
+      for (const other of [0, 1, LAST_PROFILE]) if (other !== profile) expect(custody.take(8, other)).toBe(false);
+      expect([custody.state, custody.take(8, profile), custody.attachment]).toEqual(['PARKED', true, 8]);
+    }
+  });
+
   test('another attachment neither accepts, nor parks, nor hands over', () => {
     expect(custodyIn('OFFERED').accept(8)).toBe(false);
-    expect(custodyIn('BORROWERS').park(8)).toBe(false);
+    expect(custodyIn('BORROWERS').park(8, 3)).toBe(false);
     expect(custodyIn('BORROWERS').hand(8, left)).toBe(false);
   });
 

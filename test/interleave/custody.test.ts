@@ -9,17 +9,20 @@ interface Code {
 }
 interface Shared {
   readonly word: SharedArrayBuffer;
-  /** [0] how many threads read; [1] which attachment has the lease: 0 none. */
+  /** [0] how many threads read; [1] which attachment has the lease: 0 none; [2] the number of the profile that is in force. */
   readonly facts: Int32Array;
 }
 type CustodyContext = Context<Code, Shared>;
 
 const READERS = 0;
 const LEASE = 1;
+const PROFILE = 2;
+/** Of the second borrower; that of the first is 0. */
+const OTHER = 1;
 
 const code = async (load: Load): Promise<Code> =>
   Object.fromEntries(await Promise.all(Object.entries(modules).map(async ([name, file]) => [name, await load(file)]))) as Code;
-const setup = (): Shared => ({ word: new SharedArrayBuffer(4), facts: new Int32Array(new SharedArrayBuffer(8)) });
+const setup = (): Shared => ({ word: new SharedArrayBuffer(4), facts: new Int32Array(new SharedArrayBuffer(12)) });
 
 function reads({ shared, assert }: CustodyContext): void {
   assert(Atomics.add(shared.facts, READERS, 1) === 0, 'two threads read one socket');
@@ -47,7 +50,7 @@ function ownerOf(context: CustodyContext) {
 
 const LEFT = { status: 'T', dirt: 1, isUndone: false, asksReadOnly: false } as const;
 
-/** The owner offers the socket to the first borrower, looks after it as once a second, and has a turn of its own. */
+/** The owner offers the socket to the first borrower, looks after it as once a second, and in a turn of its own sets it to the second's profile. */
 const owner = (context: CustodyContext): void => {
   Atomics.store(context.shared.facts, READERS, 1);
   const { custodian } = ownerOf(context);
@@ -56,6 +59,7 @@ const owner = (context: CustodyContext): void => {
   try {
     const left = custodian.regain();
     context.assert(left === undefined || left.attachment === undefined || left.status === 'T', 'the session was left otherwise');
+    Atomics.store(context.shared.facts, PROFILE, OTHER);
     custodian.offer(2, false);
   } catch {
     // A borrower speaks there.
@@ -70,19 +74,20 @@ function whileLent(context: CustodyContext, attachment: number, body: () => void
   Atomics.store(facts, LEASE, 0);
 }
 
-const speaks = (context: CustodyContext, attachment: number, hands: boolean): void =>
+const speaks = (context: CustodyContext, attachment: number, profile: number, hands: boolean): void =>
   whileLent(context, attachment, () => {
     const word = new context.code.custody.Custody(context.shared.word);
-    if (!word.take(attachment) && !word.accept(attachment)) return;
+    if (!word.take(attachment, profile) && !word.accept(attachment)) return;
     reads(context);
+    context.assert(Atomics.load(context.shared.facts, PROFILE) === profile, 'another profile is in force');
     context.assert(word.state === 'BORROWERS' && word.attachment === attachment, `the socket is ${word.state} while a borrower reads`);
     stops(context);
-    const isBack = hands ? word.hand(attachment, LEFT) : word.park(attachment);
+    const isBack = hands ? word.hand(attachment, LEFT) : word.park(attachment, profile);
     context.assert(isBack, 'the socket was taken from a borrower that reads');
   });
 
-const first = (context: CustodyContext): void => speaks(context, 1, false);
-const second = (context: CustodyContext): void => speaks(context, 2, true);
+const first = (context: CustodyContext): void => speaks(context, 1, 0, false);
+const second = (context: CustodyContext): void => speaks(context, 2, OTHER, true);
 
 /** Read by one thread, or by none while it is parked, offered or handed; and by a dead borrower's for ever. */
 const after = ({ code, shared, dead, assert }: Context<Code, Shared> & { dead: readonly string[] }): void => {
@@ -94,7 +99,7 @@ const after = ({ code, shared, dead, assert }: Context<Code, Shared> & { dead: r
     assert(readers === (state === 'OWNERS' ? 1 : 0), `${readers} threads read, and the socket is ${state}`);
   } else if (state === 'BORROWERS') {
     assert(word.seize(), 'what a dead borrower was at counts as known');
-    assert(!word.take(2) && !word.accept(2), 'a connection that is to be ended is taken up');
+    assert(!word.take(2, OTHER) && !word.accept(2), 'a connection that is to be ended is taken up');
   }
 };
 
@@ -117,7 +122,7 @@ const surprised = (context: CustodyContext): void =>
   whileLent(context, 1, () => {
     const word = new context.code.custody.Custody(context.shared.word);
     if (!word.accept(1)) return;
-    if (!word.park(1)) context.assert(word.state === 'OWNERS', `a borrower was refused, and the socket is ${word.state}`);
+    if (!word.park(1, 0)) context.assert(word.state === 'OWNERS', `a borrower was refused, and the socket is ${word.state}`);
   });
 const ends = scenario<Code, Shared>(import.meta.url, 'a socket is seized', {
   code,
@@ -162,8 +167,14 @@ describe('custody of a socket', () => {
     mutant(
       'a borrower takes what is not parked',
       'Custody.take',
-      'return this.$SWAP(PARKED, BORROWERS | (attachment * ATTACHMENT));',
+      'return this.$SWAP(PARKED | (profile * PROFILE), BORROWERS | (attachment * ATTACHMENT));',
       'Atomics.store(this.#word, 0, BORROWERS | (attachment * ATTACHMENT)); return true;',
+    ),
+    mutant(
+      'a borrower takes what is set to another profile',
+      'Custody.take',
+      'return this.$SWAP(PARKED | (profile * PROFILE), BORROWERS | (attachment * ATTACHMENT));',
+      'const word = this.#load(); return (word & STATE) === PARKED && this.#swap(word, BORROWERS | (attachment * ATTACHMENT));',
     ),
     mutant(
       'a borrower accepts what was recalled',
@@ -178,7 +189,7 @@ describe('custody of a socket', () => {
     mutant(
       'a borrower parks what was seized',
       'Custody.park',
-      'return this.$SWAP(BORROWERS | (attachment * ATTACHMENT), PARKED);',
+      'return this.$SWAP(BORROWERS | (attachment * ATTACHMENT), PARKED | (profile * PROFILE));',
       'Atomics.store(this.#word, 0, PARKED); return false;',
     ),
   );

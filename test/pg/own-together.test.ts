@@ -51,8 +51,15 @@ async function playing() {
   stream.pause();
   await until(() => server !== undefined);
   const custody = new Custody();
-  for (const did of [custody.offer(1), custody.accept(1), custody.park(1)]) expect(did).toBe(true);
-  const offered = { custody: custody.buffer, dirt: 0, asksReadOnly: false, queryTimeout: 0, types: { own: [], others: [] } } as const;
+  for (const did of [custody.offer(1), custody.accept(1), custody.park(1, 0)]) expect(did).toBe(true);
+  const offered = {
+    custody: custody.buffer,
+    dirt: 0,
+    asksReadOnly: false,
+    profile: 0,
+    queryTimeout: 0,
+    types: { own: [], others: [] },
+  } as const;
   const descriptor = descriptors.of({ connection: { stream } } as never);
   const thread = { driver: pg as unknown as Driver, address: {}, attachment: 1, isOwn: new Map() };
   const connection = new OwnConnection(thread, custody, { ...offered, descriptor }, 7);
@@ -66,7 +73,12 @@ async function playing() {
     },
     lost: async () => void calls.push(`lost, ${custody.state}`),
   } as unknown as RemoteSession;
-  const connections = { of: () => connection, attachment: 1, pool: 'pool' } as unknown as OwnConnections;
+  const connections = {
+    of: () => connection,
+    take: (_: unknown, speaker: never) => (connection.take(speaker, 0) ? connection : undefined),
+    attachment: 1,
+    pool: 'pool',
+  } as unknown as OwnConnections;
   const session = new OwnSession(remote, '1:test:1', connections, [0, 1], () => {});
   return { session, custody, calls, heard, say: (bytes: Buffer) => void server.write(bytes), hangUp: () => void server.destroy() };
 }

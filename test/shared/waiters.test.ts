@@ -109,3 +109,21 @@ test('a waiter that leaves while the one before it is told keeps none behind it 
   waiters.poll();
   expect([told, waiters.size]).toEqual([['first', 'third'], 0]);
 });
+
+test('a waiter that may leave is told how when it begins to wait, and leaves once', async () => {
+  const { lending, keepAlive, waiters, fail } = setUp();
+  const cells = [lending.join(0), lending.join(0)];
+  const leaves: ((reason: unknown) => void)[] = [];
+  const waiting = cells.map((cell) =>
+    rejection(
+      waiters.wait(cell, 0, undefined, (slot) => slot, false, undefined, { waits: (leave) => void leaves.push(leave) }),
+    ),
+  );
+  leaves[0]('elsewhere');
+  leaves[0]('again');
+  expect([await waiting[0], waiters.size, lending.isWaiting(cells[0])]).toEqual(['elsewhere', 1, false]);
+  fail(cells[1], REASON_CLOSED);
+  waiters.poll();
+  leaves[1]('too late');
+  expect([await waiting[1], waiters.size, keepAlive.pending]).toEqual([REASON_CLOSED, 0, 0]);
+});

@@ -1,10 +1,12 @@
 /** A connection on its way to a scope, and the calls that wait for it. Calls are made on it in the order in which they were asked. */
+import type { AcquireOptions } from '../../worker/index.ts';
 import { receiveError } from '../messages/database-error.ts';
 import type { Answer } from '../messages/protocol.ts';
 import { type Granted, isEnough } from './borrow.ts';
 import { Hold } from './hold.ts';
 import type { Lender } from './lender.ts';
 import type { Limits } from './limits.ts';
+import type { Leaver, RemoteSession } from './sessions.ts';
 import type { Call } from './way.ts';
 
 interface Waiting {
@@ -19,7 +21,7 @@ interface Waiting {
 
 export const hello: Call = (session, id) => session.hello(id);
 
-export class Borrowing {
+export class Borrowing implements Leaver {
   readonly #lender: Lender;
   readonly #arrived: (hold: Hold) => void;
   #waiting: Waiting[] = [];
@@ -30,7 +32,7 @@ export class Borrowing {
   #hasArrived = false;
   #ended: Promise<void> = Promise.resolve();
   /** Takes the borrow out of the line. */
-  #leaving = new AbortController();
+  #leave: ((reason: unknown) => void) | undefined;
 
   /** `arrived` is told of the connection before the calls that wait are made on it. */
   constructor(lender: Lender, arrived: (hold: Hold) => void) {
@@ -93,7 +95,7 @@ export class Borrowing {
     this.#waiting = [];
     this.#hasArrived = true;
     if (this.#isFirstSent) waiting.shift();
-    if (this.#candidate === undefined) this.#leaving.abort();
+    if (this.#candidate === undefined) this.#leave?.(ELSEWHERE);
     this.#arrived(hold);
     for (const { call, resolve, reject, begin } of waiting) {
       if (call === undefined) resolve({ hold, answer: undefined });
@@ -144,21 +146,25 @@ export class Borrowing {
 
   /** The first call is made in the moment of the grant, because this thread may block before it comes back to its promises. */
   async #borrow(limits: Limits, call: Call, isAwaited: boolean): Promise<Answer> {
-    const leaving = new AbortController();
-    this.#leaving = leaving;
-    const { timeout, signal, maxHold } = limits.left ?? {};
-    const leave = (): void => leaving.abort(signal!.reason);
-    if (signal?.aborted) leave();
-    signal?.addEventListener('abort', leave, { once: true });
     const { sessions } = this.#lender;
+    const taken = (session: RemoteSession): Promise<Answer> => {
+      this.#candidate = new Hold(sessions, session, 0, this.#lender.profile);
+      this.#isFirstSent = isAwaited;
+      return this.#candidate.call(call);
+    };
     try {
-      return await sessions.take({ timeout, signal: leaving.signal, maxHold }, (session) => {
-        this.#candidate = new Hold(sessions, session, 0, this.#lender.profile);
-        this.#isFirstSent = isAwaited;
-        return this.#candidate.call(call);
-      });
+      return await sessions.take(limits.left ?? NONE, taken, this);
     } finally {
-      signal?.removeEventListener('abort', leave);
+      this.#leave = undefined;
     }
   }
+
+  /** See Leaver. */
+  waits(leave: (reason: unknown) => void): void {
+    this.#leave = leave;
+  }
 }
+
+const NONE: AcquireOptions = {};
+/** No caller hears of it. */
+const ELSEWHERE = new Error('the connection was borrowed by other means');

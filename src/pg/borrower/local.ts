@@ -12,7 +12,6 @@ import { assertNoCopyIn } from '../messages/copy.ts';
 import { receiveError } from '../messages/database-error.ts';
 import { type Packed, packed, unpacked } from '../messages/frames.ts';
 import { EXTENDED, isOfProfile, RAW, WHOLE, withReading } from '../messages/mode.ts';
-import { profileOf } from '../messages/profile.ts';
 import type { Answer, Heard, Outcome } from '../messages/protocol.ts';
 import type { Question } from '../messages/question.ts';
 import { receiveResults } from '../messages/results.ts';
@@ -64,7 +63,7 @@ export class LocalWay implements Way {
   }
 
   own(session: RemoteSession, borrow: string, told: (answer: Answer) => void): OwnSession | undefined {
-    if (this.#connections === undefined || profileOf(borrow) !== '') return undefined;
+    if (this.#connections === undefined) return undefined;
     return new OwnSession(session, borrow, this.#connections, this.#sessions.identify!(session), told);
   }
 
@@ -93,8 +92,8 @@ export class LocalWay implements Way {
     const { lane, said, outcome } = this.#ask(question);
     if (said === undefined) return this.#refused(outcome, Promise.resolve({} as Answer));
     const args = (bytes: Packed): SingleArguments => [profile, bytes, modeOf(question), question.timeout];
-    const isOwn = this.#singles !== undefined && profile === '';
-    const answer = isOwn ? this.#singles!.ask(args(said), granted) : this.#sessions.call('speakOnce', args(packed([said])));
+    const singles = this.#singles;
+    const answer = singles === undefined ? this.#sessions.call('speakOnce', args(packed([said]))) : singles.ask(args(said), granted);
     return this.#answered(lane, outcome, answer, question, (columns) => this.#sessions.call('parse', [columns]));
   }
 

@@ -18,12 +18,17 @@ interface Kept {
   readonly askAt: number;
 }
 
+/** How many profiles a thread remembers the numbers of. */
+const MOST_PROFILES = 1000;
+
 export class OwnConnections {
   readonly pool: string;
   readonly #thread: Thread;
   /** What a socket hears is heard in the context in which it was made, and that must not be one of its first borrower. */
   readonly #outside = AsyncLocalStorage.snapshot();
   readonly #kept: Kept[] = [];
+  /** The owner gives them, and tells the number of a borrow's profile with the socket. */
+  readonly #profiles = new Map<string, number>([['', 0]]);
   /** Until then it is not worth while to ask: the owner had no socket to offer. */
   #refusedUntil = 0;
 
@@ -58,8 +63,15 @@ export class OwnConnections {
     return kept === undefined || kept.generation !== generation || kept.connection !== undefined || kept.askAt <= performance.now();
   }
 
+  /** The connection is clean, and in that profile, and the borrow has it from now on. Undefined: the owner has to be asked. */
+  take(which: Which, speaker: Speaker, profile: string): OwnConnection | undefined {
+    const connection = this.of(which);
+    const number = this.#profiles.get(profile);
+    return connection !== undefined && number !== undefined && connection.take(speaker, number) ? connection : undefined;
+  }
+
   /** The owner has answered a call of `adopt`. Gives the connection if this borrow has it from now on. */
-  accept(which: Which, speaker: Speaker, answer: Answer): OwnConnection | undefined {
+  accept(which: Which, speaker: Speaker, profile: string, answer: Answer): OwnConnection | undefined {
     const { socket, status, pid } = answer;
     const known = this.of(which);
     const [slot, generation] = which;
@@ -68,6 +80,8 @@ export class OwnConnections {
       this.#kept[slot] = { generation, connection: known, askAt: performance.now() + LATER };
       return undefined;
     }
+    if (this.#profiles.size > MOST_PROFILES) for (const [old] of this.#profiles) if (old !== '') this.#profiles.delete(old);
+    this.#profiles.set(profile, socket.profile);
     if (known !== undefined) return known.accept(speaker, status, socket) ? known : undefined;
     const custody = new Custody(socket.custody);
     if (socket.descriptor === undefined || !custody.accept(this.#thread.attachment)) {

@@ -14,6 +14,7 @@ import { readTimeout } from '../driver/read-timeout.ts';
 import { type SentError, sendError } from '../messages/database-error.ts';
 import { CLIENT, type Packed, repacked, unpacked } from '../messages/frames.ts';
 import { isWhole } from '../messages/mode.ts';
+import { profileOf } from '../messages/profile.ts';
 import type { Answer, ClientMessage, Heard, SessionMethods, StatementArguments } from '../messages/protocol.ts';
 import type { SentResult } from '../messages/results.ts';
 import { wasIdle } from '../messages/telling-errors.ts';
@@ -58,6 +59,7 @@ interface Asked {
 export class OwnSession implements BorrowedSession, Speaker {
   readonly #remote: RemoteSession;
   readonly #borrow: string;
+  readonly #profile: string;
   readonly #connections: OwnConnections;
   readonly #which: Which;
   /**
@@ -91,6 +93,7 @@ export class OwnSession implements BorrowedSession, Speaker {
   constructor(remote: RemoteSession, borrow: string, connections: OwnConnections, which: Which, told: (answer: Answer) => void) {
     this.#remote = remote;
     this.#borrow = borrow;
+    this.#profile = profileOf(borrow);
     this.#connections = connections;
     this.#which = which;
     this.#told = told;
@@ -110,8 +113,8 @@ export class OwnSession implements BorrowedSession, Speaker {
   /** True if this thread has the socket, or gets it without asking the owner. */
   takesSocket(): boolean {
     if (this.#state === 'NEW') {
-      const connection = this.#connections.of(this.#which);
-      if (connection?.take(this)) {
+      const connection = this.#connections.take(this.#which, this, this.#profile);
+      if (connection !== undefined) {
         this.#begin(connection);
         if (connection.isStale) void this.#holdUp(connection.news());
       }
@@ -222,7 +225,7 @@ export class OwnSession implements BorrowedSession, Speaker {
       const { attachment } = this.#connections;
       const answer = await this.#byOwner(() => this.#remote.adopt(this.#borrow, attachment, hasDescriptor));
       if (this.#state !== 'ASKING') return this.#connections.refuse(answer);
-      const connection = this.#connections.accept(this.#which, this, answer);
+      const connection = this.#connections.accept(this.#which, this, this.#profile, answer);
       if (connection !== undefined) this.#begin(connection);
       if (answer.error !== undefined) refused = answer;
     } catch (error) {

@@ -25,7 +25,12 @@ export interface Sessions extends ResourcePool<RemoteSession> {
   identify?(session: RemoteSession): readonly [slot: number, generation: number];
   readonly left?: Promise<void>;
   /** See PoolBase. */
-  take<V>(options: AcquireOptions, taken: (session: RemoteSession) => V | PromiseLike<V>): Promise<V>;
+  take<V>(options: AcquireOptions, taken: (session: RemoteSession) => V | PromiseLike<V>, leaver?: Leaver): Promise<V>;
+}
+
+/** See the core's Waiters. */
+export interface Leaver {
+  waits(leave: (reason: unknown) => void): void;
 }
 
 /** See the worker's SharedPlace. */

@@ -48,7 +48,8 @@ export class Singles {
   /** The first has been granted the connection. */
   async serve(session: RemoteSession, first: Single): Promise<void> {
     const { returning } = wayOf(this.#sessions);
-    const hold = new Hold(this.#sessions, session);
+    const [profile] = first.args;
+    const hold = new Hold(this.#sessions, session, 0, profile);
     // Before this thread blocks, it ends this borrow.
     returning!.add(hold);
     const isHere = hold.takesSocket();
@@ -62,7 +63,7 @@ export class Singles {
         (answer) => () => asked.resolve(answer),
         (error) => () => asked.reject(error),
       );
-      single = returning!.has(hold) && hold.isFit ? turn.another() : undefined;
+      single = returning!.has(hold) && hold.isFit ? turn.another(profile) : undefined;
       // Before the asker hears of it, as it may want the connection again at once.
       if (single === undefined && returning!.delete(hold)) void hold.giveBack();
       settle();
@@ -141,10 +142,10 @@ class OneTurn implements Company {
     return new Along(waiting);
   }
 
-  /** One more, when all before it are answered. */
-  another(): Single | undefined {
+  /** One more of that profile, when all before it are answered. */
+  another(profile: string): Single | undefined {
     if (this.#left <= 0) return undefined;
-    const waiting = this.#place.takeAlong(() => true);
+    const waiting = this.#place.takeAlong((sharer) => (sharer as Single).args[0] === profile);
     if (!waiting?.begin()) return undefined;
     this.#left--;
     const single = waiting.sharer as Single;

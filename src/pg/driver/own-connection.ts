@@ -26,9 +26,7 @@ const SETTLED = 1;
 const NAP = 0.2;
 
 /** What the session holds when it is offered. */
-type State = Pick<OfferedSocket, 'dirt' | 'asksReadOnly'>;
-
-const AS_MADE: State = { dirt: CLEAN, asksReadOnly: false };
+type State = Pick<OfferedSocket, 'dirt' | 'asksReadOnly' | 'profile'>;
 
 /** The borrow that has the connection. */
 export interface Speaker {
@@ -60,6 +58,8 @@ export class OwnConnection {
   #ownTypes: number[] = [];
   #unknownTypes: number[] = [];
   #dirt: Dirt = CLEAN;
+  /** The number of the profile that is in force. */
+  #profile = 0;
   #isUndone = false;
   /** What the server has said of the connection itself, in an answer. */
   #telling: Error | undefined;
@@ -112,10 +112,13 @@ export class OwnConnection {
     return this.#custody;
   }
 
-  /** The connection is clean, and this borrow has it from now on. False: it is not for this thread to take. */
-  take(speaker: Speaker): boolean {
-    if (this.#lost !== undefined || !this.#custody.take(this.#thread.attachment)) return false;
-    this.begin(speaker, 'I', AS_MADE);
+  /**
+   * The connection is clean but for that profile, and this borrow has it from now on. False: it is not for this thread to take, or another
+   * profile is in force there.
+   */
+  take(speaker: Speaker, profile: number): boolean {
+    if (this.#lost !== undefined || !this.#custody.take(this.#thread.attachment, profile)) return false;
+    this.begin(speaker, 'I', { dirt: CLEAN, asksReadOnly: false, profile });
     return true;
   }
 
@@ -136,8 +139,9 @@ export class OwnConnection {
   }
 
   /** It has been accepted, and this is how the session is. */
-  begin(speaker: Speaker, status: TransactionStatus, { dirt, asksReadOnly }: State): void {
+  begin(speaker: Speaker, status: TransactionStatus, { dirt, asksReadOnly, profile }: State): void {
     this.#speaker = speaker;
+    this.#profile = profile;
     this.#transaction.resume(status, asksReadOnly);
     this.#dirt = dirt;
     this.#isUndone = false;
@@ -145,10 +149,10 @@ export class OwnConnection {
     this.#socket.resume();
   }
 
-  /** The session is clean, and any thread may have it. */
+  /** The session is clean but for its profile, and any thread may have it. */
   park(): void {
     this.#stop();
-    this.#custody.park(this.#thread.attachment);
+    this.#custody.park(this.#thread.attachment, this.#profile);
   }
 
   /** The owner goes on with the session as it is. */

@@ -2,9 +2,9 @@
  * Whose the socket of a connection is: one word of shared memory for each connection, as two threads have a descriptor of it and only one
  * may read. It is drawn in docs/pg-states.md, which a test holds to this.
  *
- * OWNERS: the owner reads. PARKED: neither does; the connection is clean, and its lease may lie with any thread, or with none. OFFERED: the
- * owner has stopped reading for a borrower that has not taken it up. BORROWERS: that borrower reads and writes. HANDED: the borrower has
- * stopped, and the word says how it has left the session.
+ * OWNERS: the owner reads. PARKED: neither does; the connection is clean, the word says which profile is in force there, and its lease may
+ * lie with any thread, or with none. OFFERED: the owner has stopped reading for a borrower that has not taken it up. BORROWERS: that
+ * borrower reads and writes. HANDED: the borrower has stopped, and the word says how it has left the session.
  */
 import type { TransactionStatus } from './protocol.ts';
 
@@ -24,13 +24,20 @@ const PARKED = 1;
 const OFFERED = 2;
 const BORROWERS = 3;
 const HANDED = 4;
-/** Three bits for the state, two for the transaction, two for the dirt, one each for two facts, and the rest for the attachment. */
+/**
+ * Three bits for the state, two for the transaction, two for the dirt, one each for two facts, and the rest for the attachment; of what is
+ * PARKED, for the number of its profile.
+ */
 const STATE = 7;
 const STATUS = 8;
 const DIRT = 32;
 const UNDONE = 128;
 const READ_ONLY = 256;
 const ATTACHMENT = 512;
+const PROFILE = ATTACHMENT;
+
+/** There is room for no higher number of a profile. */
+export const LAST_PROFILE = 0x7fffffff >>> 9;
 
 const STATUSES: readonly TransactionStatus[] = ['I', 'T', 'E'];
 
@@ -61,7 +68,7 @@ export class Custody {
     return CUSTODY[this.#load() & STATE];
   }
 
-  /** The attachment that it was offered to last, or that has it. */
+  /** The attachment that it is offered to, or that has it or has handed it over. Of no use for what is PARKED. */
   get attachment(): number {
     return Math.floor(this.#load() / ATTACHMENT);
   }
@@ -102,9 +109,9 @@ export class Custody {
 
   // ── a borrower, while the connection is lent to it
 
-  /** PARKED to BORROWERS. False: the owner has it. */
-  take(attachment: number): boolean {
-    return this.#swap(PARKED, BORROWERS | (attachment * ATTACHMENT));
+  /** PARKED to BORROWERS. False: the owner has it, or another profile is in force there. */
+  take(attachment: number, profile: number): boolean {
+    return this.#swap(PARKED | (profile * PROFILE), BORROWERS | (attachment * ATTACHMENT));
   }
 
   /** OFFERED to BORROWERS. False: the owner has recalled it. */
@@ -112,9 +119,12 @@ export class Custody {
     return this.#swap(OFFERED | (attachment * ATTACHMENT), BORROWERS | (attachment * ATTACHMENT));
   }
 
-  /** The session is clean, and the borrower has stopped reading. BORROWERS to PARKED. False: the owner has seized it. */
-  park(attachment: number): boolean {
-    return this.#swap(BORROWERS | (attachment * ATTACHMENT), PARKED);
+  /**
+   * The session is clean but for its profile, which is the borrower's, and the borrower has stopped reading. BORROWERS to PARKED. False: the
+   * owner has seized it.
+   */
+  park(attachment: number, profile: number): boolean {
+    return this.#swap(BORROWERS | (attachment * ATTACHMENT), PARKED | (profile * PROFILE));
   }
 
   /** The borrower has stopped reading. BORROWERS to HANDED. False: the owner has seized it. */

@@ -76,6 +76,8 @@ export interface OfferedSocket {
   readonly dirt: Dirt;
   /** A statement of the transaction that goes on has asked for READ ONLY. */
   readonly asksReadOnly: boolean;
+  /** The number of the borrow's profile, which is in force. No other profile ever has it. 0: that of a session as it was made. */
+  readonly profile: number;
   /** The time limit of a query that has none of its own, in ms. 0: there is none. */
   readonly queryTimeout: number;
   /** Of the types that columns often have: those for which the owner's program has parsers of its own, and the others. */

@@ -30,6 +30,7 @@ import { Fitness } from './fitness.ts';
 import { Hearing } from './hearing.ts';
 import { Leftovers, type Reset } from './leftovers.ts';
 import { OwnTypes } from './own-types.ts';
+import type { ProfileNumbers } from './profile-numbers.ts';
 import { SessionState } from './session-state.ts';
 import { Speech } from './speech.ts';
 import { Turns } from './turns.ts';
@@ -40,6 +41,7 @@ export interface SessionSettings {
   /** The time limit of a reset, in ms. 0: no limit. */
   readonly checkTimeout: number;
   readonly descriptors: Descriptors;
+  readonly profiles: ProfileNumbers;
 }
 
 export interface Origin {
@@ -179,12 +181,13 @@ export class SessionCore {
     }
   }
 
-  /** Offers the socket to a borrower's thread, if its session is one that can be spoken to there. */
-  offerSocket(attachment: number, hasDescriptor: boolean): OfferedSocket | undefined {
+  /** Offers the socket to the thread of that borrow, if its session is one that can be spoken to there. */
+  offerSocket(borrow: string, attachment: number, hasDescriptor: boolean): OfferedSocket | undefined {
     const { backend, leftovers } = this;
-    const isAsMade = this.cleaning.profile === '' && !this.resetsAlways && !this.#fitness.isInDoubt;
+    const isKnown = this.cleaning.profile === profileOf(borrow) && !this.resetsAlways && !this.#fitness.isInDoubt;
     const isQuiet = backend.isReady && !this.portals.isAnyLeft && !this.submissions.isOpen && !this.wire.isLent;
-    if (this.life.isOver || !isAsMade || !isQuiet) return undefined;
+    const profile = this.#settings.profiles.of(profileOf(borrow));
+    if (this.life.isOver || !isKnown || !isQuiet || profile === undefined) return undefined;
     const offered = this.custodian.offer(attachment, hasDescriptor);
     if (offered === undefined) return undefined;
     const { dirt } = leftovers;
@@ -194,6 +197,7 @@ export class SessionCore {
       custody: this.custodian.buffer,
       dirt,
       asksReadOnly,
+      profile,
       queryTimeout: backend.queryTimeout,
       types: this.ownTypes.usual(),
     };

@@ -200,7 +200,7 @@ export class Session implements SessionMethods {
 
   adopt(borrow: string, attachment: number, hasDescriptor: boolean): Promise<Answer> {
     return this.#core.answer(borrow, async () => {
-      const socket = this.#core.offerSocket(attachment, hasDescriptor);
+      const socket = this.#core.offerSocket(borrow, attachment, hasDescriptor);
       return socket === undefined ? {} : { socket };
     });
   }

@@ -21,7 +21,7 @@ import { throwIfAborted } from '../waiting/abort-signals.ts';
 import type { BellListener } from '../waiting/bell-listener.ts';
 import { sleepInLine } from '../waiting/blocking.ts';
 import { type Cancellation, canceller, throwIfCancelled, throwReason } from '../waiting/cancellation.ts';
-import type { Stander, Standing, Waiters } from '../waiting/waiters.ts';
+import type { Leaver, Stander, Standing, Waiters } from '../waiting/waiters.ts';
 import { MARK_SYNC, MARK_TRIES, markBehalf, NONE, REASON_FACTORY } from '../words/line.ts';
 import { breakerOf, isEvicting, isRefusing, isSuspended, RECOVERING } from '../words/state.ts';
 import { OWNER } from '../words/threads.ts';
@@ -75,8 +75,8 @@ export class Acquiring {
    * What `deliver` makes of a slot, in the moment in which it is this thread's; waiting for one, if need be. One promise, as thousands
    * may wait. Rejects as `ResourcePool.acquire` does.
    */
-  acquire<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V): Promise<V> {
-    if (!this.#lending.isPublished) return this.#acquireUnpublished(options, deliver);
+  acquire<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V, leaver?: Leaver): Promise<V> {
+    if (!this.#lending.isPublished) return this.#acquireUnpublished(options, deliver, leaver);
     const context = this.#context(false);
     const started = now();
     let waits = false;
@@ -86,7 +86,7 @@ export class Acquiring {
       return deliver(slot);
     };
     const acquire = (): Promise<V> => {
-      const acquired = this.#acquireUnpublished(options, deliverAndSay);
+      const acquired = this.#acquireUnpublished(options, deliverAndSay, leaver);
       waits = true;
       return acquired;
     };
@@ -97,12 +97,12 @@ export class Acquiring {
     });
   }
 
-  #acquireUnpublished<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V): Promise<V> {
+  #acquireUnpublished<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V, leaver: Leaver | undefined): Promise<V> {
     try {
       const got = this.#acquire(options, 0);
       if (typeof got === 'number') return Promise.resolve(deliver(got));
       // It does not only try, so it is never told that there is nothing.
-      return this.#waitFor(got, deliver) as Promise<V>;
+      return this.#waitFor(got, deliver, leaver) as Promise<V>;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -269,8 +269,8 @@ export class Acquiring {
 
   // ── the two ways to wait
 
-  #waitFor<V>({ cell, timeout, signal, tries }: Place, deliver: (slot: number) => V): Promise<V | null> {
-    const served = this.#waiters.wait(cell, timeout, signal, deliver, tries, canceller?.present());
+  #waitFor<V>({ cell, timeout, signal, tries }: Place, deliver: (slot: number) => V, leaver?: Leaver): Promise<V | null> {
+    const served = this.#waiters.wait(cell, timeout, signal, deliver, tries, canceller?.present(), leaver);
     this.#listen();
     return served;
   }

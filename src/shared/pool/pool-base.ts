@@ -27,7 +27,7 @@ import { BellListener } from '../waiting/bell-listener.ts';
 import { FactoryErrors } from '../waiting/factory-errors.ts';
 import { KeepAlive } from '../waiting/keep-alive.ts';
 import { limited } from '../waiting/limited.ts';
-import { Waiters } from '../waiting/waiters.ts';
+import { type Leaver, Waiters } from '../waiting/waiters.ts';
 import type { ControlBlock } from '../words/control-block.ts';
 import { NONE, REASON_UNAVAILABLE } from '../words/line.ts';
 import { ACTIVE, breakerOf, INACTIVE, isClosed, isSuspended, RECOVERING } from '../words/state.ts';
@@ -183,9 +183,9 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   readonly #numbered = (slot: number): Borrowed => ({ slot, serial: this.lending.serials[slot] });
 
   /** See `Acquiring.acquire`. */
-  protected borrow<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V): Promise<V> {
+  protected borrow<V>(options: AcquireOptions | undefined, deliver: (slot: number) => V, leaver?: Leaver): Promise<V> {
     try {
-      return this.acquiring.acquire(options, this.#limiting(options, deliver));
+      return this.acquiring.acquire(options, this.#limiting(options, deliver), leaver);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -212,14 +212,16 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
    * `acquire` for code that borrows on top of this, together with the first use of the resource. `taken` gets it in the moment in which
    * it is this thread's: a promise is settled only when the thread comes back to its microtasks, and it may block before that. `timeout`
    * and `signal` hold for what `taken` gives as well, as the owner may be busy: then this rejects, and the code that has taken the
-   * resource gives it back. `taken` must not throw.
+   * resource gives it back. `taken` must not throw. `leaver` is told when this begins to wait.
    */
-  async take<V>(options: AcquireOptions, taken: (resource: R) => V | PromiseLike<V>): Promise<V> {
+  async take<V>(options: AcquireOptions, taken: (resource: R) => V | PromiseLike<V>, leaver?: Leaver): Promise<V> {
     const started = now();
     let waits = false;
     // For a trace the stack of the caller counts, which is gone if this has waited.
-    const granted = this.borrow(options, (slot) =>
-      this.traces !== undefined && waits ? this.#numbered(slot) : { value: taken(this.handOut(slot)) },
+    const granted = this.borrow(
+      options,
+      (slot) => (this.traces !== undefined && waits ? this.#numbered(slot) : { value: taken(this.handOut(slot)) }),
+      leaver,
     );
     waits = true;
     const got = await granted;

@@ -37,6 +37,12 @@ export interface Standing {
   withdraw(): void;
 }
 
+/** What waits by a promise, and may have to leave the line. */
+export interface Leaver {
+  /** It waits from now on. `leave` takes it out of the line, if it still stands there, and rejects its promise with `reason`. */
+  waits(leave: (reason: unknown) => void): void;
+}
+
 interface Waiter {
   /** May change: see `exchange`. */
   cell: number;
@@ -90,6 +96,7 @@ export class Waiters {
     deliver: (slot: number) => V,
     tries: boolean,
     part?: Cancellation,
+    leaver?: Leaver,
   ): Promise<V | null> {
     return new Promise<unknown>((resolve, reject) => {
       const waiter = this.#begin(cell, this.#lending.me, tries, now(), deliver, resolve, reject, part);
@@ -97,6 +104,9 @@ export class Waiters {
       if (signal !== undefined) this.#endsBy(waiter, signal);
       const ofPart = part?.signal;
       if (ofPart !== undefined && waiter.isPending) this.#endsBy(waiter, ofPart);
+      leaver?.waits((reason) => {
+        if (waiter.isPending) this.#withdraw(waiter, reason);
+      });
     }) as Promise<V | null>;
   }
 
