@@ -18,7 +18,7 @@ const settings = {
   setupFiles: ['./test/support/each-file.ts'],
   pool: 'forks' as const,
   // More than cores, as many tests wait for a server, a thread or a timer.
-  maxWorkers: Math.max(4, Math.floor(availableParallelism() / 2)),
+  maxWorkers: Math.max(3, Math.floor(availableParallelism() / 2)),
   // For what hangs, not for what is slow: a test that waits has bounds of its own.
   testTimeout: 300_000,
   hookTimeout: 120_000,

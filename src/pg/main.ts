@@ -197,9 +197,7 @@ class OwnersPool extends PgPool implements PgOwnerPool {
     });
     // A job has left it, perhaps in a transaction. The next borrower's statements come behind this.
     pool.on('leak', ({ job }, session) => {
-      if (job === undefined || session === undefined) return;
-      session.forsaken();
-      void session.reset(session.borrow).catch(() => {});
+      if (job !== undefined && session !== undefined) session.forsaken();
     });
     pool.on('detach', (_threadId, _reclaimed, attachment) => this.#tidyUpAfter(attachment));
     pool.on('error', (error) => {

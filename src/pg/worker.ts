@@ -84,9 +84,6 @@ export function pgClient(pool: PoolHandle<unknown> | Type | Promise<Type>, pg?: 
   });
 }
 
-/** A cancelled job's statements end by the calls that they are. */
-const OF_JOBS = 'this thread runs the jobs of a JobRunner, which may be cancelled in the middle of a statement';
-
 /** Decides where connections are spoken to, and sees to it. */
 function lendingOf(
   attached: AttachedPool<SessionMethods>,
@@ -99,7 +96,6 @@ function lendingOf(
   if (info.lend === 'remote') return { way: 'remote', why: "the pool was created with lend: 'remote'" };
   if ('why' in found) return { way: 'remote', why: found.why };
   const sessions = attached as unknown as Sessions;
-  const relayed = info.relayed ?? (sessions.hasParts ? OF_JOBS : undefined);
-  setWay(sessions, new LocalWay(found.driver, sessions, { ...info, relayed }));
-  return new LocalLending(relayed);
+  setWay(sessions, new LocalWay(found.driver, sessions, info));
+  return new LocalLending(info.relayed);
 }

@@ -51,6 +51,15 @@ interface Holder {
   readonly serial: number;
 }
 
+/** What stands on top of a pool, and speaks to resources by other ways than calls. */
+export interface Above {
+  /**
+   * A part of the program has ended without giving back what it has in this slot. True: something is under way there that is not a call,
+   * and the resource is of no use any more.
+   */
+  leaves(slot: number): boolean;
+}
+
 export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T>, CancellablePool {
   readonly #port: MessagePort;
   protected readonly calls: Calls;
@@ -68,6 +77,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   #attachment: Attachment = 'attached';
   /** By slot: the last lease that was handed out for a part of the program that can be cancelled. */
   readonly #holders: (Holder | undefined)[] = [];
+  #above: Above | undefined;
 
   /**
    * `exposed`: what the pool's `expose` lists. `onLeave` is called once, when this attachment is not to be given to any caller any more.
@@ -240,6 +250,16 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     return canceller !== undefined;
   }
 
+  /** The part that the present code belongs to. For what stands on top of a pool. */
+  presentPart(): Cancellation | undefined {
+    return canceller?.present();
+  }
+
+  /** From now on this hears of leases that end without their borrowers. For what stands on top of a pool. */
+  tell(above: Above): void {
+    this.#above = above;
+  }
+
   /** Which resource that is: its slot, and its number among those that the slot has had. For what stands on top of a pool. */
   identify(resource: Remote<T> | SyncRemote<T>): readonly [slot: number, generation: number] {
     const slot = remoteSlot(resource);
@@ -298,7 +318,8 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
       if (!this.lending.isCurrent(slot, holder.serial)) continue;
       left++;
       const stack = this.traces?.stackOf(slot, this.lending.leases[slot]);
-      const broken = this.calls.underWay[slot] > 0;
+      const isSpokenTo = this.#above?.leaves(slot) === true;
+      const broken = isSpokenTo || this.calls.underWay[slot] > 0;
       this.calls.forget(slot);
       this.calls.outbox.send([LEFT, slot, this.lending.forget(slot), job, heldFor, stack, broken], true);
     }

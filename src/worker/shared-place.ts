@@ -52,17 +52,20 @@ export class SharedPlace<R> {
     return this.#waiting.length / this.#block.limits.max;
   }
 
-  /** Waits behind the others. It may be granted something, or refused, at once. */
-  wait(sharer: Sharer<R>): void {
+  /** Waits behind the others. It may be granted something, or refused, at once; undefined: there was no room. */
+  wait(sharer: Sharer<R>): WaitingSharer<R> | undefined {
     if (this.#waiting.length > 0) {
       try {
         this.#acquiring.assertRoom();
       } catch (error) {
-        return sharer.refused(error);
+        sharer.refused(error);
+        return undefined;
       }
     }
-    this.#waiting.push(new WaitingSharer(this, sharer, this.#block.constants.acquireTimeout));
+    const waiting = new WaitingSharer(this, sharer, this.#block.constants.acquireTimeout);
+    this.#waiting.push(waiting);
     this.#stand();
+    return waiting;
   }
 
   /** The one whose turn is next, if it `fits`. It waits no more, for the time being. */
@@ -176,6 +179,13 @@ export class WaitingSharer<R> {
     if (this.#isOver || !this.isAlong) return;
     this.isAlong = false;
     this.#place.back(this);
+  }
+
+  /** It waits no longer, and is told nothing. Without effect once it has been granted something, begun, or been refused. */
+  leave(): void {
+    if (this.#isOver) return;
+    this.#end();
+    this.#place.remove(this);
   }
 
   /** By the place. */

@@ -1,15 +1,20 @@
 // Jobs on PostgreSQL: what they leave open is rolled back, what they leave running is cancelled.
+import type { RunnerOptions } from 'cenote/jobs';
 import { describe, expect, test } from 'vitest';
+import { Descriptors } from '../../src/pg/driver/descriptors.ts';
 import { ask, open as openPool } from '../support/postgres.ts';
 import { rejection, until } from '../support/wait.ts';
-import { open, run } from './support.ts';
+import { newFlag, open, run } from './support.ts';
 
-async function withPg(max = 2) {
-  const db = await openPool({ max });
+/** What is meant for sockets of the threads' own. */
+const own = test.skipIf(Descriptors.find().why !== undefined);
+
+async function withPg(max = 2, lend?: 'auto', options?: Partial<RunnerOptions<any>>) {
+  const db = await openPool({ max, ...(lend && { lend }) });
   await db.query('create table if not exists jobs_test (n int)');
   const leaks: unknown[] = [];
   db.pool.on('leak', ({ job }: { job?: unknown }) => leaks.push(job));
-  const runner = open({ pools: { db }, grace: 1_000_000 });
+  const runner = open({ pools: { db }, grace: 1_000_000, ...options });
   await run(runner, (context) => context.pools.db.query('select 1').then(() => 1));
   const states = async () =>
     (await ask(`select state, query from pg_stat_activity where application_name = $1`, [db.pool.name])) as {
@@ -122,4 +127,112 @@ test('a cancelled job may clean up in what it holds, and a protected section com
   abort.abort();
   expect(await careful).toBe('committed');
   expect((await db.query('delete from jobs_test')).rowCount).toBe(1);
+});
+
+describe('on the connection’s own socket', () => {
+  own('jobs go on while the thread of the runner and the pool computes', async () => {
+    const { db, runner } = await withPg(1, 'auto', { maxThreads: 1 });
+    const goesOn = async (): Promise<boolean> => {
+      // The thread has the connection's socket by now.
+      const lending = await run(runner, async ({ pools: { db } }: any) => (await db.query('select 1'), { over: db.lending.over }));
+      expect(lending).toEqual({ over: 'socket' });
+      const flag = newFlag();
+      const done = run(
+        runner,
+        async ({ pools: { db } }: any, buffer: SharedArrayBuffer) => {
+          const flag = new Int32Array(buffer);
+          Atomics.store(flag, 0, 1);
+          for (let n = 0; n < 10; n++) await db.transaction((tx: any) => tx.query('select $1::int', [n]));
+          await Promise.all([db.query('select 1'), db.query('select 2')]);
+          Atomics.store(flag, 0, 2);
+          Atomics.notify(flag, 0);
+        },
+        [flag.buffer],
+      );
+      await until(() => Atomics.load(flag, 0) >= 1);
+      Atomics.wait(flag, 0, 1, 5000);
+      const isDone = Atomics.load(flag, 0) === 2;
+      await done;
+      return isDone;
+    };
+    // Once a second the owner takes back what is parked; if it just has, the thread asks it.
+    await until(goesOn);
+    expect(db.pool.stats()).toMatchObject({ active: 0, destroyed: 0 });
+  });
+
+  own('of the jobs of one thread only the one that is cancelled ends, and its statement on the server', async () => {
+    const { db, runner, states, isIdle } = await withPg(2, 'auto', { maxThreads: 1, concurrentTasksPerWorker: 4 });
+    const [sleeper, loser] = [new AbortController(), new AbortController()];
+    const sleeps = run(runner, ({ pools: { db } }: any) => db.query('select pg_sleep(600)'), [], { signal: sleeper.signal });
+    const lost = run(
+      runner,
+      ({ pools: { db } }: any) =>
+        db.transaction(async (tx: any) => {
+          await tx.query('insert into jobs_test values (9)');
+          await tx.query('select pg_sleep(601)');
+        }),
+      [],
+      { signal: loser.signal },
+    );
+    const active = async (text: string) => (await states()).some(({ query, state }) => query.includes(text) && state === 'active');
+    await until(async () => (await active('600')) && (await active('601')));
+    // No connection is idle: these share the thread's place in the line.
+    const leaver = new AbortController();
+    const leaves = run(runner, ({ pools: { db } }: any) => db.query('select 3 as n'), [], { signal: leaver.signal });
+    const counts = run(runner, async ({ pools: { db } }: any) => {
+      let sum = 0;
+      for (let n = 0; n < 20; n++) sum += (await db.query('select $1::int as n', [n])).rows[0].n;
+      return sum;
+    });
+    await until(() => db.pool.waitingCount() === 2);
+    const whys = ['a', 'b', 'c'].map((text) => new Error(text));
+    leaver.abort(whys[0]);
+    expect(await rejection(leaves)).toBe(whys[0]);
+    await until(() => db.pool.waitingCount() === 1);
+    expect([await active('600'), await active('601')]).toEqual([true, true]);
+    loser.abort(whys[1]);
+    expect(await rejection(lost)).toBe(whys[1]);
+    expect(await counts).toBe(190);
+    expect(await active('600')).toBe(true);
+    sleeper.abort(whys[2]);
+    expect(await rejection(sleeps)).toBe(whys[2]);
+    await until(isIdle);
+    await until(() => db.pool.activeCount() === 0);
+    expect((await db.query('select count(*)::int as n from jobs_test')).rows[0].n).toBe(0);
+    // Only the connection with the transaction has gone.
+    expect(db.pool.stats()).toMatchObject({ destroyed: 1, waiting: 0 });
+    expect(runner.stats()).toMatchObject({ killedThreads: 0, lost: 0 });
+  });
+
+  own('a job that waits for the socket, or asks what only the owner does, ends with the reason', async () => {
+    const { db, runner } = await withPg(1, 'auto', { maxThreads: 1, concurrentTasksPerWorker: 2 });
+    const abort = new AbortController();
+    const asks = run(
+      runner,
+      async ({ pools: { db } }: any) => {
+        const client = await db.connect();
+        try {
+          // The second one is said by the owner, behind the first.
+          await Promise.all([client.query('select pg_sleep(600)'), client.query({ name: 'named', text: 'select 1' })]);
+        } finally {
+          client.release();
+        }
+      },
+      [],
+      { signal: abort.signal },
+    );
+    await until(
+      async () =>
+        (
+          await ask("select 1 from pg_stat_activity where query like '%pg_sleep(600)%' and state = 'active' and application_name = $1", [
+            db.pool.name,
+          ])
+        ).length > 0,
+    );
+    const why = new Error('no more');
+    abort.abort(why);
+    expect(await rejection(asks)).toBe(why);
+    expect(await run(runner, async ({ pools: { db } }: any) => (await db.query('select 2 as n')).rows[0].n)).toBe(2);
+    expect(db.pool.stats()).toMatchObject({ active: 0, waiting: 0 });
+  });
 });

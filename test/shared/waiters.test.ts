@@ -115,9 +115,7 @@ test('a waiter that may leave is told how when it begins to wait, and leaves onc
   const cells = [lending.join(0), lending.join(0)];
   const leaves: ((reason: unknown) => void)[] = [];
   const waiting = cells.map((cell) =>
-    rejection(
-      waiters.wait(cell, 0, undefined, (slot) => slot, false, undefined, { waits: (leave) => void leaves.push(leave) }),
-    ),
+    rejection(waiters.wait(cell, 0, undefined, (slot) => slot, false, undefined, { waits: (leave) => void leaves.push(leave) })),
   );
   leaves[0]('elsewhere');
   leaves[0]('again');

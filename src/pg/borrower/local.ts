@@ -56,7 +56,7 @@ export class LocalWay implements Way {
     this.#lending = lending;
     const { attachment } = sessions;
     if (lending.relayed !== undefined || attachment === undefined) return;
-    const connections = new OwnConnections({ driver, address: lending.address, attachment, isOwn: new Map() }, sessions.name);
+    const connections = new OwnConnections({ driver, address: lending.address, attachment, isOwn: new Map() }, sessions);
     this.#connections = connections;
     this.#singles = new Singles(sessions, connections, lending.batch);
     void sessions.left!.then(() => connections.close());

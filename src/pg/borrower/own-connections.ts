@@ -1,9 +1,12 @@
 /** The connections of a pool whose sockets this thread has descriptors of: one for each, for as long as the connection lives. */
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { asError } from '../../shared/index.ts';
 import { OwnConnection, type Speaker, type Thread } from '../driver/own-connection.ts';
 import { closeDescriptor } from '../driver/parking-socket.ts';
 import { Custody } from '../messages/custody.ts';
 import type { Answer } from '../messages/protocol.ts';
+import { Parts } from './parts.ts';
+import type { Above, RemoteSession, Sessions } from './sessions.ts';
 
 /** How long a connection that was not offered is not asked for again, in ms. */
 const LATER = 1000;
@@ -21,8 +24,11 @@ interface Kept {
 /** How many profiles a thread remembers the numbers of. */
 const MOST_PROFILES = 1000;
 
-export class OwnConnections {
+export class OwnConnections implements Above {
   readonly pool: string;
+  /** Undefined on a thread without parts that can be cancelled. */
+  readonly parts: Parts | undefined;
+  readonly #sessions: Sessions;
   readonly #thread: Thread;
   /** What a socket hears is heard in the context in which it was made, and that must not be one of its first borrower. */
   readonly #outside = AsyncLocalStorage.snapshot();
@@ -32,10 +38,13 @@ export class OwnConnections {
   /** Until then it is not worth while to ask: the owner had no socket to offer. */
   #refusedUntil = 0;
 
-  /** `pool`: its name. */
-  constructor(thread: Thread, pool: string) {
+  constructor(thread: Thread, sessions: Sessions) {
     this.#thread = thread;
-    this.pool = pool;
+    this.#sessions = sessions;
+    this.pool = sessions.name;
+    if (!sessions.hasParts) return;
+    this.parts = new Parts(sessions);
+    sessions.tell!(this);
   }
 
   get attachment(): number {
@@ -97,6 +106,20 @@ export class OwnConnections {
   /** The owner's answer is of no use any more. */
   refuse({ socket }: Answer): void {
     if (socket?.descriptor !== undefined) closeDescriptor(socket.descriptor);
+  }
+
+  /** What was asked there last is not waited for any more, and may go on: the connection is of no use. */
+  giveUp(session: RemoteSession, reason: unknown): void {
+    try {
+      this.#sessions.destroy(session, asError(reason));
+    } catch {
+      // The lease is over.
+    }
+  }
+
+  /** See Above. */
+  leaves(slot: number): boolean {
+    return this.#kept[slot]?.connection?.leave() === true;
   }
 
   /** This thread has left the pool. */

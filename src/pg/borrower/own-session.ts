@@ -144,9 +144,10 @@ export class OwnSession implements BorrowedSession, Speaker {
     while (!this.isQuiet) await new Promise<void>((resolve) => this.#whenQuiet.push(resolve));
   }
 
-  /** The borrow is over, and the session clean: any thread may speak there. */
+  /** The borrow is over: any thread may speak there. If something has to be undone before, that is left to the owner. */
   park(): void {
     if (this.#state !== 'HERE') return;
+    if (this.#connection!.isUnclean) return this.#handOver();
     this.#state = 'OWNERS';
     this.#connection!.park();
     this.#stopListening({ over: true });
@@ -180,6 +181,7 @@ export class OwnSession implements BorrowedSession, Speaker {
           `what was asked on this connection before was not answered within ${timeout} ms`,
           this.#connections.pool,
         );
+      this.#connections.parts?.assertGoesOn();
       this.#connection!.readNow();
     }
     if (this.#state === 'HERE') this.#handOver();
@@ -192,10 +194,43 @@ export class OwnSession implements BorrowedSession, Speaker {
     if (this.#state === 'NEW' && said === undefined) this.#state = 'OWNERS';
     if (this.#state === 'NEW') this.#open();
     if (this.#state === 'OWNERS') return this.#byOwner(byOwner);
-    return new Promise((resolve) => {
-      this.#waiting.push({ said, byOwner, resolve });
-      this.#next();
-    });
+    const { parts } = this.#connections;
+    if (parts === undefined) return new Promise((resolve) => this.#put({ said, byOwner, resolve }));
+    // Calls of the owner see to that by themselves.
+    const cancelled = said === undefined ? undefined : parts.present?.untold();
+    if (cancelled !== undefined) return Promise.reject(cancelled.reason);
+    let asked: Asked;
+    const ask = (): Promise<Answer> =>
+      new Promise((resolve) => {
+        asked = { said, byOwner: parts.bound(byOwner), resolve };
+        this.#put(asked);
+      });
+    return parts.follow(ask, (reason) => this.#giveUpFor(asked, reason));
+  }
+
+  #put(asked: Asked): void {
+    this.#waiting.push(asked);
+    this.#next();
+  }
+
+  /** Its asker is at an end. If the server is at it, what becomes of it is not known. */
+  #giveUpFor(asked: Asked, reason: unknown): void {
+    const at = this.#waiting.indexOf(asked);
+    if (at !== -1) this.#waiting.splice(at, 1);
+    if (this.#current !== asked || this.#state !== 'HERE') return;
+    // This first: a connection that is lost while it is lent is an error of the pool.
+    this.#connections.giveUp(this.#remote, reason);
+    this.destroy();
+  }
+
+  /** See Speaker. */
+  leave(): boolean {
+    if (this.#state === 'ASKING') this.#state = 'OWNERS';
+    if (this.#state !== 'HERE') return false;
+    const isBusy = !this.isQuiet;
+    if (isBusy) this.destroy();
+    else this.#handOver();
+    return isBusy;
   }
 
   /** Before the first call. */

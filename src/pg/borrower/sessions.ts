@@ -1,4 +1,5 @@
 /** The sessions of a pool as a borrowing thread has them, and the pool underneath as far as this wing needs it. */
+import type { Cancellation } from '../../shared/index.ts';
 import type { AcquireOptions, Remote, ResourcePool, SyncRemote } from '../../worker/index.ts';
 import type { SessionMethods } from '../messages/protocol.ts';
 import type { Rostered } from './roster.ts';
@@ -22,6 +23,8 @@ export interface Sessions extends ResourcePool<RemoteSession> {
   borrowIdle?(): RemoteSession | undefined;
   sharedPlace?(): SharedPlace;
   readonly hasParts?: boolean;
+  presentPart?(): Cancellation | undefined;
+  tell?(above: Above): void;
   identify?(session: RemoteSession): readonly [slot: number, generation: number];
   readonly left?: Promise<void>;
   /** See PoolBase. */
@@ -33,10 +36,15 @@ export interface Leaver {
   waits(leave: (reason: unknown) => void): void;
 }
 
+/** See the worker's pool. */
+export interface Above {
+  leaves(slot: number): boolean;
+}
+
 /** See the worker's SharedPlace. */
 export interface SharedPlace {
   readonly waitingForEach: number;
-  wait(sharer: Sharer): void;
+  wait(sharer: Sharer): WaitingSharer | undefined;
   takeAlong(fits: (sharer: Sharer) => boolean): WaitingSharer | undefined;
 }
 
@@ -49,6 +57,7 @@ export interface WaitingSharer {
   readonly sharer: Sharer;
   begin(): boolean;
   back(): void;
+  leave(): void;
 }
 
 export interface Returning extends Rostered {

@@ -4,6 +4,7 @@
  * together (see Batch), the others one after the other. So threads take turns, and a connection that changes hands is of use for more than
  * one statement.
  */
+import type { Cancellation } from '../../shared/index.ts';
 import type { Companion, Company } from '../../shared/options/company.ts';
 import { AcquireTimeoutError } from '../../worker/index.ts';
 import { repacked } from '../messages/frames.ts';
@@ -37,12 +38,25 @@ export class Singles {
     const [profile, bytes, mode, timeout] = args;
     // The owner would be asked for each.
     if (this.#connections.isRefused) return this.#sessions.call('speakOnce', [profile, repacked(bytes), mode, timeout]);
-    return new Promise((resolve, reject) => {
-      const single = new Single(this, args, granted, resolve, reject);
-      const session = this.#sessions.borrowIdle!();
-      if (session === undefined) this.#place.wait(single);
-      else single.granted(session);
-    });
+    const { parts } = this.#connections;
+    if (parts === undefined)
+      return new Promise((resolve, reject) => this.#ask(new Single(this, args, granted, undefined, resolve, reject)));
+    const cancelled = parts.present?.cancelled();
+    if (cancelled !== undefined) return Promise.reject(cancelled.reason);
+    let single: Single;
+    const ask = (): Promise<Answer> =>
+      new Promise((resolve, reject) => {
+        single = new Single(this, args, granted, parts.present, resolve, reject);
+        // The part waits for it, and not for the connection: that is no part's.
+        parts.outside(() => this.#ask(single));
+      });
+    return parts.follow(ask, () => single.leave());
+  }
+
+  #ask(single: Single): void {
+    const session = this.#sessions.borrowIdle!();
+    if (session === undefined) single.waits(this.#place.wait(single));
+    else single.granted(session);
   }
 
   /** The first has been granted the connection. */
@@ -53,7 +67,8 @@ export class Singles {
     // Before this thread blocks, it ends this borrow.
     returning!.add(hold);
     const isHere = hold.takesSocket();
-    const turn = new OneTurn(this.#place, this.#batch - 1);
+    const turn = new OneTurn(hold, first, this.#place, this.#batch - 1);
+    first.turn = turn;
     for (let single: Single | undefined = first; single !== undefined; ) {
       const asked: Single = single;
       const call = hold.speakAlong({ args: asked.args, company: turn.round(), told: (answer) => asked.resolve(answer) });
@@ -63,9 +78,10 @@ export class Singles {
         (answer) => () => asked.resolve(answer),
         (error) => () => asked.reject(error),
       );
-      single = returning!.has(hold) && hold.isFit ? turn.another(profile) : undefined;
+      single = returning!.has(hold) && hold.isFit ? turn.another() : undefined;
       // Before the asker hears of it, as it may want the connection again at once.
       if (single === undefined && returning!.delete(hold)) void hold.giveBack();
+      asked.turn = undefined;
       settle();
     }
   }
@@ -89,20 +105,42 @@ class Single implements Sharer {
   readonly begins: SaysGranted;
   readonly resolve: (answer: Answer | PromiseLike<Answer>) => void;
   readonly reject: (error: unknown) => void;
+  /** The part of the program that asks. Statements of several parts do not go together: what ends one would end the others. */
+  readonly part: Cancellation | undefined;
   readonly #singles: Singles;
+  /** What it is served in. */
+  turn: OneTurn | undefined;
+  #waiting: WaitingSharer | undefined;
 
   constructor(
     singles: Singles,
     args: SingleArguments,
     begins: SaysGranted,
+    part: Cancellation | undefined,
     resolve: (answer: Answer | PromiseLike<Answer>) => void,
     reject: (error: unknown) => void,
   ) {
     this.#singles = singles;
     this.args = args;
     this.begins = begins;
+    this.part = part;
     this.resolve = resolve;
     this.reject = reject;
+  }
+
+  waits(waiting: WaitingSharer | undefined): void {
+    this.#waiting = waiting;
+  }
+
+  /** Its asker waits no longer. */
+  leave(): void {
+    this.#waiting?.leave();
+    this.turn?.cancel();
+  }
+
+  /** It may go with that one. */
+  fits({ part, args: [profile] }: Single): boolean {
+    return part === this.part && profile === this.args[0];
   }
 
   granted(session: RemoteSession): void {
@@ -115,14 +153,20 @@ class Single implements Sharer {
   }
 }
 
-/** What one borrow serves beside its first statement. */
+/** What one borrow serves. */
 class OneTurn implements Company {
+  readonly #hold: Hold;
+  readonly #first: Single;
   readonly #place: SharedPlace;
   #left: number;
   /** How many of those may be sent with the next. */
   #along = 0;
+  #isCancelled = false;
 
-  constructor(place: SharedPlace, left: number) {
+  /** `left`: how many it may serve beside the first. */
+  constructor(hold: Hold, first: Single, place: SharedPlace, left: number) {
+    this.#hold = hold;
+    this.#first = first;
     this.#place = place;
     this.#left = left;
   }
@@ -135,37 +179,54 @@ class OneTurn implements Company {
 
   next(fits: (args: readonly unknown[]) => boolean): Companion | undefined {
     if (this.#along <= 0) return undefined;
-    const waiting = this.#place.takeAlong((sharer) => fits((sharer as Single).args));
+    const waiting = this.#take((single) => fits(single.args));
     if (waiting === undefined) return undefined;
-    this.#left--;
     this.#along--;
-    return new Along(waiting);
+    return new Along(waiting, this);
   }
 
-  /** One more of that profile, when all before it are answered. */
-  another(profile: string): Single | undefined {
-    if (this.#left <= 0) return undefined;
-    const waiting = this.#place.takeAlong((sharer) => (sharer as Single).args[0] === profile);
+  /** One more, when all before it are answered. */
+  another(): Single | undefined {
+    const waiting = this.#take(() => true);
     if (!waiting?.begin()) return undefined;
-    this.#left--;
     const single = waiting.sharer as Single;
+    single.turn = this;
     single.begins();
     return single;
+  }
+
+  #take(fits: (single: Single) => boolean): WaitingSharer | undefined {
+    if (this.#left <= 0 || this.#isCancelled) return undefined;
+    const waiting = this.#place.takeAlong((sharer) => this.#first.fits(sharer as Single) && fits(sharer as Single));
+    if (waiting !== undefined) this.#left--;
+    return waiting;
+  }
+
+  /** The part that has asked all of it is at an end: what the server is at is cancelled, and nothing more begins. */
+  cancel(): void {
+    if (this.#isCancelled) return;
+    this.#isCancelled = true;
+    void this.#hold.cancel();
   }
 }
 
 class Along implements Companion {
   readonly #waiting: WaitingSharer;
+  readonly #turn: OneTurn;
   #hasBegun = false;
 
-  constructor(waiting: WaitingSharer) {
+  constructor(waiting: WaitingSharer, turn: OneTurn) {
     this.#waiting = waiting;
+    this.#turn = turn;
   }
 
   begin(): boolean {
     this.#hasBegun = this.#waiting.begin();
-    if (this.#hasBegun) (this.#waiting.sharer as Single).begins();
-    return this.#hasBegun;
+    if (!this.#hasBegun) return false;
+    const single = this.#waiting.sharer as Single;
+    single.turn = this.#turn;
+    single.begins();
+    return true;
   }
 
   back(): void {
@@ -173,8 +234,9 @@ class Along implements Companion {
   }
 
   end(answer?: unknown): void {
-    const { resolve, reject } = this.#waiting.sharer as Single;
-    if (answer !== undefined) resolve(answer as Answer | Promise<Answer>);
-    else if (this.#hasBegun) reject(new Error('Connection terminated unexpectedly'));
+    const single = this.#waiting.sharer as Single;
+    single.turn = undefined;
+    if (answer !== undefined) single.resolve(answer as Answer | Promise<Answer>);
+    else if (this.#hasBegun) single.reject(new Error('Connection terminated unexpectedly'));
   }
 }

@@ -34,6 +34,8 @@ export interface Speaker {
   onHeard(heard: readonly Heard[]): void;
   /** The connection is gone. What was under way has been told before. */
   onLost(): void;
+  /** Its borrow ends without its doing. True: something is under way there. */
+  leave(): boolean;
 }
 
 export interface Thread {
@@ -160,6 +162,11 @@ export class OwnConnection {
     this.#stop();
     const { status, asksReadOnly } = this.#transaction;
     this.#custody.hand(this.#thread.attachment, { status, dirt: this.#dirt, isUndone: this.#isUndone, asksReadOnly });
+  }
+
+  /** The borrow that has it, if one has, ends without its doing: this thread stops to speak here. True: in the middle of something. */
+  leave(): boolean {
+    return this.#speaker?.leave() === true;
   }
 
   #stop(): void {

@@ -120,8 +120,8 @@ export class Custody {
   }
 
   /**
-   * The session is clean but for its profile, which is the borrower's, and the borrower has stopped reading. BORROWERS to PARKED. False: the
-   * owner has seized it.
+   * The session is clean but for its profile, which is the borrower's, and the borrower has stopped reading. BORROWERS to PARKED.
+   * False: the owner has seized it.
    */
   park(attachment: number, profile: number): boolean {
     return this.#swap(BORROWERS | (attachment * ATTACHMENT), PARKED | (profile * PROFILE));

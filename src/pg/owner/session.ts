@@ -47,9 +47,12 @@ export class Session implements SessionMethods {
     else void this.#core.answer('', async () => ({}));
   }
 
-  /** A borrower speaks on the socket, and its lease has ended without its doing. */
+  /** A borrower has ended without giving it back: what it has left is undone. If it speaks on the socket, the connection is lost. */
   forsaken(): void {
-    if (this.#core.custodian.isAway) this.#core.break(new Error('the borrower of this connection has not given back its socket'));
+    const { custodian } = this.#core;
+    if (custodian.isAway) this.#core.break(new Error('the borrower of this connection has not given back its socket'));
+    else if (custodian.isHanded) void this.#core.answer('', async () => ({}));
+    else void this.reset(this.borrow).catch(() => {});
   }
 
   /** Reads the socket again, if no borrower does, so that the server can say that it hangs up. */
