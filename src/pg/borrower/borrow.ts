@@ -41,11 +41,19 @@ export async function borrow(
   }
 }
 
-/** Runs one statement, in a borrow of its own. `granted` is told when it had a connection. */
-export async function runOnce(sessions: Sessions, question: Question, profile: string, granted: SaysGranted): Promise<QueryResult<any>> {
+/** Runs one statement, in a borrow of its own. `granted` is told when it had a connection; `answered` is shown the answer. */
+export async function runOnce(
+  sessions: Sessions,
+  question: Question,
+  profile: string,
+  granted: SaysGranted,
+  answered?: (answer: Answer) => void,
+): Promise<QueryResult<any>> {
   for (let attempts = 1; ; attempts++) {
     const answer = await wayOf(sessions).once(question, profile, granted);
     if (answer.granted !== undefined) granted(answer.granted);
-    if (!answer.unsent || isEnough(sessions, attempts)) return resultOf(answer, question);
+    if (answer.unsent && !isEnough(sessions, attempts)) continue;
+    answered?.(answer);
+    return resultOf(answer, question);
   }
 }

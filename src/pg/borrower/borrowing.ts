@@ -150,6 +150,7 @@ export class Borrowing implements Leaver {
     const taken = (session: RemoteSession): Promise<Answer> => {
       this.#candidate = new Hold(sessions, session, 0, this.#lender.profile);
       this.#isFirstSent = isAwaited;
+      this.#lender.met(this.#candidate);
       return this.#candidate.call(call);
     };
     try {

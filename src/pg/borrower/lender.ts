@@ -13,6 +13,8 @@ export interface Lender {
   readonly profile: string;
   /** True if the program listens for what this thread borrows. */
   readonly isListenedTo: boolean;
+  /** A connection has been borrowed, and nothing was asked there. It may turn out to be lost. */
+  met(hold: Hold): void;
   /** Lets 'connect' listeners configure the connection, if this thread has not done so yet. */
   configure(hold: Hold): Promise<void>;
   /** Shows listeners what has been borrowed without a client. Throws what a listener throws; the connection has been given back by then. */

@@ -21,6 +21,7 @@ import type { Lender } from './lender.ts';
 import { traced } from './query-channel.ts';
 import { Roster } from './roster.ts';
 import { Scope } from './scope.ts';
+import { Seat, type Sitter } from './seat.ts';
 import type { Sessions } from './sessions.ts';
 import { Place, transact } from './transaction.ts';
 import type { Call } from './way.ts';
@@ -35,15 +36,6 @@ export const PATIENCE = 5000;
 /** The message for a borrower that waits for its scope's connection, and does not stand in line itself. */
 export const tooLate = (pool: string, timeout: number): string =>
   `pool ${JSON.stringify(pool)}: nothing to be had within ${timeout} ms; the scope or transaction around it waits for its connection, or uses it`;
-
-/** The place in the line of a client that a program makes by itself. */
-export interface Seat {
-  readonly scope: Scope;
-  /** Something is asked in it, which the end of the pool has to wait for. */
-  begin(): void;
-  done(): void;
-  end(): Promise<void>;
-}
 
 export abstract class PgPool extends EventEmitter implements Type {
   /** Libraries look at this name (Drizzle, rate-limiter-flexible). It stays after a minifier, too. */
@@ -78,6 +70,7 @@ export abstract class PgPool extends EventEmitter implements Type {
       get profile() {
         return pool.profile;
       },
+      met: () => {},
       configure: (hold) => this.configure(hold),
       announce: (hold) => this.announce(hold),
       borrow: (options, first) => this.#borrow(options, first),
@@ -224,23 +217,16 @@ export abstract class PgPool extends EventEmitter implements Type {
   /** See the worker's. On the owner, 'connect' listeners see each connection when it is made. */
   protected async configure(_hold: Hold): Promise<void> {}
 
-  /**
-   * A scope for a client that the program makes by itself. It has a profile of its own, and is shown each connection that it gets. `end`
-   * ends it.
-   */
-  openSeat(profile: () => string, arrived: (hold: Hold) => void): Seat {
-    const lender: Lender = Object.create(this.lender, { profile: { get: profile } });
-    const scope = new Scope(lender, arrived);
-    this.#scopes.add(scope);
-    return {
-      scope,
-      begin: () => this.#begin(),
-      done: () => this.#done(),
-      end: async () => {
-        await scope.end();
-        this.#scopes.delete(scope);
-      },
-    };
+  /** For a client that the program makes by itself. It is to be left. */
+  openSeat(sitter: Sitter): Seat {
+    const seat = new Seat(this.lender, sitter);
+    this.#scopes.add(seat.scope);
+    return seat;
+  }
+
+  async leaveSeat(seat: Seat): Promise<void> {
+    await seat.end();
+    this.#scopes.delete(seat.scope);
   }
 
   /** True if the program listens for what this thread borrows. */

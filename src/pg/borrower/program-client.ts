@@ -9,8 +9,9 @@ import { isSetting, mayPrecedeSetting, profileWith } from '../messages/profile.t
 import { ask, type Question, tell } from '../messages/question.ts';
 import type { QueryCallback, Submission } from '../types.ts';
 import { copyOver, isCopyStream } from './copying.ts';
-import type { Hold, HoldListener } from './hold.ts';
-import type { PgPool, Seat } from './pool.ts';
+import type { HoldListener } from './hold.ts';
+import type { PgPool } from './pool.ts';
+import type { Seat, Sitter } from './seat.ts';
 import { isSubmission, refuseSubmission, submitTo } from './submission.ts';
 import { warnOnce } from './warnings.ts';
 
@@ -26,6 +27,7 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
   const theirs = driver.Client as unknown as new (config: object) => any;
 
   class SharedClient extends theirs {
+    #pool: PgPool | undefined;
     #seat: Seat | undefined;
     #profile = '';
     /** Nothing has been asked yet but what sets the session up. */
@@ -37,6 +39,18 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
       heard: ({ event, message }) => void this.emit(event, message),
       // The next query gets another connection. What was open is refused, until a ROLLBACK.
       broken: () => {},
+    };
+    readonly #sitter: Sitter = {
+      profile: () => this.#profile,
+      met: (hold) => hold.listen(this.#listener),
+      arrived: (hold) => {
+        this.processID = hold.pid;
+        if (this.listenerCount('notification') > 0) hold.listenSoon(PATIENCE);
+      },
+      answered: ({ pid, heard = [] }) => {
+        if (pid > 0) this.processID = pid;
+        for (const each of heard) this.#listener.heard(each);
+      },
     };
 
     constructor(config?: string | ClientConfig) {
@@ -74,10 +88,8 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
             'CENOTE_PG_CLIENT_SETTINGS',
             'a client of pgClient() was given another host, port, user or database than createPgPool: they are ignored, as the connections are those of createPgPool',
           );
-        this.#seat = shared.openSeat(
-          () => this.#profile,
-          (hold) => this.#arrived(hold),
-        );
+        this.#pool = shared;
+        this.#seat = shared.openSeat(this.#sitter);
       } finally {
         this._connecting = false;
       }
@@ -97,7 +109,7 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
 
     async #end(): Promise<void> {
       this._ending = true;
-      await this.#seat?.end();
+      if (this.#seat !== undefined) await this.#pool!.leaveSeat(this.#seat);
       if (this._ended) return;
       this._ended = true;
       this._connected = false;
@@ -122,24 +134,16 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
     }
 
     async #query(text: string | QueryConfig, values: unknown): Promise<QueryResult<any>> {
-      const { scope, begin, done } = this.#open();
+      const seat = this.#open();
       const question = ask(text, values, this.#hasOwnTypes ? this._types : undefined);
-      begin();
-      try {
-        const setsUp = this.#isSettingUp && question.text !== undefined && question.name === undefined && isSetting(question.text);
-        if (!setsUp) {
-          this.#isSettingUp &&= question.text !== undefined && mayPrecedeSetting(question.text);
-          return await scope.run(question);
-        }
-        return await this.#setUp(question);
-      } finally {
-        done();
-      }
+      const { text: said, name } = question;
+      if (this.#isSettingUp && said !== undefined && name === undefined && isSetting(said)) return this.#setUp(seat, question);
+      this.#isSettingUp &&= said !== undefined && mayPrecedeSetting(said);
+      return seat.run(question);
     }
 
-    async #setUp(question: Question): Promise<QueryResult<any>> {
-      const { scope } = this.#seat!;
-      const result = await scope.run({ ...question, mode: question.mode | SETTING });
+    async #setUp(seat: Seat, question: Question): Promise<QueryResult<any>> {
+      const result = await seat.run({ ...question, mode: question.mode | SETTING });
       this.#profile = profileWith(this.#profile, question.text!, question.parameters);
       return result;
     }
@@ -153,20 +157,10 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
     }
 
     async #submitIn(submission: Submission): Promise<void> {
-      const { scope, begin, done } = this.#open();
-      begin();
-      try {
-        const hold = await scope.enter();
-        const over = (): void => {
-          scope.leave();
-          done();
-        };
+      await this.#open().submit((hold, over) => {
         if (isCopyStream(submission)) copyOver(hold, submission, over);
         else submitTo(hold, submission, over);
-      } catch (error) {
-        done();
-        throw error;
-      }
+      });
     }
 
     #open(): Seat {
@@ -176,12 +170,6 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
     }
 
     // ── what the server says
-
-    #arrived(hold: Hold): void {
-      hold.listen(this.#listener);
-      this.processID = hold.pid;
-      if (this.listenerCount('notification') > 0) hold.listenSoon(PATIENCE);
-    }
 
     on(event: string | symbol, listener: (...args: any[]) => void): this {
       super.on(event, listener);

@@ -48,6 +48,11 @@ export class Scope {
     return this.#isOver;
   }
 
+  /** It has no connection, waits for none, and nothing was lost in it. */
+  get isFree(): boolean {
+    return this.#hold === undefined && this.#uses === 0 && this.#transactions === 0 && this.#gone === undefined && !this.#isOver;
+  }
+
   /** The connection that the scope has now, if it has one. */
   get hold(): Hold | undefined {
     return this.#hold;
