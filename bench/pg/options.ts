@@ -7,7 +7,7 @@ import { ALL_WORKS } from './works.ts';
 export const COMMAND = 'npm run bench:pg';
 
 export const USAGE = `usage: npm run bench:pg -- [--reach] [--quick] [--threads 1,2,4,8] [--rounds 7] [--ms 300]
-                            [--warm 2000] [--lanes 4]
+                            [--warm 5000] [--lanes 4]
                             [--work name]... [--way name]... [--set file:NAME=number]... [--json] [--into page.md]
 
   --reach         only what the goals speak of, and only their table

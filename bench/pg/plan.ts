@@ -17,7 +17,7 @@ export interface Effort {
   readonly warm: number;
 }
 
-export const FULL: Effort = { threads: [1, 2, 4, 8], lanes: 4, rounds: 7, slice: 300, warm: 2000 };
+export const FULL: Effort = { threads: [1, 2, 4, 8], lanes: 4, rounds: 7, slice: 300, warm: 5000 };
 /** Shows that everything runs; its figures mean little. */
 export const QUICK: Effort = { threads: [1], lanes: 4, rounds: 1, slice: 10, warm: 10 };
 
