@@ -1,5 +1,7 @@
 /** A pool of PostgreSQL connections is steered: what the server itself says of it. */
 import { beforeAll, expect, test } from 'vitest';
+import { receiveError, sendOwnError } from '../../src/pg/messages/database-error.ts';
+import { LeaseRevokedError } from '../../src/shared/errors.ts';
 import { ask, connections, join, newName, on, open, postgres, WHERE } from '../support/postgres.ts';
 import { rejection, settled, until } from '../support/wait.ts';
 
@@ -73,6 +75,13 @@ test.each(WHERE)('taken back on %s, a transaction is gone within a second, its l
   expect(await ask(`select * from ${table}`)).toEqual([]);
   expect(pool.pool.stats().revoked).toBe(1);
   expect((await pool.query('select 1 as a')).rows).toEqual([{ a: 1 }]);
+});
+
+test('what is told by the answer to a query is the same error, on every thread, as what is told by the pool', () => {
+  const revoked = new LeaseRevokedError('taken back', 'the pool');
+  const received = receiveError(structuredClone(sendOwnError(revoked)));
+  expect(received).toBeInstanceOf(LeaseRevokedError);
+  expect(received).toMatchObject({ name: 'LeaseRevokedError', message: 'taken back', code: 'ERR_POOL_LEASE_REVOKED', pool: 'the pool' });
 });
 
 test('a blocking transaction is taken back while its query runs', async () => {

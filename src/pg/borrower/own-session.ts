@@ -11,7 +11,7 @@ import { CallTimeoutError, LeaseRevokedError } from '../../worker/index.ts';
 import type { Batch } from '../driver/batch.ts';
 import type { OwnConnection, Speaker } from '../driver/own-connection.ts';
 import { readTimeout } from '../driver/read-timeout.ts';
-import { type SentError, sendError } from '../messages/database-error.ts';
+import { type SentError, sendError, sendOwnError } from '../messages/database-error.ts';
 import { CLIENT, type Packed, repacked, unpacked } from '../messages/frames.ts';
 import { isWhole } from '../messages/mode.ts';
 import { profileOf } from '../messages/profile.ts';
@@ -410,7 +410,7 @@ export class OwnSession implements BorrowedSession, Speaker {
   /** What is asked when the connection is lost is not said. */
   async #refused(): Promise<Answer> {
     const error = await this.#whyLost();
-    return { ...this.#stateNow(), error, broken: true, unsent: error.itself === undefined };
+    return { ...this.#stateNow(), error, broken: true, unsent: error.own === undefined };
   }
 
   /** The owner learns of the loss by this. It may have taken the connection back: then that is why. */
@@ -424,7 +424,7 @@ export class OwnSession implements BorrowedSession, Speaker {
     try {
       return (await this.#remote.lost(error)) ?? error;
     } catch (refused) {
-      return refused instanceof LeaseRevokedError ? { ...sendError(refused), itself: refused } : error;
+      return refused instanceof LeaseRevokedError ? sendOwnError(refused) : error;
     }
   }
 

@@ -1,4 +1,5 @@
 /** Errors of the server, and how they travel between threads. */
+import { fromWire, toWire, type WireError } from '../../shared/index.ts';
 
 /**
  * What the server answered, as pg's class of that name, on every thread: `code`, `severity`, `detail`, `hint`, `position`, `schema`,
@@ -27,8 +28,8 @@ export interface SentError {
   readonly properties: Readonly<Record<string, unknown>>;
   /** True if the server said it. */
   readonly isDatabaseError: boolean;
-  /** Where the error itself is to be thrown, on the thread of the connection. */
-  readonly itself?: Error;
+  /** Of an error of the pool's own: what it is made of again, with its class, on whatever thread. */
+  readonly own?: WireError;
 }
 
 export function sendError(thrown: unknown): SentError {
@@ -42,8 +43,11 @@ export function sendError(thrown: unknown): SentError {
   return { message: error.message, name: error.name, properties, isDatabaseError: 'severity' in error };
 }
 
-export function receiveError({ message, name, properties, isDatabaseError, itself }: SentError): Error {
-  if (itself !== undefined) return itself;
+/** An error of the pool's own, such as LeaseRevokedError. */
+export const sendOwnError = (error: Error): SentError => ({ ...sendError(error), own: toWire(error) });
+
+export function receiveError({ message, name, properties, isDatabaseError, own }: SentError): Error {
+  if (own !== undefined) return fromWire(own) as Error;
   if (isDatabaseError) return new DatabaseError(message, properties);
   const error = name === 'TypeError' ? new TypeError(message) : name === 'RangeError' ? new RangeError(message) : new Error(message);
   if (error.name !== name) Object.defineProperty(error, 'name', { value: name, configurable: true, writable: true });

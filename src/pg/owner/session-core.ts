@@ -17,7 +17,7 @@ import { Runner } from '../driver/runner.ts';
 import { Submissions } from '../driver/submissions.ts';
 import { Wire } from '../driver/wire.ts';
 import { timeAt } from '../messages/clock.ts';
-import { type SentError, sendError } from '../messages/database-error.ts';
+import { type SentError, sendError, sendOwnError } from '../messages/database-error.ts';
 import { profileOf, withProfile } from '../messages/profile.ts';
 import type { Answer, Heard, OfferedSocket, TransactionStatus } from '../messages/protocol.ts';
 import { wasIdle } from '../messages/telling-errors.ts';
@@ -246,7 +246,7 @@ export class SessionCore {
 
   #sent(error: unknown): SentError {
     const { takenBack } = this.life;
-    return takenBack === undefined ? sendError(error) : { ...sendError(takenBack), itself: takenBack };
+    return takenBack === undefined ? sendError(error) : sendOwnError(takenBack);
   }
 
   /** Another borrower begins: what the last one forgot has to be undone now. */

@@ -3,7 +3,7 @@ import type { Client } from 'pg';
 import type { Company } from '../../shared/options/company.ts';
 import { UNPARSED } from '../driver/runner.ts';
 import { assertNoCopyIn } from '../messages/copy.ts';
-import { receiveError, type SentError, sendError } from '../messages/database-error.ts';
+import { receiveError, type SentError, sendOwnError } from '../messages/database-error.ts';
 import { isOfProfile, RAW, readingOf } from '../messages/mode.ts';
 import { withProfile } from '../messages/profile.ts';
 import type { Answer, ClientMessage, SessionMethods, StatementArguments } from '../messages/protocol.ts';
@@ -227,7 +227,7 @@ export class Session implements SessionMethods {
 
   lost(error: SentError): SentError | undefined {
     const { takenBack } = this.#core.life;
-    if (takenBack !== undefined) return sendError(takenBack);
+    if (takenBack !== undefined) return sendOwnError(takenBack);
     this.#core.break(receiveError(error));
     return undefined;
   }
