@@ -234,4 +234,80 @@ describe('on the connection’s own socket', () => {
     expect(await run(runner, async ({ pools: { db } }: any) => (await db.query('select 2 as n')).rows[0].n)).toBe(2);
     expect(db.pool.stats()).toMatchObject({ active: 0, waiting: 0 });
   });
+
+  own.each([
+    ['on its own socket', 'select pg_sleep(600)'],
+    ['by the owner, behind one on its own socket', { name: 'named', text: 'select pg_sleep(600)' }],
+  ])('a job that is cancelled in a statement %s and goes on all the same keeps neither statement nor connection', async (_, statement) => {
+    const { db, runner, states } = await withPg(1, 'auto', { maxThreads: 1 });
+    const flag = newFlag();
+    const abort = new AbortController();
+    const stubborn = run(
+      runner,
+      async ({ pools: { db } }: any, last: unknown, buffer: SharedArrayBuffer) => {
+        const flag = new Int32Array(buffer);
+        const client = await db.connect();
+        void client.query('select 1');
+        const told = await client.query(last).catch((error: Error) => error.message);
+        while (Atomics.load(flag, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+        client.release();
+        return told;
+      },
+      [statement, flag.buffer],
+      { signal: abort.signal },
+    );
+    const sleeps = async () => (await states()).some(({ query, state }) => query.includes('600') && state === 'active');
+    await until(sleeps);
+    abort.abort(new Error('no more'));
+    // The job has not ended.
+    await until(async () => !(await sleeps()));
+    await until(() => db.pool.activeCount() === 0);
+    expect(runner.stats().running).toBe(1);
+    Atomics.store(flag, 0, 1);
+    expect(await stubborn).toBe('no more');
+  });
+
+  own('a job that blocks behind a statement of its own is cancelled all the same', async () => {
+    const { db, runner, states, isIdle } = await withPg(1, 'auto', { maxThreads: 1 });
+    const abort = new AbortController();
+    const blocks = run(
+      runner,
+      ({ pools: { db } }: any) => {
+        void db.query('select pg_sleep(600)').catch(() => {});
+        return new Promise((resolve) => setTimeout(() => resolve(db.querySync('select 1')), 50));
+      },
+      [],
+      { signal: abort.signal },
+    );
+    await until(async () => (await states()).some(({ query, state }) => query.includes('600') && state === 'active'));
+    const why = new Error('no more');
+    abort.abort(why);
+    expect(await rejection(blocks)).toBe(why);
+    await until(isIdle);
+    expect(db.pool.stats()).toMatchObject({ active: 0, waiting: 0 });
+  });
+
+  own(
+    'a statement that a job has protected and not awaited costs the connection when the job ends, and is no error of the pool',
+    async () => {
+      const { db, runner, leaks, states } = await withPg(1, 'auto', { maxThreads: 1 });
+      const errors: unknown[] = [];
+      db.on('error', (error: unknown) => errors.push(error));
+      await run(
+        runner,
+        async (context: any) => {
+          const client = await context.pools.db.connect();
+          void context.protect(() => client.query('select pg_sleep(600)')).catch(() => {});
+          await new Promise((resolve) => setTimeout(resolve, 50));
+        },
+        [],
+        { name: 'hasty' },
+      );
+      await until(() => leaks.length > 0);
+      await until(async () => !(await states()).some(({ query, state }) => query.includes('600') && state === 'active'));
+      await until(() => db.pool.activeCount() === 0);
+      expect((await db.query('select 1 as n')).rows).toEqual([{ n: 1 }]);
+      expect([leaks, errors, db.pool.stats().destroyed]).toEqual([['hasty'], [], 1]);
+    },
+  );
 });

@@ -1,6 +1,5 @@
 /** The connections of a pool whose sockets this thread has descriptors of: one for each, for as long as the connection lives. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { asError } from '../../shared/index.ts';
 import { OwnConnection, type Speaker, type Thread } from '../driver/own-connection.ts';
 import { closeDescriptor } from '../driver/parking-socket.ts';
 import { Custody } from '../messages/custody.ts';
@@ -109,9 +108,9 @@ export class OwnConnections implements Above {
   }
 
   /** What was asked there last is not waited for any more, and may go on: the connection is of no use. */
-  giveUp(session: RemoteSession, reason: unknown): void {
+  giveUp(session: RemoteSession, why: Error): void {
     try {
-      this.#sessions.destroy(session, asError(reason));
+      this.#sessions.destroy(session, why);
     } catch {
       // The lease is over.
     }

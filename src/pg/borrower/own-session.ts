@@ -6,6 +6,7 @@
  */
 import { clearTimeout, setTimeout } from 'node:timers';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { asError } from '../../shared/index.ts';
 import type { Company } from '../../shared/options/company.ts';
 import { CallTimeoutError, LeaseRevokedError } from '../../worker/index.ts';
 import type { Batch } from '../driver/batch.ts';
@@ -218,8 +219,14 @@ export class OwnSession implements BorrowedSession, Speaker {
     const at = this.#waiting.indexOf(asked);
     if (at !== -1) this.#waiting.splice(at, 1);
     if (this.#current !== asked || this.#state !== 'HERE') return;
-    // This first: a connection that is lost while it is lent is an error of the pool.
-    this.#connections.giveUp(this.#remote, reason);
+    const why = asError(reason);
+    this.#connections.giveUp(this.#remote, why);
+    this.#forsake(why);
+  }
+
+  /** The connection is of no use any more, and the owner hears of that by the end of the lease: it has not lost it. */
+  #forsake(why: Error): void {
+    this.#why = Promise.resolve(sendError(why));
     this.destroy();
   }
 
@@ -228,7 +235,7 @@ export class OwnSession implements BorrowedSession, Speaker {
     if (this.#state === 'ASKING') this.#state = 'OWNERS';
     if (this.#state !== 'HERE') return false;
     const isBusy = !this.isQuiet;
-    if (isBusy) this.destroy();
+    if (isBusy) this.#forsake(new Error('what has borrowed this connection has ended without giving it back'));
     else this.#handOver();
     return isBusy;
   }

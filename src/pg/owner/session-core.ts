@@ -337,6 +337,11 @@ export class SessionCore {
     this.#origin.broke(error);
   }
 
+  /** The connection is not lost, but goes to no other borrower. */
+  condemn(why: Error): void {
+    this.#origin.unfit(why);
+  }
+
   /** Called for every error of the server on this connection, whatever it was an answer to. */
   judge(error: Error): void {
     this.#fitness.judge(error);
@@ -345,7 +350,7 @@ export class SessionCore {
 
   #tellUnfit(): void {
     const unfit = this.#fitness.takeUnfit();
-    if (unfit !== undefined) this.#origin.unfit(unfit);
+    if (unfit !== undefined) this.condemn(unfit);
   }
 
   async #settleFitness(): Promise<void> {

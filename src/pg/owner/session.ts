@@ -47,10 +47,13 @@ export class Session implements SessionMethods {
     else void this.#core.answer('', async () => ({}));
   }
 
-  /** A borrower has ended without giving it back: what it has left is undone. If it speaks on the socket, the connection is lost. */
+  /**
+   * A borrower has ended without giving it back: what it has left is undone. If it speaks on the socket, the connection goes to no other
+   * one.
+   */
   forsaken(): void {
     const { custodian } = this.#core;
-    if (custodian.isAway) this.#core.break(new Error('the borrower of this connection has not given back its socket'));
+    if (custodian.isAway) this.#core.condemn(new Error('the borrower of this connection has not given back its socket'));
     else if (custodian.isHanded) void this.#core.answer('', async () => ({}));
     else void this.reset(this.borrow).catch(() => {});
   }
