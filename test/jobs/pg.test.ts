@@ -2,7 +2,8 @@
 import type { RunnerOptions } from 'cenote/jobs';
 import { describe, expect, test } from 'vitest';
 import { Descriptors } from '../../src/pg/driver/descriptors.ts';
-import { ask, open as openPool } from '../support/postgres.ts';
+import { ask, join, open as openPool } from '../support/postgres.ts';
+import { goesOnMeanwhile } from '../support/sleeping-owner.ts';
 import { rejection, until } from '../support/wait.ts';
 import { newFlag, open, run } from './support.ts';
 
@@ -130,32 +131,47 @@ test('a cancelled job may clean up in what it holds, and a protected section com
 });
 
 describe('on the connection’s own socket', () => {
+  own('what a job leaves open is undone at once, though another thread was the last that the owner has heard of', async () => {
+    const { db, runner, leaks, isIdle } = await withPg(1, 'auto', { maxThreads: 1 });
+    const other = await join(db);
+    await other.pg((p) => p.query('select 1'));
+    await run(
+      runner,
+      async ({ pools: { db } }: any) => {
+        const client = await db.connect();
+        await client.query('begin');
+        await client.query('insert into jobs_test values (8)');
+      },
+      [],
+      { name: 'forgetful' },
+    );
+    await until(() => leaks.length > 0);
+    await until(isIdle);
+    expect((await db.query('select count(*)::int as n from jobs_test')).rows[0].n).toBe(0);
+    expect(db.pool.stats()).toMatchObject({ active: 0, destroyed: 0 });
+  });
+
   own('jobs go on while the thread of the runner and the pool computes', async () => {
     const { db, runner } = await withPg(1, 'auto', { maxThreads: 1 });
-    const goesOn = async (): Promise<boolean> => {
+    // Once a second the owner takes back what is parked; if it just has, the thread asks it.
+    await until(async () => {
       // The thread has the connection's socket by now.
       expect(await run(runner, ({ pools: { db } }: any) => db.query('select 1').then(() => db.lending.over))).toBe('socket');
-      const flag = newFlag();
-      const done = run(
-        runner,
-        async ({ pools: { db } }: any, buffer: SharedArrayBuffer) => {
-          const flag = new Int32Array(buffer);
-          Atomics.store(flag, 0, 1);
-          for (let n = 0; n < 10; n++) await db.transaction((tx: any) => tx.query('select $1::int', [n]));
-          await Promise.all([db.query('select 1'), db.query('select 2')]);
-          Atomics.store(flag, 0, 2);
-          Atomics.notify(flag, 0);
-        },
-        [flag.buffer],
+      return goesOnMeanwhile((flag) =>
+        run(
+          runner,
+          async ({ pools: { db } }: any, buffer: SharedArrayBuffer) => {
+            const flag = new Int32Array(buffer);
+            Atomics.store(flag, 0, 1);
+            for (let n = 0; n < 10; n++) await db.transaction((tx: any) => tx.query('select $1::int', [n]));
+            await Promise.all([db.query('select 1'), db.query('select 2')]);
+            Atomics.store(flag, 0, 2);
+            Atomics.notify(flag, 0);
+          },
+          [flag.buffer],
+        ),
       );
-      await until(() => Atomics.load(flag, 0) >= 1);
-      Atomics.wait(flag, 0, 1, 5000);
-      const isDone = Atomics.load(flag, 0) === 2;
-      await done;
-      return isDone;
-    };
-    // Once a second the owner takes back what is parked; if it just has, the thread asks it.
-    await until(goesOn);
+    });
     expect(db.pool.stats()).toMatchObject({ active: 0, destroyed: 0 });
   });
 
@@ -201,6 +217,27 @@ describe('on the connection’s own socket', () => {
     // Only the connection with the transaction has gone.
     expect(db.pool.stats()).toMatchObject({ destroyed: 1, waiting: 0 });
     expect(runner.stats()).toMatchObject({ killedThreads: 0, lost: 0 });
+  });
+
+  own('what one job asks is served in one borrow, and never with what another asks', async () => {
+    const { db, runner } = await withPg(1, 'auto', { maxThreads: 1, concurrentTasksPerWorker: 2 });
+    const served = async (...counts: number[]): Promise<number> => {
+      const held = await db.connect();
+      const before = db.pool.stats().acquired;
+      const jobs = counts.map((count) =>
+        run(
+          runner,
+          ({ pools: { db } }: any, n: number) => Promise.all(Array.from({ length: n }, () => db.query('select 1'))).then(() => n),
+          [count],
+        ),
+      );
+      await until(() => db.pool.waitingCount() === counts.reduce((sum, count) => sum + count, 0));
+      held.release();
+      expect(await Promise.all(jobs)).toEqual(counts);
+      return db.pool.stats().acquired - before;
+    };
+    expect(await served(4)).toBe(1);
+    expect(await served(2, 2)).toBe(2);
   });
 
   own('a job that waits for the socket, or asks what only the owner does, ends with the reason', async () => {
@@ -269,22 +306,30 @@ describe('on the connection’s own socket', () => {
 
   own('a job that blocks behind a statement of its own is cancelled all the same', async () => {
     const { db, runner, states, isIdle } = await withPg(1, 'auto', { maxThreads: 1 });
+    const flag = newFlag();
     const abort = new AbortController();
     const blocks = run(
       runner,
-      ({ pools: { db } }: any) => {
+      async ({ pools: { db } }: any, buffer: SharedArrayBuffer) => {
+        const flag = new Int32Array(buffer);
         void db.query('select pg_sleep(600)').catch(() => {});
-        return new Promise((resolve) => setTimeout(() => resolve(db.querySync('select 1')), 50));
+        while (Atomics.load(flag, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+        // From here to its end it is at its event loop no more.
+        Atomics.store(flag, 0, 2);
+        db.querySync('select 1');
       },
-      [],
+      [flag.buffer],
       { signal: abort.signal },
     );
     await until(async () => (await states()).some(({ query, state }) => query.includes('600') && state === 'active'));
+    Atomics.store(flag, 0, 1);
+    await until(() => Atomics.load(flag, 0) === 2);
     const why = new Error('no more');
     abort.abort(why);
     expect(await rejection(blocks)).toBe(why);
     await until(isIdle);
-    expect(db.pool.stats()).toMatchObject({ active: 0, waiting: 0 });
+    await until(() => db.pool.activeCount() === 0);
+    expect(db.pool.stats()).toMatchObject({ waiting: 0 });
   });
 
   own(

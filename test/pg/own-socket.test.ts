@@ -6,6 +6,7 @@ import { closeDescriptor } from '../../src/pg/driver/parking-socket.ts';
 import { Custody } from '../../src/pg/messages/custody.ts';
 import type { Answer } from '../../src/pg/messages/protocol.ts';
 import { ask, connections, join, killAll, newName, open, type PgThread, postgres } from '../support/postgres.ts';
+import { goesOnMeanwhile } from '../support/sleeping-owner.ts';
 import { rejection, settled, until } from '../support/wait.ts';
 
 const { why } = Descriptors.find();
@@ -65,27 +66,20 @@ own('a thread asks for the socket once, and then speaks without the owner', asyn
 own('queries and transactions go on while the owner’s thread computes', async () => {
   const pool = await open({ max: 2, min: 2, lend: 'auto' });
   const thread = await join(pool);
-  const goOn = async (): Promise<boolean> => {
+  // Once a second the owner takes back sockets that are parked. On a busy machine it may have done so just then, and the thread has to ask.
+  await until(async () => {
     // Both connections are known to the thread.
     await thread.pg((p) => Promise.all([p.query('select pg_sleep(0.05)'), p.query('select pg_sleep(0.05)')]));
-    const flag = new Int32Array(new SharedArrayBuffer(4));
-    const done = thread.pg(async (p, _, shared) => {
-      Atomics.store(shared, 0, 1);
-      Atomics.notify(shared, 0);
-      for (let n = 0; n < 20; n++) await p.transaction((tx) => tx.query('select $1::int', [n]));
-      await Promise.all([p.query('select 1'), p.query('select 2')]);
-      Atomics.store(shared, 0, 2);
-      Atomics.notify(shared, 0);
-    }, flag);
-    await until(() => Atomics.load(flag, 0) >= 1);
-    // This thread is the owner's, and does nothing else meanwhile.
-    Atomics.wait(flag, 0, 1, 5000);
-    const isDone = Atomics.load(flag, 0) === 2;
-    await done;
-    return isDone;
-  };
-  // Once a second the owner takes back sockets that are parked. On a busy machine it may have done so just then, and the thread has to ask.
-  await until(goOn);
+    return goesOnMeanwhile((flag) =>
+      thread.pg(async (p, _, shared) => {
+        Atomics.store(shared, 0, 1);
+        for (let n = 0; n < 20; n++) await p.transaction((tx) => tx.query('select $1::int', [n]));
+        await Promise.all([p.query('select 1'), p.query('select 2')]);
+        Atomics.store(shared, 0, 2);
+        Atomics.notify(shared, 0);
+      }, flag),
+    );
+  });
 });
 
 own('what is set to a profile is spoken to on the socket as well: by clients of pgClient, and with a connect listener', async () => {

@@ -12,9 +12,11 @@ import type { Driver } from '../../src/pg/driver/lane.ts';
 import { OwnConnection } from '../../src/pg/driver/own-connection.ts';
 import { parkingSocket } from '../../src/pg/driver/parking-socket.ts';
 import { Custody } from '../../src/pg/messages/custody.ts';
+import { receiveError, sendOwnError } from '../../src/pg/messages/database-error.ts';
 import { WHOLE } from '../../src/pg/messages/mode.ts';
 import type { Answer } from '../../src/pg/messages/protocol.ts';
 import { habitOf } from '../../src/pg/sql/reads.ts';
+import { LeaseRevokedError } from '../../src/shared/errors.ts';
 import { settled, until } from '../support/wait.ts';
 
 const descriptors = Descriptors.find();
@@ -31,8 +33,8 @@ const READY = message('Z', 'I');
 const DONE = Buffer.concat([message('C', 'SELECT 0\0'), READY]);
 const GONE = Buffer.concat([message('E', 'SFATAL\0C57P03\0Mno longer what it was\0\0'), READY]);
 
-/** A session on a socket to a server that the test plays, and what it asks of the owner. */
-async function playing() {
+/** A session on a socket to a server that the test plays, and what it asks of the owner, which may have taken the connection back. */
+async function playing(takenBack?: Error) {
   const path = process.platform === 'win32' ? `\\\\.\\pipe\\cenote-${process.pid}` : join(tmpdir(), `cenote-${process.pid}-together.sock`);
   let server!: Socket;
   const heard: Buffer[] = [];
@@ -71,7 +73,10 @@ async function playing() {
       calls.push(`judge, ${custody.state}`);
       return state;
     },
-    lost: async () => void calls.push(`lost, ${custody.state}`),
+    lost: async () => {
+      calls.push(`lost, ${custody.state}`);
+      return takenBack && structuredClone(sendOwnError(takenBack));
+    },
   } as unknown as RemoteSession;
   const connections = {
     of: () => connection,
@@ -169,4 +174,27 @@ own('no more bytes are sent together than a socket takes at once', async () => {
   expect([4 * first.length <= 65_536, 5 * first.length > 65_536]).toEqual([true, true]);
   for (let left = 0; left <= along; left++) say(DONE);
   expect((await settled(all)).status).toBe('I');
+});
+
+own('a session that something has to be undone in is never parked, but left to the owner', async () => {
+  const { session, custody, heard, say } = await playing();
+  const begun = session.begin('1:test:1', 'BEGIN', 'unused');
+  await until(() => heard.length > 0);
+  say(Buffer.concat([message('C', 'BEGIN\0'), message('Z', 'T')]));
+  expect(await settled(begun)).toMatchObject({ status: 'T', unclean: true });
+  session.park();
+  expect(custody.receive()).toMatchObject({ status: 'T', isUndone: false });
+});
+
+own('what is asked after the owner has taken the connection back is refused with that, and not to be asked elsewhere', async () => {
+  const { session, heard, hangUp, calls } = await playing(new LeaseRevokedError('taken back', 'pool'));
+  const text = query('select 1');
+  const speaks = session.speak('1:test:1', '', text, WHOLE);
+  await until(() => heard.length > 0);
+  hangUp();
+  for (const answer of [await settled(speaks), await settled(session.speak('1:test:1', '', text, WHOLE))]) {
+    expect(receiveError(answer.error!)).toBeInstanceOf(LeaseRevokedError);
+    expect([answer.broken, answer.unsent ?? false]).toEqual([true, false]);
+  }
+  expect(calls).toEqual(['lost, BORROWERS']);
 });

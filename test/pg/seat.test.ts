@@ -18,7 +18,9 @@ const PROGRAMS = {
     const client = new Client();
     await client.connect();
     const insert = (n: number) => client.query('insert into seat_order (run, n) values ($1, $2)', [run, first + n]);
-    const asked: Promise<unknown>[] = [insert(1), client.query('begin'), insert(2), client.query('savepoint s'), insert(3)];
+    // It takes its time, and another connection is idle.
+    const slow = client.query('insert into seat_order (run, n) select $1, $2 from pg_sleep(0.1)', [run, first + 1]);
+    const asked: Promise<unknown>[] = [slow, client.query('begin'), insert(2), client.query('savepoint s'), insert(3)];
     asked.push(client.query('commit'), insert(4));
     const submitted = new Promise((resolve, reject) => {
       const query = new Query(`insert into seat_order (run, n) values ('${run}', ${first + 5})`) as any;
@@ -41,6 +43,7 @@ const PROGRAMS = {
     const { rows } = await client.query('select seat_notice() as one, pg_backend_pid() as pid');
     const after = (client as any).processID;
     const error = await client.query('select 1 / 0').catch(({ code }) => code);
+    await client.query("do $$ begin raise notice 'from a block'; end $$");
     const slow = client.query("select pg_sleep(0.05), 'through' as how");
     await client.end();
     return [notices, before, after === rows[0].pid, rows[0].one, error, (await slow).rows[0].how];
@@ -63,14 +66,14 @@ const PROGRAMS = {
 
 const EXPECTED = {
   order: ['x', [1, 2, 3, 4, 5, 6, 7]],
-  tells: [['from a function'], null, true, 1, '22012', 'through'],
+  tells: [['from a function', 'from a block'], null, true, 1, '22012', 'through'],
   many: ['even', 'odd', 'even', 'odd', 'even', 'odd'],
 };
 
 let runs = 0;
 describe.each(Object.keys(PROGRAMS) as (keyof typeof PROGRAMS)[])('%s', (name) => {
   test.each(['auto', 'relayed', 'remote'] as const)("on a worker, lend: '%s'", async (lend) => {
-    const pool = await open({ max: 1, lend });
+    const pool = await open({ max: 2, lend });
     const thread = await join(pool);
     const seen = await thread.pg(
       async (_, { load, handle }, code, run) => {
@@ -87,7 +90,7 @@ describe.each(Object.keys(PROGRAMS) as (keyof typeof PROGRAMS)[])('%s', (name) =
   });
 
   test('on the owner', async () => {
-    const pool = await open({ max: 1 });
+    const pool = await open({ max: 2 });
     const run = ++runs;
     expect(await PROGRAMS[name](pgClient(pool) as never, pg, `run ${run}`, 100 * run)).toEqual(EXPECTED[name]);
     await until(() => pool.pool.activeCount() === 0);

@@ -87,6 +87,36 @@ test('what was granted to one may serve those behind it, which leave', async () 
   expect(pool.stats()).toMatchObject({ waiting: 0, active: 0, acquired: 4, waitTime: { count: 20 } });
 });
 
+test('one that leaves is told nothing, counts no more, and is not served where it was taken along', async () => {
+  const pool = await open<Service>({ factory: service(), max: 1 });
+  const held = await pool.acquire();
+  const t = await thread(pool);
+  const seen = await t.run(({ pool }) => {
+    const worker = pool as unknown as WorkerPool<Service>;
+    const place = worker.sharedPlace();
+    const told: string[] = [];
+    const add = (name: string) =>
+      place.wait({ granted: () => void told.push(`${name} granted`), refused: () => void told.push(`${name} refused`) })!;
+    const [first, second, third] = ['first', 'second', 'third'].map(add);
+    const counts = [pool.waitingCount()];
+    second.leave();
+    second.leave();
+    counts.push(pool.waitingCount());
+    const along = place.takeAlong(() => true)!;
+    along.leave();
+    along.back();
+    counts.push(pool.waitingCount());
+    const begins = [along === first, along.begin(), second.begin()];
+    third.leave();
+    counts.push(pool.waitingCount());
+    return { counts, begins, told };
+  });
+  expect(seen).toEqual({ counts: [3, 2, 1, 0], begins: [true, false, false], told: [] });
+  pool.release(held);
+  expect(pool.stats()).toMatchObject({ waiting: 0, active: 0, idle: 1, acquired: 1 });
+  await expectWhole(pool);
+});
+
 test('threads take turns, however many wait on each', async () => {
   const pool = await open<Service>({ factory: service(), max: 1 });
   const held = await pool.acquire();

@@ -40,11 +40,6 @@ export class Custodian {
     return this.#custody.state === 'BORROWERS';
   }
 
-  /** A borrower has left the session to the owner, which has not taken it up. */
-  get isHanded(): boolean {
-    return this.#custody.state === 'HANDED';
-  }
-
   /** The borrower that has it, or has left the session unclean, is that attachment's. */
   isWith(attachment: number): boolean {
     const { state } = this.#custody;

@@ -52,10 +52,9 @@ export class Session implements SessionMethods {
    * one.
    */
   forsaken(): void {
-    const { custodian } = this.#core;
-    if (custodian.isAway) this.#core.condemn(new Error('the borrower of this connection has not given back its socket'));
-    else if (custodian.isHanded) void this.#core.answer('', async () => ({}));
-    else void this.reset(this.borrow).catch(() => {});
+    if (this.#core.custodian.isAway) return this.#core.condemn(new Error('the borrower of this connection has not given back its socket'));
+    this.#core.leave(this.borrow);
+    void this.#core.answer('', async () => ({}));
   }
 
   /** Reads the socket again, if no borrower does, so that the server can say that it hangs up. */
