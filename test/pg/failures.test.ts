@@ -8,6 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { withoutSecrets } from '../../src/pg/owner/connection-settings.ts';
 import { ask, connections, join, killAll, on, open, postgres, WHERE } from '../support/postgres.ts';
 import { proxy } from '../support/proxy.ts';
+import { goesOnMeanwhile } from '../support/sleeping-owner.ts';
 import { failureOf, rejection, settled, sleep, until } from '../support/wait.ts';
 
 const running = async (name: string): Promise<number> =>
@@ -111,6 +112,56 @@ describe.each(WHERE)('on %s', (where) => {
     expect(seen).toEqual(['string', ['string', 'string'], [{ a: 1 }]]);
   });
 });
+
+const AS_ASKED = ['a query', 'in a scope', 'named, in a scope', 'in a transaction', 'a cursor'] as const;
+
+test.each(['auto', 'remote'] as const)(
+  'what finds its connection dead is done on another one, once and as it was asked: lent %s',
+  async (lend) => {
+    const pool = await open({ max: 1, lend });
+    const thread = await join(pool);
+    const { url } = await postgres();
+    await ask('create table if not exists done_once (how text, n int)');
+    for (const how of AS_ASKED) {
+      let answered: unknown;
+      // The owner cannot notice the loss before the thread does.
+      await goesOnMeanwhile(async (flag) => {
+        answered = await thread.pg(
+          async (p, { load }, shared, at, way) => {
+            const { default: driver } = (await load('pg')) as typeof import('pg');
+            const killer = new driver.Client(at);
+            await killer.connect();
+            const { pid } = (await p.query('select pg_backend_pid() as pid')).rows[0];
+            Atomics.store(shared, 0, 1);
+            await killer.query('select pg_terminate_backend($1, 10000)', [pid]);
+            await killer.end();
+            const values: [string, number] = [way, 1];
+            const text = 'insert into done_once values ($1, $2) returning n';
+            const ways = {
+              'a query': () => p.query(text, values),
+              'in a scope': () => p.scope(() => p.query(text, values)),
+              'named, in a scope': () => p.scope(() => p.query({ name: 'done_once', text, values })),
+              'in a transaction': () => p.transaction((tx) => tx.query(text, [way, 1])),
+              'a cursor': async () => ({ rows: [(await p.iterate(text, values).next()).value] }),
+            };
+            const asked = ways[way]();
+            values[1] = 2;
+            Atomics.store(shared, 0, 2);
+            Atomics.notify(shared, 0);
+            return (await asked).rows;
+          },
+          flag,
+          url,
+          how,
+        );
+      });
+      expect([how, answered]).toEqual([how, [{ n: 1 }]]);
+    }
+    // The cursor is not read to its end, but what it does is done.
+    expect(await ask('select how, n from done_once order by 1')).toEqual([...AS_ASKED].sort().map((how) => ({ how, n: 1 })));
+    await ask('drop table done_once');
+  },
+);
 
 test('a cut network: the query under way rejects, the next gets a connection that works', async () => {
   const network = await proxy();

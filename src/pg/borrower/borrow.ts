@@ -49,8 +49,9 @@ export async function runOnce(
   granted: SaysGranted,
   answered?: (answer: Answer) => void,
 ): Promise<QueryResult<any>> {
+  const call = wayOf(sessions).once(question, profile);
   for (let attempts = 1; ; attempts++) {
-    const answer = await wayOf(sessions).once(question, profile, granted);
+    const answer = await call(granted);
     if (answer.granted !== undefined) granted(answer.granted);
     if (answer.unsent && !isEnough(sessions, attempts)) continue;
     answered?.(answer);

@@ -18,11 +18,10 @@ import { receiveResults } from '../messages/results.ts';
 import { readStatement } from '../sql/dirt.ts';
 import { OwnConnections } from './own-connections.ts';
 import { OwnSession } from './own-session.ts';
-import type { SaysGranted } from './query-channel.ts';
 import { Roster } from './roster.ts';
 import type { RemoteSession, Returning, Sessions, SingleArguments } from './sessions.ts';
 import { Singles } from './singles.ts';
-import { type Call, OwnersWay, type Way } from './way.ts';
+import { type Call, type CallOnce, OwnersWay, type Way } from './way.ts';
 
 /** How many lanes are kept for later. */
 const MOST_FREE = 64;
@@ -83,18 +82,21 @@ export class LocalWay implements Way {
     };
   }
 
-  async once(question: Question, profile: string, granted: SaysGranted): Promise<Answer> {
+  once(question: Question, profile: string): CallOnce {
+    const parse: Parse = (columns) => this.#sessions.call('parse', [columns]);
     if (this.#isOwners(question)) {
       const here = this.#parsedHere(question);
-      const answer = await this.#owners.once(here, profile);
-      return this.#parsed(answer, question, here, (columns) => this.#sessions.call('parse', [columns]));
+      const call = this.#owners.once(here, profile);
+      return async (granted) => this.#parsed(await call(granted), question, here, parse);
     }
     const { lane, said, outcome } = this.#ask(question);
-    if (said === undefined) return this.#refused(outcome, Promise.resolve({} as Answer));
+    if (said === undefined) return () => this.#refused(outcome, Promise.resolve({} as Answer));
     const args = (bytes: Packed): SingleArguments => [profile, bytes, modeOf(question), question.timeout];
     const singles = this.#singles;
-    const answer = singles === undefined ? this.#sessions.call('speakOnce', args(packed([said]))) : singles.ask(args(said), granted);
-    return this.#answered(lane, outcome, answer, question, (columns) => this.#sessions.call('parse', [columns]));
+    return (granted) => {
+      const answer = singles === undefined ? this.#sessions.call('speakOnce', args(packed([said]))) : singles.ask(args(said), granted);
+      return this.#answered(lane, outcome, answer, question, parse);
+    };
   }
 
   fetch(cursor: string, rows: number, question: Question): Call {
@@ -186,8 +188,10 @@ export class LocalWay implements Way {
       throw error;
     }
     const { bytes, own = NONE, error } = answer;
-    if (answer.unsent || (error !== undefined && !bytes)) {
-      lane.fail(receiveError(error!));
+    // The same bytes may go to another connection, and this lane hears the answer then.
+    if (answer.unsent) return answer;
+    if (error !== undefined && !bytes) {
+      lane.fail(receiveError(error));
       return answer;
     }
     if (bytes) lane.hear(unpacked(bytes), types === undefined ? own : NONE);

@@ -6,8 +6,14 @@ import type { SaysGranted } from './query-channel.ts';
 import type { Roster } from './roster.ts';
 import type { BorrowedSession, RemoteSession, Returning, Sessions } from './sessions.ts';
 
-/** A call on the session that was borrowed under that name. */
+/**
+ * A call on the session that was borrowed under that name. It is made once more, on another session, if its answer says that it was not
+ * sent; nothing of the attempt before may be left in it.
+ */
 export type Call = (session: BorrowedSession, borrow: string) => Promise<Answer>;
+
+/** The same in a borrow of its own. `granted` is told when it has a connection; or the answer says so. */
+export type CallOnce = (granted: SaysGranted) => Promise<Answer>;
 
 export interface Way {
   /** Speaks to a session that was borrowed under that name by itself; undefined where that cannot be. `told`: see OwnSession. */
@@ -16,10 +22,8 @@ export interface Way {
   readonly returning?: Roster<Returning>;
   /** One statement. What it is given is taken now, whenever the call is made. */
   run(question: Question): Call;
-  /**
-   * One statement, in a borrow of its own and a session of that profile. `granted` is told when it has a connection; or the answer says so.
-   */
-  once(question: Question, profile: string, granted: SaysGranted): Promise<Answer>;
+  /** One statement, in a borrow of its own and a session of that profile. What it is given is taken now, however often it is called. */
+  once(question: Question, profile: string): CallOnce;
   /** The next rows of a cursor. */
   fetch(cursor: string, rows: number, question: Question): Call;
 }
@@ -37,8 +41,9 @@ export class OwnersWay implements Way {
     return (session, borrow) => session.run(borrow, ...statement);
   }
 
-  once(question: Question, profile: string): Promise<Answer> {
-    return this.#sessions.call('once', [profile, ...argumentsOf(question)]);
+  once(question: Question, profile: string): CallOnce {
+    const statement = argumentsOf(question);
+    return () => this.#sessions.call('once', [profile, ...statement]);
   }
 
   fetch(cursor: string, rows: number, question: Question): Call {

@@ -286,7 +286,9 @@ class Run {
     const { mark } = step;
     const before = state.tx;
     const asking = { step, tx: before, keeps, ...this.#statement(step, state) };
-    if (step.do === 'begin' && before === undefined) asking.tx = this.#begins(state);
+    // A second one is only warned of.
+    asking.begins = step.do === 'begin' && before === undefined;
+    if (asking.begins) asking.tx = this.#begins(state);
     if (step.do === 'commit' || step.do === 'rollback') state.tx = undefined;
     if (step.do === 'suicide' || step.do === 'late') this.#isDisturbed = true;
     return { ...asking, mark };
@@ -395,14 +397,14 @@ class Run {
   }
 
   #rejected(asking, error, state) {
-    const { step, tx, unit, row } = asking;
+    const { step, tx, unit, row, begins } = asking;
     const isOwn = step.do === 'fail' && error.code === step.kind;
     if (tx !== undefined) (tx.caught ??= new Set()).add(error);
     if (!isOwn) {
       this.#mayReject(error, tx);
       if (step.do === 'late' || step.do === 'suicide') this.#isDisturbed = true;
     }
-    if (step.do === 'begin' && tx !== undefined && tx.rows.length === 0 && !tx.isFailed) {
+    if (begins && tx.rows.length === 0 && !tx.isFailed) {
       // What follows is in no transaction.
       tx.unit.kind = 'loose';
       tx.isUnsure = true;
