@@ -1,8 +1,10 @@
 /** docs/pg-states.md and the code say the same: tables and declared transitions are compared, and every function is called in every state. */
+
 import { describe, expect, test } from 'vitest';
 import { LEASE_STATES, LEASE_TRANSITIONS, LeaseState, type LeaseStateName } from '../../src/pg/borrower/lease-state.ts';
 import { CUSTODY, CUSTODY_TRANSITIONS, Custody, type CustodyName, LAST_PROFILE } from '../../src/pg/messages/custody.ts';
 import { SESSION_STATES, SESSION_TRANSITIONS, SessionState, type SessionStateName } from '../../src/pg/owner/session-state.ts';
+import { until } from '../support/wait.ts';
 import { page, plain, tableOf } from './markdown.ts';
 
 const doc = page('docs/pg-states.md');
@@ -180,7 +182,7 @@ describe('custody', () => {
   test('page, code and this test have the same functions', () => {
     const named = [...new Set(rows.flatMap(({ functions }) => functions))].sort();
     expect(named).toEqual(Object.keys(calls).sort());
-    const readers = ['constructor', 'buffer', 'state', 'attachment'];
+    const readers = ['constructor', 'buffer', 'state', 'attachment', 'parkedFor'];
     expect(
       Object.getOwnPropertyNames(Custody.prototype)
         .filter((name) => !readers.includes(name))
@@ -204,6 +206,16 @@ describe('custody', () => {
       for (const other of [0, 1, LAST_PROFILE]) if (other !== profile) expect(custody.take(8, other)).toBe(false);
       expect([custody.state, custody.take(8, profile), custody.attachment]).toEqual(['PARKED', true, 8]);
     }
+  });
+
+  test('each thread sees how long ago it was parked, whichever thread has done it', async () => {
+    const custody = custodyIn('PARKED');
+    const others = new Custody(custody.buffer);
+    expect([others.parkedFor >= 0, others.parkedFor < 1000]).toEqual([true, true]);
+    await until(() => others.parkedFor > 20);
+    const since = performance.now();
+    expect([others.take(8, 3), others.park(8, 3)]).toEqual([true, true]);
+    expect(custody.parkedFor).toBeLessThanOrEqual(performance.now() - since + 1);
   });
 
   test('another attachment neither accepts, nor parks, nor hands over', () => {

@@ -22,7 +22,7 @@ const OTHER = 1;
 
 const code = async (load: Load): Promise<Code> =>
   Object.fromEntries(await Promise.all(Object.entries(modules).map(async ([name, file]) => [name, await load(file)]))) as Code;
-const setup = (): Shared => ({ word: new SharedArrayBuffer(4), facts: new Int32Array(new SharedArrayBuffer(12)) });
+const setup = (): Shared => ({ word: new SharedArrayBuffer(8), facts: new Int32Array(new SharedArrayBuffer(12)) });
 
 function reads({ shared, assert }: CustodyContext): void {
   assert(Atomics.add(shared.facts, READERS, 1) === 0, 'two threads read one socket');

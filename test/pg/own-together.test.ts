@@ -84,8 +84,11 @@ async function playing(takenBack?: Error) {
     attachment: 1,
     pool: 'pool',
   } as unknown as OwnConnections;
-  const session = new OwnSession(remote, '1:test:1', connections, [0, 1], () => {});
-  return { session, custody, calls, heard, say: (bytes: Buffer) => void server.write(bytes), hangUp: () => void server.destroy() };
+  const unasked: Answer[] = [];
+  const session = (borrow: string): OwnSession => new OwnSession(remote, borrow, connections, [0, 1], (answer) => unasked.push(answer));
+  const hangUp = (): Promise<void> => new Promise((resolve) => server.once('close', () => resolve()).destroy());
+  const say = (bytes: Buffer): void => void server.write(bytes);
+  return { session: session('1:test:1'), another: () => session('1:test:2'), custody, calls, heard, unasked, say, hangUp };
 }
 
 /** Two statements: the one that is asked, and the only other that there is to go with it. `events` has how each of them ends. */
@@ -136,7 +139,7 @@ own('a connection that is lost in the middle of them is given back as broken', a
   const all = session.speakAlong('1:test:1', along);
   await until(() => Buffer.concat(heard).length === length);
   say(DONE.subarray(0, -3));
-  hangUp();
+  void hangUp();
   expect(await settled(all)).toMatchObject({ broken: true, error: expect.anything() });
   // The owner is told once. What was sent with the lost one, and not begun, stands in line again.
   expect([calls, events, counts.begun]).toEqual([['lost, BORROWERS'], ['back', 'second, undefined', 'first, broken'], 0]);
@@ -186,12 +189,45 @@ own('a session that something has to be undone in is never parked, but left to t
   expect(custody.receive()).toMatchObject({ status: 'T', isUndone: false });
 });
 
+own(
+  'the server has hung up while no thread was using the connection: the thread that takes it up sends nothing, and asks elsewhere',
+  async () => {
+    const { session, custody, heard, hangUp, calls } = await playing();
+    await hangUp();
+    await until(() => custody.parkedFor >= 2);
+    const answer = await settled(session.speak('1:test:1', '', query('select 1'), WHOLE));
+    expect(answer).toMatchObject({ broken: true, unsent: true, error: { message: 'Connection terminated unexpectedly' } });
+    expect([heard, calls, session.isHere]).toEqual([[], ['lost, BORROWERS'], false]);
+  },
+);
+
+own('what the server has said meanwhile is heard before anything is sent', async () => {
+  const { session: first, another, custody, heard, say, hangUp, calls, unasked } = await playing();
+  expect(first.takesSocket()).toBe(true);
+  first.park();
+  say(message('N', 'SNOTICE\0C00000\0Mwhile it was idle\0\0'));
+  await until(() => custody.parkedFor >= 2);
+  const session = another();
+  expect(session.takesSocket()).toBe(true);
+  expect(unasked.map(({ heard: said }) => said?.map(({ event, message: { message: text } }: any) => [event, text]))).toEqual([
+    [['notice', 'while it was idle']],
+  ]);
+  session.park();
+  say(message('E', 'SFATAL\0VFATAL\0C57P01\0Mterminating connection\0\0'));
+  await hangUp();
+  await until(() => custody.parkedFor >= 2);
+  const next = another();
+  expect([next.takesSocket(), heard]).toEqual([false, []]);
+  expect(receiveError((await settled(next.hello('1:test:2'))).error!)).toMatchObject({ code: '57P01' });
+  expect(calls).toEqual(['lost, BORROWERS']);
+});
+
 own('what is asked after the owner has taken the connection back is refused with that, and not to be asked elsewhere', async () => {
   const { session, heard, hangUp, calls } = await playing(new LeaseRevokedError('taken back', 'pool'));
   const text = query('select 1');
   const speaks = session.speak('1:test:1', '', text, WHOLE);
   await until(() => heard.length > 0);
-  hangUp();
+  void hangUp();
   for (const answer of [await settled(speaks), await settled(session.speak('1:test:1', '', text, WHOLE))]) {
     expect(receiveError(answer.error!)).toBeInstanceOf(LeaseRevokedError);
     expect([answer.broken, answer.unsent ?? false]).toEqual([true, false]);

@@ -111,13 +111,13 @@ export class OwnSession implements BorrowedSession, Speaker {
     return this.#current === undefined && this.#waiting.length === 0 && this.#holdUps === 0;
   }
 
-  /** True if this thread has the socket, or gets it without asking the owner. */
+  /** True if this thread has the socket, or gets it without asking the owner. If it finds it lost, the first call says so. */
   takesSocket(): boolean {
     if (this.#state === 'NEW') {
       const connection = this.#connections.take(this.#which, this, this.#profile);
       if (connection !== undefined) {
         this.#begin(connection);
-        if (connection.isStale) void this.#holdUp(connection.news());
+        connection.wake();
       }
     }
     return this.#state === 'HERE';
@@ -242,7 +242,7 @@ export class OwnSession implements BorrowedSession, Speaker {
 
   /** Before the first call. */
   #open(): void {
-    if (this.takesSocket()) return;
+    if (this.takesSocket() || this.#state === 'LOST') return;
     if (this.#connections.mayAsk(this.#which)) {
       this.#state = 'ASKING';
       this.#asked = this.#adopt(this.#connections.of(this.#which) !== undefined);

@@ -4,8 +4,6 @@
  */
 import { readSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { performance } from 'node:perf_hooks';
-import { setImmediate } from 'node:timers';
 import type { Company } from '../../shared/options/company.ts';
 import type { Custody } from '../messages/custody.ts';
 import { SERVER } from '../messages/frames.ts';
@@ -20,10 +18,12 @@ import { type Address, type Driver, Lane } from './lane.ts';
 import { parkingSocket } from './parking-socket.ts';
 import { Wire, type WireSocket } from './wire.ts';
 
-/** A connection whose last use ended less than this ago is taken to be as it was, in ms. */
-const SETTLED = 1;
+/** A connection that was parked less than this ago is taken to be as it was, in ms. */
+const SETTLED = 2;
 /** How long a thread that may not come back to its event loop sleeps before it looks again for an answer, in ms. */
 const NAP = 0.2;
+/** What is read without the event loop is read into this, whatever the connection. */
+const PIECE = Buffer.allocUnsafeSlow(65_536);
 
 /** What the session holds when it is offered. */
 type State = Pick<OfferedSocket, 'dirt' | 'asksReadOnly' | 'profile'>;
@@ -72,7 +72,6 @@ export class OwnConnection {
   #speaker: Speaker | undefined;
   /** This thread's driver, for what comes unasked. */
   #lane: Lane | undefined;
-  #usedAt = performance.now();
 
   /** The socket has been offered to this thread, which has accepted it and reads from now on. */
   constructor(thread: Thread, custody: Custody, { descriptor, queryTimeout, types }: OfferedSocket, pid: number) {
@@ -171,7 +170,6 @@ export class OwnConnection {
 
   #stop(): void {
     this.#speaker = undefined;
-    this.#usedAt = performance.now();
     this.#socket.pause();
   }
 
@@ -253,16 +251,11 @@ export class OwnConnection {
 
   // ── speaking
 
-  /** True if it has not been used for so long that the server may have hung up: see `news`. */
-  get isStale(): boolean {
-    return performance.now() - this.#usedAt >= SETTLED;
-  }
-
-  /** Resolves when the socket has said what it has to say of the idle time. */
-  async news(): Promise<void> {
-    // One turn of the event loop may have looked at the sockets already; so it takes two.
-    for (let turns = 0; turns < 2; turns++) await new Promise(setImmediate);
-    this.#usedAt = performance.now();
+  /** It was taken now. If no thread has used it for a while, the server may have hung up: then this thread knows afterwards. */
+  wake(): void {
+    const idle = this.#custody.parkedFor;
+    if (idle >= 0 && idle < SETTLED) return;
+    while (this.#lost === undefined && this.#readSome());
   }
 
   /** Says this, which is all, and calls `answered` with what the server answers, or has answered when the connection was lost. */
@@ -317,14 +310,19 @@ export class OwnConnection {
    * hear the answer to what it has said before.
    */
   readNow(): void {
-    const piece = Buffer.allocUnsafe(65_536);
+    if (!this.#readSome() && this.#lost === undefined) Atomics.wait(NEVER, 0, 0, NAP);
+  }
+
+  /** False: nothing has come, or the connection is lost. */
+  #readSome(): boolean {
     try {
-      const size = readSync(this.#descriptor, piece, 0, piece.length, null);
+      const size = readSync(this.#descriptor, PIECE, 0, PIECE.length, null);
       if (size === 0) this.#lose(new Error('Connection terminated unexpectedly'));
-      else this.#wire.receive(piece.subarray(0, size));
+      else this.#wire.receive(Buffer.from(PIECE.subarray(0, size)));
+      return size > 0;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') this.#lose(error as Error);
-      else Atomics.wait(NEVER, 0, 0, NAP);
+      return false;
     }
   }
 

@@ -5,7 +5,10 @@
  * OWNERS: the owner reads. PARKED: neither does; the connection is clean, the word says which profile is in force there, and its lease may
  * lie with any thread, or with none. OFFERED: the owner has stopped reading for a borrower that has not taken it up. BORROWERS: that
  * borrower reads and writes. HANDED: the borrower has stopped, and the word says how it has left the session.
+ *
+ * Beside the word stands the time when the connection was parked last.
  */
+import { ticks } from './clock.ts';
 import type { TransactionStatus } from './protocol.ts';
 
 export const CUSTODY = ['OWNERS', 'PARKED', 'OFFERED', 'BORROWERS', 'HANDED'] as const;
@@ -52,16 +55,21 @@ export interface Left {
   readonly asksReadOnly: boolean;
 }
 
+/** Where the word stands, and where the time. */
+const WORD = 0;
+const PARKED_AT = 1;
+
 export class Custody {
-  readonly #word: Int32Array;
+  static readonly BYTES = 8;
+  readonly #words: Int32Array;
 
   /** Without a buffer the word is new, and the owner's. */
-  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(4)) {
-    this.#word = new Int32Array(buffer);
+  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(Custody.BYTES)) {
+    this.#words = new Int32Array(buffer);
   }
 
   get buffer(): SharedArrayBuffer {
-    return this.#word.buffer as SharedArrayBuffer;
+    return this.#words.buffer as SharedArrayBuffer;
   }
 
   get state(): CustodyName {
@@ -71,6 +79,11 @@ export class Custody {
   /** The attachment that it is offered to, or that has it or has handed it over. Of no use for what is PARKED. */
   get attachment(): number {
     return Math.floor(this.#load() / ATTACHMENT);
+  }
+
+  /** How long it was PARKED, in whole ms, until the borrower that asks has taken it. */
+  get parkedFor(): number {
+    return (ticks() - this.#words[PARKED_AT]) | 0;
   }
 
   // ── the owner
@@ -104,7 +117,7 @@ export class Custody {
    * an unknown state.
    */
   seize(): boolean {
-    return (Atomics.exchange(this.#word, 0, OWNERS) & STATE) === BORROWERS;
+    return (Atomics.exchange(this.#words, WORD, OWNERS) & STATE) === BORROWERS;
   }
 
   // ── a borrower, while the connection is lent to it
@@ -124,6 +137,8 @@ export class Custody {
    * False: the owner has seized it.
    */
   park(attachment: number, profile: number): boolean {
+    // It needs no atomic write: only the one that takes the socket after this reads it.
+    this.#words[PARKED_AT] = ticks();
     return this.#swap(BORROWERS | (attachment * ATTACHMENT), PARKED | (profile * PROFILE));
   }
 
@@ -134,10 +149,10 @@ export class Custody {
   }
 
   #load(): number {
-    return Atomics.load(this.#word, 0);
+    return Atomics.load(this.#words, WORD);
   }
 
   #swap(from: number, to: number): boolean {
-    return Atomics.compareExchange(this.#word, 0, from, to) === from;
+    return Atomics.compareExchange(this.#words, WORD, from, to) === from;
   }
 }
