@@ -168,7 +168,7 @@ describe('custody of a socket', () => {
       'a borrower takes what is not parked',
       'Custody.take',
       'return this.$SWAP(PARKED | (profile * PROFILE), BORROWERS | (attachment * ATTACHMENT));',
-      'Atomics.store(this.#word, 0, BORROWERS | (attachment * ATTACHMENT)); return true;',
+      'Atomics.store(this.#words, WORD, BORROWERS | (attachment * ATTACHMENT)); return true;',
     ),
     mutant(
       'a borrower takes what is set to another profile',
@@ -180,7 +180,7 @@ describe('custody of a socket', () => {
       'a borrower accepts what was recalled',
       'Custody.accept',
       'return this.$SWAP(OFFERED | (attachment * ATTACHMENT), BORROWERS | (attachment * ATTACHMENT));',
-      'Atomics.store(this.#word, 0, BORROWERS | (attachment * ATTACHMENT)); return true;',
+      'Atomics.store(this.#words, WORD, BORROWERS | (attachment * ATTACHMENT)); return true;',
     ),
   );
   caught(
@@ -190,7 +190,7 @@ describe('custody of a socket', () => {
       'a borrower parks what was seized',
       'Custody.park',
       'return this.$SWAP(BORROWERS | (attachment * ATTACHMENT), PARKED | (profile * PROFILE));',
-      'Atomics.store(this.#word, 0, PARKED); return false;',
+      'Atomics.store(this.#words, WORD, PARKED); return false;',
     ),
   );
 });

@@ -189,17 +189,17 @@ own('a session that something has to be undone in is never parked, but left to t
   expect(custody.receive()).toMatchObject({ status: 'T', isUndone: false });
 });
 
-own(
-  'the server has hung up while no thread was using the connection: the thread that takes it up sends nothing, and asks elsewhere',
-  async () => {
-    const { session, custody, heard, hangUp, calls } = await playing();
-    await hangUp();
-    await until(() => custody.parkedFor >= 2);
-    const answer = await settled(session.speak('1:test:1', '', query('select 1'), WHOLE));
-    expect(answer).toMatchObject({ broken: true, unsent: true, error: { message: 'Connection terminated unexpectedly' } });
-    expect([heard, calls, session.isHere]).toEqual([[], ['lost, BORROWERS'], false]);
-  },
-);
+own('the server has hung up while no thread used the connection: nothing is sent, and it is asked elsewhere', async () => {
+  const { session: first, another, custody, heard, hangUp, calls } = await playing();
+  expect(first.takesSocket()).toBe(true);
+  first.park();
+  await hangUp();
+  await until(() => custody.parkedFor >= 2);
+  const session = another();
+  const answer = await settled(session.speak('1:test:2', '', query('select 1'), WHOLE));
+  expect(answer).toMatchObject({ broken: true, unsent: true, error: { message: 'Connection terminated unexpectedly' } });
+  expect([heard, calls, session.isHere]).toEqual([[], ['lost, BORROWERS'], false]);
+});
 
 own('what the server has said meanwhile is heard before anything is sent', async () => {
   const { session: first, another, custody, heard, say, hangUp, calls, unasked } = await playing();

@@ -30,7 +30,7 @@ export class Borrowing implements Leaver {
   /** That first call is one of those that wait. */
   #isFirstSent = false;
   #hasArrived = false;
-  #ended: Promise<void> = Promise.resolve();
+  #ended: Promise<void> | undefined;
   /** Takes the borrow out of the line. */
   #leave: ((reason: unknown) => void) | undefined;
 
@@ -53,8 +53,8 @@ export class Borrowing implements Leaver {
     return this.#candidate;
   }
 
-  /** Resolves when no call waits any more. Never rejects. */
-  get ended(): Promise<void> {
+  /** Resolves when no call waits any more. Never rejects. Undefined: none has. */
+  get ended(): Promise<void> | undefined {
     return this.#ended;
   }
 
@@ -62,7 +62,15 @@ export class Borrowing implements Leaver {
    * Makes the call as soon as there is a connection. The first waiter borrows, by its own limits; if that fails, the next waiter does.
    * The others wait for that within their own limits.
    */
-  async ask(limits: Limits, call: Call | undefined): Promise<Granted> {
+  ask(limits: Limits, call: Call | undefined): Promise<Granted> {
+    if (this.#waiting.length > 0) return this.#askBehind(limits, call);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ limits, call, resolve, reject, begin: () => {} });
+      this.#ended = this.#run();
+    });
+  }
+
+  async #askBehind(limits: Limits, call: Call | undefined): Promise<Granted> {
     let waiting!: Waiting;
     let begun!: Promise<void>;
     const granted = new Promise<Granted>((resolve, reject) => {
@@ -70,10 +78,7 @@ export class Borrowing implements Leaver {
         waiting = { limits, call, resolve, reject, begin };
       });
     });
-    if (this.#waiting.push(waiting) === 1) {
-      this.#ended = this.#run();
-      return granted;
-    }
+    this.#waiting.push(waiting);
     // The asker learns of a failure below, where this promise is awaited.
     granted.catch(() => {});
     try {

@@ -86,11 +86,15 @@ export class PgClient extends EventEmitter implements Type {
     return undefined;
   }
 
-  async #query(text: string | QueryConfig, values: unknown): Promise<QueryResult<any>> {
-    this.#assertUsable();
-    const question = ask(text, values, this.#types);
-    if (this.#setup !== undefined) return this.#setup.run(question);
-    return traced(this.#hold.sessions, question, 0, () => this.#hold.run(question));
+  #query(text: string | QueryConfig, values: unknown): Promise<QueryResult<any>> {
+    try {
+      this.#assertUsable();
+      const question = ask(text, values, this.#types);
+      if (this.#setup !== undefined) return this.#setup.run(question);
+      return traced(this.#hold.sessions, question, 0, () => this.#hold.run(question));
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** As in pg, for what is asked through this client: parsers are gone when it is given back. Throws on a thread without the driver. */

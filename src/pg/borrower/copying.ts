@@ -3,6 +3,7 @@
  * go to the server and back over the owner, as much as each side takes.
  */
 
+import { StreamChannel } from '../driver/channel.ts';
 import { driverHere } from '../driver/driver-here.ts';
 import { Lane } from '../driver/lane.ts';
 import { receiveError } from '../messages/database-error.ts';
@@ -21,7 +22,7 @@ let copies = 0;
 
 /** Hands the stream a client of its own. `over` is called when the server is ready for something else. */
 export function copyOver(hold: Hold, submission: Submission, over: () => void): void {
-  const lane = new Lane(driverHere()!, {});
+  const lane = new Lane(driverHere()!, {}, new StreamChannel());
   const name = `${hold.id}:copy:${++copies}`;
   let isOpen = false;
   const end = (error?: Error): void => {

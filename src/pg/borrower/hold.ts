@@ -227,18 +227,42 @@ export class Hold implements Returning {
   // ── calling
 
   /** Makes one call. Rejects only if there was no answer: an answer also carries the server's errors. */
-  async call(body: Call): Promise<Answer> {
-    this.assertHeld();
-    this.#calls++;
+  call(body: Call): Promise<Answer> {
     try {
-      return this.note(await body(this.#callee, this.id));
+      this.assertHeld();
     } catch (error) {
-      // The call may have done anything: there is no answer to tell.
-      this.#isUnclean = true;
-      throw error;
-    } finally {
-      if (--this.#calls === 0) for (const then of this.#whenIdle.splice(0)) then();
+      return Promise.reject(error);
     }
+    this.#calls++;
+    let call: Promise<Answer>;
+    try {
+      call = body(this.#callee, this.id);
+    } catch (error) {
+      call = Promise.reject(error);
+    }
+    return call.then(this.#answered, this.#failed);
+  }
+
+  readonly #answered = (answer: Answer): Answer => {
+    try {
+      this.note(answer);
+    } catch (error) {
+      return this.#failed(error);
+    }
+    this.#ends();
+    return answer;
+  };
+
+  readonly #failed = (error: unknown): never => {
+    // The call may have done anything: there is no answer to tell.
+    this.#isUnclean = true;
+    this.#ends();
+    throw error;
+  };
+
+  /** One call less is under way. */
+  #ends(): void {
+    if (--this.#calls === 0) for (const then of this.#whenIdle.splice(0)) then();
   }
 
   /** One statement for which alone this was borrowed, and others with it: see OwnSession. */
@@ -246,9 +270,15 @@ export class Hold implements Returning {
     return this.call((_session, borrow) => this.#own!.speakAlong(borrow, along));
   }
 
-  async run(question: Question): Promise<QueryResult<any>> {
-    this.assertNoSecondBegin(question);
-    return resultOf(await this.call(wayOf(this.#sessions).run(question)), question);
+  run(question: Question): Promise<QueryResult<any>> {
+    let call: Call;
+    try {
+      this.assertNoSecondBegin(question);
+      call = wayOf(this.#sessions).run(question);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.call(call).then((answer) => resultOf(answer, question));
   }
 
   /** Notes the session's state, which every answer carries. */

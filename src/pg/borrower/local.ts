@@ -72,13 +72,13 @@ export class LocalWay implements Way {
       const call = this.#owners.run(here);
       return async (session, borrow) => this.#parsed(await call(session, borrow), question, here, (columns) => session.parse(columns));
     }
-    const { lane, said, outcome } = this.#ask(question);
+    const { lane, said } = this.#ask(question);
     return (session, borrow) => {
       // Nothing can be said: the driver has refused the statement.
-      if (said === undefined) return this.#refused(outcome, session.hello(borrow));
+      if (said === undefined) return this.#refused(lane, session.hello(borrow));
       const bytes = session instanceof OwnSession ? said : packed([said]);
-      const answer = session.speak(borrow, '', bytes, modeOf(question), question.timeout);
-      return this.#answered(lane, outcome, answer, question, (columns) => session.parse(columns));
+      const call = session.speak(borrow, '', bytes, modeOf(question), question.timeout);
+      return this.#answered(lane, call, question, (columns) => session.parse(columns));
     };
   }
 
@@ -89,13 +89,13 @@ export class LocalWay implements Way {
       const call = this.#owners.once(here, profile);
       return async (granted) => this.#parsed(await call(granted), question, here, parse);
     }
-    const { lane, said, outcome } = this.#ask(question);
-    if (said === undefined) return () => this.#refused(outcome, Promise.resolve({} as Answer));
+    const { lane, said } = this.#ask(question);
+    if (said === undefined) return () => this.#refused(lane, Promise.resolve({} as Answer));
     const args = (bytes: Packed): SingleArguments => [profile, bytes, modeOf(question), question.timeout];
     const singles = this.#singles;
     return (granted) => {
-      const answer = singles === undefined ? this.#sessions.call('speakOnce', args(packed([said]))) : singles.ask(args(said), granted);
-      return this.#answered(lane, outcome, answer, question, parse);
+      const call = singles === undefined ? this.#sessions.call('speakOnce', args(packed([said]))) : singles.ask(args(said), granted);
+      return this.#answered(lane, call, question, parse);
     };
   }
 
@@ -146,22 +146,13 @@ export class LocalWay implements Way {
     return this.#driver.types as unknown as CustomTypesConfig;
   }
 
-  /** The statement as the driver says it. It is said at once, so that later changes of what it was given do not reach it. */
-  #ask(question: Question): {
-    lane: Lane;
-    said: Buffer | undefined;
-    outcome: Promise<unknown>;
-  } {
+  /** The statement as the driver says it. */
+  #ask(question: Question): { lane: Lane; said: Buffer | undefined } {
     // The server would wait for a second sync, which the driver does not send.
     if ((question.mode & EXTENDED) !== 0) assertNoCopyIn(readStatement(question.text!));
     const lane = this.lane();
-    const pieces: Buffer[] = [];
-    lane.takes((bytes) => void pieces.push(bytes));
-    const outcome = lane.ask(this.#types === undefined ? question : { ...question, types: question.types ?? this.#types });
-    outcome.catch(() => {});
-    // The owner answers what the server asks for meanwhile.
-    lane.takes(() => {});
-    return { lane, said: pieces.length > 1 ? Buffer.concat(pieces) : pieces[0], outcome };
+    const said = lane.ask(this.#types === undefined ? question : { ...question, types: question.types ?? this.#types });
+    return { lane, said };
   }
 
   /** A lane for one statement. It is given back when the client is ready again. */
@@ -173,20 +164,25 @@ export class LocalWay implements Way {
     if (lane.isFree && this.#free.length < MOST_FREE) this.#free.push(lane);
   }
 
-  async #refused(outcome: Promise<unknown>, state: Promise<Answer>): Promise<Answer> {
+  async #refused(lane: Lane, state: Promise<Answer>): Promise<Answer> {
     const answer = await state;
     if (answer.error !== undefined) return answer;
-    return { ...answer, outcome: await outcomeOf(outcome) };
+    return { ...answer, outcome: await lane.settled() };
   }
 
-  async #answered(lane: Lane, outcome: Promise<unknown>, call: Promise<Answer>, { types }: Question, parse: Parse): Promise<Answer> {
-    let answer: Answer;
-    try {
-      answer = await call;
-    } catch (error) {
-      lane.fail(error as Error);
-      throw error;
-    }
+  /** What comes of the call. It is one promise, as it is made for each statement. */
+  #answered(lane: Lane, call: Promise<Answer>, question: Question, parse: Parse): Promise<Answer> {
+    return call.then(
+      (answer) => this.#read(lane, answer, question, parse),
+      (error) => {
+        lane.fail(error as Error);
+        throw error;
+      },
+    );
+  }
+
+  /** The driver reads the answer. */
+  #read(lane: Lane, answer: Answer, { types }: Question, parse: Parse): Answer | Promise<Answer> {
     const { bytes, own = NONE, error } = answer;
     // The same bytes may go to another connection, and this lane hears the answer then.
     if (answer.unsent) return answer;
@@ -197,11 +193,19 @@ export class LocalWay implements Way {
     if (bytes) lane.hear(unpacked(bytes), types === undefined ? own : NONE);
     if (error !== undefined) lane.fail(receiveError(error));
     const heard = lane.overheard();
-    let settled = await outcomeOf(outcome);
-    const { left } = lane;
-    if (left.size > 0 && 'result' in settled) settled = await outcomeOf(parsedByOwner(settled.result, left, parse));
+    const { outcome } = lane;
+    if (outcome === undefined || lane.left.size > 0) return this.#readLater(lane, answer, heard, parse);
     this.giveBack(lane);
-    return told(answer, settled, heard);
+    return told(answer, outcome, heard);
+  }
+
+  /** The driver has not read all of it yet, or has left something for the owner's program to parse. */
+  async #readLater(lane: Lane, answer: Answer, heard: readonly Heard[], parse: Parse): Promise<Answer> {
+    let outcome = await lane.settled();
+    const { left } = lane;
+    if (left.size > 0 && 'result' in outcome) outcome = await outcomeOf(parsedByOwner(outcome.result, left, parse));
+    this.giveBack(lane);
+    return told(answer, outcome, heard);
   }
 }
 
@@ -209,6 +213,8 @@ const NONE: readonly number[] = [];
 
 /** What its caller is told: the state, and what this thread's driver has made of the bytes. */
 function told(answer: Answer, outcome: Outcome, heard: readonly Heard[]): Answer {
+  // It shall say where in the program the statement was asked, and not where its answer was read.
+  if ('thrown' in outcome && outcome.thrown instanceof Error) Error.captureStackTrace(outcome.thrown);
   const { turn, pid, status, unclean, pinned, error, broken, undone, granted } = answer;
   const all = answer.heard === undefined ? heard : [...heard, ...answer.heard];
   return { turn, pid, status, unclean, pinned, error, broken, undone, granted, outcome, heard: all.length > 0 ? all : undefined };

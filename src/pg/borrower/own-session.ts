@@ -387,7 +387,10 @@ export class OwnSession implements BorrowedSession, Speaker {
     const unknown = connection.unknownTypes;
     if (unknown.length > 0) return this.#learned(connection, unknown, outcome);
     const own = connection.ownTypes;
-    return Object.assign(this.#stateNow(), outcome, own.length > 0 ? { own } : undefined);
+    // Spelt out, as it is made for each statement.
+    const { turn, pid, status, unclean, pinned, undone } = this.#stateNow();
+    const { results, error, bytes } = outcome;
+    return { turn, pid, status, unclean, pinned, undone, results, error, bytes, own: own.length > 0 ? own : undefined };
   }
 
   /** The owner decides whether the connection goes to another borrower. */

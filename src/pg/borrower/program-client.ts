@@ -3,7 +3,8 @@
  * the line. It has a connection while it needs one, and lends it to others in between.
  */
 import type { Client, ClientConfig, QueryConfig, QueryResult } from 'pg';
-import { type Address, Channel, type Driver } from '../driver/lane.ts';
+import { StreamChannel } from '../driver/channel.ts';
+import type { Address, Driver } from '../driver/lane.ts';
 import { SETTING } from '../messages/mode.ts';
 import { isSetting, mayPrecedeSetting, profileWith } from '../messages/profile.ts';
 import { ask, type Question, tell } from '../messages/question.ts';
@@ -58,7 +59,7 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
       const where: Where = { ...given };
       // What is left has no say in where to connect, and no socket.
       for (const name of WHERE) delete given[name];
-      super({ ...given, password: '', ssl: false, stream: () => new Channel() });
+      super({ ...given, password: '', ssl: false, stream: () => new StreamChannel() });
       this.#where = where;
       this.password = null;
       // Pools that lend this client listen when they do, and there may be many of them.

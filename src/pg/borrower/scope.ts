@@ -220,6 +220,6 @@ export class Scope {
     this.#isOver = true;
     await this.#borrowing.ended;
     this.#giveBack();
-    await Promise.all(this.#returning ?? []);
+    if (this.#returning !== undefined) await Promise.all(this.#returning);
   }
 }

@@ -60,30 +60,39 @@ export class Singles {
   }
 
   /** The first has been granted the connection. */
-  async serve(session: RemoteSession, first: Single): Promise<void> {
+  serve(session: RemoteSession, first: Single): void {
     const { returning } = wayOf(this.#sessions);
     const [profile] = first.args;
     const hold = new Hold(this.#sessions, session, 0, profile);
     // Before this thread blocks, it ends this borrow.
     returning!.add(hold);
     const isHere = hold.takesSocket();
-    const turn = new OneTurn(hold, first, this.#place, this.#batch - 1);
-    first.turn = turn;
-    for (let single: Single | undefined = first; single !== undefined; ) {
-      const asked: Single = single;
-      const call = hold.speakAlong({ args: asked.args, company: turn.round(), told: (answer) => asked.resolve(answer) });
-      // The owner may be busy: this is a part of the wait for a connection.
-      if (!isHere && asked === first) hold.boundAsking((known) => this.#limits().within(known));
-      const settle = await call.then(
-        (answer) => () => asked.resolve(answer),
-        (error) => () => asked.reject(error),
-      );
-      single = returning!.has(hold) && hold.isFit ? turn.another() : undefined;
-      // Before the asker hears of it, as it may want the connection again at once.
-      if (single === undefined && returning!.delete(hold)) void hold.giveBack();
-      asked.turn = undefined;
-      settle();
-    }
+    this.#serveNext(first, hold, new OneTurn(hold, first, this.#place, this.#batch - 1));
+    // The owner may be busy: this is a part of the wait for a connection.
+    if (!isHere) hold.boundAsking((known) => this.#limits().within(known));
+  }
+
+  #serveNext(single: Single, hold: Hold, turn: OneTurn): void {
+    single.turn = turn;
+    hold.speakAlong({ args: single.args, company: turn.round(), told: (answer) => single.resolve(answer) }).then(
+      (answer) => {
+        this.#serveAnother(single, hold, turn);
+        single.resolve(answer);
+      },
+      (error) => {
+        this.#serveAnother(single, hold, turn);
+        single.reject(error);
+      },
+    );
+  }
+
+  /** Before the asker of the last hears of it, as it may want the connection again at once. */
+  #serveAnother(last: Single, hold: Hold, turn: OneTurn): void {
+    const returning = wayOf(this.#sessions).returning!;
+    last.turn = undefined;
+    const next = returning.has(hold) && hold.isFit ? turn.another() : undefined;
+    if (next !== undefined) this.#serveNext(next, hold, turn);
+    else if (returning.delete(hold)) void hold.giveBack();
   }
 
   #limits(): Limits {
@@ -145,7 +154,7 @@ class Single implements Sharer {
 
   granted(session: RemoteSession): void {
     this.begins();
-    void this.#singles.serve(session, this);
+    this.#singles.serve(session, this);
   }
 
   refused(error: unknown): void {

@@ -18,7 +18,7 @@ export class Place {
   #isOver = false;
   /** How many transactions right within this place have not ended. */
   #turns = 0;
-  #last: Promise<unknown> = Promise.resolve();
+  #last: Promise<unknown> | undefined;
 
   constructor(scope: Scope, isTransaction: boolean, around?: Place) {
     this.scope = scope;
@@ -72,10 +72,12 @@ export class Place {
         this.#turns--;
       }
     })();
-    this.#last = Promise.allSettled([before, turn]);
+    this.#last = before === undefined ? turn.then(ignore, ignore) : Promise.allSettled([before, turn]);
     return turn;
   }
 }
+
+const ignore = (): void => {};
 
 /** Runs the body in that place, and awaits there what it returns. */
 export type Inside = <V>(place: Place, body: () => V | PromiseLike<V>) => Promise<V>;

@@ -2,14 +2,15 @@
  * A client of this thread's driver, on no socket: what it says is taken, and it is given what the server answers. It is a translator, and
  * serves one statement after the other, on whatever connection each of them is spoken.
  */
-import { Duplex } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import type * as pg from 'pg';
 import type { Client, CustomTypesConfig, QueryConfig, QueryResult } from 'pg';
 import { asBuffers, withOwnBytes } from '../messages/bytes.ts';
 import { CLIENT } from '../messages/frames.ts';
 import { EXTENDED, ROWS_AS_ARRAYS } from '../messages/mode.ts';
-import type { Heard } from '../messages/protocol.ts';
+import type { Heard, Outcome } from '../messages/protocol.ts';
 import type { Question } from '../messages/question.ts';
+import { type Channel, StatementChannel } from './channel.ts';
 import { internals } from './internals.ts';
 import { isOwnParser } from './left-as-text.ts';
 import { untraced } from './untraced.ts';
@@ -27,57 +28,9 @@ export interface Address {
 /** What a server says to a client that need not show a password: welcome, and ready. */
 const WELCOME = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 0, 0x5a, 0, 0, 0, 5, 0x49]);
 
-/** The stream of such a client. */
-export class Channel extends Duplex {
-  /** Takes what is said. If it gives a promise, the next waits for that. */
-  said: (bytes: Buffer) => void | Promise<void> = () => {};
-  /** Waits until what was heard is read. */
-  whenRead: (() => void) | undefined;
-
-  override _read(): void {
-    const then = this.whenRead;
-    this.whenRead = undefined;
-    then?.();
-  }
-
-  override _write(bytes: Buffer, _encoding: string, done: () => void): void {
-    this.#say(bytes, done);
-  }
-
-  override _writev(pieces: { chunk: Buffer }[], done: () => void): void {
-    this.#say(Buffer.concat(pieces.map(({ chunk }) => chunk)), done);
-  }
-
-  #say(bytes: Buffer, done: (error?: Error) => void): void {
-    const taken = this.said(bytes);
-    if (taken === undefined) done();
-    else taken.then(() => done(), done);
-  }
-
-  connect(): this {
-    return this;
-  }
-
-  setNoDelay(): this {
-    return this;
-  }
-
-  setKeepAlive(): this {
-    return this;
-  }
-
-  ref(): this {
-    return this;
-  }
-
-  unref(): this {
-    return this;
-  }
-}
-
 export class Lane {
   readonly client: Client;
-  readonly #channel = new Channel();
+  readonly #channel: Channel;
   #heard: Heard[] = [];
   /** Types that are left as text in the answer that comes. */
   #left: ReadonlySet<number> = NONE;
@@ -87,9 +40,19 @@ export class Lane {
       format !== 'binary' && this.#left.has(oid) ? asItCame : this.#parsers.getTypeParser(oid, format as 'text'),
   };
   #isBroken = false;
+  #outcome: Outcome | undefined;
+  #whenSettled: ((outcome: Outcome) => void) | undefined;
 
-  constructor(driver: Driver, address: Address) {
-    this.client = new driver.Client({ ...address, password: '', ssl: false, stream: () => this.#channel, types: this.#types });
+  /** `channel`: what the client has in place of a socket. What reads or writes a stream needs one. */
+  constructor(driver: Driver, address: Address, channel: Channel = new StatementChannel()) {
+    this.#channel = channel;
+    this.client = new driver.Client({
+      ...address,
+      password: '',
+      ssl: false,
+      stream: () => channel as unknown as Duplex,
+      types: this.#types,
+    });
     const { client } = this;
     this.#parsers = driver.types as unknown as CustomTypesConfig;
     // The environment may name a password of this thread's program.
@@ -102,8 +65,7 @@ export class Lane {
     client.on('notification', (message) => this.#heard.push({ event: 'notification', message: { ...message } }));
     // It connects to nothing: a span would say that it does.
     untraced(() => client.connect(() => {}));
-    this.#channel.emit('connect');
-    this.#channel.read(0);
+    channel.emit('connect');
     this.hear(WELCOME);
   }
 
@@ -120,18 +82,48 @@ export class Lane {
     };
   }
 
-  /** Asks one statement of the client, and resolves with its result. */
-  async ask(question: Question): Promise<unknown> {
+  /**
+   * Has the client say one statement, and gives its bytes; undefined if it refuses the statement, which is the outcome then. The statement is
+   * said at once, so that later changes of what it was given do not reach it.
+   */
+  ask(question: Question): Buffer | undefined {
     const { text, parameters, types, mode } = question;
     const isUsual = types === undefined && (mode & (ROWS_AS_ARRAYS | EXTENDED)) === 0 && !question.config.binary;
+    this.#outcome = undefined;
+    const pieces: Buffer[] = [];
+    this.takes((bytes) => void pieces.push(bytes));
     // What the driver is given as an object it copies, which takes as long as the rest of it.
-    const result: QueryResult | QueryResult[] = isUsual
-      ? await this.client.query(text!, parameters && [...parameters])
-      : await this.#askInFull(question);
-    return Array.isArray(result) ? result.map(plain) : plain(result);
+    if (isUsual) this.client.query(text!, (parameters && [...parameters]) as unknown[], this.#settle);
+    else this.#askInFull(question);
+    // What the server asks for meanwhile others answer.
+    this.takes(SILENT);
+    return pieces.length > 1 ? Buffer.concat(pieces) : pieces[0];
   }
 
-  #askInFull({ text, parameters, types, mode, config }: Question): Promise<QueryResult> {
+  /** What the client has made of the answer; undefined as long as it has not read it. */
+  get outcome(): Outcome | undefined {
+    return this.#outcome;
+  }
+
+  /** Resolves with it. */
+  settled(): Promise<Outcome> {
+    return this.#outcome === undefined
+      ? new Promise((resolve) => {
+          this.#whenSettled = resolve;
+        })
+      : Promise.resolve(this.#outcome);
+  }
+
+  /** The client calls it. */
+  readonly #settle = (error: Error | null | undefined, result?: QueryResult | QueryResult[]): void => {
+    if (this.#outcome !== undefined) return;
+    this.#outcome = error ? { thrown: error } : { result: Array.isArray(result) ? result.map(plain) : plain(result!) };
+    const then = this.#whenSettled;
+    this.#whenSettled = undefined;
+    then?.(this.#outcome);
+  };
+
+  #askInFull({ text, parameters, types, mode, config }: Question): void {
     // The driver adds to what it is given. What is left out would need more than one answer.
     const asked = {
       text,
@@ -141,7 +133,7 @@ export class Lane {
       ...((mode & EXTENDED) !== 0 && { queryMode: 'extended' }),
       ...(config.binary ? { binary: true } : {}),
     };
-    return this.client.query(asked as unknown as QueryConfig);
+    this.client.query(asked as unknown as QueryConfig, this.#settle);
   }
 
   /** The server's answer, or a part of it. `left`: types whose values are left as text, if this thread has no parser of its own. */
@@ -178,6 +170,7 @@ export class Lane {
 }
 
 const NONE: ReadonlySet<number> = new Set();
+const SILENT = (): void => {};
 const asItCame = (text: unknown): unknown => text;
 
 /** Types of columns with bytes in them: bytea, and lists of it. */

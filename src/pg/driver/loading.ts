@@ -60,16 +60,12 @@ const ANSWER = Buffer.from(
 async function speaks(driver: Driver): Promise<{ driver: Driver } | { why: string }> {
   try {
     const lane = new Lane(driver, {});
-    let said: string | undefined;
-    lane.takes((bytes) => {
-      said = packed([bytes]) as string;
-    });
-    const asked = untraced(() => lane.ask(say('select 1 as a'))) as Promise<{ rows: { a: number }[] }>;
-    asked.catch(() => {});
-    if (said !== 'Q\0\0\0\x12select 1 as a\0') throw new Error('it does not say a query as expected');
+    const said = untraced(() => lane.ask(say('select 1 as a')));
+    if (said === undefined || packed([said]) !== 'Q\0\0\0\x12select 1 as a\0') throw new Error('it does not say a query as expected');
     lane.hear(ANSWER);
     const late = new Promise<never>((_, reject) => setImmediate(reject, new Error('it does not hear an answer as expected')));
-    const { rows } = await Promise.race([asked, late]);
+    const outcome = await Promise.race([lane.settled(), late]);
+    const rows = 'result' in outcome ? (outcome.result as { rows: unknown[] }).rows : [];
     if (rows.length !== 1 || !lane.isFree) throw new Error('it does not read an answer as expected');
     return { driver };
   } catch (error) {

@@ -343,7 +343,11 @@ const NOTHING = Buffer.alloc(0);
 const TELLING: ReadonlySet<number> = new Set([SERVER.readyForQuery, SERVER.commandComplete, SERVER.rowDescription, SERVER.error]);
 const isTelling = (type: number): boolean => TELLING.has(type);
 
-const readyForQuery = (status: number): Buffer => Buffer.from([SERVER.readyForQuery, 0, 0, 0, 5, status]);
+/** As one message, for each status. */
+const READY: ReadonlyMap<number, Buffer> = new Map(
+  [...'ITE'].map((status) => [status.charCodeAt(0), Buffer.from([SERVER.readyForQuery, 0, 0, 0, 5, status.charCodeAt(0)])]),
+);
+const readyForQuery = (status: number): Buffer => READY.get(status) ?? Buffer.from([SERVER.readyForQuery, 0, 0, 0, 5, status]);
 
 function copyFail(why: string): Buffer {
   const head = Buffer.from([0x66, 0, 0, 0, 0]);
