@@ -1,4 +1,5 @@
 /** What cenote is to reach beside the others. Set before it was measured. */
+import { TURNS } from './bare/turns.ts';
 import type { Measure, Row } from './rows.ts';
 import { ratioIn, type Spread, spreadOf } from './rows.ts';
 import { CENOTE, POOL_1, POOL_4, SEQUELIZE, SEQUELIZE_ALONE, UNSHARED } from './ways/index.ts';
@@ -65,6 +66,8 @@ export interface Reached {
   readonly isClose: boolean;
   /** The ratio that four connections come to if no thread hands one over. Of point queries only. */
   readonly unshared: number | undefined;
+  /** The ratio that a strict line over four connections comes to with nothing else done. Of point queries and transactions only. */
+  readonly turns: number | undefined;
 }
 
 export function reachedIn(rows: readonly Row[]): Reached[] {
@@ -76,7 +79,15 @@ export function reachedIn(rows: readonly Row[]): Reached[] {
       const meets = (figure: number): boolean => (goal.is === 'at least' ? figure >= goal.limit : figure <= goal.limit);
       const isMet = spread !== undefined && meets(spread.median);
       const isClose = spread?.quartiles.some((figure) => meets(figure) !== isMet) === true;
-      return { goal, threads, spread, isMet, isClose, unshared: unsharedOf(goal, threads, rows) };
+      return {
+        goal,
+        threads,
+        spread,
+        isMet,
+        isClose,
+        unshared: limitOf(UNSHARED, goal, threads, rows),
+        turns: limitOf(TURNS, goal, threads, rows),
+      };
     });
   });
 }
@@ -91,9 +102,9 @@ function spreadFor(goal: Goal, threads: number, rows: readonly Row[]): Spread | 
   return over === undefined ? spreadOf(row.rounds[way]) : ratioIn(row, way, over);
 }
 
-function unsharedOf(goal: Goal, threads: number, rows: readonly Row[]): number | undefined {
+function limitOf(way: string, goal: Goal, threads: number, rows: readonly Row[]): number | undefined {
   const row = rowOf(goal, threads, rows);
-  return row === undefined || goal.over === undefined ? undefined : ratioIn(row, UNSHARED, goal.over)?.median;
+  return row === undefined || goal.over === undefined ? undefined : ratioIn(row, way, goal.over)?.median;
 }
 
 type Measured = readonly [threads: number, spread: Spread | undefined];

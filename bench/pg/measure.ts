@@ -4,6 +4,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { interleave, quantile } from '../frame/rounds.ts';
 import { type BenchThread, withThreads } from '../frame/thread.ts';
 import { measureBare } from './bare/index.ts';
+import { TURNS, turns } from './bare/turns.ts';
 import { type Observer, privateMemory } from './observer.ts';
 import type { Effort, Part } from './plan.ts';
 import { openOnMain, openRoad, type Road } from './road.ts';
@@ -11,7 +12,7 @@ import type { Measure, Row } from './rows.ts';
 import type { Server } from './way.ts';
 import { dealt } from './ways/connections.ts';
 import { APART, ON_MAIN, POOL_4, UNSHARED, unshared } from './ways/index.ts';
-import { LARGE_RESULTS, POINT_QUERY, tablesOf, type Work } from './works.ts';
+import { LARGE_RESULTS, POINT_QUERY, TRANSACTION, tablesOf, type Work } from './works.ts';
 
 export interface Measured {
   readonly rows: readonly Row[];
@@ -58,8 +59,8 @@ export class Measurement {
   async #work(work: Work, part: Part, opened: ReadonlyMap<string, Road>, threads: readonly BenchThread[]): Promise<void> {
     this.#say(`${work}, ${threadsOf(part)}${part.isSequelize ? ', Sequelize' : ''} ...`);
     const isLarge = work === LARGE_RESULTS;
-    const [guest, guestRoad] = part.isWhole ? await this.#guest(work, threads) : [];
-    const roads = guest === undefined ? opened : new Map([...opened, [guest, guestRoad!]]);
+    const guests = part.isWhole ? await this.#guests(work, threads) : new Map<string, Road>();
+    const roads = new Map([...opened, ...guests]);
     for (const road of roads.values()) await once(road, work, part.lanes, this.#effort.warm, isLarge);
     const samples = new Map<string, Sample[]>([...roads.keys()].map((way) => [way, []]));
     await interleave([...roads.keys()], this.#effort.rounds, async (way) => {
@@ -69,7 +70,7 @@ export class Measurement {
       samples.get(way)!.push(sample);
       return sample.rate;
     });
-    await guestRoad?.close();
+    for (const road of guests.values()) await road.close();
     const row = (measure: Measure, figure: (sample: Sample) => number, ways: Iterable<string> = samples.keys()): void => {
       // The first round is not counted by `interleave` either.
       const of = (way: string): number[] => samples.get(way)!.slice(1).map(figure).filter(Number.isFinite);
@@ -88,12 +89,17 @@ export class Measurement {
     if (isLarge) row('longest block', ({ block }) => block);
   }
 
-  /** A way that stands beside the others in this work only. */
-  async #guest(work: Work, threads: readonly BenchThread[]): Promise<[name?: string, road?: Road]> {
-    if (work === LARGE_RESULTS) return [ON_MAIN.name, await openOnMain(ON_MAIN, this.#server, threads.length)];
-    if (work !== POINT_QUERY) return [];
-    const [holders, each] = dealt(threads);
-    return [UNSHARED, await openRoad(unshared(each), this.#server, holders)];
+  /** Ways that stand beside the others in this work only. */
+  async #guests(work: Work, threads: readonly BenchThread[]): Promise<Map<string, Road>> {
+    const guests = new Map<string, Road>();
+    if (work === LARGE_RESULTS) guests.set(ON_MAIN.name, await openOnMain(ON_MAIN, this.#server, threads.length));
+    if (work === POINT_QUERY) {
+      const [holders, each] = dealt(threads);
+      guests.set(UNSHARED, await openRoad(unshared(each), this.#server, holders));
+    }
+    const bare = work === POINT_QUERY || work === TRANSACTION ? turns() : undefined;
+    if (bare !== undefined) guests.set(TURNS, await openRoad(bare, this.#server, threads));
+    return guests;
   }
 
   /** What the main thread computes for each query, less what it does for the benchmark when it has no part in them. */

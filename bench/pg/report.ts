@@ -1,5 +1,6 @@
 /** All that a run prints: which goals are reached, the tables, and what they were taken on. */
 import type { Machine } from '../frame/table.ts';
+import { TURNS } from './bare/turns.ts';
 import { type Reached, reachedIn } from './goals.ts';
 import type { Measured } from './measure.ts';
 import type { Effort } from './plan.ts';
@@ -28,7 +29,7 @@ export const forPage = (run: Run): string =>
     '</details>',
   ].join('\n\n');
 
-const HEAD = ['work', 'threads', 'figure', 'goal', 'measured', 'half of the rounds', 'met', '4 in all'];
+const HEAD = ['work', 'threads', 'figure', 'goal', 'measured', 'half of the rounds', 'met', '4 in all', TURNS];
 const TEXTS = new Set(['work', 'figure', 'goal', 'half of the rounds', 'met']);
 
 /** Goals of which the run says nothing are only counted. */
@@ -42,7 +43,7 @@ export function reach({ rows }: Pick<Run, 'rows'>): string {
   ].join('\n\n');
 }
 
-function lineOf({ goal, threads, isMet, isClose, unshared }: Reached, spread: Spread): string[] {
+function lineOf({ goal, threads, isMet, isClose, unshared, turns }: Reached, spread: Spread): string[] {
   const { measure, work, over, is, limit } = goal;
   const write = over === undefined ? number : ratio;
   const figure =
@@ -58,6 +59,7 @@ function lineOf({ goal, threads, isMet, isClose, unshared }: Reached, spread: Sp
     spread.quartiles.map(write).join(' to '),
     `${isMet ? 'yes' : 'NO'}${isClose ? ', within the noise' : ''}`,
     unshared === undefined ? '-' : ratio(unshared),
+    turns === undefined ? '-' : ratio(turns),
   ];
 }
 

@@ -1,6 +1,7 @@
 /** The rows as Markdown: one table for each measure, and one for the ratios. */
 import { short } from '../frame/table.ts';
 import { EXPERIMENTS } from './bare/index.ts';
+import { TURNS } from './bare/turns.ts';
 import { type Measure, type Row, ratioIn, type Spread, spreadOf } from './rows.ts';
 import { CENOTE, ON_MAIN, SEQUELIZE_WAYS, UNSHARED, WAYS } from './ways/index.ts';
 
@@ -21,6 +22,7 @@ export const RATIOS = 'Queries a second: cenote over the others';
 const COLUMNS: readonly string[] = [
   ...WAYS.map(({ name }) => name),
   UNSHARED,
+  TURNS,
   ON_MAIN.name,
   ...SEQUELIZE_WAYS.map(({ name }) => name),
   ...EXPERIMENTS,

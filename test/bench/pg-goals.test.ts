@@ -1,5 +1,6 @@
 /** Of `npm run bench:pg`: what is asked, what is refused, and when a goal counts as reached. Nothing is measured here. */
 import { describe, expect, test } from 'vitest';
+import { TURNS } from '../../bench/pg/bare/turns.ts';
 import { GOALS, reachedIn } from '../../bench/pg/goals.ts';
 import { optionsOf } from '../../bench/pg/options.ts';
 import { type Choice, FULL, planOf } from '../../bench/pg/plan.ts';
@@ -80,14 +81,14 @@ describe('a goal', () => {
     expect(reached(row('sequelize failures', 3, { 'Sequelize over cenote, max 2': [0, 0, 1] }))).toEqual([[undefined, 3, 0, true, true]]);
   });
 
-  test('of point queries stands beside what four connections come to that are not shared', () => {
-    const rows = [row('rate', 8, { [CENOTE]: [50], [POOL_4]: [100], [POOL_1]: [60], [UNSHARED]: [90] })];
+  test('of point queries stands beside what four connections come to that are not shared, or take bare turns', () => {
+    const rows = [row('rate', 8, { [CENOTE]: [50], [POOL_4]: [100], [POOL_1]: [60], [UNSHARED]: [90], [TURNS]: [75] })];
     const found = reachedIn(rows).filter(({ unshared }) => unshared !== undefined);
-    expect(found.map(({ goal, threads, unshared }) => [goal.over, threads, unshared])).toEqual([
-      [POOL_4, 8, 0.9],
-      [POOL_1, 8, 1.5],
+    expect(found.map(({ goal, threads, unshared, turns }) => [goal.over, threads, unshared, turns])).toEqual([
+      [POOL_4, 8, 0.9, 0.75],
+      [POOL_1, 8, 1.5, 1.25],
     ]);
-    expect(reach({ rows })).toMatch(/\| 0\.50 .*\| +0\.90 \|/);
+    expect(reach({ rows })).toMatch(/\| 0\.50 .*\| +0\.90 \| +0\.75 \|/);
   });
 
   test('that was not measured is not reached, and is counted', () => {

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { beginOf, END } from '../../bench/frame/page.ts';
 import { EXPERIMENTS } from '../../bench/pg/bare/index.ts';
+import { TURNS, turns } from '../../bench/pg/bare/turns.ts';
 import { GOALS, SEQUELIZE_THREADS } from '../../bench/pg/goals.ts';
 import { COMMAND } from '../../bench/pg/options.ts';
 import { FULL } from '../../bench/pg/plan.ts';
@@ -70,7 +71,10 @@ const ASKED: Readonly<Record<Measure, readonly string[]>> = {
 };
 /** Which stand beside them in one work only. */
 const guestsOf = (measure: Measure, work: Work | undefined): string[] => {
-  if (work === POINT_QUERY && (measure === 'rate' || measure === 'p99')) return [UNSHARED];
+  const isRate = measure === 'rate' || measure === 'p99';
+  const inTurns = turns() === undefined ? [] : [TURNS];
+  if (work === POINT_QUERY && isRate) return [UNSHARED, ...inTurns];
+  if (work === TRANSACTION && isRate) return inTurns;
   return work === LARGE_RESULTS && (measure === 'owner per query' || measure === 'longest block') ? [ON_MAIN.name] : [];
 };
 /** A loop that was never late, or a main thread that did no more than with a pool in each. */

@@ -102,6 +102,36 @@ describe.each(WHERE)('on %s', (where) => {
     }
   });
 
+  test('an error says where in the program its statement was asked', async () => {
+    const run = await on(where, await open());
+    const lost = await run(async (pool) => {
+      const wrong = 'select nowhere';
+      async function asker(ask: () => Promise<unknown>): Promise<boolean> {
+        try {
+          await ask();
+        } catch (error) {
+          return /\basker\b/.test((error as Error).stack!) && (error as Error).message.includes('nowhere');
+        }
+        return false;
+      }
+      const client = await pool.connect();
+      const seen = {
+        query: await asker(() => pool.query(wrong)),
+        client: await asker(() => client.query(wrong)),
+        scope: await asker(() => pool.scope(() => pool.query(wrong))),
+        // A trace has ten lines, and those of the transaction come between.
+        transaction: await pool
+          .transaction(async function asker(tx) {
+            await tx.query(wrong);
+          })
+          .catch((error: Error) => /\basker\b/.test(error.stack!)),
+      };
+      client.release();
+      return Object.entries(seen).flatMap(([way, isThere]) => (isThere ? [] : way));
+    });
+    expect(lost).toEqual([]);
+  });
+
   test('an error is a DatabaseError with everything the server said', async () => {
     const name = `unique_${where.length}`;
     await ask(`create table ${name} (id int constraint ${name}_key unique)`);

@@ -3,6 +3,8 @@
  *
  * The first is the one that all others are compared with. cenote's own have four connections for all threads; so has comlink.
  */
+
+import { TURNS } from '../bare/turns.ts';
 import type { Way } from '../way.ts';
 import { cenote } from './cenote.ts';
 import { comlink } from './comlink.ts';
@@ -29,7 +31,7 @@ export const UNSHARED = 'pools of 4 in all';
 export const unshared = (each: number): Way => pools(UNSHARED, each);
 
 /** In these the main thread has no part. */
-export const APART: readonly string[] = [POOL_4, POOL_1, UNSHARED];
+export const APART: readonly string[] = [POOL_4, POOL_1, UNSHARED, TURNS];
 
 /** One pool of four that the main thread itself asks as much as all the threads would: there are none. For large results only. */
 export const ON_MAIN: Way = pools('on main', CONNECTIONS);

@@ -9,7 +9,11 @@ import { receiveResults } from '../messages/results.ts';
 export function resultOf(answer: Answer, { mode, types }: Pick<Question, 'mode' | 'types'>): QueryResult<any> {
   const { outcome, error } = answer;
   if (outcome !== undefined) {
-    if ('thrown' in outcome) throw outcome.thrown;
+    if ('thrown' in outcome) {
+      // It says where in the program the statement was asked, as pg has it, and not where its answer was read.
+      if (outcome.thrown instanceof Error) Error.captureStackTrace(outcome.thrown);
+      throw outcome.thrown;
+    }
     return outcome.result as QueryResult<any>;
   }
   if (error !== undefined) throw receiveError(error);

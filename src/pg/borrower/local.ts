@@ -213,8 +213,6 @@ const NONE: readonly number[] = [];
 
 /** What its caller is told: the state, and what this thread's driver has made of the bytes. */
 function told(answer: Answer, outcome: Outcome, heard: readonly Heard[]): Answer {
-  // It shall say where in the program the statement was asked, and not where its answer was read.
-  if ('thrown' in outcome && outcome.thrown instanceof Error) Error.captureStackTrace(outcome.thrown);
   const { turn, pid, status, unclean, pinned, error, broken, undone, granted } = answer;
   const all = answer.heard === undefined ? heard : [...heard, ...answer.heard];
   return { turn, pid, status, unclean, pinned, error, broken, undone, granted, outcome, heard: all.length > 0 ? all : undefined };

@@ -83,8 +83,8 @@ export class Lane {
   }
 
   /**
-   * Has the client say one statement, and gives its bytes; undefined if it refuses the statement, which is the outcome then. The statement is
-   * said at once, so that later changes of what it was given do not reach it.
+   * Has the client say one statement, and gives its bytes; undefined if it refuses the statement, which is the outcome then. It is said at
+   * once, so that later changes of what it was given do not reach it.
    */
   ask(question: Question): Buffer | undefined {
     const { text, parameters, types, mode } = question;
