@@ -201,6 +201,19 @@ own('the server has hung up while no thread used the connection: nothing is sent
   expect([heard, calls, session.isHere]).toEqual([[], ['lost, BORROWERS'], false]);
 });
 
+own.each([
+  [1, true],
+  [2, false],
+  [-1, false],
+])('one that was parked %i ms ago is looked at before it is used, unless that is less than 2', async (ago, isTaken) => {
+  const { session: first, another, custody, hangUp } = await playing();
+  expect(first.takesSocket()).toBe(true);
+  first.park();
+  await hangUp();
+  Object.defineProperty(custody, 'parkedFor', { value: ago });
+  expect(another().takesSocket()).toBe(isTaken);
+});
+
 own('what the server has said meanwhile is heard before anything is sent', async () => {
   const { session: first, another, custody, heard, say, hangUp, calls, unasked } = await playing();
   expect(first.takesSocket()).toBe(true);

@@ -102,6 +102,30 @@ describe.each(WHERE)('on %s', (where) => {
     }
   });
 
+  test('what a query has given is not kept once its caller has done with it', async () => {
+    const run = await on(where, await open({ max: 4 }));
+    const isGone = await run(async (pool, { load }) => {
+      const { setFlagsFromString } = (await load('node:v8')) as typeof import('node:v8');
+      const { runInNewContext } = (await load('node:vm')) as typeof import('node:vm');
+      setFlagsFromString('--expose-gc');
+      const gc = runInNewContext('gc') as () => void;
+      const ask = async (query: (text: string) => Promise<object>) => new WeakRef(await query('select n from generate_series(1, 1000) n'));
+      // All at once, and nothing after them: no later statement takes the place of one.
+      const kept = await Promise.all([
+        ask((text) => pool.query(text)),
+        ask((text) => pool.query(text)),
+        ask((text) => pool.scope(() => pool.query(text))),
+        ask((text) => pool.transaction((tx) => tx.query(text))),
+      ]);
+      for (let turns = 0; turns < 100 && kept.some((ref) => ref.deref() !== undefined); turns++) {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        gc();
+      }
+      return kept.map((ref) => ref.deref() === undefined);
+    });
+    expect(isGone).toEqual([true, true, true, true]);
+  });
+
   test('an error says where in the program its statement was asked', async () => {
     const run = await on(where, await open());
     const lost = await run(async (pool) => {

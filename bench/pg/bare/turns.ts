@@ -73,10 +73,7 @@ export async function enter({ line, thread, descriptors }: Given): Promise<Acces
       }),
     async end() {
       turn.end();
-      for (const { client, socket } of connections) {
-        client.removeAllListeners('error').on('error', () => {});
-        socket.destroy();
-      }
+      for (const { socket } of connections) socket.destroy();
     },
   };
 }

@@ -161,6 +161,7 @@ export class LocalWay implements Way {
   }
 
   giveBack(lane: Lane): void {
+    lane.forget();
     if (lane.isFree && this.#free.length < MOST_FREE) this.#free.push(lane);
   }
 

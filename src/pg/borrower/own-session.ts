@@ -31,13 +31,15 @@ const CANCELS = 20;
 
 const UNDONE = 'what was open on this connection has been ended, and rolled back, by something else than its borrower';
 
+/** What is told of a statement beside the state of the session. */
+type Told = Pick<Answer, 'results' | 'error' | 'bytes'>;
+
 /** What is said whole, in the moment in which it is its turn. */
 interface Said {
   bytes(connection: OwnConnection): Buffer;
   readonly mode: number;
   readonly timeout: number | undefined;
-  /** What is told of it beside the state of the session. */
-  outcome(connection: OwnConnection, pieces: Buffer[]): Partial<Answer>;
+  outcome(connection: OwnConnection, pieces: Buffer[]): Told;
   /** What may go with it. */
   readonly along?: Along | undefined;
 }
@@ -371,19 +373,19 @@ export class OwnSession implements BorrowedSession, Speaker {
   }
 
   /** One of several has been answered. What the server has said of the connection itself is judged when all of them are. */
-  #toldTogether(connection: OwnConnection, outcome: Partial<Answer>): Answer | Promise<Answer> {
+  #toldTogether(connection: OwnConnection, outcome: Told): Answer | Promise<Answer> {
     if (connection.lost !== undefined) return this.#cutOff(connection, outcome);
     const answer = this.#typed(connection, outcome);
     connection.forget();
     return answer;
   }
 
-  #answered(connection: OwnConnection, outcome: Partial<Answer>): Answer | Promise<Answer> {
+  #answered(connection: OwnConnection, outcome: Told): Answer | Promise<Answer> {
     const telling = connection.takeTelling();
     return telling === undefined ? this.#typed(connection, outcome) : this.#judged(telling, outcome);
   }
 
-  #typed(connection: OwnConnection, outcome: Partial<Answer>): Answer | Promise<Answer> {
+  #typed(connection: OwnConnection, outcome: Told): Answer | Promise<Answer> {
     const unknown = connection.unknownTypes;
     if (unknown.length > 0) return this.#learned(connection, unknown, outcome);
     const own = connection.ownTypes;
@@ -394,13 +396,13 @@ export class OwnSession implements BorrowedSession, Speaker {
   }
 
   /** The owner decides whether the connection goes to another borrower. */
-  async #judged(telling: Error, outcome: Partial<Answer>): Promise<Answer> {
+  async #judged(telling: Error, outcome: Told): Promise<Answer> {
     this.#handOver();
     const answer = await this.#byOwner(() => this.#remote.judge(this.#borrow, sendError(telling)));
     return { ...answer, ...outcome };
   }
 
-  async #learned(connection: OwnConnection, unknown: readonly number[], outcome: Partial<Answer>): Promise<Answer> {
+  async #learned(connection: OwnConnection, unknown: readonly number[], outcome: Told): Promise<Answer> {
     const state = this.#stateNow();
     const types = connection.ownTypes;
     // Once this thread has left the pool there is no owner to ask.
@@ -410,7 +412,7 @@ export class OwnSession implements BorrowedSession, Speaker {
   }
 
   /** The connection was lost while the server was at it. */
-  async #cutOff(connection: OwnConnection, outcome: Partial<Answer>): Promise<Answer> {
+  async #cutOff(connection: OwnConnection, outcome: Told): Promise<Answer> {
     this.#isCutOff = true;
     const unsent = wasIdle(connection.error) ? { unsent: true } : {};
     const error = await this.#whyLost();
@@ -588,7 +590,7 @@ export class OwnSession implements BorrowedSession, Speaker {
 
 const sizeOf = (pieces: readonly Buffer[]): number => pieces.reduce((sum, { length }) => sum + length, 0);
 
-const bytesOf = (pieces: Buffer[]): Partial<Answer> => ({ bytes: pieces.length === 1 ? pieces[0] : Buffer.concat(pieces), more: false });
+const bytesOf = (pieces: Buffer[]): Told => ({ bytes: pieces.length === 1 ? pieces[0] : Buffer.concat(pieces) });
 
 /** Says nothing. */
 const NOTHING: Said = { bytes: () => Buffer.alloc(0), mode: 0, timeout: undefined, outcome: () => ({}) };

@@ -13,11 +13,36 @@ export interface Channel extends NodeJS.EventEmitter {
   destroy(): void;
 }
 
+/** What the driver asks of a socket beside reading and writing: there is none. */
+function withoutSocket<B extends new (...args: any[]) => NodeJS.EventEmitter>(Base: B) {
+  return class extends Base {
+    connect(): this {
+      return this;
+    }
+
+    setNoDelay(): this {
+      return this;
+    }
+
+    setKeepAlive(): this {
+      return this;
+    }
+
+    ref(): this {
+      return this;
+    }
+
+    unref(): this {
+      return this;
+    }
+  };
+}
+
 /**
  * For one statement after the other: it keeps nothing, as the client reads at once what it hears. A stream of Node's does the same and
  * runs through several times as much code, for each statement.
  */
-export class StatementChannel extends EventEmitter implements Channel {
+export class StatementChannel extends withoutSocket(EventEmitter) implements Channel {
   said: (bytes: Buffer) => void = () => {};
   destroyed = false;
 
@@ -42,30 +67,10 @@ export class StatementChannel extends EventEmitter implements Channel {
   destroy(): void {
     this.destroyed = true;
   }
-
-  connect(): this {
-    return this;
-  }
-
-  setNoDelay(): this {
-    return this;
-  }
-
-  setKeepAlive(): this {
-    return this;
-  }
-
-  ref(): this {
-    return this;
-  }
-
-  unref(): this {
-    return this;
-  }
 }
 
 /** A stream, for what reads or writes as one: COPY, and clients of the program's own. */
-export class StreamChannel extends Duplex implements Channel {
+export class StreamChannel extends withoutSocket(Duplex) implements Channel {
   said: (bytes: Buffer) => void | Promise<void> = () => {};
   whenRead: (() => void) | undefined;
 
@@ -89,25 +94,9 @@ export class StreamChannel extends Duplex implements Channel {
     else taken.then(() => done(), done);
   }
 
-  connect(): this {
+  override connect(): this {
     // From here on what is pushed is read at once, if it can be.
     this.read(0);
-    return this;
-  }
-
-  setNoDelay(): this {
-    return this;
-  }
-
-  setKeepAlive(): this {
-    return this;
-  }
-
-  ref(): this {
-    return this;
-  }
-
-  unref(): this {
     return this;
   }
 }

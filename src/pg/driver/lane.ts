@@ -105,6 +105,11 @@ export class Lane {
     return this.#outcome;
   }
 
+  /** Its caller has the outcome, which may be large: the lane does not keep it until the next statement. */
+  forget(): void {
+    this.#outcome = undefined;
+  }
+
   /** Resolves with it. */
   settled(): Promise<Outcome> {
     return this.#outcome === undefined

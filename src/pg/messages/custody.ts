@@ -55,16 +55,16 @@ export interface Left {
   readonly asksReadOnly: boolean;
 }
 
-/** Where the word stands, and where the time. */
+/** Where the word stands, and where the time; and how many bytes both have. */
 const WORD = 0;
 const PARKED_AT = 1;
+const BYTES = 8;
 
 export class Custody {
-  static readonly BYTES = 8;
   readonly #words: Int32Array;
 
   /** Without a buffer the word is new, and the owner's. */
-  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(Custody.BYTES)) {
+  constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(BYTES)) {
     this.#words = new Int32Array(buffer);
   }
 
@@ -81,7 +81,7 @@ export class Custody {
     return Math.floor(this.#load() / ATTACHMENT);
   }
 
-  /** How long it was PARKED, in whole ms, until the borrower that asks has taken it. */
+  /** Whole ms since it was PARKED last. For the borrower that has just taken it: this pairs with `park`. */
   get parkedFor(): number {
     return (ticks() - this.#words[PARKED_AT]) | 0;
   }
