@@ -10,6 +10,7 @@ import { LocalWay } from './borrower/local.ts';
 import { LocalLending } from './borrower/local-lending.ts';
 import { clientClass } from './borrower/program-client.ts';
 import type { Sessions } from './borrower/sessions.ts';
+import { Stay } from './borrower/stay.ts';
 import { WorkersPool } from './borrower/sync.ts';
 import { setWay } from './borrower/way.ts';
 import type { Driver } from './driver/lane.ts';
@@ -30,7 +31,8 @@ export type {
   TransactionOptions,
 } from './types.ts';
 
-const pools = new WeakMap<AttachedPool<SessionMethods>, WorkersPool>();
+/** This thread's stay in each pool, and the pool that it was given last. */
+const stays = new WeakMap<AttachedPool<SessionMethods>, { readonly stay: Stay; pool: WorkersPool }>();
 
 /** Options of attachPgPool: those of attachPool, and the driver. */
 export interface PgAttachOptions extends AttachOptions {
@@ -55,16 +57,15 @@ export async function attachPgPool(handle: PoolHandle<unknown>, options?: PgAtta
       attachPool(handle as PoolHandle<SessionMethods>, options && limits),
       driverFor(pg as Given),
     ]);
-    const known = pools.get(attached);
-    if (known === undefined) {
-      if ('driver' in found) adopt(found.driver);
-      const pool = new WorkersPool(attached, lendingOf(attached, handle, found), infoOf(handle)?.address ?? {});
-      pools.set(attached, pool);
-      return pool;
-    }
-    if (!known.ending) return known;
-    // That pool is finishing what it has begun, and takes up nothing new. This call is to give another one.
-    await known.end();
+    const known = stays.get(attached);
+    if (known !== undefined && !known.pool.ending) return known.pool;
+    // The thread has left, but for what comes back by itself. It is to attach anew.
+    if (known?.stay.isOver) continue;
+    if ('driver' in found) adopt(found.driver);
+    const stay = known?.stay ?? new Stay(attached, lendingOf(attached, handle, found));
+    const pool = new WorkersPool(stay, infoOf(handle)?.address ?? {});
+    stays.set(attached, { stay, pool });
+    return pool;
   }
 }
 

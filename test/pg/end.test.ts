@@ -131,18 +131,81 @@ describe('on a worker', () => {
     expect(await settled(done)).toEqual([CLOSED, true]);
   });
 
-  test('whoever attaches while it ends gets a pool of its own when it has ended', async () => {
+  test('attaching while it ends gives another pool, which the end of the first does not end', async () => {
     const pool = await open({ max: 1 });
+    const attached: unknown[] = [];
+    pool.pool.on('attach', (id) => attached.push(id));
     const worker = await join(pool);
     const seen = await worker.pg(async (first, { load, handle }) => {
       const { attachPgPool } = (await load('cenote/pg/worker')) as typeof import('cenote/pg/worker');
       const running = first.query('select pg_sleep(0.05)');
       const ending = first.end();
       const second = await attachPgPool(handle as never);
+      const [same, waiting] = [await attachPgPool(handle as never), second.query('select 2 as a')];
       await ending;
       await running;
-      return [second !== first, (await second.query('select 1 as a')).rows];
+      return [second !== first, same === second, (await waiting).rows, (await second.query('select 1 as a')).rows];
     });
-    expect(seen).toEqual([true, [{ a: 1 }]]);
+    expect(seen).toEqual([true, true, [{ a: 2 }], [{ a: 1 }]]);
+    expect(attached).toEqual([worker.id]);
+  });
+
+  test('clients of pgClient go on when it has ended, and the thread leaves with the last of them', async () => {
+    const name = await table();
+    const pool = await open({ max: 2 });
+    const worker = await join(pool);
+    const detached: unknown[] = [];
+    pool.pool.on('detach', (id) => detached.push(id));
+    const seen = await worker.pg(async (p, { load, handle, keep }, t) => {
+      const { pgClient } = (await load('cenote/pg/worker')) as typeof import('cenote/pg/worker');
+      const Client = pgClient(handle as never);
+      const [inTransaction, idle] = [new Client(), new Client()];
+      await Promise.all([inTransaction.connect(), idle.connect()]);
+      await inTransaction.query('begin');
+      await inTransaction.query(`insert into ${t} values (1)`);
+      const waiting = p.query(`insert into ${t} values (2)`);
+      const begun = performance.now();
+      await p.end();
+      const took = performance.now() - begun;
+      await waiting;
+      const refused = await p.query('select 1').catch((error) => error.code);
+      await inTransaction.query('commit');
+      await Promise.all([inTransaction.end(), inTransaction.end()]);
+      const late = new Client();
+      await late.connect();
+      keep('clients', [idle, late]);
+      return [took < 4000, refused, (await idle.query('select 3 as n')).rows, (await late.query('select 4 as n')).rows];
+    }, name);
+    expect(seen).toEqual([true, CLOSED, [{ n: 3 }], [{ n: 4 }]]);
+    expect(await count(name)).toBe(2);
+    expect(detached).toEqual([]);
+    // The late client has made another pool of the handle, which is a user of its own.
+    await worker.pg(async (_, { load, handle, kept }) => {
+      const { attachPgPool } = (await load('cenote/pg/worker')) as typeof import('cenote/pg/worker');
+      await (await attachPgPool(handle as never)).end();
+      for (const client of kept<{ end(): Promise<void> }[]>('clients')) await client.end();
+    });
+    await until(() => detached.length === 1);
+    expect(detached).toEqual([worker.id]);
+  });
+
+  test('a client of a pool that was ended does not connect; one of the handle attaches anew', async () => {
+    const pool = await open({ max: 1 });
+    const worker = await join(pool);
+    const seen = await worker.pg(async (p, { load, handle }) => {
+      const { pgClient } = (await load('cenote/pg/worker')) as typeof import('cenote/pg/worker');
+      const [OfPool, OfHandle] = [pgClient(p), pgClient(handle as never)];
+      const before = new OfHandle();
+      await before.connect();
+      await before.end();
+      await p.end();
+      const refused = await new OfPool().connect().then(String, (error) => error.code);
+      const client = new OfHandle();
+      await client.connect();
+      const { rows } = await client.query('select 1 as a');
+      await client.end();
+      return [refused, rows];
+    });
+    expect(seen).toEqual([CLOSED, [{ a: 1 }]]);
   });
 });

@@ -33,11 +33,23 @@ async function settings(): Promise<object> {
 /** The transcript, whatever the schema was called. */
 const said = (transcript: unknown, schema: string): unknown => JSON.parse(JSON.stringify(transcript).replaceAll(schema, 'schema'));
 
+/** What each does over clients of pg. */
+const transcripts = new Map<string, Promise<unknown>>();
+function expectedOf(name: string): Promise<unknown> {
+  let expected = transcripts.get(name);
+  if (expected === undefined) {
+    expected = newSchema().then(async (schema) =>
+      said(await orms[name]({ load, Client: pg.Client, at: await settings(), schema }), schema),
+    );
+    transcripts.set(name, expected);
+  }
+  return expected;
+}
+
 describe.each(Object.keys(orms))('%s', (name) => {
   let expected: unknown;
   beforeAll(async () => {
-    const schema = await newSchema();
-    expected = said(await orms[name]({ load, Client: pg.Client, at: await settings(), schema }), schema);
+    expected = await expectedOf(name);
     expect(JSON.stringify(expected).length).toBeGreaterThan(10);
   });
 
@@ -71,6 +83,44 @@ describe.each(Object.keys(orms))('%s', (name) => {
     expect(most).toBeLessThanOrEqual(2);
     await until(() => pool.pool.activeCount() === 0);
   });
+});
+
+test('all of them at once, with a pool of the thread that ends meanwhile, in four threads: four connections', async () => {
+  const names = Object.keys(orms);
+  const expected = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await expectedOf(name)])));
+  const pool = await open({ max: 4 });
+  const made = new Set<unknown>();
+  const watching = setInterval(async () => {
+    for (const { pid } of await ask('select pid from pg_stat_activity where application_name = $1', [pool.pool.name])) made.add(pid);
+  }, 20);
+  const on = async (thread: Awaited<ReturnType<typeof join>>) => {
+    const schemas = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await newSchema()])));
+    const seen = await thread.pg(
+      async (own, scope, module, into) => {
+        const { ORMS: all } = (await scope.load(module)) as { ORMS: Record<string, Orm> };
+        const worker = (await scope.load('cenote/pg/worker')) as typeof import('cenote/pg/worker');
+        const Client = worker.pgClient(scope.handle);
+        const running = Object.entries(into).map(async ([name, schema]) => [
+          name,
+          await all[name]({ load: scope.load, Client, at: {}, schema: schema as string }),
+        ]);
+        await own.query('select 1');
+        await own.end();
+        return Object.fromEntries(await Promise.all(running));
+      },
+      new URL('./programs/orms.js', import.meta.url).href,
+      schemas,
+    );
+    return Object.fromEntries(names.map((name) => [name, said(seen[name], schemas[name])]));
+  };
+  try {
+    const threads = await Promise.all([1, 2, 3, 4].map(() => join(pool)));
+    for (const seen of await Promise.all(threads.map(on))) expect(seen).toEqual(expected);
+  } finally {
+    clearInterval(watching);
+  }
+  expect(made.size).toBe(4);
+  await until(() => pool.pool.activeCount() === 0);
 });
 
 describe('a client of pgClient', () => {

@@ -5,7 +5,7 @@ import { clearTimeout, setTimeout } from 'node:timers';
 import { inspect } from 'node:util';
 import type { QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, QueryResultRow } from 'pg';
 import { checkFew, type OptionNames } from '../../shared/options/option-names.ts';
-import type { AcquireOptions } from '../../worker/index.ts';
+import { type AcquireOptions, PoolClosedError } from '../../worker/index.ts';
 import { driverHere } from '../driver/driver-here.ts';
 import type { Address } from '../driver/lane.ts';
 import { receiveError } from '../messages/database-error.ts';
@@ -217,16 +217,19 @@ export abstract class PgPool extends EventEmitter implements Type {
   /** See the worker's. On the owner, 'connect' listeners see each connection when it is made. */
   protected async configure(_hold: Hold): Promise<void> {}
 
-  /** For a client that the program makes by itself. It is to be left. */
+  /**
+   * For a client that the program makes by itself. It is to be left. It is no part of this pool: on a worker it goes on when the pool has
+   * ended, as a client of pg does. Throws PoolClosedError if the end has begun.
+   */
   openSeat(sitter: Sitter): Seat {
-    const seat = new Seat(this.lender, sitter);
-    this.#scopes.add(seat.scope);
-    return seat;
+    const { name } = this.sessions;
+    if (this.ending)
+      throw new PoolClosedError(`pool ${JSON.stringify(name)} is closed, or has been ended on this thread: no client connects`, name);
+    return new Seat(this.lender, sitter);
   }
 
-  async leaveSeat(seat: Seat): Promise<void> {
-    await seat.end();
-    this.#scopes.delete(seat.scope);
+  leaveSeat(seat: Seat): Promise<void> {
+    return seat.end();
   }
 
   /** True if the program listens for what this thread borrows. */

@@ -22,14 +22,14 @@ type Callback = (error: Error | null) => void;
 const WHERE = ['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl'] as const;
 type Where = Partial<Record<(typeof WHERE)[number], unknown>>;
 
-/** The driver's class over a pool. `pool` is asked once, when the first client connects. */
+/** The driver's class over a pool. `pool` is asked for each client that connects. */
 export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (config?: string | ClientConfig) => Client {
-  let asked: Promise<PgPool> | undefined;
   const theirs = driver.Client as unknown as new (config: object) => any;
 
   class SharedClient extends theirs {
     #pool: PgPool | undefined;
     #seat: Seat | undefined;
+    #left: Promise<void> | undefined;
     #profile = '';
     /** Nothing has been asked yet but what sets the session up. */
     #isSettingUp = true;
@@ -79,11 +79,7 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
       if (this._connecting || this._connected) throw new Error('Client has already been connected. You cannot reuse a client.');
       this._connecting = true;
       try {
-        asked ??= pool();
-        asked.catch(() => {
-          asked = undefined;
-        });
-        const shared = await asked;
+        const shared = await pool();
         if (isElsewhere(this.#where, shared.address))
           warnOnce(
             'CENOTE_PG_CLIENT_SETTINGS',
@@ -110,7 +106,7 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
 
     async #end(): Promise<void> {
       this._ending = true;
-      if (this.#seat !== undefined) await this.#pool!.leaveSeat(this.#seat);
+      if (this.#seat !== undefined) await (this.#left ??= this.#pool!.leaveSeat(this.#seat));
       if (this._ended) return;
       this._ended = true;
       this._connected = false;

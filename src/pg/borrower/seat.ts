@@ -61,35 +61,20 @@ export class Seat {
     return this.#scope;
   }
 
-  async run(question: Question): Promise<QueryResult<any>> {
-    this.#lender.begin();
-    try {
-      return await this.#inTurn(() => {
-        if (!this.#isSingle(question)) return { result: this.#scope.run(question), before: undefined };
-        const result = this.#runSingle(question);
-        return { result, before: result };
-      });
-    } finally {
-      this.#lender.done();
-    }
+  run(question: Question): Promise<QueryResult<any>> {
+    return this.#inTurn(() => {
+      if (!this.#isSingle(question)) return { result: this.#scope.run(question), before: undefined };
+      const result = this.#runSingle(question);
+      return { result, before: result };
+    });
   }
 
   /** Gives the connection to what speaks there by itself, a cursor for instance. `start` is told what to call when that is through. */
-  async submit(start: (hold: Hold, over: () => void) => void): Promise<void> {
-    this.#lender.begin();
-    const over = (): void => {
-      this.#scope.leave();
-      this.#lender.done();
-    };
-    try {
-      await this.#inTurn(() => {
-        const result = this.#scope.enter().then((hold) => start(hold, over));
-        return { result, before: result };
-      });
-    } catch (error) {
-      this.#lender.done();
-      throw error;
-    }
+  submit(start: (hold: Hold, over: () => void) => void): Promise<void> {
+    return this.#inTurn(() => {
+      const result = this.#scope.enter().then((hold) => start(hold, () => this.#scope.leave()));
+      return { result, before: result };
+    });
   }
 
   async #inTurn<V>(begin: () => Begun<V>): Promise<V> {

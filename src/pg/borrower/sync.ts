@@ -29,7 +29,9 @@ import { LocalWay } from './local.ts';
 import { PATIENCE, PgPool, tooLate } from './pool.ts';
 import { tracedSync } from './query-channel.ts';
 import { Scope } from './scope.ts';
+import type { Seat, Sitter } from './seat.ts';
 import type { RemoteSession, Sessions, SyncSession } from './sessions.ts';
+import type { Stay } from './stay.ts';
 import { Place } from './transaction.ts';
 import { warnOfListenerInWorker } from './warnings.ts';
 import { wayOf } from './way.ts';
@@ -37,18 +39,23 @@ import { wayOf } from './way.ts';
 export class WorkersPool extends PgPool implements PoolType, PgSync {
   /** See the owner's. */
   static override readonly name: string = 'Pool';
-  readonly lending: PgLending;
   readonly #attached: AttachedPool<SessionMethods>;
+  readonly #stay: Stay;
   /** What 'connect' listeners of this thread have set, in force in each connection that it borrows. */
   #profile = '';
   /** The connections, by their server processes, that listeners have seen. */
   readonly #configured = new Set<number>();
   #deadline = Number.POSITIVE_INFINITY;
 
-  constructor(attached: AttachedPool<SessionMethods>, lending: PgLending, address: Address) {
-    super(attached as unknown as Sessions, address);
-    this.#attached = attached;
-    this.lending = lending;
+  constructor(stay: Stay, address: Address) {
+    super(stay.attached as unknown as Sessions, address);
+    this.#attached = stay.attached;
+    this.#stay = stay;
+    stay.enter();
+  }
+
+  get lending(): PgLending {
+    return this.#stay.lending;
   }
 
   querySync<R extends QueryResultRow = any>(
@@ -386,10 +393,20 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
     if (isQuiet) await back;
     // After one turn of the event loop everything is on its way.
     else await new Promise((resolve) => setImmediate(resolve));
-    for (const returning of wayOf(this.sessions).returning?.all() ?? []) returning.finishLater();
-    const detached = this.#attached.detach();
+    const left = this.#stay.leave();
     // What still runs then comes back when it has ended. This thread does not wait for it.
-    if (isQuiet) await detached;
+    if (isQuiet) await left;
+  }
+
+  override openSeat(sitter: Sitter): Seat {
+    const seat = super.openSeat(sitter);
+    this.#stay.enter();
+    return seat;
+  }
+
+  override async leaveSeat(seat: Seat): Promise<void> {
+    await super.leaveSeat(seat);
+    await this.#stay.leave();
   }
 }
 
