@@ -153,9 +153,9 @@ const AT_ONCE = 500;
  * cenote/pg/worker, which is for the other threads: this one takes no handle.
  */
 export function pgClient(pool: PgPoolType | Promise<PgPoolType>, pg?: typeof import('pg')): new (config?: string | ClientConfig) => Client {
-  return clientClass(driverNow(pg), async () => {
+  return clientClass(driverNow(pg), async (body) => {
     const given = await pool;
-    if (given instanceof PgPool) return given;
+    if (given instanceof PgPool) return body(given);
     throw new TypeError(
       "pgClient of cenote/pg takes what createPgPool gives: on other threads use that of cenote/pg/worker, with the pool's handle",
     );

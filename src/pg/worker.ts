@@ -50,7 +50,12 @@ export interface PgAttachOptions extends AttachOptions {
  * is gone ... `options` are those of attachPool (`timeout` and `signal` limit the wait for an owner that is busy) and `pg`; something else
  * than the module or `false` for `pg` is a TypeError.
  */
-export async function attachPgPool(handle: PoolHandle<unknown>, options?: PgAttachOptions): Promise<Type & PgSync & PgPoolMore> {
+export function attachPgPool(handle: PoolHandle<unknown>, options?: PgAttachOptions): Promise<Type & PgSync & PgPoolMore> {
+  return enter(handle, options, (pool) => pool);
+}
+
+/** Calls `body` with this thread's pool in a moment in which its end has not begun. */
+async function enter<V>(handle: PoolHandle<unknown>, options: PgAttachOptions | undefined, body: (pool: WorkersPool) => V): Promise<V> {
   for (;;) {
     const { pg, ...limits } = options ?? {};
     const [attached, found] = await Promise.all([
@@ -58,14 +63,14 @@ export async function attachPgPool(handle: PoolHandle<unknown>, options?: PgAtta
       driverFor(pg as Given),
     ]);
     const known = stays.get(attached);
-    if (known !== undefined && !known.pool.ending) return known.pool;
+    if (known !== undefined && !known.pool.ending) return body(known.pool);
     // The thread has left, but for what comes back by itself. It is to attach anew.
     if (known?.stay.isOver) continue;
     if ('driver' in found) adopt(found.driver);
     const stay = known?.stay ?? new Stay(attached, lendingOf(attached, handle, found));
     const pool = new WorkersPool(stay, infoOf(handle)?.address ?? {});
     stays.set(attached, { stay, pool });
-    return pool;
+    return body(pool);
   }
 }
 
@@ -80,9 +85,9 @@ export async function attachPgPool(handle: PoolHandle<unknown>, options?: PgAtta
  */
 export function pgClient(pool: PoolHandle<unknown> | Type | Promise<Type>, pg?: Driver): new (config?: string | ClientConfig) => Client {
   const driver = driverNow(pg);
-  return clientClass(driver, async () => {
+  return clientClass(driver, async (body) => {
     const given = await pool;
-    return (given instanceof WorkersPool ? given : await attachPgPool(given as PoolHandle<unknown>, { pg: driver })) as WorkersPool;
+    return given instanceof WorkersPool ? body(given) : await enter(given as PoolHandle<unknown>, { pg: driver }, body);
   });
 }
 

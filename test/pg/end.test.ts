@@ -189,6 +189,28 @@ describe('on a worker', () => {
     expect(detached).toEqual([worker.id]);
   });
 
+  test('a client connects whatever moment of that the end of a pool falls into', async () => {
+    const pool = await open({ max: 1 });
+    const worker = await join(pool);
+    const seen = await worker.pg(async (_, { load, handle }) => {
+      const { attachPgPool, pgClient } = (await load('cenote/pg/worker')) as typeof import('cenote/pg/worker');
+      const Client = pgClient(handle as never);
+      const rows: unknown[] = [];
+      for (let microtasks = 0; microtasks < 30; microtasks++) {
+        const own = await attachPgPool(handle as never);
+        const client = new Client();
+        const connected = client.connect();
+        for (let n = 0; n < microtasks; n++) await undefined;
+        const ended = own.end();
+        await connected;
+        rows.push(...(await client.query('select 1 as a')).rows);
+        await Promise.all([ended, client.end()]);
+      }
+      return rows;
+    });
+    expect(seen).toEqual(Array(30).fill({ a: 1 }));
+  });
+
   test('a client of a pool that was ended does not connect; one of the handle attaches anew', async () => {
     const pool = await open({ max: 1 });
     const worker = await join(pool);

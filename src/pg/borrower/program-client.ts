@@ -22,8 +22,11 @@ type Callback = (error: Error | null) => void;
 const WHERE = ['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl'] as const;
 type Where = Partial<Record<(typeof WHERE)[number], unknown>>;
 
-/** The driver's class over a pool. `pool` is asked for each client that connects. */
-export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (config?: string | ClientConfig) => Client {
+/** Calls `body` with the pool, in a moment in which a client may connect there. */
+export type Enter = <V>(body: (pool: PgPool) => V) => Promise<V>;
+
+/** The driver's class over a pool, which each client enters when it connects. */
+export function clientClass(driver: Driver, enter: Enter): new (config?: string | ClientConfig) => Client {
   const theirs = driver.Client as unknown as new (config: object) => any;
 
   class SharedClient extends theirs {
@@ -79,14 +82,7 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
       if (this._connecting || this._connected) throw new Error('Client has already been connected. You cannot reuse a client.');
       this._connecting = true;
       try {
-        const shared = await pool();
-        if (isElsewhere(this.#where, shared.address))
-          warnOnce(
-            'CENOTE_PG_CLIENT_SETTINGS',
-            'a client of pgClient() was given another host, port, user or database than createPgPool: they are ignored, as the connections are those of createPgPool',
-          );
-        this.#pool = shared;
-        this.#seat = shared.openSeat(this.#sitter);
+        await enter((pool) => this.#enter(pool));
       } finally {
         this._connecting = false;
       }
@@ -94,6 +90,16 @@ export function clientClass(driver: Driver, pool: () => Promise<PgPool>): new (c
       this.readyForQuery = true;
       this.emit('connect');
       return this;
+    }
+
+    #enter(pool: PgPool): void {
+      if (isElsewhere(this.#where, pool.address))
+        warnOnce(
+          'CENOTE_PG_CLIENT_SETTINGS',
+          'a client of pgClient() was given another host, port, user or database than createPgPool: they are ignored, as the connections are those of createPgPool',
+        );
+      this.#pool = pool;
+      this.#seat = pool.openSeat(this.#sitter);
     }
 
     /** Finishes what is asked, undoes what is open, and gives the connection back. */
