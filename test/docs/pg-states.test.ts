@@ -182,7 +182,7 @@ describe('custody', () => {
   test('page, code and this test have the same functions', () => {
     const named = [...new Set(rows.flatMap(({ functions }) => functions))].sort();
     expect(named).toEqual(Object.keys(calls).sort());
-    const readers = ['constructor', 'buffer', 'state', 'attachment', 'parkedFor'];
+    const readers = ['constructor', 'buffer', 'state', 'attachment', 'parkedFor', 'pass', 'claim'];
     expect(
       Object.getOwnPropertyNames(Custody.prototype)
         .filter((name) => !readers.includes(name))
@@ -197,6 +197,23 @@ describe('custody', () => {
     const allowed = rows.filter((row) => row.from === from && row.functions.includes(call)).map(({ to }) => to);
     expect(isMade).toBe(allowed.length > 0);
     expect(isMade ? allowed : [from]).toContain(custody.state);
+  });
+
+  test('a descriptor that was passed on is claimed once, by either end, and by the number of its sending', () => {
+    const passing = rowsOf('A descriptor on its way');
+    expect(passing.map(({ from, to, functions, row }) => [from, to, ...functions, row.thread])).toEqual([
+      ['NONE', 'SENT', 'pass', 'owner'],
+      ['SENT', 'NONE', 'claim', 'borrower'],
+      ['SENT', 'NONE', 'claim', 'owner'],
+    ]);
+    const owner = new Custody();
+    const thread = new Custody(owner.buffer);
+    const first = owner.pass();
+    expect([thread.claim(first), thread.claim(first), owner.claim(first)]).toEqual([true, false, false]);
+    const second = owner.pass();
+    expect([owner.claim(second), thread.claim(second)]).toEqual([true, false]);
+    const third = owner.pass();
+    expect([thread.claim(first), thread.claim(second), thread.claim(third)]).toEqual([false, false, true]);
   });
 
   test('what is parked in one profile is taken in no other, up to the last', () => {

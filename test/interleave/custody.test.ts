@@ -9,7 +9,10 @@ interface Code {
 }
 interface Shared {
   readonly word: SharedArrayBuffer;
-  /** [0] how many threads read; [1] which attachment has the lease: 0 none; [2] the number of the profile that is in force. */
+  /**
+   * [0] how many threads read; [1] which attachment has the lease: 0 none; [2] the number of the profile that is in force. From [3] on, of
+   * each descriptor: 1 it is open, 2 it belongs to a thread, 0 it is closed. From [6] on, where each message to a thread stands.
+   */
   readonly facts: Int32Array;
 }
 type CustodyContext = Context<Code, Shared>;
@@ -17,12 +20,14 @@ type CustodyContext = Context<Code, Shared>;
 const READERS = 0;
 const LEASE = 1;
 const PROFILE = 2;
+const DESCRIPTORS = 3;
+const MESSAGES = 6;
 /** Of the second borrower; that of the first is 0. */
 const OTHER = 1;
 
 const code = async (load: Load): Promise<Code> =>
   Object.fromEntries(await Promise.all(Object.entries(modules).map(async ([name, file]) => [name, await load(file)]))) as Code;
-const setup = (): Shared => ({ word: new SharedArrayBuffer(8), facts: new Int32Array(new SharedArrayBuffer(12)) });
+const setup = (): Shared => ({ word: new SharedArrayBuffer(12), facts: new Int32Array(new SharedArrayBuffer(36)) });
 
 function reads({ shared, assert }: CustodyContext): void {
   assert(Atomics.add(shared.facts, READERS, 1) === 0, 'two threads read one socket');
@@ -44,9 +49,22 @@ function ownerOf(context: CustodyContext) {
     },
   };
   const { custody, custodian } = context.code;
+  const { facts } = context.shared;
+  let copies = 0;
+  const descriptors = {
+    of() {
+      Atomics.store(facts, DESCRIPTORS + copies, OPEN);
+      return copies++;
+    },
+    close(copy: number) {
+      context.assert(Atomics.exchange(facts, DESCRIPTORS + copy, CLOSED) === OPEN, 'the owner closes what is not its own');
+    },
+  };
   const word = new custody.Custody(context.shared.word);
-  return { word, custodian: new custodian.Custodian(backend as never, { of: () => 3 } as never, word) };
+  return { word, custodian: new custodian.Custodian(backend as never, descriptors as never, word) };
 }
+
+const [CLOSED, OPEN, TAKEN] = [0, 1, 2];
 
 const LEFT = { status: 'T', dirt: 1, isUndone: false, asksReadOnly: false } as const;
 
@@ -141,13 +159,63 @@ const ends = scenario<Code, Shared>(import.meta.url, 'a socket is seized', {
   },
 });
 
+// A descriptor goes to a thread, or to two, one after the other. The threads may die at any step.
+
+const passes = (context: CustodyContext): void => {
+  Atomics.store(context.shared.facts, READERS, 1);
+  const { custodian } = ownerOf(context);
+  for (const attachment of [1, 2]) {
+    // A borrower that speaks there has the connection; what it has left is regained.
+    try {
+      custodian.regain();
+    } catch {
+      break;
+    }
+    const { descriptor } = custodian.offer(attachment, false)!;
+    Atomics.store(context.shared.facts, MESSAGES + attachment, descriptor!.pass);
+  }
+  // The connection ends.
+  custodian.seize();
+};
+
+/** As OwnConnections does when the owner's answer has come. */
+const receives = (context: CustodyContext, attachment: number): void => {
+  const { facts } = context.shared;
+  const pass = Atomics.load(facts, MESSAGES + attachment);
+  if (pass === 0) return;
+  const word = new context.code.custody.Custody(context.shared.word);
+  const copy = DESCRIPTORS + attachment - 1;
+  const isAccepted = word.accept(attachment);
+  if (!word.claim(pass)) return;
+  context.assert(Atomics.compareExchange(facts, copy, OPEN, TAKEN) === OPEN, 'a thread claims a descriptor that is not open');
+  if (isAccepted) word.hand(attachment, LEFT);
+  context.assert(Atomics.exchange(facts, copy, CLOSED) === TAKEN, 'a descriptor was closed while a thread has it');
+};
+
+const descriptors = scenario<Code, Shared>(import.meta.url, 'a descriptor goes to a thread', {
+  code,
+  setup,
+  timeouts: [],
+  mortal: ['first', 'second'],
+  threads: { owner: passes, first: (context) => receives(context, 1), second: (context) => receives(context, 2) },
+  after: ({ code, shared, dead, assert }) => {
+    const word = new code.custody.Custody(shared.word);
+    for (const copy of [0, 1]) {
+      // One that a dead thread has taken is closed with the thread's other ones. Between its claim and that nothing can be done.
+      const isDead = dead.includes(copy === 0 ? 'first' : 'second');
+      const isOpen = Atomics.load(shared.facts, DESCRIPTORS + copy) === OPEN;
+      assert(!isOpen || (isDead && !word.claim(Atomics.load(shared.facts, MESSAGES + copy + 1))), `descriptor ${copy} is open for ever`);
+    }
+  },
+});
+
 describe('custody of a socket', () => {
-  test.each([moves, ends])('$name: every schedule with three preemptions', async (race) => {
+  test.each([moves, ends, descriptors])('$name: every schedule with three preemptions', async (race) => {
     expect((await holds(race, exhaustive({ preemptions: 3 }))).complete).toBe(true);
   });
 
-  test('a borrower dies at every step', async () => {
-    expect((await holds(moves, exhaustive({ preemptions: 1, deaths: 1 }))).complete).toBe(true);
+  test.each([moves, descriptors])('$name: a borrower dies at every step', async (race) => {
+    expect((await holds(race, exhaustive({ preemptions: 1, deaths: 1 }))).complete).toBe(true);
   });
 
   caught(
@@ -181,6 +249,24 @@ describe('custody of a socket', () => {
       'Custody.accept',
       'return this.$SWAP(OFFERED | (attachment * ATTACHMENT), BORROWERS | (attachment * ATTACHMENT));',
       'Atomics.store(this.#words, WORD, BORROWERS | (attachment * ATTACHMENT)); return true;',
+    ),
+  );
+  caught(
+    descriptors,
+    exhaustive({ preemptions: 3, deaths: 1 }),
+    mutant('what was sent is not taken back when another one is sent', 'Custodian.pass', 'this.#takeBack();', ''),
+    mutant('what was sent is not taken back when the connection is seized', 'Custodian.seize', 'this.#takeBack();', ''),
+    mutant(
+      'the owner closes what the thread may have',
+      'Custodian.takeBack',
+      'if (passed !== undefined && this.$CUSTODY.claim(passed.pass)) this.$DESCRIPTORS.close(passed.fd);',
+      'if (passed !== undefined) this.#descriptors.close(passed.fd);',
+    ),
+    mutant(
+      'a descriptor is claimed by both',
+      'Custody.claim',
+      'return Atomics.compareExchange(this.$WORDS, PASSED, pass, NONE) === pass;',
+      'return Atomics.load(this.#words, PASSED) === pass;',
     ),
   );
   caught(

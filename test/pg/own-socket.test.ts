@@ -1,4 +1,5 @@
 /** Connections whose socket a borrowing thread has a descriptor of: it speaks there by itself, and the owner has no part in it. */
+import { readdirSync, readlinkSync } from 'node:fs';
 import type { PgOwnerPool } from 'cenote/pg';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { Descriptors } from '../../src/pg/driver/descriptors.ts';
@@ -213,9 +214,11 @@ own('what a thread has handed over in a transaction goes on for that thread only
     ['7:a:3', '', 'I'],
   ] as const) {
     const { socket } = await session.adopt(first, 7, false);
-    closeDescriptor(socket!.descriptor!);
     const custody = new Custody(socket!.custody);
-    expect([custody.accept(7), custody.hand(7, { status: 'T', dirt: 0, isUndone: false, asksReadOnly: false })]).toEqual([true, true]);
+    const { fd, pass } = socket!.descriptor!;
+    expect([custody.accept(7), custody.claim(pass)]).toEqual([true, true]);
+    closeDescriptor(fd);
+    expect([custody.hand(7, { status: 'T', dirt: 0, isUndone: false, asksReadOnly: false })]).toEqual([true]);
     expect((await session.hello(next)).status).toBe(status);
     await session.reset(next);
   }
@@ -439,3 +442,45 @@ own('an answer for which the owner is asked about a type is not overtaken by the
   });
   expect(orders).toEqual(Array.from({ length: 4 }, () => [1, 2, 3]));
 });
+
+/** Of this process, which the threads share. */
+const openSockets = (): number =>
+  readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:');
+    } catch {
+      // It was the one that has read the folder.
+      return false;
+    }
+  }).length;
+
+test.skipIf(why !== undefined || process.platform !== 'linux')(
+  'a thread that dies before it has heard that it got a socket leaves no descriptor open',
+  async () => {
+    await ask('select 1');
+    const before = openSockets();
+    const pool = await open({ max: 1, lend: 'auto' });
+    let thread: PgThread;
+    let given = 0;
+    pool.pool.on('create', (created) => {
+      const session = created as Owners;
+      const adopt = session.adopt.bind(session);
+      session.adopt = async (...args) => {
+        const answer = await adopt(...args);
+        if (answer.socket?.descriptor !== undefined) given++;
+        await thread.terminate();
+        return answer;
+      };
+    });
+    await pool.query('select 1');
+    for (let round = 1; round <= 4; round++) {
+      thread = await join(pool);
+      void thread.pg((p) => p.connect().then(() => {})).catch(() => {});
+      await until(() => given === round);
+      await until(() => pool.pool.activeCount() === 0);
+    }
+    await pool.query('select 1');
+    await pool.pool.close();
+    await until(() => openSockets() <= before);
+  },
+);

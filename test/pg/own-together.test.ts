@@ -64,7 +64,7 @@ async function playing(takenBack?: Error) {
   } as const;
   const descriptor = descriptors.of({ connection: { stream } } as never);
   const thread = { driver: pg as unknown as Driver, address: {}, attachment: 1, isOwn: new Map() };
-  const connection = new OwnConnection(thread, custody, { ...offered, descriptor }, 7);
+  const connection = new OwnConnection(thread, custody, descriptor!, { ...offered, descriptor: undefined }, 7);
   onTestFinished(() => connection.destroy());
   const calls: string[] = [];
   const state: Answer = { turn: 1, pid: 7, status: 'I', unclean: false, pinned: false };

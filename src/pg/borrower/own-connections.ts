@@ -92,11 +92,14 @@ export class OwnConnections implements Above {
     this.#profiles.set(profile, socket.profile);
     if (known !== undefined) return known.accept(speaker, status, socket) ? known : undefined;
     const custody = new Custody(socket.custody);
-    if (socket.descriptor === undefined || !custody.accept(this.#thread.attachment)) {
+    const { descriptor } = socket;
+    if (descriptor === undefined || !custody.accept(this.#thread.attachment)) {
       this.refuse(answer);
       return undefined;
     }
-    const connection = this.#outside(() => new OwnConnection(this.#thread, custody, socket, pid));
+    // The owner has seized the connection meanwhile.
+    if (!custody.claim(descriptor.pass)) return undefined;
+    const connection = this.#outside(() => new OwnConnection(this.#thread, custody, descriptor.fd, socket, pid));
     this.#kept[slot] = { generation, connection, askAt: 0 };
     connection.begin(speaker, status, socket);
     return connection;
@@ -104,7 +107,9 @@ export class OwnConnections implements Above {
 
   /** The owner's answer is of no use any more. */
   refuse({ socket }: Answer): void {
-    if (socket?.descriptor !== undefined) closeDescriptor(socket.descriptor);
+    if (socket?.descriptor === undefined) return;
+    const { fd, pass } = socket.descriptor;
+    if (new Custody(socket.custody).claim(pass)) closeDescriptor(fd);
   }
 
   /** What was asked there last is not waited for any more, and may go on: the connection is of no use. */

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import type { Client } from 'pg';
 import { internals } from './internals.ts';
-import { isParkingSocket } from './parking-socket.ts';
+import { closeDescriptor, isParkingSocket } from './parking-socket.ts';
 
 /** The command of fcntl that makes a copy which child processes do not inherit. */
 const F_DUPFD_CLOEXEC: Partial<Record<NodeJS.Platform, number>> = { linux: 1030, darwin: 67 };
@@ -36,13 +36,17 @@ export class Descriptors {
     return new Descriptors(why);
   }
 
-  /** A copy, which belongs to the thread that it is given to; undefined if this connection's socket can have none. */
+  /** A copy, which is to be closed; undefined if this connection's socket can have none. */
   of(client: Client): number | undefined {
     const socket = internals(client).connection.stream as unknown as Socket & { _handle?: { fd?: unknown } };
     const fd = isParkingSocket(socket) && !socket.destroyed ? socket._handle?.fd : undefined;
     if (this.#duplicate === undefined || typeof fd !== 'number' || fd < 0) return undefined;
     const copy = this.#duplicate(fd);
     return copy < 0 ? undefined : copy;
+  }
+
+  close(copy: number): void {
+    closeDescriptor(copy);
   }
 }
 

@@ -73,11 +73,11 @@ export class OwnConnection {
   /** This thread's driver, for what comes unasked. */
   #lane: Lane | undefined;
 
-  /** The socket has been offered to this thread, which has accepted it and reads from now on. */
-  constructor(thread: Thread, custody: Custody, { descriptor, queryTimeout, types }: OfferedSocket, pid: number) {
+  /** The socket has been offered to this thread, which has accepted it and reads from now on. The descriptor is its own. */
+  constructor(thread: Thread, custody: Custody, descriptor: number, { queryTimeout, types }: OfferedSocket, pid: number) {
     this.#thread = thread;
     this.#custody = custody;
-    this.#descriptor = descriptor!;
+    this.#descriptor = descriptor;
     this.pid = pid;
     this.queryTimeout = queryTimeout;
     this.#noteParsers(types);

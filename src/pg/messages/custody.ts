@@ -6,7 +6,7 @@
  * lie with any thread, or with none. OFFERED: the owner has stopped reading for a borrower that has not taken it up. BORROWERS: that
  * borrower reads and writes. HANDED: the borrower has stopped, and the word says how it has left the session.
  *
- * Beside the word stands the time when the connection was parked last.
+ * Beside the word stands the time when the connection was parked last, and whose a descriptor is that is on its way to a thread: see `pass`.
  */
 import { ticks } from './clock.ts';
 import type { TransactionStatus } from './protocol.ts';
@@ -39,6 +39,9 @@ const READ_ONLY = 256;
 const ATTACHMENT = 512;
 const PROFILE = ATTACHMENT;
 
+/** No descriptor is on its way. */
+const NONE = 0;
+
 /** There is room for no higher number of a profile. */
 export const LAST_PROFILE = 0x7fffffff >>> 9;
 
@@ -55,13 +58,16 @@ export interface Left {
   readonly asksReadOnly: boolean;
 }
 
-/** Where the word stands, and where the time; and how many bytes both have. */
+/** Where the word stands, where the time, and where the number of the descriptor that is on its way; and how many bytes they have. */
 const WORD = 0;
 const PARKED_AT = 1;
-const BYTES = 8;
+const PASSED = 2;
+const BYTES = 12;
 
 export class Custody {
   readonly #words: Int32Array;
+  /** How many descriptors the owner has passed on. */
+  #passes = 0;
 
   /** Without a buffer the word is new, and the owner's. */
   constructor(buffer: SharedArrayBuffer = new SharedArrayBuffer(BYTES)) {
@@ -118,6 +124,24 @@ export class Custody {
    */
   seize(): boolean {
     return (Atomics.exchange(this.#words, WORD, OWNERS) & STATE) === BORROWERS;
+  }
+
+  /**
+   * A descriptor goes to a thread by message, and the thread may die before it has it: then it is nobody's, and stays open. So each is
+   * claimed before it is used or closed, by the number that this gives. The owner alone calls it, when it has claimed the one before.
+   */
+  pass(): number {
+    this.#passes++;
+    Atomics.store(this.#words, PASSED, this.#passes);
+    return this.#passes;
+  }
+
+  /**
+   * True once for each number that `pass` has given: the descriptor is the caller's. The thread that it went to claims it when it has it,
+   * and the owner before it passes on another one, and when it has seized the connection.
+   */
+  claim(pass: number): boolean {
+    return Atomics.compareExchange(this.#words, PASSED, pass, NONE) === pass;
   }
 
   // ── a borrower, while the connection is lent to it

@@ -68,8 +68,8 @@ export interface Answer {
 
 /** What a thread needs to speak on the connection's own socket. */
 export interface OfferedSocket {
-  /** A descriptor that belongs to that thread; undefined if it has one. */
-  readonly descriptor: number | undefined;
+  /** A descriptor for that thread; undefined if it has one. */
+  readonly descriptor: PassedDescriptor | undefined;
   /** See custody.ts. */
   readonly custody: SharedArrayBuffer;
   /** What the session holds that has to be undone: see dirt.ts. */
@@ -82,6 +82,12 @@ export interface OfferedSocket {
   readonly queryTimeout: number;
   /** Of the types that columns often have: those for which the owner's program has parsers of its own, and the others. */
   readonly types: { readonly own: readonly number[]; readonly others: readonly number[] };
+}
+
+/** It belongs to the thread that claims it: see `Custody.pass`. */
+export interface PassedDescriptor {
+  readonly fd: number;
+  readonly pass: number;
 }
 
 export type Outcome = { readonly result: unknown } | { readonly thrown: unknown };

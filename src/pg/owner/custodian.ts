@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Backend } from '../driver/backend.ts';
 import type { Descriptors } from '../driver/descriptors.ts';
 import { Custody, type Left } from '../messages/custody.ts';
+import type { PassedDescriptor } from '../messages/protocol.ts';
 
 /** How often it is looked whether a borrower has done, where nothing tells, in ms. */
 const LOOK = 5;
@@ -22,6 +23,8 @@ export class Custodian {
   readonly #custody: Custody;
   readonly #backend: Backend;
   readonly #descriptors: Descriptors;
+  /** The descriptor that was sent last. The thread that it went to may have claimed it. */
+  #passed: PassedDescriptor | undefined;
   /** The last borrower has parked the socket, and the session has not heard of it. */
   #hasLeftClean = false;
 
@@ -47,13 +50,28 @@ export class Custodian {
   }
 
   /** Stops reading for that attachment. Gives its descriptor, if it needs one; undefined if there is none to be had. */
-  offer(attachment: number, hasDescriptor: boolean): { descriptor: number | undefined } | undefined {
-    const descriptor = hasDescriptor ? undefined : this.#descriptors.of(this.#backend.client);
-    if (!hasDescriptor && descriptor === undefined) return undefined;
+  offer(attachment: number, hasDescriptor: boolean): { descriptor: PassedDescriptor | undefined } | undefined {
+    if (!hasDescriptor && !this.#pass()) return undefined;
     this.#backend.park();
     // It is the owner's turn.
     this.#custody.offer(attachment);
-    return { descriptor };
+    return { descriptor: hasDescriptor ? undefined : this.#passed };
+  }
+
+  /** False: this connection has no descriptor to give. */
+  #pass(): boolean {
+    this.#takeBack();
+    const fd = this.#descriptors.of(this.#backend.client);
+    if (fd === undefined) return false;
+    this.#passed = { fd, pass: this.#custody.pass() };
+    return true;
+  }
+
+  /** What was sent is of no use any more. If the thread has not claimed it, it may be dead, and nothing else closes it. */
+  #takeBack(): void {
+    const passed = this.#passed;
+    this.#passed = undefined;
+    if (passed !== undefined && this.#custody.claim(passed.pass)) this.#descriptors.close(passed.fd);
   }
 
   /** A borrower of another attachment than that one speaks, is about to, or has left the session to the owner. */
@@ -97,6 +115,7 @@ export class Custodian {
   /** The connection ends, whatever its borrower is at. True if that is not known: see `Wire.tear`. */
   seize(): boolean {
     const wasAway = this.#custody.seize();
+    this.#takeBack();
     this.#backend.readOn();
     return wasAway;
   }
