@@ -6,7 +6,7 @@
  * lie with any thread, or with none. OFFERED: the owner has stopped reading for a borrower that has not taken it up. BORROWERS: that
  * borrower reads and writes. HANDED: the borrower has stopped, and the word says how it has left the session.
  *
- * Beside the word stands the time when the connection was parked last, and whose a descriptor is that is on its way to a thread: see `pass`.
+ * Beside the word stands when the connection was parked last, and whose a descriptor is that is on its way to a thread: see `pass`.
  */
 import { ticks } from './clock.ts';
 import type { TransactionStatus } from './protocol.ts';
@@ -127,7 +127,7 @@ export class Custody {
   }
 
   /**
-   * A descriptor goes to a thread by message, and the thread may die before it has it: then it is nobody's, and stays open. So each is
+   * A descriptor goes to a thread by message, and the thread may die before it has it: then no thread closes it. So each is
    * claimed before it is used or closed, by the number that this gives. The owner alone calls it, when it has claimed the one before.
    */
   pass(): number {
