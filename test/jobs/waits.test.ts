@@ -147,7 +147,9 @@ test.each(Object.keys(CALLS) as (keyof typeof CALLS)[])('%s under way ends with 
 test('what a job has borrowed and not given back is given back, and told as a leak with its name or number', async () => {
   const { pool, runner, leaks } = await withPool({ max: 4 });
   await run(runner, async (context) => void (await context.pools.db.acquire()), [], { name: 'forgetful' });
+  await until(() => pool.activeCount() === 0);
   await run(runner, (context) => void context.pools.db.acquireSync());
+  await until(() => pool.activeCount() === 0);
   await rejection(
     run(runner, async (context) => {
       await context.pools.db.lease();

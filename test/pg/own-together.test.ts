@@ -54,6 +54,7 @@ async function playing(takenBack?: Error) {
   await until(() => server !== undefined);
   const custody = new Custody();
   for (const did of [custody.offer(1), custody.accept(1), custody.park(1, 0)]) expect(did).toBe(true);
+  const pass = custody.pass();
   const offered = {
     custody: custody.buffer,
     dirt: 0,
@@ -62,9 +63,9 @@ async function playing(takenBack?: Error) {
     queryTimeout: 0,
     types: { own: [], others: [] },
   } as const;
-  const descriptor = descriptors.of({ connection: { stream } } as never);
+  const descriptor = { fd: descriptors.of({ connection: { stream } } as never)!, pass };
   const thread = { driver: pg as unknown as Driver, address: {}, attachment: 1, isOwn: new Map() };
-  const connection = new OwnConnection(thread, custody, descriptor!, { ...offered, descriptor: undefined }, 7);
+  const connection = OwnConnection.of(thread, custody, descriptor, { ...offered, descriptor }, 7)!;
   onTestFinished(() => connection.destroy());
   const calls: string[] = [];
   const state: Answer = { turn: 1, pid: 7, status: 'I', unclean: false, pinned: false };

@@ -97,9 +97,9 @@ export class OwnConnections implements Above {
       this.refuse(answer);
       return undefined;
     }
-    // The owner has seized the connection meanwhile.
-    if (!custody.claim(descriptor.pass)) return undefined;
-    const connection = this.#outside(() => new OwnConnection(this.#thread, custody, descriptor.fd, socket, pid));
+    const connection = this.#outside(() => OwnConnection.of(this.#thread, custody, descriptor, socket, pid));
+    // The owner has seized it meanwhile.
+    if (connection === undefined) return undefined;
     this.#kept[slot] = { generation, connection, askAt: 0 };
     connection.begin(speaker, status, socket);
     return connection;

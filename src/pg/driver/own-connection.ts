@@ -8,14 +8,14 @@ import type { Company } from '../../shared/options/company.ts';
 import type { Custody } from '../messages/custody.ts';
 import { SERVER } from '../messages/frames.ts';
 import { longReadingOf } from '../messages/mode.ts';
-import type { Answer, Heard, OfferedSocket, TransactionStatus } from '../messages/protocol.ts';
+import type { Answer, Heard, OfferedSocket, PassedDescriptor, TransactionStatus } from '../messages/protocol.ts';
 import { singleIn } from '../messages/single.ts';
 import { mayBeReadOnly, saysGone } from '../messages/telling-errors.ts';
 import { TransactionWatch } from '../messages/transaction-watch.ts';
 import { CLEAN, DIRTY, type Dirt, type Reading } from '../sql/dirt.ts';
 import { Batch, type Speaker as BatchSpeaker } from './batch.ts';
 import { type Address, type Driver, Lane } from './lane.ts';
-import { parkingSocket } from './parking-socket.ts';
+import { claimedSocket } from './parking-socket.ts';
 import { Wire, type WireSocket } from './wire.ts';
 
 /** A connection that was parked less than this ago is taken to be as it was, in ms. */
@@ -73,15 +73,26 @@ export class OwnConnection {
   /** This thread's driver, for what comes unasked. */
   #lane: Lane | undefined;
 
-  /** The socket has been offered to this thread, which has accepted it and reads from now on. The descriptor is its own. */
-  constructor(thread: Thread, custody: Custody, descriptor: number, { queryTimeout, types }: OfferedSocket, pid: number) {
+  /** The socket has been offered to this thread, which has accepted it and reads from now on. Undefined: the owner has taken it back. */
+  static of(thread: Thread, custody: Custody, passed: PassedDescriptor, offered: OfferedSocket, pid: number): OwnConnection | undefined {
+    const socket = claimedSocket(passed, custody);
+    return socket && new OwnConnection(thread, custody, socket, passed.fd, offered, pid);
+  }
+
+  private constructor(
+    thread: Thread,
+    custody: Custody,
+    socket: Socket,
+    descriptor: number,
+    { queryTimeout, types }: OfferedSocket,
+    pid: number,
+  ) {
     this.#thread = thread;
     this.#custody = custody;
     this.#descriptor = descriptor;
     this.pid = pid;
     this.queryTimeout = queryTimeout;
     this.#noteParsers(types);
-    const socket = parkingSocket(descriptor);
     this.#socket = socket;
     socket.unref();
     socket.on('error', (error) => this.#lose(error));

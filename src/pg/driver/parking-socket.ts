@@ -4,6 +4,8 @@
  */
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
 import type { Client } from 'pg';
+import type { Custody } from '../messages/custody.ts';
+import type { PassedDescriptor } from '../messages/protocol.ts';
 import { internals } from './internals.ts';
 
 /** What is read at a time, in bytes, as Node does. */
@@ -12,7 +14,18 @@ const PIECE = 65_536;
 const sockets = new WeakSet<object>();
 
 /** `fd`: a descriptor that belongs to this socket from now on. Without one it is to be connected. */
-export function parkingSocket(fd?: number): Socket {
+export const parkingSocket = (fd?: number): Socket => socketUnless(() => false, fd)!;
+
+/**
+ * Of a descriptor that was sent to this thread. Undefined: the owner has taken it back. A thread that is ended after its claim and before
+ * it has a socket leaves the descriptor open; so nothing else is done between the two.
+ */
+export const claimedSocket = ({ fd, pass }: PassedDescriptor, custody: Custody): Socket | undefined =>
+  socketUnless(() => !custody.claim(pass), fd);
+
+/** `isLate` is asked at the last moment. */
+function socketUnless(isLate: () => boolean, fd: number | undefined): Socket | undefined {
+  let socket: Socket;
   const onread: OnReadOpts = {
     buffer: Buffer.allocUnsafeSlow(PIECE),
     callback: (size, buffer) => {
@@ -23,7 +36,8 @@ export function parkingSocket(fd?: number): Socket {
   };
   const options: SocketConstructorOpts & { onread: OnReadOpts } =
     fd === undefined ? { onread } : { fd, readable: true, writable: true, onread };
-  const socket = new Socket(options);
+  if (isLate()) return undefined;
+  socket = new Socket(options);
   sockets.add(socket);
   return socket;
 }
