@@ -255,6 +255,11 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     return canceller?.present();
   }
 
+  /** Runs the body as code that belongs to no part. For what stands on top of a pool. */
+  outsideParts<V>(body: () => V): V {
+    return canceller === undefined ? body() : canceller.within(undefined, body);
+  }
+
   /** From now on this hears of leases that end without their borrowers. For what stands on top of a pool. */
   tell(above: Above): void {
     this.#above = above;

@@ -363,3 +363,78 @@ describe('on the connection’s own socket', () => {
     },
   );
 });
+
+describe('a pool that the program makes of pgClient, for all jobs of a thread', () => {
+  /** In a job: asks the thread's pool, which has one client. Sets the flag when it has asked. */
+  const asks = async ({ pools: { db } }: any, text: string, flag: Int32Array): Promise<unknown> => {
+    const [{ pgClient }, { default: pg }] = [await load('cenote/pg/worker'), await load('pg')];
+    const { theirs } = ((globalThis as any).theirs ??= { theirs: new pg.Pool({ Client: pgClient(db), max: 1 }) });
+    const asked = theirs.query(text);
+    Atomics.store(flag, 0, theirs.waitingCount + 1);
+    return (await asked).rows[0].n;
+  };
+  const setup = async () => {
+    const it = await withPg(2, undefined, { maxThreads: 1, concurrentTasksPerWorker: 2 });
+    const ask = (text: string, flag = newFlag(), options: object = {}) => run(it.runner, asks as never, [text, flag], options);
+    await ask('select 1 as n');
+    return { ...it, ask };
+  };
+  const isActive = (states: () => Promise<{ state: string; query: string }[]>, text: string) =>
+    until(async () => (await states()).some(({ query, state }) => query.includes(text) && state === 'active'));
+
+  test('hands its client from a job that is cancelled to one that is not', async () => {
+    const { ask, states, runner } = await setup();
+    const abort = new AbortController();
+    const cancelled = ask('select pg_sleep(600), 1 as n', newFlag(), { signal: abort.signal });
+    await isActive(states, '600');
+    const flag = newFlag();
+    const next = ask('select 2 as n', flag);
+    await until(() => Atomics.load(flag, 0) === 2);
+    const why = new Error('changed my mind');
+    abort.abort(why);
+    expect(await rejection(cancelled)).toBe(why);
+    expect(await next).toBe(2);
+    expect(runner.stats()).toMatchObject({ killedThreads: 0, lost: 0 });
+  });
+
+  test('hands its client from a job that has ended to one that has not', async () => {
+    const { ask: asking, states } = await setup();
+    await ask('select pg_advisory_lock(4711)');
+    const ends = asking('select pg_advisory_xact_lock(4711), 1 as n');
+    await isActive(states, '4711');
+    const flag = newFlag();
+    const next = asking('select 2 as n', flag);
+    await until(() => Atomics.load(flag, 0) === 2);
+    await ask('select pg_advisory_unlock(4711)');
+    expect([await ends, await next]).toEqual([1, 2]);
+  });
+
+  test('has a client of use when a job was cancelled in a transaction and has rolled it back', async () => {
+    const { runner, ask, states, isIdle } = await setup();
+    const abort = new AbortController();
+    const cancelled = run(
+      runner,
+      async () => {
+        const client = await (globalThis as any).theirs.theirs.connect();
+        try {
+          await client.query('begin');
+          await client.query('insert into jobs_test values (1)');
+          await client.query('select pg_sleep(601)');
+        } catch (error) {
+          await client.query('rollback').catch(() => {});
+          throw error;
+        } finally {
+          client.release();
+        }
+      },
+      [],
+      { signal: abort.signal },
+    );
+    await isActive(states, '601');
+    const why = new Error('changed my mind');
+    abort.abort(why);
+    expect(await rejection(cancelled)).toBe(why);
+    expect([await ask('select 2 as n'), await ask('select count(*)::int as n from jobs_test')]).toEqual([2, 0]);
+    await until(isIdle);
+  });
+});

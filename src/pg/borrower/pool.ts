@@ -228,6 +228,15 @@ export abstract class PgPool extends EventEmitter implements Type {
     return new Seat(this.lender, sitter);
   }
 
+  /**
+   * Runs what a program's own pool does when a client is given back. Such a pool hands the client on at once, in the context of the code
+   * that has given it back; a job that is over, or is to end, has no say in what the next one asks.
+   */
+  givenBack(body: () => void): void {
+    if (this.sessions.outsideParts === undefined) body();
+    else this.sessions.outsideParts(body);
+  }
+
   leaveSeat(seat: Seat): Promise<void> {
     return seat.end();
   }

@@ -17,6 +17,7 @@ import { isSubmission, refuseSubmission, submitTo } from './submission.ts';
 import { warnOnce } from './warnings.ts';
 
 type Callback = (error: Error | null) => void;
+type Release = (...args: unknown[]) => void;
 
 /** Settings that say where to connect, and under which name. The owner has its own. */
 const WHERE = ['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl'] as const;
@@ -33,6 +34,7 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
     #pool: PgPool | undefined;
     #seat: Seat | undefined;
     #left: Promise<void> | undefined;
+    #release: Release | undefined;
     #profile = '';
     /** Nothing has been asked yet but what sets the session up. */
     #isSettingUp = true;
@@ -118,6 +120,16 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
       this._connected = false;
       this.connection.emit('end');
       this.emit('end');
+    }
+
+    /** Pools set it, each time when they lend this client. */
+    get release(): Release | undefined {
+      return this.#release;
+    }
+
+    set release(release: Release | undefined) {
+      this.#release =
+        release && ((...args) => (this.#pool === undefined ? release(...args) : this.#pool.givenBack(() => release(...args))));
     }
 
     /** The pool sees to that: a query under way keeps the process alive, and nothing else does. */

@@ -153,6 +153,14 @@ export class Scope {
     if (this.#gone !== undefined && text !== undefined && ROLLBACK.test(text)) this.#gone = undefined;
   }
 
+  /**
+   * Its answer has come. A ROLLBACK that has found the connection lost has told its asker so: what was begun is undone, and nothing goes
+   * on as if it were not.
+   */
+  answered(hold: Hold, { text }: Question): void {
+    if (hold.isBroken && text !== undefined && ROLLBACK.test(text)) hold.told();
+  }
+
   /** Gives back a broken connection, unless a transaction is under way: that has to stay on its connection, broken or not. */
   #giveBackBroken(): void {
     if (this.#hold?.isBroken && this.#transactions === 0) this.#giveBack();
@@ -172,13 +180,14 @@ export class Scope {
     this.forgive(question);
     this.#hold?.assertNoSecondBegin(question);
     const call = wayOf(this.#lender.sessions).run(question);
-    const { answer } = await this.enterWith(undefined, (session, borrow) => {
+    const { hold, answer } = await this.enterWith(undefined, (session, borrow) => {
       granted();
       return call(session, borrow);
     });
     try {
       return resultOf(answer!, question);
     } finally {
+      this.answered(hold, question);
       this.leave();
     }
   }

@@ -24,6 +24,7 @@ export interface Sessions extends ResourcePool<RemoteSession> {
   sharedPlace?(): SharedPlace;
   readonly hasParts?: boolean;
   presentPart?(): Cancellation | undefined;
+  outsideParts?<V>(body: () => V): V;
   tell?(above: Above): void;
   identify?(session: RemoteSession): readonly [slot: number, generation: number];
   readonly left?: Promise<void>;

@@ -78,6 +78,7 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
       try {
         return this.#run(hold, question);
       } finally {
+        scope.answered(hold, question);
         scope.leave();
       }
     }
