@@ -45,6 +45,8 @@ export class RunnerThread {
   /** Resolves when it has ended, and what it held has been reclaimed. */
   readonly gone: Promise<void>;
   isGone: () => void = () => {};
+  /** It has loaded the job's file. */
+  hasLoaded = false;
   /** Why it is being ended; undefined: it has died. */
   reason: ThreadEnd | undefined;
   /** The uncaught error that ended it, in a box. */

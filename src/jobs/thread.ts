@@ -1,5 +1,5 @@
 /** A thread of a runner: loads the job's file when Piscina has called `start`, by entry.cjs, and runs jobs, which come by its own port. */
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import {
   asBuffers,
@@ -102,19 +102,23 @@ class JobThread implements Host, Canceller {
     try {
       // Cancelled before it has begun: then it does not begin.
       part.check();
-      const context = new Context(part);
-      // To follow a job through its promises costs as much as the rest of an empty job. There is nothing to follow where there is no pool.
-      if (this.#attached.size > 0 || this.#seats.length > 1) value = this.#storage.run(part, this.#job!, payload, context);
-      else {
-        this.#alone = part;
-        value = this.#job!(payload, context);
-      }
+      value = this.#call(part, payload, new Context(part));
     } catch (thrown) {
       return this.#threw(part, thrown);
     }
     // Also whatever else can be awaited. A promise costs more than the rest of an empty job.
     if ((typeof value === 'object' && value !== null) || typeof value === 'function') void this.#wait(part, value);
     else this.#returned(part, value);
+  }
+
+  /** In an async context of its own: what a job sets there (`enterWith`) is not set for the next one. */
+  #call(part: Part, payload: unknown, context: Context): unknown {
+    return new AsyncResource('cenote.job').runInAsyncScope(() => {
+      // To follow a job through its promises costs as much as the rest of an empty job. There is nothing to follow where there is no pool.
+      if (this.#attached.size > 0 || this.#seats.length > 1) return this.#storage.run(part, this.#job!, payload, context);
+      this.#alone = part;
+      return this.#job!(payload, context);
+    });
   }
 
   async #wait(part: Part, promise: unknown): Promise<void> {

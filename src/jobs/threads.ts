@@ -216,6 +216,8 @@ export class Threads {
     this.#all.delete(thread);
     thread.isGone();
     stale.abort();
+    // No job is there to be told of it: what has thrown was left behind by one that has ended, or by the file.
+    if (thread.uncaught !== undefined && thread.hasLoaded && thread.jobs.length === 0) this.#owner.report(asError(thread.uncaught.error));
     this.#owner.threadMoved(thread, 'end', thread.reason ?? 'died');
     for (const job of thread.jobs) job.bereft();
     this.#owner.pump();
@@ -223,6 +225,7 @@ export class Threads {
 
   #loaded(thread: RunnerThread, failure: Loaded): void {
     if (failure === undefined) {
+      thread.hasLoaded = true;
       this.#failures = 0;
       this.#notBefore = 0;
       if (thread.state !== 'loading') return;

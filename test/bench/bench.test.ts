@@ -156,11 +156,8 @@ describe('npm run bench', () => {
     }
     const goals = rows.filter(({ goal }) => goal !== null).map(({ question, rival, goal }) => [`${question} / ${rival}`, goal]);
     expect(Object.fromEntries(goals)).toEqual(GOALS);
-    // What does not depend on the machine: the line is kept, and whoever has none does not keep it.
-    for (const { question, cenote, rival, figure } of rows.filter(({ unit }) => unit === 'per 1,000')) {
-      expect(cenote, question).toBe(0);
-      if (rival === 'barging mutex') expect(figure, question).toBeGreaterThan(0);
-    }
+    // What does not depend on the machine: the line is kept. Who is overtaken without a line does: order.test.ts counts that.
+    for (const { question, cenote } of rows.filter(({ unit }) => unit === 'per 1,000')) expect(cenote, question).toBe(0);
   });
 
   test.each([

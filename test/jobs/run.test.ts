@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { createPool } from 'cenote';
 import { JobError, JobLostError, JobQueueFullError, JobResultError, JobTimeoutError } from 'cenote/jobs';
 import { describe, expect, test } from 'vitest';
 import { outcome, rejection, until } from '../support/wait.ts';
@@ -227,6 +228,47 @@ describe('a cancel', () => {
 });
 
 describe('faults', () => {
+  test('what a job has left behind and ends its thread when no job runs there is an error event', async () => {
+    const runner = open({ maxThreads: 1 });
+    const errors: unknown[] = [];
+    runner.on('error', (error) => errors.push(error.message));
+    await run(runner, () => {
+      setTimeout(() => {
+        throw new TypeError('left behind');
+      }, 20);
+      return 'done';
+    });
+    await until(() => errors.length > 0);
+    expect(errors).toEqual(['left behind']);
+    expect(await run(runner, () => 'next')).toBe('next');
+  });
+
+  test('what a job sets in its async context is not set for the next one', async () => {
+    for (const pools of [{}, { pool: await createPool({ factory: async () => ({}), max: 1 }) }]) {
+      const runner = open({ maxThreads: 1, pools });
+      const seen = [];
+      for (const name of ['alice', 'bob', undefined])
+        seen.push(
+          await run(
+            runner,
+            async (_, who) => {
+              const { AsyncLocalStorage: Storage } = await load('node:async_hooks');
+              (globalThis as any).who ??= new Storage();
+              const before = (globalThis as any).who.getStore();
+              if (who !== undefined) (globalThis as any).who.enterWith(who);
+              await pause(1);
+              return [before, (globalThis as any).who.getStore()];
+            },
+            [name],
+          ),
+        );
+      // One that sets it before anything is awaited, in the context in which the job was called.
+      await run(runner, () => void (globalThis as any).who.enterWith('carol'));
+      seen.push(await run(runner, () => [(globalThis as any).who.getStore()]));
+      expect(seen).toEqual([[undefined, 'alice'], [undefined, 'bob'], [undefined, undefined], [undefined]]);
+    }
+  });
+
   test('each has an error of its own, and the next job is fine', async () => {
     const runner = open({ maxThreads: 1, resourceLimits: { maxOldGenerationSizeMb: 40 } });
     const died = await rejection(run(runner, () => process.exit(3), [], { name: 'leaver' }));

@@ -56,6 +56,31 @@ test('errors cross with the class of the language, and not without end', () => {
   expect(got.message).toContain('cannot be read');
 });
 
+test('errors that hold each other cross once, whatever holds them', () => {
+  const parent = Object.assign(new Error('parent'), { errors: [] as Error[] });
+  for (let n = 0; n < 200; n++) parent.errors.push(Object.assign(new Error(`child ${n}`), { parent, siblings: parent.errors }));
+  type Family = Error & { errors: { message: string; parent?: Error; siblings: Error[] }[] };
+  const got = fromWire(toWire(parent)) as Family;
+  expect(got.message).toBe('parent');
+  // The first of them holds all others, which hold what is not around them: after a thousand there is room for none.
+  const first = got.errors[0];
+  expect([first.message, first.parent, first.siblings[0]?.message]).toEqual(['child 0', undefined, 'child 1']);
+  const plain = Object.assign(new Error('plain'), { errors: [] as Error[] });
+  for (let n = 0; n < 200; n++) plain.errors.push(Object.assign(new Error(`child ${n}`), { parent: plain }));
+  const all = fromWire(toWire(plain)) as Family;
+  expect(all.errors.map(({ message, parent: held }) => [message, held])).toEqual(
+    Array.from({ length: 200 }, (_, n) => [`child ${n}`, undefined]),
+  );
+  const own = new Error('own', { cause: undefined });
+  own.cause = own;
+  expect((fromWire(toWire(own)) as Error).cause).toBeUndefined();
+  let deep = new Error('end');
+  for (let n = 0; n < 20; n++) deep = new Error(`around ${n}`, { cause: deep });
+  let count = 0;
+  for (let each: unknown = fromWire(toWire(deep)); each instanceof Error; each = each.cause) count++;
+  expect(count).toBe(9);
+});
+
 test('a timer is held while anything is pending, and not afterwards', () => {
   const keepAlive = new KeepAlive();
   const held = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;

@@ -69,49 +69,78 @@ interface WireErrorParts {
 /** Properties that have a field of their own in the wire form. */
 const TAKEN_APART: ReadonlySet<string> = new Set(['name', 'message', 'stack', 'cause']);
 
-/** Errors within errors, at most so deep; also what ends a cycle. */
+/** Errors within errors, at most so deep. */
 const DEPTH = 8;
+/** Errors in one, at most: an error may hold the same ones many times over, and they may hold each other. */
+const MOST_SENT = 1000;
 
 /**
  * Never throws, whatever was thrown; and what it gives can be sent: its values are clones already, as a getter or a Proxy may not do the
- * same again.
+ * same again. An error that holds one that holds it is left behind there; so are those that are too deep, and those that are too many.
  */
-export function toWire(thrown: unknown, depth = 0): WireError {
-  return isError(thrown) ? partsOf(thrown, depth) : (sendable(thrown) ?? { value: show(thrown) });
-}
+export const toWire = (thrown: unknown): WireError => wireOf(thrown, new Within());
 
-function partsOf(error: Error, depth: number): WireErrorParts {
-  try {
-    return takeApart(error, depth);
-  } catch {
-    // A Proxy, whose traps throw.
-    return takeApart(new Error('an error was thrown that cannot be read'), DEPTH);
+/** The errors around one that is taken apart. */
+class Within {
+  readonly #errors: Error[] = [];
+  #left = MOST_SENT;
+
+  /** What `body` gives, as it is within this error. */
+  enter<V>(error: Error, body: () => V): V {
+    this.#errors.push(error);
+    this.#left--;
+    try {
+      return body();
+    } finally {
+      this.#errors.pop();
+    }
+  }
+
+  hasRoomFor(value: unknown): boolean {
+    return !isError(value) || (this.#errors.length <= DEPTH && this.#left > 0 && !this.#errors.includes(value));
   }
 }
 
-function takeApart(error: Error, depth: number): WireErrorParts {
+function wireOf(thrown: unknown, within: Within): WireError {
+  return isError(thrown) ? partsOf(thrown, within) : (sendable(thrown) ?? { value: show(thrown) });
+}
+
+function partsOf(error: Error, within: Within): WireErrorParts {
+  return within.enter(error, () => {
+    try {
+      return takeApart(error, within);
+    } catch {
+      // A Proxy, whose traps throw.
+      return takeApart(new Error('an error was thrown that cannot be read'), within);
+    }
+  });
+}
+
+function takeApart(error: Error, within: Within): WireErrorParts {
   const own: [string, unknown, boolean, 'value' | 'error' | 'errors'][] = [];
   for (const key of Object.getOwnPropertyNames(error)) {
     if (TAKEN_APART.has(key)) continue;
     const { enumerable } = Object.getOwnPropertyDescriptor(error, key)!;
     const value = read(error, key);
     if (isError(value)) {
-      if (depth < DEPTH) own.push([key, partsOf(value, depth + 1), enumerable === true, 'error']);
+      if (within.hasRoomFor(value)) own.push([key, partsOf(value, within), enumerable === true, 'error']);
     } else if (Array.isArray(value) && value.some(isError)) {
-      if (depth < DEPTH) own.push([key, value.map((item) => toWire(item, depth + 1)), enumerable === true, 'errors']);
+      const sent = value.flatMap((item) => (within.hasRoomFor(item) ? [wireOf(item, within)] : []));
+      own.push([key, sent, enumerable === true, 'errors']);
     } else {
       const clone = sendable(value);
       if (clone !== undefined) own.push([key, clone.value, enumerable === true, 'value']);
     }
   }
   const stack = read(error, 'stack');
+  const cause = 'cause' in error ? { value: read(error, 'cause') } : undefined;
   return {
     name: text(read(error, 'name')),
     message: text(read(error, 'message')),
     stack: typeof stack === 'string' ? stack : undefined,
     type: languageType(error),
     pool: error instanceof PoolError ? error.pool : undefined,
-    cause: 'cause' in error && depth < DEPTH ? toWire(read(error, 'cause'), depth + 1) : undefined,
+    cause: cause !== undefined && within.hasRoomFor(cause.value) ? wireOf(cause.value, within) : undefined,
     own,
   };
 }
