@@ -42,6 +42,7 @@ export class Part implements Cancellation {
   #own: AbortController | undefined;
   /** What ends waits in pools: at the end of the job, too. */
   #waits: AbortController | undefined;
+  #told: AbortSignal | undefined;
   #unsaid: string | undefined;
   #saidAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
@@ -114,9 +115,16 @@ export class Part implements Cancellation {
     throw reason;
   }
 
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
   /** What ends waits in a pool. */
   get signal(): AbortSignal | undefined {
     if (this.#protected > 0) return undefined;
+    // It was told by an error, and the signal aborts later: what it does meanwhile is to clean up.
+    if (this.#isTold && this.#cancelled !== undefined && this.#waits?.signal.aborted === false)
+      return (this.#told ??= AbortSignal.abort(this.#cancelled.reason));
     if (this.#waits === undefined) {
       this.#waits = new AbortController();
       const box = this.cancelled();

@@ -23,6 +23,7 @@ import { Session } from './owner/session.ts';
 import type { SessionSettings } from './owner/session-core.ts';
 import type { PgLending, PgOwnerPool, PgPoolMore, PgPoolOptions, PgPool as PgPoolType } from './types.ts';
 
+export { TransactionRolledBackError } from './borrower/rolled-back.ts';
 export { DatabaseError } from './messages/database-error.ts';
 export type {
   PgClient,

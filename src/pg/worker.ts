@@ -18,6 +18,7 @@ import { driverFor, driverNow, type Given } from './driver/loading.ts';
 import type { SessionMethods } from './messages/protocol.ts';
 import type { PgLending, PgPoolMore, PgSync, PgPool as Type } from './types.ts';
 
+export { TransactionRolledBackError } from './borrower/rolled-back.ts';
 export { DatabaseError } from './messages/database-error.ts';
 export type {
   PgClient,

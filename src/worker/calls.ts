@@ -7,7 +7,7 @@ import { clearTimeout, setTimeout } from '../shared/node.ts';
 import type { Hold } from '../shared/options/hold-limits.ts';
 import { show } from '../shared/show.ts';
 import { abortReason, SharedAbortListeners } from '../shared/waiting/abort-signals.ts';
-import { type Cancellation, canceller, throwReason } from '../shared/waiting/cancellation.ts';
+import { type Cancellation, canceller, throwIfCancelled, throwReason } from '../shared/waiting/cancellation.ts';
 import type { KeepAlive } from '../shared/waiting/keep-alive.ts';
 import { isCloneable } from '../shared/wire/error-wire.ts';
 import { ABANDON, CALL, CALL_ONCE, CANCEL } from '../shared/wire/protocol.ts';
@@ -101,7 +101,7 @@ export class Calls {
       const id = this.newId();
       const own = [...args];
       const part = canceller?.present();
-      throwReason(part?.cancelled());
+      throwIfCancelled(part);
       if (signal !== undefined) this.#signals.add(signal);
       const partSignal = this.#listenTo(part);
       const claim = timeout > 0 || signal !== undefined || partSignal !== undefined ? new Claim() : undefined;

@@ -10,7 +10,7 @@ import { PoolBase } from '../shared/pool/pool-base.ts';
 import { asError, show } from '../shared/show.ts';
 import type { AcquireOptions, Arguments, MethodName, Result } from '../shared/types.ts';
 import { throwIfAborted } from '../shared/waiting/abort-signals.ts';
-import { type CancellablePool, type Cancellation, canceller, throwReason } from '../shared/waiting/cancellation.ts';
+import { type CancellablePool, type Cancellation, canceller, throwIfCancelled } from '../shared/waiting/cancellation.ts';
 import { fromWire, toWire } from '../shared/wire/error-wire.ts';
 import { asBuffers, withOwnBytes } from '../shared/wire/parcel.ts';
 import {
@@ -209,10 +209,9 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   protected noteHolder(slot: number): void {
     const part = canceller?.present();
     this.#holders[slot] = part && { part, serial: this.lending.serials[slot] };
-    const cancelled = part?.cancelled();
-    if (cancelled === undefined) return;
+    if (part?.cancelled() === undefined) return;
     this.giveBack(slot);
-    throwReason(cancelled);
+    throwIfCancelled(part);
   }
 
   synchronous(resource: Remote<T> | SyncRemote<T>, options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T> {
@@ -263,6 +262,11 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   /** From now on this hears of leases that end without their borrowers. For what stands on top of a pool. */
   tell(above: Above): void {
     this.#above = above;
+  }
+
+  /** It is still this thread's. False: it was given back, or taken back. For what stands on top of a pool. */
+  isBorrowed(resource: Remote<T> | SyncRemote<T>): boolean {
+    return this.lending.isCurrent(remoteSlot(resource), remoteSerial(resource));
   }
 
   /** Which resource that is: its slot, and its number among those that the slot has had. For what stands on top of a pool. */

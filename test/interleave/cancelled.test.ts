@@ -15,7 +15,7 @@ const SLEEPER = 1;
 const sleeper = (context: PoolContext): void => {
   const { code, shared } = context;
   const cancelled = () => (Atomics.load(shared.notes, CANCELLED) === 0 ? undefined : { reason: ENDED });
-  const part = { tag: 1, cancelled, untold: cancelled, signal: undefined };
+  const part = { tag: 1, cancelled, untold: cancelled, signal: undefined, hasEnded: false };
   code.setCanceller({ present: () => part, within: (_, body) => body(), attached() {}, detached() {} });
   const pool = borrowerOf(context);
   try {

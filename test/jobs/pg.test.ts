@@ -10,8 +10,8 @@ import { newFlag, open, run } from './support.ts';
 /** What is meant for sockets of the threads' own. */
 const own = test.skipIf(Descriptors.find().why !== undefined);
 
-async function withPg(max = 2, lend?: 'auto', options?: Partial<RunnerOptions<any>>) {
-  const db = await openPool({ max, ...(lend && { lend }) });
+async function withPg(max = 2, lend?: 'auto' | 'relayed' | 'remote', options?: Partial<RunnerOptions<any>>) {
+  const db = await openPool({ max, ...(lend && { lend: lend as 'auto' }) });
   await db.query('create table if not exists jobs_test (n int)');
   const leaks: unknown[] = [];
   db.pool.on('leak', ({ job }: { job?: unknown }) => leaks.push(job));
@@ -364,77 +364,167 @@ describe('on the connection’s own socket', () => {
   );
 });
 
-describe('a pool that the program makes of pgClient, for all jobs of a thread', () => {
-  /** In a job: asks the thread's pool, which has one client. Sets the flag when it has asked. */
-  const asks = async ({ pools: { db } }: any, text: string, flag: Int32Array): Promise<unknown> => {
-    const [{ pgClient }, { default: pg }] = [await load('cenote/pg/worker'), await load('pg')];
-    const { theirs } = ((globalThis as any).theirs ??= { theirs: new pg.Pool({ Client: pgClient(db), max: 1 }) });
-    const asked = theirs.query(text);
-    Atomics.store(flag, 0, theirs.waitingCount + 1);
-    return (await asked).rows[0].n;
-  };
-  const setup = async () => {
-    const it = await withPg(2, undefined, { maxThreads: 1, concurrentTasksPerWorker: 2 });
-    const ask = (text: string, flag = newFlag(), options: object = {}) => run(it.runner, asks as never, [text, flag], options);
-    await ask('select 1 as n');
-    return { ...it, ask };
-  };
-  const isActive = (states: () => Promise<{ state: string; query: string }[]>, text: string) =>
-    until(async () => (await states()).some(({ query, state }) => query.includes(text) && state === 'active'));
+describe.each(['auto', 'relayed', 'remote'] as const)(
+  'lent %s: a pool that the program makes of pgClient, for all jobs of a thread',
+  (lend) => {
+    /** In a job: asks the thread's pool, which has one client. Sets the flag when it has asked. */
+    const asks = async ({ pools: { db } }: any, text: string, flag: Int32Array): Promise<unknown> => {
+      const [{ pgClient }, { default: pg }] = [await load('cenote/pg/worker'), await load('pg')];
+      const { theirs } = ((globalThis as any).theirs ??= { theirs: new pg.Pool({ Client: pgClient(db), max: 1 }) });
+      const asked = theirs.query(text);
+      Atomics.store(flag, 0, theirs.waitingCount + 1);
+      return (await asked).rows[0].n;
+    };
+    const setup = async () => {
+      const it = await withPg(2, lend, { maxThreads: 1, concurrentTasksPerWorker: 2 });
+      const ask = (text: string, flag = newFlag(), options: object = {}) => run(it.runner, asks as never, [text, flag], options);
+      await ask('select 1 as n');
+      return { ...it, ask };
+    };
+    const isActive = (states: () => Promise<{ state: string; query: string }[]>, text: string) =>
+      until(async () => (await states()).some(({ query, state }) => query.includes(text) && state === 'active'));
 
-  test('hands its client from a job that is cancelled to one that is not', async () => {
-    const { ask, states, runner } = await setup();
-    const abort = new AbortController();
-    const cancelled = ask('select pg_sleep(600), 1 as n', newFlag(), { signal: abort.signal });
-    await isActive(states, '600');
+    test('hands its client from a job that is cancelled to one that is not', async () => {
+      const { ask, states, runner } = await setup();
+      const abort = new AbortController();
+      const cancelled = ask('select pg_sleep(600), 1 as n', newFlag(), { signal: abort.signal });
+      await isActive(states, '600');
+      const flag = newFlag();
+      const next = ask('select 2 as n', flag);
+      await until(() => Atomics.load(flag, 0) === 2);
+      const why = new Error('changed my mind');
+      abort.abort(why);
+      expect(await rejection(cancelled)).toBe(why);
+      expect(await next).toBe(2);
+      expect(runner.stats()).toMatchObject({ killedThreads: 0, lost: 0 });
+    });
+
+    test('hands its client from a job that has ended to one that has not', async () => {
+      const { ask: asking, states } = await setup();
+      await ask('select pg_advisory_lock(4711)');
+      const ends = asking('select pg_advisory_xact_lock(4711), 1 as n');
+      await isActive(states, '4711');
+      const flag = newFlag();
+      const next = asking('select 2 as n', flag);
+      await until(() => Atomics.load(flag, 0) === 2);
+      await ask('select pg_advisory_unlock(4711)');
+      expect([await ends, await next]).toEqual([1, 2]);
+    });
+
+    test('has a client of use when a job was cancelled in a transaction and has rolled it back', async () => {
+      const { runner, ask, states, isIdle } = await setup();
+      const abort = new AbortController();
+      const cancelled = run(
+        runner,
+        async () => {
+          const client = await (globalThis as any).theirs.theirs.connect();
+          try {
+            await client.query('begin');
+            await client.query('insert into jobs_test values (1)');
+            await client.query('select pg_sleep(601)');
+          } catch (error) {
+            await client.query('rollback').catch(() => {});
+            throw error;
+          } finally {
+            client.release();
+          }
+        },
+        [],
+        { signal: abort.signal },
+      );
+      await isActive(states, '601');
+      const why = new Error('changed my mind');
+      abort.abort(why);
+      expect(await rejection(cancelled)).toBe(why);
+      expect([await ask('select 2 as n'), await ask('select count(*)::int as n from jobs_test')]).toEqual([2, 0]);
+      await until(isIdle);
+    });
+
+    test.each(['rolls nothing back', 'ends'])('has a client of use when a job that was in a transaction %s', async (how) => {
+      const { runner, ask, states, isIdle } = await setup();
+      const abort = new AbortController();
+      const leaves = run(
+        runner,
+        async (_, ends) => {
+          const client = await (globalThis as any).theirs.theirs.connect();
+          try {
+            await client.query('begin');
+            await client.query('insert into jobs_test values (1)');
+            if (!ends) await client.query('select pg_sleep(602)');
+          } finally {
+            client.release();
+          }
+        },
+        [how === 'ends'],
+        { signal: abort.signal },
+      );
+      if (how !== 'ends') {
+        await isActive(states, '602');
+        abort.abort(new Error('changed my mind'));
+      }
+      await leaves.catch(() => {});
+      expect([await ask('select 2 as n'), await ask('select count(*)::int as n from jobs_test')]).toEqual([2, 0]);
+      await until(isIdle);
+    });
+
+    test('tells a client that listens when its connection is taken back from the job that has made it listen', async () => {
+      const { runner, db } = await setup();
+      const listens = async () => {
+        const client = await (globalThis as any).theirs.theirs.connect();
+        (globalThis as any).told = [];
+        for (const event of ['error', 'end', 'notification'])
+          client.on(event, (about: any) => (globalThis as any).told.push([event, about?.message ?? about?.payload]));
+        await client.query('listen something');
+      };
+      await run(runner, listens);
+      await until(() => db.pool.activeCount() === 0);
+      const told = await run(runner, async () => {
+        while ((globalThis as any).told.length < 2) await pause(1);
+        return (globalThis as any).told;
+      });
+      expect(told).toEqual([
+        ['error', 'the pool has taken this connection back from its borrower'],
+        ['end', undefined],
+      ]);
+    });
+  },
+);
+
+test.each(['querySync', 'acquireSync', 'check'] as const)(
+  'a job that hears of its cancel by %s may clean up in what it holds, in the same tick',
+  async (how) => {
+    const { runner, db, isIdle } = await withPg(2);
     const flag = newFlag();
-    const next = ask('select 2 as n', flag);
-    await until(() => Atomics.load(flag, 0) === 2);
-    const why = new Error('changed my mind');
-    abort.abort(why);
-    expect(await rejection(cancelled)).toBe(why);
-    expect(await next).toBe(2);
-    expect(runner.stats()).toMatchObject({ killedThreads: 0, lost: 0 });
-  });
-
-  test('hands its client from a job that has ended to one that has not', async () => {
-    const { ask: asking, states } = await setup();
-    await ask('select pg_advisory_lock(4711)');
-    const ends = asking('select pg_advisory_xact_lock(4711), 1 as n');
-    await isActive(states, '4711');
-    const flag = newFlag();
-    const next = asking('select 2 as n', flag);
-    await until(() => Atomics.load(flag, 0) === 2);
-    await ask('select pg_advisory_unlock(4711)');
-    expect([await ends, await next]).toEqual([1, 2]);
-  });
-
-  test('has a client of use when a job was cancelled in a transaction and has rolled it back', async () => {
-    const { runner, ask, states, isIdle } = await setup();
     const abort = new AbortController();
     const cancelled = run(
       runner,
-      async () => {
-        const client = await (globalThis as any).theirs.theirs.connect();
+      async (context: any, by, began: Int32Array) => {
+        const { db } = context.pools;
+        const client = await db.connect();
+        await client.query('begin');
+        await client.query('insert into jobs_test values (1)');
+        // The other one, so that this job waits for one in vain.
+        const other = by === 'acquireSync' ? await db.connect() : undefined;
+        Atomics.store(began, 0, 1);
         try {
-          await client.query('begin');
-          await client.query('insert into jobs_test values (1)');
-          await client.query('select pg_sleep(601)');
-        } catch (error) {
-          await client.query('rollback').catch(() => {});
-          throw error;
+          if (by === 'querySync') db.querySync('select pg_sleep(603)');
+          else if (by === 'acquireSync') db.querySync('select 1');
+          else for (;;) context.check();
+        } catch {
+          return (await client.query('rollback')).command;
         } finally {
           client.release();
+          other?.release();
         }
       },
-      [],
+      [how, flag],
       { signal: abort.signal },
     );
-    await isActive(states, '601');
-    const why = new Error('changed my mind');
-    abort.abort(why);
-    expect(await rejection(cancelled)).toBe(why);
-    expect([await ask('select 2 as n'), await ask('select count(*)::int as n from jobs_test')]).toEqual([2, 0]);
+    await until(() => Atomics.load(flag, 0) === 1);
+    abort.abort(new Error('changed my mind'));
+    expect(await cancelled).toBe('ROLLBACK');
     await until(isIdle);
-  });
-});
+    expect(runner.stats()).toMatchObject({ killedThreads: 0 });
+    expect(db.pool.stats()).toMatchObject({ active: 0 });
+  },
+);

@@ -1,6 +1,6 @@
 /** A connection that is given up in the middle of something: what was begun on it is not gone on with on another one. */
 import { beforeEach, describe, expect, test } from 'vitest';
-import { ask, on, open, WHERE } from '../support/postgres.ts';
+import { ask, join, on, open, WHERE } from '../support/postgres.ts';
 
 const REFUSED = 'ERR_PG_ROLLED_BACK';
 const written = async (): Promise<string[]> => (await ask('select what from given_up order by what')).map(({ what }) => what);
@@ -146,3 +146,36 @@ describe.each(WHERE)('on %s', (where) => {
     expect(await written()).toEqual(['after']);
   });
 });
+
+test.each(['auto', 'relayed', 'remote'] as const)(
+  'lent %s: a client of pgClient whose connection was held for too long goes on after ROLLBACK',
+  async (lend) => {
+    const pool = await open({ max: 1, lend: lend as 'auto', maxHold: { revokeAfter: 100 } });
+    const worker = await join(pool);
+    const seen = await worker.pg(async (_, { load, handle }) => {
+      const { pgClient } = (await load('cenote/pg/worker')) as typeof import('cenote/pg/worker');
+      const client = new (pgClient(handle as never))();
+      await client.connect();
+      await client.query('begin');
+      const refused = async (): Promise<unknown> => {
+        for (;;) {
+          const error = await client.query('select 1').then(
+            () => undefined,
+            (each) => each,
+          );
+          if (error !== undefined) return error.code;
+          await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+      };
+      const codes = [await refused(), await refused()];
+      const rolledBack = await client.query('rollback').then(
+        ({ command }) => command,
+        (error) => error.code,
+      );
+      const { rows } = await client.query('select 1 as n');
+      await client.end();
+      return [codes.every((code) => code === 'ERR_POOL_LEASE_REVOKED' || code === 'ERR_PG_ROLLED_BACK'), rolledBack, rows];
+    });
+    expect(seen).toEqual([true, 'ROLLBACK', [{ n: 1 }]]);
+  },
+);

@@ -2,6 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { clearTimeout, setTimeout } from 'node:timers';
 import type { QueryResult } from 'pg';
+import type { Cancellation } from '../../shared/index.ts';
+import { LeaseRevokedError } from '../../worker/index.ts';
 import { receiveError } from '../messages/database-error.ts';
 import { withProfile } from '../messages/profile.ts';
 import type { Answer, Heard, TransactionStatus } from '../messages/protocol.ts';
@@ -44,6 +46,8 @@ export class Hold implements Returning {
   readonly #session: RemoteSession;
   /** The same session, where this thread speaks to it by itself. */
   readonly #own: OwnSession | undefined;
+  /** The job that has borrowed it, where jobs run. */
+  readonly #part: Cancellation | undefined;
   #listeners: readonly HoldListener[] = NO_LISTENERS;
   #turn = 0;
   #pid = 0;
@@ -69,6 +73,7 @@ export class Hold implements Returning {
     this.#sessions = sessions;
     this.#session = session;
     this.#pid = pid;
+    this.#part = sessions.presentPart?.();
     this.#own = wayOf(sessions).own?.(session, this.id, (answer) => this.#hear(answer));
   }
 
@@ -114,7 +119,8 @@ export class Hold implements Returning {
    * to another connection as if nothing had happened.
    */
   get lost(): Error | undefined {
-    return this.#life.untold;
+    // Nothing goes on as if nothing had happened where the code has ended that had begun it.
+    return this.#part?.hasEnded ? undefined : this.#life.untold;
   }
 
   /** All that was lost is a transaction that has ended, and its caller knows: what comes after it may go on. */
@@ -204,7 +210,8 @@ export class Hold implements Returning {
         if (answer.over) return;
       }
     } catch {
-      // This thread has left the pool.
+      // This thread has left the pool, or the pool has taken the connection back.
+      this.look();
     } finally {
       this.#isListening = false;
     }
@@ -256,6 +263,8 @@ export class Hold implements Returning {
   readonly #failed = (error: unknown): never => {
     // The call may have done anything: there is no answer to tell.
     this.#isUnclean = true;
+    if (error instanceof LeaseRevokedError) this.#lose(error, this.#isOpen);
+    this.look();
     this.#ends();
     throw error;
   };
@@ -300,6 +309,15 @@ export class Hold implements Returning {
     // The statement was refused because of that.
     if (error !== undefined && answer.outcome === undefined) this.assertNotUndone();
     return answer;
+  }
+
+  /**
+   * The pool may have taken the connection back: a job has ended, or a call was cancelled, and how far that has come is not known. Then
+   * it is lost.
+   */
+  look(): void {
+    if (this.#life.name === 'HELD' && this.#sessions.isBorrowed?.(this.#session) === false)
+      this.#lose(new Error('the pool has taken this connection back from its borrower'), this.#isOpen);
   }
 
   #lose(error: Error, wasOpen: boolean): void {

@@ -43,8 +43,12 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
     readonly #where: Where;
     readonly #listener: HoldListener = {
       heard: ({ event, message }) => void this.emit(event, message),
-      // The next query gets another connection. What was open is refused, until a ROLLBACK.
-      broken: () => {},
+      // The next query gets another connection. What was open is refused, until a ROLLBACK. But nothing more is heard of what was listened to.
+      broken: (error) => {
+        if (this.listenerCount('notification') === 0) return;
+        if (this.listenerCount('error') > 0) this.emit('error', error);
+        this.emit('end');
+      },
     };
     readonly #sitter: Sitter = {
       profile: () => this.#profile,

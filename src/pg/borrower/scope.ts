@@ -163,6 +163,7 @@ export class Scope {
 
   /** Gives back a broken connection, unless a transaction is under way: that has to stay on its connection, broken or not. */
   #giveBackBroken(): void {
+    this.#hold?.look();
     if (this.#hold?.isBroken && this.#transactions === 0) this.#giveBack();
   }
 

@@ -25,6 +25,7 @@ export interface Sessions extends ResourcePool<RemoteSession> {
   readonly hasParts?: boolean;
   presentPart?(): Cancellation | undefined;
   outsideParts?<V>(body: () => V): V;
+  isBorrowed?(session: RemoteSession): boolean;
   tell?(above: Above): void;
   identify?(session: RemoteSession): readonly [slot: number, generation: number];
   readonly left?: Promise<void>;

@@ -20,7 +20,7 @@ import type { AcquireOptions } from '../types.ts';
 import { throwIfAborted } from '../waiting/abort-signals.ts';
 import type { BellListener } from '../waiting/bell-listener.ts';
 import { sleepInLine } from '../waiting/blocking.ts';
-import { type Cancellation, canceller, throwIfCancelled, throwReason } from '../waiting/cancellation.ts';
+import { type Cancellation, canceller, throwIfCancelled } from '../waiting/cancellation.ts';
 import type { Leaver, Stander, Standing, Waiters } from '../waiting/waiters.ts';
 import { MARK_SYNC, MARK_TRIES, markBehalf, NONE, REASON_FACTORY } from '../words/line.ts';
 import { breakerOf, isEvicting, isRefusing, isSuspended, RECOVERING } from '../words/state.ts';
@@ -290,7 +290,7 @@ export class Acquiring {
     try {
       outcome = sleepInLine(this.#lending, place.cell, place.timeout, {
         assertOwnerAlive: () => thread.assertOwnerAlive(),
-        assertGoesOn: () => throwReason(part?.cancelled()),
+        assertGoesOn: () => throwIfCancelled(part),
         instead: (cell) => (this.#waiters.size > 0 ? this.#waiters.exchange(cell) : NONE),
         beforeLeaving: () => {
           knot = this.#refusals.knot();

@@ -15,6 +15,8 @@ export interface Cancellation {
   cancelled(): { readonly reason: unknown } | undefined;
   /** The same, but only until the part has been told once: afterwards it may still use what it holds, to clean up. */
   untold(): { readonly reason: unknown } | undefined;
+  /** Its code has come to its end. What still runs in its name is left behind. */
+  readonly hasEnded: boolean;
   /** Aborts when the waits that give promises are to end. Undefined: they are not to end now. */
   readonly signal: AbortSignal | undefined;
 }
@@ -48,9 +50,12 @@ export function setCanceller(of: Canceller): void {
   canceller = of;
 }
 
-/** Throws the reason if the part that the present code belongs to is to end. */
-export function throwIfCancelled(): void {
-  throwReason(canceller?.present()?.cancelled());
+/** Throws the reason if the part is to end: by default the one that the present code belongs to. From then on it has been told. */
+export function throwIfCancelled(part = canceller?.present()): void {
+  const box = part?.cancelled();
+  if (box === undefined) return;
+  part!.untold();
+  throw box.reason;
 }
 
 /** Throws what is in the box, if there is one. */
