@@ -9,9 +9,9 @@ import type { AnyPool } from './pools.ts';
 /** Options of `prometheus`. */
 export interface PrometheusOptions {
   /** The registry to add to. Default: prom-client's global one. */
-  registry?: Registry;
+  registry?: Registry | undefined;
   /** What the names begin with. Default 'cenote_'. */
-  prefix?: string;
+  prefix?: string | undefined;
 }
 
 /**

@@ -17,9 +17,9 @@ export interface WatchOptions {
   /** Called with each knot. If it throws, that is a process warning. */
   onDeadlock: (knot: Knot) => void;
   /** Milliseconds between two looks. Default 1000. */
-  interval?: number;
+  interval?: number | undefined;
   /** Of which knots to tell: 'suspected' are told with the certain ones. Default 'certain' only. */
-  certainty?: 'certain' | 'suspected';
+  certainty?: 'certain' | 'suspected' | undefined;
 }
 
 /**

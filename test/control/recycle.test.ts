@@ -127,3 +127,23 @@ test('under load from workers everything is replaced, and no acquire fails', asy
   for (const worker of workers) worker.raise(0);
   await settled(Promise.all(done));
 });
+
+test.each(['recycle first', 'suspend first'])('%s: while the pool is to become empty nothing is made to be destroyed', async (order) => {
+  const shop = workshop();
+  const pool = await open({ ...shop, max: 3 });
+  const held = await pool.acquire();
+  const recycle = () => pool.recycle();
+  const suspend = () => pool.suspend({ until: 'empty' });
+  const early = order === 'recycle first' ? recycle() : undefined;
+  const suspended = suspend();
+  const recycled = early ?? recycle();
+  for (let n = 0; n < 50; n++) await turns();
+  const { length } = shop.made;
+  for (let n = 0; n < 50; n++) await turns();
+  // One may have been made before the suspension had begun.
+  expect([shop.made.length, length <= 2]).toEqual([length, true]);
+  pool.release(held);
+  expect(await settled(recycled)).toBe(1);
+  (await settled(suspended)).resume();
+  pool.release(await settled(pool.acquire()));
+});

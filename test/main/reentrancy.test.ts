@@ -145,4 +145,20 @@ describe('the pool may be used from inside', () => {
     await settled(Promise.all([first, second]));
     expect(order).toEqual(['first', 'second', 'first again']);
   });
+
+  test('a factory that borrows before it awaits, and waits in vain: the acquire that has called it is served all the same', async () => {
+    let pool: Pool<Thing> | undefined;
+    let calls = 0;
+    const shop = workshop();
+    const factory = async (): Promise<Thing> => {
+      if (++calls === 1) await pool!.use(() => {}, { timeout: 50 });
+      return shop.factory();
+    };
+    pool = await open({ ...shop, factory, max: 2 });
+    pool.on('error', () => {});
+    const thing = await settled(pool.acquire());
+    pool.release(thing);
+    await until(() => pool!.waitingCount() === 0);
+    await expectWhole(pool);
+  });
 });

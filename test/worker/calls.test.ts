@@ -852,6 +852,19 @@ describe('release on a worker', () => {
 });
 
 describe('destroy on a worker', () => {
+  test('rejects a call that runs on for more than a second, and nothing else is told of it', async () => {
+    const { pool, t } = await borrowed();
+    const error = await t.run(async ({ pool, held, outcome }) => {
+      const [remote] = held.splice(0);
+      const running = outcome(remote!.slow(3000));
+      pool.destroy(remote!);
+      return (await running).error;
+    });
+    expect(error).toMatchObject({ code: 'ERR_POOL_REMOTE_CALL', message: expect.stringContaining('was destroyed while this call ran') });
+    await until(() => pool.stats().destroyed === 1);
+    expect(await t.run(({ pool }) => pool.use((remote) => remote.add(1, 2)))).toBe(3);
+  });
+
   test('destroys the resource on the owner', async () => {
     const gone: number[] = [];
     const { pool, t } = await borrowed({ max: 1, destructor: (resource: Service) => void gone.push(resource.id) });

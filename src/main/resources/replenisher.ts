@@ -71,9 +71,14 @@ export class Replenisher<T> {
     return this.#refillTimer !== undefined;
   }
 
+  /** Is nothing to be there? */
+  get isEmptying(): boolean {
+    return this.#suspensions.isEmptying;
+  }
+
   /** Is what is missing being made? Not after a failure, while the breaker is not ACTIVE, or while nothing is to be there. */
   get isRefilling(): boolean {
-    return !this.isBackingOff && breakerOf(this.#block.state.load()) === ACTIVE && !this.#suspensions.isEmptying;
+    return !this.isBackingOff && breakerOf(this.#block.state.load()) === ACTIVE && !this.isEmptying;
   }
 
   end(): void {
@@ -83,7 +88,7 @@ export class Replenisher<T> {
   /** Up to `min`, unless the last try failed just now. */
   refill(): void {
     const { slots, state } = this.#block;
-    if (this.#refillTimer !== undefined || isDraining(state.load()) || this.#suspensions.isEmptying) return;
+    if (this.#refillTimer !== undefined || isDraining(state.load()) || this.isEmptying) return;
     let missing = this.#block.limits.min - this.#block.snapshot.count().count;
     for (let slot = 0, extent = slots.extent; slot < extent && missing > 0 && !this.#store.isMakingEnough; slot++) {
       if (breakerOf(state.load()) !== ACTIVE || isClosed(state.load()) || this.#refillTimer !== undefined) return;

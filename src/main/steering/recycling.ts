@@ -126,7 +126,8 @@ export class Recycling<T> {
       call.arrival.done(call.replaced);
     }
     for (const [slot, generation] of this.#old) if (!this.#isThere(slot, generation)) this.#old.delete(slot);
-    if (this.#old.size > 0 && breakerOf(this.#block.state.load()) === ACTIVE) this.#proceed();
+    // What is made while the pool is to become empty would be destroyed at once.
+    if (this.#old.size > 0 && breakerOf(this.#block.state.load()) === ACTIVE && !this.#replenisher.isEmptying) this.#proceed();
   }
 
   #isThere(slot: number, generation: number): boolean {

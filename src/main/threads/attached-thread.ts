@@ -19,6 +19,14 @@ interface UnderWay {
   readonly lease: number;
   calls: number;
   readonly whenSettled: (() => void)[];
+  /** Calls that have not been answered. */
+  readonly open: Set<OpenCall>;
+}
+
+interface OpenCall {
+  readonly id: number;
+  readonly isSync: boolean;
+  readonly name: string;
 }
 
 export class AttachedThread {
@@ -68,10 +76,12 @@ export class AttachedThread {
 
   /** Runs a method and sends the answer: with everything else of this tick, or at once if the caller sleeps until it comes. */
   run(id: number, slot: number, lease: number, name: string, isSync: boolean, method: () => unknown): void {
-    const settled = this.enter(slot, lease);
+    const underWay = this.#enter(slot, lease);
+    const call: OpenCall = { id, isSync, name };
+    underWay.open.add(call);
     const settle = (response: Response): void => {
-      this.answer(response, isSync, name);
-      settled();
+      if (underWay.open.delete(call)) this.answer(response, isSync, name);
+      this.#settled(slot, underWay);
     };
     try {
       const result = method();
@@ -86,16 +96,28 @@ export class AttachedThread {
     }
   }
 
+  /** What of this lease has no answer gets this one: its methods may run on, but their callers wait no longer. */
+  giveUp(slot: number, lease: number, error: Error): void {
+    const underWay = this.#underWay.get(slot);
+    if (underWay?.lease !== lease) return;
+    for (const { id, isSync, name } of underWay.open) this.answer([FAILURE, id, toWire(error)], isSync, name);
+    underWay.open.clear();
+  }
+
   /** Something more is under way in this lease, until what this gives is called. */
   enter(slot: number, lease: number): () => void {
+    const entered = this.#enter(slot, lease);
+    return () => this.#settled(slot, entered);
+  }
+
+  #enter(slot: number, lease: number): UnderWay {
     let underWay = this.#underWay.get(slot);
     if (underWay?.lease !== lease) {
-      underWay = { lease, calls: 0, whenSettled: [] };
+      underWay = { lease, calls: 0, whenSettled: [], open: new Set() };
       this.#underWay.set(slot, underWay);
     }
-    const entered = underWay;
-    entered.calls++;
-    return () => this.#settled(slot, entered);
+    underWay.calls++;
+    return underWay;
   }
 
   #settled(slot: number, underWay: UnderWay): void {

@@ -183,7 +183,14 @@ export class AttachedThreads<T> {
         asBuffers(buffers);
         // Ours from here on: if its thread dies meanwhile, it must not pass for an orphan that may be kept.
         if (!this.#holds(member, slot, lease) || !this.#lending.block.slots.seize(slot, lease)) return;
-        return member.whenSettledOr(PATIENCE, slot, lease, () => this.#turn.owned.discard(slot, asError(fromWire(error))));
+        return member.whenSettledOr(PATIENCE, slot, lease, (settled) => {
+          if (!settled) {
+            const { name } = this.#settings;
+            const why = `the resource was destroyed while this call ran, and it has not ended within ${PATIENCE} ms`;
+            member.giveUp(slot, lease, new RemoteCallError(`pool ${show(name)}: ${why}`, name));
+          }
+          this.#turn.owned.discard(slot, asError(fromWire(error)));
+        });
       }
       case TRACE: {
         const [, question, stack] = request;

@@ -15,15 +15,15 @@ import { loadPage } from './page.ts';
 /** Options of `serveDashboard`. */
 export interface DashboardOptions {
   /** Where to listen. Default 0: any port that is free; `url` says which. */
-  port?: number;
+  port?: number | undefined;
   /** The address to listen on. Default '127.0.0.1'. One that others can reach (0.0.0.0, ::, '' too) needs a `token`. */
-  host?: string;
+  host?: string | undefined;
   /** What readers have to show. Default: none. */
-  token?: string;
+  token?: string | undefined;
   /** The page's title. Default 'cenote'. */
-  title?: string;
+  title?: string | undefined;
   /** A JobRunner, whose jobs and their progress are shown, too. Default: none. */
-  runner?: RunnerLike;
+  runner?: RunnerLike | undefined;
 }
 
 /** A dashboard that is being served. Disposing it closes it. */

@@ -43,7 +43,7 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
     readonly #where: Where;
     readonly #listener: HoldListener = {
       heard: ({ event, message }) => void this.emit(event, message),
-      // The next query gets another connection. What was open is refused, until a ROLLBACK. But nothing more is heard of what was listened to.
+      // The next query gets another connection. What was open is refused, until a ROLLBACK. But a client that listens hears nothing more.
       broken: (error) => {
         if (this.listenerCount('notification') === 0) return;
         if (this.listenerCount('error') > 0) this.emit('error', error);

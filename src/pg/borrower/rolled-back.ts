@@ -3,6 +3,7 @@
  * lost in the middle of what a scope had begun. Nothing has been written.
  */
 export class TransactionRolledBackError extends Error {
+  /** By this it is known on every thread. */
   readonly code = 'ERR_PG_ROLLED_BACK';
 
   constructor(lastError: Error | undefined, how = 'the server has rolled the transaction back, as a statement in it had failed') {

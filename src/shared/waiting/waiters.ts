@@ -177,13 +177,23 @@ export class Waiters {
 
   // ── the list
 
+  /**
+   * Most often behind all others. But to stand in line may call out on the owner, to a factory or a hook, and what that asks of the pool
+   * comes here first, with a younger ticket.
+   */
   #enter(waiter: Waiter): void {
-    const older = this.#youngest;
+    let older = this.#youngest;
+    let younger: Waiter | undefined;
+    while (older !== undefined && ((waiter.ticket - older.ticket) | 0) < 0) {
+      younger = older;
+      older = older.older;
+    }
     waiter.older = older;
-    waiter.younger = undefined;
+    waiter.younger = younger;
     if (older === undefined) this.#oldest = waiter;
     else older.younger = waiter;
-    this.#youngest = waiter;
+    if (younger === undefined) this.#youngest = waiter;
+    else younger.older = waiter;
     this.#size++;
     if (waiter.tries) this.#trying++;
   }
