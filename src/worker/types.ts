@@ -60,8 +60,8 @@ export interface AttachedPool<T> extends ResourcePool<Remote<T>> {
   /** As on the owner, for a resource in either form. */
   destroy(resource: Remote<T> | SyncRemote<T>, error?: Error): void;
   /**
-   * Ends this attachment: gives back all that this thread holds, and rejects its waiting acquires with PoolClosedError. Resolves when its
-   * calls under way have settled. Attaching again makes a new attachment.
+   * Ends this attachment, which all code of this thread shares that has attached to this pool: gives back all that this thread holds, and
+   * rejects its waiting acquires with PoolClosedError. Resolves when its calls under way have settled. Attaching again makes a new one.
    */
   detach(): Promise<void>;
 }

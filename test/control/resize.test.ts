@@ -27,6 +27,7 @@ test('up: the line is served at once, and further up to the ceiling only', async
     expect(await failureOf(() => pool.resize(limits))).toBeInstanceOf(RangeError);
   expect(String(await failureOf(() => pool.resize({ max: 5 })))).toContain('ceiling, which is 4, but is 5');
   expect(await failureOf(() => pool.resize({ size: 5 } as never))).toBeInstanceOf(TypeError);
+  expect(String(await failureOf(() => pool.resize({ max: 3, timeout: 5 } as never)))).toContain('an option of the second argument');
   expect(pool.stats()).toMatchObject({ min: 0, max: 3 });
   for (const thing of [held, ...more]) pool.release(thing);
 });

@@ -71,7 +71,10 @@ test('exit code 1 where nothing answers, 2 for what cannot be meant', async () =
   const { url } = await served();
   const gone = new URL(url);
   gone.port = '9';
-  expect(await top(gone.href)).toMatchObject({ code: 1, stderr: expect.stringContaining('cannot be reached') });
+  expect(await top(gone.href)).toMatchObject({ code: 1, stderr: expect.stringMatching(/cannot be reached: (?!fetch failed)/) });
+  expect(await top(`${url}/nowhere`)).toMatchObject({ code: 1, stderr: expect.stringContaining('/nowhere/snapshot answers 404') });
+  const { port } = new URL(url);
+  for (const short of [port, `:${port}`]) expect(await top(short, '--once')).toMatchObject({ code: 0 });
   for (const [args, message] of [
     [[], 'which dashboard?'],
     [[url, url], 'one address is enough'],

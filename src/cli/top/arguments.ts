@@ -13,7 +13,7 @@ export interface TopOptions {
 export const TOP_HELP = `usage: cenote top <url> [options]
 
 Shows live what serveDashboard of cenote/observe serves at that address: each pool, who holds what, who waits, and
-deadlocks. On a terminal it goes on until Ctrl-C or q; elsewhere it prints once.
+deadlocks. On a terminal it goes on until Ctrl-C or q; elsewhere it prints once. A port alone is one of this machine.
 
   --token text   what the dashboard wants to be shown. The environment variable CENOTE_TOKEN does, too
   --once         print once and end
@@ -53,7 +53,9 @@ function parsed(args: readonly string[]) {
 }
 
 function urlOf(address: string): URL {
-  const text = /^\w+:\/\//.test(address) ? address : `http://${address}`;
+  // A port alone would be read as the number of a host.
+  const place = /^:?\d+$/.test(address) ? `127.0.0.1:${address.replace(':', '')}` : address;
+  const text = /^\w+:\/\//.test(place) ? place : `http://${place}`;
   if (!URL.canParse(text)) throw new UsageError(`${JSON.stringify(address)} is no address like http://127.0.0.1:9090`);
   const url = new URL(text);
   if (url.protocol !== 'http:' && url.protocol !== 'https:')

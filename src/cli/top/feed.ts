@@ -49,13 +49,13 @@ async function get(options: TopOptions, route: string, signal: AbortSignal): Pro
     response.status === 401
       ? `does not let us in: ${shown === undefined ? 'give its --token' : 'the token is wrong'}`
       : `answers ${response.status}`;
-  throw new FeedError(`${url.origin} ${why}`);
+  throw new FeedError(`${address.origin}${response.status === 401 ? '' : address.pathname} ${why}`);
 }
 
 function unreachable({ url }: TopOptions, error: unknown): never {
   if (error instanceof FeedError) throw error;
-  const { message, cause } = error as Error & { cause?: { code?: string } };
-  throw new FeedError(`${url.origin} cannot be reached: ${cause?.code ?? message}`);
+  const { message, cause } = error as Error & { cause?: { code?: string; message?: string } };
+  throw new FeedError(`${url.origin} cannot be reached: ${cause?.code ?? cause?.message ?? message}`);
 }
 
 function read({ url }: TopOptions, text: string): Snapshot {

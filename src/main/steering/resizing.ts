@@ -45,7 +45,7 @@ export class Resizing<T> {
     wanted: { min?: number | undefined; max?: number | undefined },
     options: { timeout?: number | undefined } = {},
   ): Promise<void> {
-    checkFew(wanted, { of: 'resize', options: ['min', 'max'] });
+    checkFew(wanted, { of: 'resize', options: ['min', 'max'], others: { timeout: 'it is an option of the second argument' } });
     checkFew(options, { of: 'resize', options: ['timeout'], others: { timeoutMillis: 'use timeout, in milliseconds' } });
     const { timeout = 0 } = options;
     checkDuration('timeout', timeout);
