@@ -32,6 +32,8 @@ export class OwnConnections implements Above {
   /** What a socket hears is heard in the context in which it was made, and that must not be one of its first borrower. */
   readonly #outside = AsyncLocalStorage.snapshot();
   readonly #kept: Kept[] = [];
+  /** Borrows that wait for the owner's answer, by slot. */
+  readonly #asking: (Speaker | undefined)[] = [];
   /** The owner gives them, and tells the number of a borrow's profile with the socket. */
   readonly #profiles = new Map<string, number>([['', 0]]);
   /** Until then it is not worth while to ask: the owner had no socket to offer. */
@@ -121,8 +123,20 @@ export class OwnConnections implements Above {
     }
   }
 
+  /** That borrow asks the owner for the socket. */
+  asks(slot: number, speaker: Speaker): void {
+    this.#asking[slot] = speaker;
+  }
+
+  /** It has its answer. The next borrow of that slot may be asking by now. */
+  isAnswered(slot: number, speaker: Speaker): void {
+    if (this.#asking[slot] === speaker) this.#asking[slot] = undefined;
+  }
+
   /** See Above. */
   leaves(slot: number): boolean {
+    // If its borrow has ended it must not take up what it has asked for.
+    this.#asking[slot]?.leave();
     return this.#kept[slot]?.connection?.leave() === true;
   }
 

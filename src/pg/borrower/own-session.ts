@@ -158,6 +158,8 @@ export class OwnSession implements BorrowedSession, Speaker {
 
   /** The borrow is over, and the connection is to be destroyed. */
   destroy(): void {
+    // What was asked for is not taken up.
+    if (this.#state === 'ASKING') this.#state = 'OWNERS';
     if (this.#state !== 'HERE') return;
     this.#state = 'LOST';
     this.#connection!.destroy();
@@ -265,6 +267,8 @@ export class OwnSession implements BorrowedSession, Speaker {
   /** Asks for the socket. What is asked meanwhile waits. */
   async #adopt(hasDescriptor: boolean): Promise<void> {
     let refused: Answer | Promise<never> | undefined;
+    const [slot] = this.#which;
+    this.#connections.asks(slot, this);
     try {
       const { attachment } = this.#connections;
       const answer = await this.#byOwner(() => this.#remote.adopt(this.#borrow, attachment, hasDescriptor));
@@ -275,6 +279,8 @@ export class OwnSession implements BorrowedSession, Speaker {
     } catch (error) {
       refused = Promise.reject(error);
       refused.catch(() => {});
+    } finally {
+      this.#connections.isAnswered(slot, this);
     }
     if (this.#state === 'ASKING') this.#state = 'OWNERS';
     // What the owner says of this call it would say of the first one that waits.
