@@ -43,14 +43,14 @@ describe('a file that does not load', () => {
     runner.on('error', () => {});
     const { reasons } = ends(runner);
     const began = performance.now();
-    for (let n = 0; n < 3; n++) {
+    for (let n = 0; n < 5; n++) {
       const results = await Promise.all(Array.from({ length: 5 }, () => outcome(runner.run(n))));
       for (const result of results) expect(result.error).toMatchObject(error);
     }
-    expect(reasons.length).toBeLessThanOrEqual(4);
-    // 100 ms and 200 ms have passed between the attempts.
-    expect(performance.now() - began).toBeGreaterThan(250);
-    expect(runner.stats()).toMatchObject({ submitted: 15, failed: 15 });
+    expect(reasons.length).toBeLessThanOrEqual(7);
+    // Three threads may have failed at once, each for jobs of its own. Then 400 ms have passed before the next attempt, and 800 after it.
+    expect(performance.now() - began).toBeGreaterThan(1000);
+    expect(runner.stats()).toMatchObject({ submitted: 25, failed: 25 });
   });
 
   test('is tried again: when it has been mended, jobs run', async () => {
