@@ -42,6 +42,7 @@ export class Part implements Cancellation {
   #own: AbortController | undefined;
   /** What ends waits in pools: at the end of the job, too. */
   #waits: AbortController | undefined;
+  /** For what begins between an error that has told the job and the abort of `#waits`. */
   #told: AbortSignal | undefined;
   #unsaid: string | undefined;
   #saidAt = Number.NEGATIVE_INFINITY;

@@ -4,7 +4,7 @@ import { CallTimeoutError } from '../shared/errors.ts';
 import type { Lending } from '../shared/lending/lending.ts';
 import { show } from '../shared/show.ts';
 import { SLICE } from '../shared/waiting/blocking.ts';
-import { type Cancellation, canceller, throwIfCancelled, throwReason } from '../shared/waiting/cancellation.ts';
+import { type Cancellation, canceller, throwReason } from '../shared/waiting/cancellation.ts';
 import { CALL_SYNC } from '../shared/wire/protocol.ts';
 import type { Bells } from '../shared/words/bell.ts';
 import { type Awaited, NO_CALL } from './awaited.ts';
@@ -74,7 +74,8 @@ export class BlockingCalls {
       if (cancelled !== undefined) {
         this.#calls.leaveUnderWay(id, slot);
         this.#calls.giveUp(slot, cancelled.reason);
-        throwIfCancelled(part);
+        part!.untold();
+        throw cancelled.reason;
       }
       const time = now();
       if (time >= deadline) throw this.#stopWaiting(id, slot, method);

@@ -209,9 +209,12 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   protected noteHolder(slot: number): void {
     const part = canceller?.present();
     this.#holders[slot] = part && { part, serial: this.lending.serials[slot] };
-    if (part?.cancelled() === undefined) return;
-    this.giveBack(slot);
-    throwIfCancelled(part);
+    try {
+      throwIfCancelled(part);
+    } catch (reason) {
+      this.giveBack(slot);
+      throw reason;
+    }
   }
 
   synchronous(resource: Remote<T> | SyncRemote<T>, options?: Pick<AcquireOptions, 'timeout'>): SyncRemote<T> {

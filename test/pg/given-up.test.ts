@@ -179,3 +179,24 @@ test.each(['auto', 'relayed', 'remote'] as const)(
     expect(seen).toEqual([true, 'ROLLBACK', [{ n: 1 }]]);
   },
 );
+
+test.each(WHERE)('on %s: a ROLLBACK that finds its connection lost is the end of what was begun there', async (where) => {
+  const run = await on(where, await open({ max: 2, lend: 'remote' as 'auto' }));
+  const seen = await run(
+    async (p, { load }, entry) => {
+      const { pgClient } = (await load(entry)) as typeof import('cenote/pg');
+      const client = new (pgClient(p))();
+      await client.connect();
+      await client.query('begin');
+      const { rows } = await client.query('select pg_backend_pid() as pid');
+      // This thread hears of it by the next answer.
+      await p.query('select pg_terminate_backend($1, 10000)', [rows[0].pid]);
+      await client.query('rollback').catch(() => {});
+      const next = (await client.query('select 1 as n')).rows;
+      await client.end();
+      return next;
+    },
+    where === 'a worker' ? 'cenote/pg/worker' : 'cenote/pg',
+  );
+  expect(seen).toEqual([{ n: 1 }]);
+});

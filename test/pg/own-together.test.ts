@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
-import type { OwnConnections } from '../../src/pg/borrower/own-connections.ts';
+import { OwnConnections } from '../../src/pg/borrower/own-connections.ts';
 import { type Along, OwnSession } from '../../src/pg/borrower/own-session.ts';
 import type { RemoteSession } from '../../src/pg/borrower/sessions.ts';
 import { Descriptors } from '../../src/pg/driver/descriptors.ts';
@@ -14,7 +14,7 @@ import { parkingSocket } from '../../src/pg/driver/parking-socket.ts';
 import { Custody } from '../../src/pg/messages/custody.ts';
 import { receiveError, sendOwnError } from '../../src/pg/messages/database-error.ts';
 import { WHOLE } from '../../src/pg/messages/mode.ts';
-import type { Answer } from '../../src/pg/messages/protocol.ts';
+import type { Answer, OfferedSocket } from '../../src/pg/messages/protocol.ts';
 import { habitOf } from '../../src/pg/sql/reads.ts';
 import { LeaseRevokedError } from '../../src/shared/errors.ts';
 import { settled, until } from '../support/wait.ts';
@@ -89,7 +89,25 @@ async function playing(takenBack?: Error) {
   const session = (borrow: string): OwnSession => new OwnSession(remote, borrow, connections, [0, 1], (answer) => unasked.push(answer));
   const hangUp = (): Promise<void> => new Promise((resolve) => server.once('close', () => resolve()).destroy());
   const say = (bytes: Buffer): void => void server.write(bytes);
-  return { session: session('1:test:1'), another: () => session('1:test:2'), custody, calls, heard, unasked, say, hangUp };
+  /** What the owner answers to a borrow that has asked for the socket. */
+  const offer = (): OfferedSocket => {
+    custody.seize();
+    custody.offer(1);
+    return { ...offered, descriptor: { fd: descriptors.of({ connection: { stream } } as never)!, pass: custody.pass() } };
+  };
+  return {
+    thread,
+    offer,
+    state,
+    session: session('1:test:1'),
+    another: () => session('1:test:2'),
+    custody,
+    calls,
+    heard,
+    unasked,
+    say,
+    hangUp,
+  };
 }
 
 /** Two statements: the one that is asked, and the only other that there is to go with it. `events` has how each of them ends. */
@@ -248,3 +266,34 @@ own('what is asked after the owner has taken the connection back is refused with
   }
   expect(calls).toEqual(['lost, BORROWERS']);
 });
+
+own.each(['goes on', 'has ended', 'is destroyed'])(
+  'a borrow that waits for the socket and %s: it is taken up only if it goes on',
+  async (how) => {
+    const { thread, offer, state, custody } = await playing();
+    let answer!: (answer: Answer) => void;
+    const adopted = new Promise<Answer>((resolve) => {
+      answer = resolve;
+    });
+    const remote = { adopt: () => adopted, hello: async () => state } as unknown as RemoteSession;
+    const connections = new OwnConnections(thread, { name: 'pool' } as never);
+    onTestFinished(() => connections.close());
+    const session = new OwnSession(remote, '1:test:3', connections, [0, 2], () => {});
+    const asked = session.hello('1:test:3').then(
+      () => 'answered',
+      (error) => error.message,
+    );
+    expect(session.isHere).toBe(true);
+    if (how === 'has ended') expect(connections.leaves(0)).toBe(false);
+    if (how === 'is destroyed') session.destroy();
+    const socket = offer();
+    answer({ ...state, socket });
+    const goesOn = how === 'goes on';
+    // What it has asked is said by neither thread.
+    expect(await settled(asked)).toEqual(goesOn ? 'answered' : expect.stringMatching(/has ended|was given up/));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([custody.state, session.isHere]).toEqual([goesOn ? 'BORROWERS' : 'OFFERED', goesOn]);
+    // The thread has the descriptor, or has closed it.
+    expect(custody.claim(socket.descriptor!.pass)).toBe(false);
+  },
+);

@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto';
 import { clearTimeout, setTimeout } from 'node:timers';
 import type { QueryResult } from 'pg';
 import type { Cancellation } from '../../shared/index.ts';
-import { LeaseRevokedError } from '../../worker/index.ts';
 import { receiveError } from '../messages/database-error.ts';
 import { withProfile } from '../messages/profile.ts';
 import type { Answer, Heard, TransactionStatus } from '../messages/protocol.ts';
@@ -263,7 +262,6 @@ export class Hold implements Returning {
   readonly #failed = (error: unknown): never => {
     // The call may have done anything: there is no answer to tell.
     this.#isUnclean = true;
-    if (error instanceof LeaseRevokedError) this.#lose(error, this.#isOpen);
     this.look();
     this.#ends();
     throw error;

@@ -158,8 +158,7 @@ export class OwnSession implements BorrowedSession, Speaker {
 
   /** The borrow is over, and the connection is to be destroyed. */
   destroy(): void {
-    // What was asked for is not taken up.
-    if (this.#state === 'ASKING') this.#state = 'OWNERS';
+    if (this.#state === 'ASKING') return this.abandon(new Error('this connection was given up'));
     if (this.#state !== 'HERE') return;
     this.#state = 'LOST';
     this.#connection!.destroy();
@@ -236,10 +235,11 @@ export class OwnSession implements BorrowedSession, Speaker {
 
   /** See Speaker. */
   leave(): boolean {
-    if (this.#state === 'ASKING') this.#state = 'OWNERS';
+    const why = 'what has borrowed this connection has ended without giving it back';
+    if (this.#state === 'ASKING') this.abandon(new Error(why));
     if (this.#state !== 'HERE') return false;
     const isBusy = !this.isQuiet;
-    if (isBusy) this.#forsake(new Error('what has borrowed this connection has ended without giving it back'));
+    if (isBusy) this.#forsake(new Error(why));
     else this.#handOver();
     return isBusy;
   }
