@@ -37,8 +37,8 @@ export const memory: Question = {
   name: 'memory',
   asks: 'memory of a pool of 10 for 64 threads and 1,024 waiters, over a pool in every thread',
   async run({ rounds }): Promise<Row[]> {
-    // What the engine throws away meanwhile can outweigh a pool: never one round alone, so that the median is of pools.
-    const weights = await inProcess<Weights>(import.meta.url, 'weigh', [Math.max(3, Math.ceil(rounds / 3))]);
+    // What the engine throws away meanwhile can outweigh a pool, twice in a row: never few rounds, so that the median is of pools.
+    const weights = await inProcess<Weights>(import.meta.url, 'weigh', [Math.max(5, Math.ceil(rounds / 3))]);
     const inKiB = (figures: Figures): Figures => scale(figures, 1 / 1024);
     const [owner, thread, waiters] = [weights.owner, weights.thread, weights.waiters].map(inKiB);
     const block = owner.cenote.map(() => weights.block / 1024);
