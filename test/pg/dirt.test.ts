@@ -42,6 +42,9 @@ test('what reads and writes rows, in all the words of SQL, costs no reset', asyn
     `select $$ set_config('my.own', 'x', false) $$, 'select leak()', "Key" from rows_of -- leak()`,
     `begin; select 1; set local work_mem = '1MB'; savepoint a; commit`,
     `select * from pg_settings where name = 'update'`,
+    `select set_config('my.own', 'x', true)`,
+    `select count(*), pg_catalog.set_config('my.own', upper('x'), TRUE) as "set" from rows_of`,
+    `begin; select set_config('my.own', 'x', true), set_config('my.other', set_config('my.own', 'y', true), true); commit`,
   ];
   expect(await sortOut(pool, texts, false)).toEqual([]);
 });
@@ -81,6 +84,11 @@ test('what may change the session is undone, whatever it is called', async () =>
     `select 1; set my.own = 'x'`,
     `/* select */ set /* local */ my.own = 'x'`,
     `select pg_catalog.set_config('my.own', 'x', false)`,
+    `select set_config('my.own', 'x', not true)`,
+    `select set_config('my.own', 'x', true and false)`,
+    `select set_config('my.own', 'x', (true))`,
+    `select set_config('my.own', set_config('my.other', 'x', false), true)`,
+    `select set_config('my.own', leak('x'), true)`,
     `create table pg_temp.mine (a int)`,
     `create or replace temp view mine as select 1`,
     `select 1 as a into temp mine`,

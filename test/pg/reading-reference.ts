@@ -145,12 +145,13 @@ function dirtOfCall(statement: readonly string[], at: number): Dirt {
   if (before !== '.' && (KEYWORDS.has(name) || FOLLOWING.get(name)?.has(before))) return CLEAN;
   if (before === '.') {
     if (statement[at - 4] === '.' ? isTable(statement[at - 6]) : isTable(statement[at - 4])) return CLEAN;
-    return statement[at - 3] === 'pg_catalog' ? dirtOfFunction(name) : DOUBTFUL;
+    return statement[at - 3] === 'pg_catalog' ? dirtOfFunction(name, statement, at) : DOUBTFUL;
   }
   // insert into t (...), as t (...), generate_series(...) t (...), count(*) over (...), with t (...) as (...)
-  if (isTable(before) || before === 'as' || (before === ')' && !isDistinctOn(statement, at - 2)) || isCommonTable(statement, at))
-    return CLEAN;
-  return name === '"' ? DOUBTFUL : dirtOfFunction(name);
+  if (isTable(before) || before === 'as' || (before === ')' && !isDistinctOn(statement, at - 2))) return CLEAN;
+  // As the name of a table in a WITH it would be taken for a call.
+  if (name !== 'set_config' && isCommonTable(statement, at)) return CLEAN;
+  return name === '"' ? DOUBTFUL : dirtOfFunction(name, statement, at);
 }
 
 const isTable = (before: string | undefined): boolean => before === 'into';
@@ -177,9 +178,22 @@ function isCommonTable(statement: readonly string[], at: number): boolean {
   return body > 0 && body <= end + 4 && (ROWS.has(statement[body + 1]) || statement[body + 1] === '(');
 }
 
-function dirtOfFunction(name: string): Dirt {
+function dirtOfFunction(name: string, statement: readonly string[], at: number): Dirt {
+  if (name === 'set_config') return isLocalSetting(statement, at) ? CLEAN : DIRTY;
   if (SESSION.has(name)) return DIRTY;
   return FUNCTIONS.has(name) ? CLEAN : DOUBTFUL;
+}
+
+/** set_config(a, b, true), which is SET LOCAL. */
+function isLocalSetting(statement: readonly string[], at: number): boolean {
+  let commas = 0;
+  let end = at + 1;
+  for (let depth = 1; end < statement.length; end++) {
+    if (statement[end] === '(') depth++;
+    if (statement[end] === ')' && --depth === 0) break;
+    if (statement[end] === ',' && depth === 1) commas++;
+  }
+  return end < statement.length && commas === 2 && statement[end - 1] === 'true' && statement[end - 2] === ',';
 }
 
 /** These change the session, and are called for that. */

@@ -23,7 +23,7 @@ function expectSame(text: string): void {
 
 const WORDS = `select insert update delete with values merge table begin start commit set local session transaction constraints create or replace temp
   temporary pg_temp drop alter explain do copy stdin from to read only write into as on distinct recursive materialized not by group order partition conflict
-  sets grouping rollup cube then over filter pg_settings pg_catalog set_config pg_advisory_lock upper UPPER leak t f a max count now coalesce any in exists
+  sets grouping rollup cube then over filter pg_settings pg_catalog set_config true pg_advisory_lock upper UPPER leak t f a max count now coalesce any in exists
   varchar numeric x1 _y é ünï 日本 a$b e u b n x E U B N X`;
 const SIGNS = `"pg_settings" u&"pg_settings" "pg_settings""x" "leak" "Key" 1 42 1.5e10 1.f 0x1F $1 $23 $ $$body;x$$ $tag$set('a$$')$tag$ $é$x$é$ 'lit' 'it''s'
   E'a\\'b' e'\\\\' U&'d' B'01' N'x' x'ff' '' "" 'a;b' "a;b" '(' ( ( ( ( ) ) ) , , , . . . ; * + - / = < > :: [ ] | % @ ?  -- /* */ /*c*/ /*a/*b*/c*/ ' "`;
@@ -36,6 +36,10 @@ const PHRASES = [
   ') as (select',
   'distinct on (',
   'insert into t (',
+  'set_config(a, b, true)',
+  'pg_catalog.set_config(upper(a), (b), TRUE)',
+  'set_config($1, $2, ',
+  ', true)',
   ', leak (b, c) as materialized (',
 ];
 const BEGINNINGS = [
@@ -150,7 +154,7 @@ describe('at little cost', () => {
   test.each([
     ['a block', `do $$ ${body} $$`],
     ['a setting', `set my.own = '${body}'`],
-    ['a call for the session', `select set_config('my.own', '${body}', false)`],
+    ['a call for the session', `select pg_advisory_lock(1), '${body}'`],
     ['dirt before many statements', `listen a; ${`insert into t values ('${body}');`.repeat(3)}`],
   ])('no further than to where it is clear: %s', (_, long) => {
     const looked = counted();

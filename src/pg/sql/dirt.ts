@@ -34,8 +34,10 @@ import {
   RECURSIVE,
   ROWS,
   SET,
+  SET_CONFIG,
   STDIN,
   TEMPORARY,
+  TRUE,
   traits,
   UPDATE,
   WITH,
@@ -157,6 +159,14 @@ const OF_ANYTHING = 5;
 /** No depths. */
 const NONE: number[] = [];
 
+/** A call of set_config: how deep its arguments stand, and the commas between them so far. */
+interface Config {
+  readonly depth: number;
+  commas: number;
+}
+
+const NO_CONFIGS: Config[] = [];
+
 // The parts of `name (columns) as [[not] materialized] (`, a table of a WITH: which part the reader has reached.
 const NO_TABLE = 0;
 const IN_COLUMNS = 1;
@@ -183,6 +193,8 @@ class Statement {
   #distinct: number[] = NONE;
   /** The last parenthesis that closed one of those: which token of the lexer it was. */
   #distinctEnd = -1;
+  /** The calls of set_config that are being read, the innermost last. */
+  #configs: Config[] = NO_CONFIGS;
   #table = NO_TABLE;
   /** The dirt that counts if this turns out to be no table of a WITH. */
   #ifNoTable: Dirt = CLEAN;
@@ -207,6 +219,7 @@ class Statement {
     this.#depth = 0;
     this.#distinct = NONE;
     this.#distinctEnd = -1;
+    this.#configs = NO_CONFIGS;
     this.#table = NO_TABLE;
     this.#ifNoTable = CLEAN;
   }
@@ -219,9 +232,9 @@ class Statement {
     return this.first === COPY && this.#hasStdin;
   }
 
-  /** Each token may say something. In a statement of rows only some do, except where a WITH or a DISTINCT ON is being read. */
+  /** Each token may say something. In a statement of rows only some do, except where a WITH, a DISTINCT ON or a set_config is being read. */
   get isEager(): boolean {
-    if (this.#kind === OF_ROWS) return this.#table !== NO_TABLE || this.#distinct.length > 0;
+    if (this.#kind === OF_ROWS) return this.#table !== NO_TABLE || this.#distinct.length > 0 || this.#configs.length > 0;
     return this.#kind !== OF_ANYTHING;
   }
 
@@ -242,6 +255,7 @@ class Statement {
 
   end(): void {
     if (this.#table !== NO_TABLE) this.#noTable();
+    if (this.#configs.length > 0) this.#soil(DIRTY);
     if (this.isEmpty) return;
     if (this.#kind === NOT_BEGUN || (this.#kind === OF_SETTING && this.#count === 1)) this.dirt = DIRTY;
   }
@@ -294,8 +308,12 @@ class Statement {
         this.#distinct.pop();
         this.#distinctEnd = this.#lexer.count;
       }
+      if (this.#configs.at(-1)?.depth === this.#depth) this.#afterConfig();
       if (this.#depth > 0) this.#depth--;
       if (this.#table === IN_COLUMNS) this.#table = BEFORE_AS;
+    } else if (token === COMMA) {
+      const config = this.#configs.at(-1);
+      if (config?.depth === this.#depth) config.commas++;
     } else if (token === INTO) {
       const last = this.#lexer.before(1);
       if (last !== INSERT && last !== MERGE) this.#soil(DIRTY);
@@ -319,18 +337,32 @@ class Statement {
     const before = lexer.before(2);
     if (before === POINT) {
       if (lexer.before(lexer.before(4) === POINT ? 6 : 4) === INTO) return;
-      return this.#soil(lexer.before(3) === PG_CATALOG ? dirtOfFunction(name) : DOUBTFUL);
+      if (lexer.before(3) !== PG_CATALOG) return this.#soil(DOUBTFUL);
+      return name === SET_CONFIG ? this.#beginConfig() : this.#soil(dirtOfFunction(name));
     }
     const trait = traits[name];
     if ((trait & IS_KEYWORD) !== 0 || ((trait & IS_FOLLOWING) !== 0 && FOLLOWING.get(name)!.has(before))) return;
     // insert into t (...), as t (...), generate_series(...) t (...), count(*) over (...)
     if (before === INTO || before === AS || (before === CLOSE && this.#distinctEnd !== lexer.count - 2)) return;
+    if (name === SET_CONFIG) return this.#beginConfig();
     const dirt = name === QUOTED ? DOUBTFUL : dirtOfFunction(name);
     if (dirt !== CLEAN && (before === WITH || before === RECURSIVE || before === COMMA) && this.#table <= IN_COLUMNS) {
       // In `with t (...) as (...)` the next token says whether this is a table.
       this.#table = IN_COLUMNS;
       if (dirt > this.#ifNoTable) this.#ifNoTable = dirt;
     } else this.#soil(dirt);
+  }
+
+  /** After `set_config(`. */
+  #beginConfig(): void {
+    if (this.#configs === NO_CONFIGS) this.#configs = [];
+    this.#configs.push({ depth: this.#depth, commas: 0 });
+  }
+
+  /** Its last argument says whether it is SET, or SET LOCAL, which ends with the transaction. */
+  #afterConfig(): void {
+    const isLocal = this.#configs.pop()!.commas === 2 && this.#lexer.before(1) === TRUE && this.#lexer.before(2) === COMMA;
+    if (!isLocal) this.#soil(DIRTY);
   }
 
   /** f(...) AS (a int) is a call: the parenthesis holds columns, and no statement. */

@@ -119,7 +119,9 @@ export const [
   READ,
   RECURSIVE,
   SET,
+  SET_CONFIG,
   STDIN,
+  TRUE,
   UPDATE,
   WITH,
 ] = [
@@ -139,7 +141,9 @@ export const [
   'read',
   'recursive',
   'set',
+  'set_config',
   'stdin',
+  'true',
   'update',
   'with',
 ].map(word);
