@@ -5,7 +5,9 @@
 import type { QueryResult } from 'pg';
 import type { AcquireOptions } from '../../worker/index.ts';
 import { receiveError } from '../messages/database-error.ts';
+import { isOfProfile } from '../messages/mode.ts';
 import type { Question } from '../messages/question.ts';
+import { Pins } from '../sql/pins.ts';
 import { resultOf } from './answers.ts';
 import type { Granted } from './borrow.ts';
 import { Borrowing } from './borrowing.ts';
@@ -34,12 +36,15 @@ export class Scope {
    * middle of anything: that is not known while calls are under way on it.
    */
   #gone: Hold | undefined;
+  /** What its statements have left on the connection. */
+  readonly #pins: Pins;
   readonly #arrived: ((hold: Hold) => void) | undefined;
   #isOver = false;
 
   /** `arrived` is shown each connection before anything is asked on it. */
   constructor(lender: Lender, arrived?: (hold: Hold) => void) {
     this.#lender = lender;
+    this.#pins = new Pins(lender);
     this.#arrived = arrived;
     this.#borrowing = this.#newBorrowing();
   }
@@ -60,7 +65,12 @@ export class Scope {
 
   /** Something may be open on the connection, or will be when it comes: earlier calls on it are not answered yet. */
   get isInUse(): boolean {
-    return this.#hold === undefined ? this.#borrowing.isAwaited : this.#hold.isPinned || this.#hold.isCalling;
+    return this.#hold === undefined ? this.#borrowing.isAwaited : this.#isKept(this.#hold) || this.#hold.isCalling;
+  }
+
+  /** Something is open on the connection that the borrower comes back for. */
+  #isKept(hold: Hold): boolean {
+    return hold.isPinned && (hold.status !== 'I' || !this.#pins.isEmpty);
   }
 
   /** The scope's connection, until `leave`. */
@@ -92,7 +102,7 @@ export class Scope {
       if (hold !== undefined) return { hold, answer: call && (await hold.call(call)) };
       return await this.#nextBorrowing().ask(limits, call);
     } catch (error) {
-      this.leave();
+      this.#leave();
       throw error;
     }
   }
@@ -122,6 +132,9 @@ export class Scope {
   #newBorrowing(): Borrowing {
     return new Borrowing(this.#lender, (hold) => {
       this.#hold = hold;
+      this.#pins.clear();
+      // A listener for 'connect' has said something there.
+      if (this.#lender.isListenedTo && hold.isPinned) this.#pins.addUnknown();
       this.#arrived?.(hold);
     });
   }
@@ -168,7 +181,14 @@ export class Scope {
   }
 
   leave(): void {
-    if (--this.#uses === 0 && this.#transactions === 0 && (!this.#hold?.isPinned || this.#hold.isBroken)) this.#giveBack();
+    // What was said on the connection by other means than `run` is not known here.
+    this.#pins.addUnknown();
+    this.#leave();
+  }
+
+  #leave(): void {
+    if (--this.#uses === 0 && this.#transactions === 0 && (this.#hold === undefined || !this.#isKept(this.#hold) || this.#hold.isBroken))
+      this.#giveBack();
   }
 
   /** One statement, published as it is. */
@@ -185,11 +205,14 @@ export class Scope {
       granted();
       return call(session, borrow);
     });
+    let result: QueryResult<any> | undefined;
     try {
-      return resultOf(answer!, question);
+      result = resultOf(answer!, question);
+      return result;
     } finally {
       this.answered(hold, question);
-      this.leave();
+      if (hold === this.#hold && !isOfProfile(question.mode)) this.#pins.note(question, answer!.status, result);
+      this.#leave();
     }
   }
 
