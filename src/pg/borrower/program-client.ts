@@ -4,11 +4,12 @@
  */
 import type { Client, ClientConfig, QueryConfig, QueryResult } from 'pg';
 import { StreamChannel } from '../driver/channel.ts';
-import type { Address, Driver } from '../driver/lane.ts';
+import type { Driver } from '../driver/lane.ts';
 import { SETTING } from '../messages/mode.ts';
 import { isSetting, mayPrecedeSetting, profileWith } from '../messages/profile.ts';
 import { ask, type Question, tell } from '../messages/question.ts';
 import type { QueryCallback, Submission } from '../types.ts';
+import { ClientSettings } from './client-settings.ts';
 import { copyOver, isCopyStream } from './copying.ts';
 import type { HoldListener } from './hold.ts';
 import type { PgPool } from './pool.ts';
@@ -18,10 +19,6 @@ import { warnOnce } from './warnings.ts';
 
 type Callback = (error: Error | null) => void;
 type Release = (...args: unknown[]) => void;
-
-/** Settings that say where to connect, and under which name. The owner has its own. */
-const WHERE = ['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl'] as const;
-type Where = Partial<Record<(typeof WHERE)[number], unknown>>;
 
 /** Calls `body` with the pool, in a moment in which a client may connect there. */
 export type Enter = <V>(body: (pool: PgPool) => V) => Promise<V>;
@@ -35,12 +32,11 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
     #seat: Seat | undefined;
     #left: Promise<void> | undefined;
     #release: Release | undefined;
-    #profile = '';
+    #profile: string;
     /** Nothing has been asked yet but what sets the session up. */
     #isSettingUp = true;
-    #hasOwnTypes = false;
-    /** Where it was told to connect. */
-    readonly #where: Where;
+    #hasOwnTypes: boolean;
+    readonly #settings: ClientSettings;
     readonly #listener: HoldListener = {
       heard: ({ event, message }) => void this.emit(event, message),
       // The next query gets another connection. What was open is refused, until a ROLLBACK. But a client that listens hears nothing more.
@@ -64,12 +60,11 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
     };
 
     constructor(config?: string | ClientConfig) {
-      const given = typeof config === 'string' ? { connectionString: config } : { ...config };
-      const where: Where = { ...given };
-      // What is left has no say in where to connect, and no socket.
-      for (const name of WHERE) delete given[name];
-      super({ ...given, password: '', ssl: false, stream: () => new StreamChannel() });
-      this.#where = where;
+      const settings = new ClientSettings(config);
+      super({ ...settings.forDriver, password: '', ssl: false, stream: () => new StreamChannel() });
+      this.#settings = settings;
+      this.#profile = settings.profile;
+      this.#hasOwnTypes = isObject(settings.forDriver.types);
       this.password = null;
       // Pools that lend this client listen when they do, and there may be many of them.
       this.setMaxListeners(0);
@@ -99,7 +94,7 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
     }
 
     #enter(pool: PgPool): void {
-      if (isElsewhere(this.#where, pool.address))
+      if (this.#settings.isElsewhere(pool.address))
         warnOnce(
           'CENOTE_PG_CLIENT_SETTINGS',
           'a client of pgClient() was given another host, port, user or database than createPgPool: they are ignored, as the connections are those of createPgPool',
@@ -154,7 +149,7 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
 
     async #query(text: string | QueryConfig, values: unknown): Promise<QueryResult<any>> {
       const seat = this.#open();
-      const question = ask(text, values, this.#hasOwnTypes ? this._types : undefined);
+      const question = ask(text, values, this.#hasOwnTypes ? this._types : undefined, this.#settings.queryTimeout);
       const { text: said, name } = question;
       if (this.#isSettingUp && said !== undefined && name === undefined && isSetting(said)) return this.#setUp(seat, question);
       this.#isSettingUp &&= said !== undefined && mayPrecedeSetting(said);
@@ -218,30 +213,4 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
 /** How long a connection is kept before it is asked what the server says unasked, in ms: most are lent to others before. */
 const PATIENCE = 5;
 
-/** What ORMs say where the program has said nothing. */
-const BY_DEFAULT: Readonly<Record<keyof Address, readonly unknown[]>> = {
-  host: ['localhost', '127.0.0.1'],
-  port: [5432],
-  user: ['postgres'],
-  database: [],
-};
-
-/** True if the program believes that this client goes to another place than the pool does. */
-function isElsewhere({ connectionString, ...where }: Where, address: Address): boolean {
-  const said: Where = typeof connectionString === 'string' ? { ...partsOf(connectionString), ...where } : where;
-  return (Object.keys(BY_DEFAULT) as (keyof Address)[]).some((name) => {
-    const given = said[name];
-    if (given === undefined || given === null || given === '' || BY_DEFAULT[name].includes(given)) return false;
-    return String(given) !== String(address[name]);
-  });
-}
-
-function partsOf(connectionString: string): Where {
-  try {
-    const { hostname, port, username, pathname } = new URL(connectionString);
-    return { host: hostname, port, user: decodeURIComponent(username), database: decodeURIComponent(pathname.slice(1)) };
-  } catch {
-    // The driver reads more than URLs, the path of a socket for example. Where that goes is not known here.
-    return { host: connectionString };
-  }
-}
+const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;

@@ -16,11 +16,11 @@ export interface Question extends Omit<Statement, 'values'> {
 /** Some of pg's configuration that its types leave out. */
 export type Config = Partial<QueryConfig> & { rowMode?: unknown; queryMode?: unknown; query_timeout?: unknown; binary?: unknown };
 
-/** `own`: the type parsers for a query that brings none. */
-export function ask(text: string | QueryConfig, values?: unknown, own?: CustomTypesConfig): Question {
+/** `ownTypes`, `ownTimeout`: the type parsers and the time limit for a query that brings none. */
+export function ask(text: string | QueryConfig, values?: unknown, ownTypes?: CustomTypesConfig, ownTimeout?: number): Question {
   if (text === null || text === undefined) throw new TypeError('query was passed a null or undefined query');
   const config: Config = typeof text === 'string' ? { text } : text;
-  const { types = own, name, query_timeout: timeout } = config;
+  const { types = ownTypes, name, query_timeout: timeout } = config;
   const parameters = values ?? config.values;
   if (typeof config.text !== 'string' && typeof name !== 'string')
     throw new TypeError('a query must have a text or a name: pass a string, or an object like { text, values }');
@@ -35,7 +35,7 @@ export function ask(text: string | QueryConfig, values?: unknown, own?: CustomTy
         (config.queryMode === 'extended' ? EXTENDED : 0),
       config.text,
     ),
-    timeout: typeof timeout === 'number' && timeout > 0 ? timeout : undefined,
+    timeout: typeof timeout === 'number' && timeout > 0 ? timeout : ownTimeout,
     types: types ?? undefined,
     config,
   };
