@@ -247,7 +247,8 @@ describe('an engine that is out of reach', () => {
     const started = performance.now();
     const error = await failureOf(() => createBudget({ engine: engineAt('postgres', nowhere), key: newKey(), limit: 1 }));
     expect(error).toMatchObject({ code: 'ERR_BUDGET_UNREACHABLE', cause: { code: 'ECONNREFUSED' } });
-    expect(performance.now() - started).toBeLessThan(20_000);
+    // Ten, and what a busy machine adds to each of its steps.
+    expect(performance.now() - started).toBeLessThan(45_000);
   });
 
   test("'open': pools go on without a cap, and the event says so", async () => {
@@ -378,15 +379,18 @@ describe('the table', () => {
       engine: postgresBudget({ connection: { connectionString: (await postgres()).url, application_name: 'rest' }, table }),
       key: newKey(),
       limit: 3,
-      ttl: 1500,
+      ttl: 12_000,
     });
     onTestFinished(() => budget.close());
     const pool = await poolOn(budget);
     pool.release(await pool.acquire());
     const seq = async (): Promise<number> => Number((await ask(`select seq from ${table} where id <> ''`))[0].seq);
     await sleep(1300);
+    const started = performance.now();
     const before = await seq();
-    await sleep(3000);
-    expect((await seq()) - before).toBeLessThanOrEqual(7);
+    await sleep(8000);
+    const steps = (await seq()) - before;
+    // However long the pause was.
+    expect(steps).toBeLessThanOrEqual(1 + (performance.now() - started) / 4000);
   });
 });

@@ -62,9 +62,12 @@ export function listening(budget: Budget): Heard {
   return { budget, events, heard };
 }
 
-/** A member, gone with the test. Every one has a connection of its own if it says so. */
+/**
+ * A member, gone with the test. Its lease outlasts every pause of a busy machine: who is to lose it says so. A step of it may take five
+ * seconds, not half a one.
+ */
 export async function member(engine: EngineName, options: Partial<BudgetOptions> & { key: string }): Promise<Heard> {
-  const budget = await createBudget({ engine: engineAt(engine, await urlOf(engine)), limit: 3, ttl: 3000, ...options });
+  const budget = await createBudget({ engine: engineAt(engine, await urlOf(engine)), limit: 3, ttl: 60_000, ...options });
   // What a test leaves borrowed keeps it; its key is no other test's.
   onTestFinished(() => budget.close().catch(() => {}));
   return listening(budget);
@@ -105,14 +108,20 @@ export class Other {
     return this;
   }
 
+  /** Who the engine says there are, when it says so: a step that takes too long, or a connection that was cut, rejects. */
+  members(): Promise<any> {
+    return until(() => this.ask('members'));
+  }
+
   async ask(what: string, value?: unknown): Promise<any> {
     const id = ++this.#number;
     return await settled(
-      new Promise((resolve) => {
-        const hear = (message: { id?: number; value?: unknown }): void => {
+      new Promise((resolve, reject) => {
+        const hear = (message: { id?: number; value?: unknown; error?: string }): void => {
           if (message.id !== id) return;
           this.#child.off('message', hear);
-          resolve(message.value);
+          if (message.error === undefined) resolve(message.value);
+          else reject(new Error(message.error));
         };
         this.#child.on('message', hear);
         this.#child.send({ id, what, value });

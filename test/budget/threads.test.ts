@@ -36,10 +36,11 @@ class Owner {
 const out = (owner: Owner, count: number): Promise<unknown> => until(async () => (await owner.ask('state')).out === count);
 
 test('they share the limit; one that is terminated loses its permits, and one that closes gives them back and ends', async () => {
-  const settings = { url: await urlOf('postgres'), key: newKey(), limit: 3, ttl: 3000 };
+  const settings = { url: await urlOf('postgres'), key: newKey(), limit: 3, ttl: 60_000 };
   const { budget } = await member('postgres', { key: settings.key });
   const pool = await poolOn(budget);
-  const [a, b] = [new Owner(settings), new Owner(settings)];
+  // The first is to lose its lease, but not before it is terminated.
+  const [a, b] = [new Owner({ ...settings, ttl: 8000 }), new Owner(settings)];
   await Promise.all([a.ready, b.ready]);
   await Promise.all([a.ask('borrow', 2), b.ask('borrow', 1)]);
   await Promise.all([out(a, 2), out(b, 1)]);

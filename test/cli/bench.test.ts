@@ -16,7 +16,7 @@ const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as {
 describe('a short run', () => {
   test('measures every contestant in every setting, and its numbers make sense', async () => {
     // Long enough for everybody to get something done on a busy machine.
-    const effort = ['--seconds', '0.1', '--rounds', '2'];
+    const effort = ['--seconds', '0.2', '--rounds', '2'];
     const { code, stdout, stderr } = await run('bench', ...effort, '--threads', '1,3', '--slots', '2', '--hold', '0,20us', '--json');
     expect(code, stderr).toBe(0);
     const report = JSON.parse(stdout) as Report;
@@ -223,8 +223,8 @@ describe('SIGINT', () => {
   });
 
   test('that npm passes on, after the terminal has sent it to everybody, is not a second one', async () => {
-    const { child, says, ended } = start([...LONG, '0.1', '--threads', '1,2,3,4,5,6,7,8', '--against', 'none']);
-    await says('\n1 of 8: ');
+    const { child, says, ended } = start([...LONG, '0.1', '--threads', '1,2,3,4,5,6,7,8', '--hold', '5,6,7,8,9us', '--against', 'none']);
+    await says('\n 1 of 40: ');
     child.kill('SIGINT');
     child.kill('SIGINT');
     const { code, stdout } = await ended;

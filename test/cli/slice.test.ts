@@ -22,8 +22,9 @@ const busy = async (scoreboard: Scoreboard): Promise<void> => {
 };
 
 test('counts what was done between go and stop, for as long as it was told to', async () => {
-  const found = await runSlice(arena(busy), 20, LONG, never);
-  expect(found!.seconds).toBeGreaterThanOrEqual(0.019);
+  const found = await runSlice(arena(busy), 300, LONG, never);
+  // Its timer may be early by as long as this thread was paused before it was set.
+  expect(found!.seconds).toBeGreaterThanOrEqual(0.2);
   expect(found!.done[0]).toBeGreaterThan(0);
   expect(found!.done[0]).toBe(found!.done[1]);
   expect(found!.longest).toBe(0.5);

@@ -4,6 +4,7 @@ import { LeaseRevokedError, NotBorrowedError, RemoteCallError } from 'cenote';
 import { describe, expect, test } from 'vitest';
 import { open } from '../support/pools.ts';
 import { thread } from '../support/thread.ts';
+import { ownTime } from '../support/time.ts';
 import { failureOf, gate, rejection, settled, staysPending, turns, until } from '../support/wait.ts';
 
 class Desk {
@@ -97,16 +98,19 @@ describe('on the owner', () => {
   });
 
   test('renew: the limits count anew, and a cancel stays', async () => {
+    const time = ownTime();
     const { pool, overdue } = await scene({ maxHold: { cancelAfter: 80, revokeAfter: 400 } });
     const lease = await pool.lease();
     for (let i = 0; i < 5; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await time.pass(20);
       lease.renew();
     }
-    await until(() => overdue.length === 1);
-    expect(lease.signal.aborted).toBe(true);
+    await time.holds(() => overdue.length === 0, 75);
+    await time.pass(50);
+    expect([overdue.length, lease.signal.aborted]).toEqual([1, true]);
     lease.renew();
-    await until(() => overdue.length === 2);
+    await time.holds(() => overdue.length === 1, 390);
+    await time.pass(50);
     expect(overdue.map(({ stage }) => stage)).toEqual(['cancel', 'revoke']);
     lease.release();
     lease.renew();
@@ -347,15 +351,23 @@ describe('on workers', () => {
   });
 
   test('renew from a worker counts, and longer limits than the pool’s are refused there', async () => {
+    const time = ownTime();
     const { pool, overdue } = await scene({ maxHold: { revokeAfter: 300 } });
     const worker = await thread(pool);
+    await settled(worker.run(async ({ pool, keep }) => void keep('lease', await pool.lease())));
+    for (let i = 0; i < 6; i++) {
+      await time.pass(160);
+      const renewed = worker.run(async ({ kept }) => {
+        const lease = kept<{ renew(): void; resource: { number(): Promise<number> } }>('lease');
+        lease.renew();
+        // The owner has heard of it when it has answered this.
+        await lease.resource.number();
+      });
+      await settled(renewed);
+    }
     const seen = await settled(
-      worker.run(async ({ pool, sleep }) => {
-        const lease = await pool.lease();
-        for (let i = 0; i < 6; i++) {
-          await sleep(60);
-          lease.renew();
-        }
+      worker.run(async ({ pool, kept }) => {
+        const lease = kept<Awaited<ReturnType<typeof pool.lease>>>('lease');
         const alive = await lease.resource.number();
         lease.release();
         const names: string[] = [];
@@ -410,11 +422,14 @@ describe('on workers', () => {
   });
 
   test('an overdue event has the stack of the borrower where leaks are traced', async () => {
+    // So that the owner does not stop waiting for the stack, however long the worker takes to say it.
+    const time = ownTime();
     const { pool, overdue } = await scene({ maxHold: { warnAfter: 40 }, leakDetectionThreshold: 60_000 });
     const worker = await thread(pool);
     await worker.run(async function borrowsForTooLong({ pool, held }) {
       held.push(await pool.acquire());
     });
+    await time.pass(200);
     await until(() => overdue.length === 1);
     expect(overdue[0]).toMatchObject({ threadId: worker.id, stage: 'warn', stack: expect.stringContaining('borrowsForTooLong') });
     await worker.giveBack();

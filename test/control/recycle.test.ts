@@ -3,7 +3,7 @@ import { PoolClosedError, RecycleTimeoutError } from 'cenote';
 import { expect, test } from 'vitest';
 import { open, workshop } from '../support/pools.ts';
 import { thread } from '../support/thread.ts';
-import { failureOf, rejection, settled, staysPending, turns, until } from '../support/wait.ts';
+import { failureOf, gate, rejection, settled, staysPending, turns, until } from '../support/wait.ts';
 
 const reasonsOf = (pool: Awaited<ReturnType<typeof open<object>>>): string[] => {
   const reasons: string[] = [];
@@ -88,10 +88,12 @@ test('calls overlap: each is about what there was', async () => {
 test('revokeAfter takes back what is still out', async () => {
   const pool = await open({ ...workshop(), max: 1 });
   const reasons = reasonsOf(pool as never);
-  const use = pool.use(() => new Promise<void>((resolve) => setTimeout(resolve, 300)));
+  const body = gate();
+  const use = pool.use(() => body.promise);
   await turns();
   expect(await settled(pool.recycle({ revokeAfter: 20 }))).toBe(1);
   expect([reasons, pool.stats().revoked]).toEqual([['revoked'], 1]);
+  body.open();
   expect(await rejection(use)).toMatchObject({ code: 'ERR_POOL_LEASE_REVOKED' });
 });
 

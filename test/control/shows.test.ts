@@ -50,7 +50,8 @@ test('recycle, resize, suspend until empty, a restart, and on: no request fails'
     await until(() => threads.every(({ flags }, index) => flags[1] > seen[index] + 2));
     expect(await connections(name)).toBeLessThanOrEqual(2);
   };
-  await settled(Promise.race([steer(), failed]));
+  // Each step has bounds of its own.
+  await settled(Promise.race([steer(), failed]), 240_000);
   for (const thread of threads) thread.raise(0);
   const rounds = await settled(Promise.all(done));
   // What was committed is there, once each, through the restart, too.

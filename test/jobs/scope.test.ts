@@ -160,11 +160,18 @@ describe('a scope', () => {
     expect(await rejection(escaped.run(1))).toMatchObject({ code: 'ERR_SCOPE_CLOSED' });
     expect(await rejection(escaped.scope(() => 1))).toBeInstanceOf(ScopeClosedError);
     expect(escaped.active).toBe(0);
+    const flag = newFlag();
+    const waits: Body = async (_, ends: Int32Array) => {
+      while (Atomics.load(ends, 0) === 0) await pause(1);
+      return 'finished';
+    };
     await settled(
       runner.scope(async (scope) => {
-        const running = scope.run(job(() => pause(30).then(() => 'finished')));
+        const running = scope.run(job(waits, flag));
         await until(isRunning(runner));
-        await runner.close();
+        const closing = runner.close();
+        Atomics.store(flag, 0, 1);
+        await closing;
         expect(await running).toBe('finished');
       }),
     );

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { JobLostError, JobTimeoutError, RunnerClosedError } from 'cenote/jobs';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { ownTime } from '../support/time.ts';
 import { outcome, rejection, settled, until } from '../support/wait.ts';
 import { isRunning, newFlag, open, run, whole } from './support.ts';
 
@@ -150,16 +151,24 @@ test('threads that are idle are ended, but for minThreads', async () => {
   expect(await run(runner, () => 'fine')).toBe('fine');
 });
 
+/** A job that ends when its flag is set, so that it can be seen running, however busy the machine is. */
+const waitsFor = async (_: unknown, flag: Int32Array): Promise<string> => {
+  while (Atomics.load(flag, 0) === 0) await pause(1);
+  return 'finished';
+};
+
 describe('close', () => {
   test('lets running jobs finish, and rejects those that wait; the same promise for each call', async () => {
     const runner = open({ maxThreads: 1 });
     const { reasons } = ends(runner);
-    const running = run(runner, () => pause(30).then(() => 'finished'));
+    const flag = newFlag();
+    const running = run(runner, waitsFor, [flag]);
     await until(isRunning(runner));
     const waiting = run(runner, () => 'never');
     const closing = runner.close();
     expect(runner.close()).toBe(closing);
     expect(await rejection(waiting)).toBeInstanceOf(RunnerClosedError);
+    Atomics.store(flag, 0, 1);
     expect(await running).toBe('finished');
     await closing;
     expect(reasons).toEqual(['closed']);
@@ -169,12 +178,16 @@ describe('close', () => {
   });
 
   test('can finish what waits, and cancels at its timeout', async () => {
+    // However long the thread takes to start, the timeout is over when the three jobs are through.
+    const time = ownTime();
     const runner = open({ maxThreads: 1, grace: 20 });
     const jobs = [1, 2, 3].map((n) => run(runner, (_, value) => value, [n]));
     const late = outcome(run(runner, () => pause(60_000)));
     const never = outcome(run(runner, () => pause(60_000)));
-    await settled(runner.close({ queued: 'finish', timeout: 1500 }));
-    expect(await Promise.all(jobs)).toEqual([1, 2, 3]);
+    const closing = runner.close({ queued: 'finish', timeout: 1500 });
+    expect(await settled(Promise.all(jobs))).toEqual([1, 2, 3]);
+    await time.pass(1500);
+    await settled(closing);
     for (const { error } of await Promise.all([late, never])) expect(error).toBeInstanceOf(RunnerClosedError);
     whole(runner);
     expect(runner.stats()).toMatchObject({ completed: 3, cancelled: 2 });
@@ -182,9 +195,16 @@ describe('close', () => {
 
   test('while threads die, and while they start', async () => {
     const runner = open({ maxThreads: 3, minThreads: 3 });
-    const dying = Array.from({ length: 3 }, () => outcome(run(runner, () => process.exit(1))));
+    const flag = newFlag();
+    const dies = async (_: unknown, ends: Int32Array): Promise<never> => {
+      while (Atomics.load(ends, 0) === 0) await pause(1);
+      return process.exit(1);
+    };
+    const dying = Array.from({ length: 3 }, () => outcome(run(runner, dies, [flag])));
     await until(() => runner.stats().running > 0);
-    await settled(runner.close());
+    const closing = runner.close();
+    Atomics.store(flag, 0, 1);
+    await settled(closing);
     const errors = (await Promise.all(dying)).map(({ error }) => error);
     for (const error of errors) expect(error instanceof JobLostError || error instanceof RunnerClosedError).toBe(true);
     await settled(open({ maxThreads: 3, minThreads: 3 }).close());

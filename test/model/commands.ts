@@ -50,7 +50,8 @@ export function commands(sides: readonly Side[], size: number): fc.Arbitrary<Ite
       model.acquire({ id, tries: false });
       // Nothing else happens meanwhile: if it has to wait, its time runs out. But not before the owner has done what it does for it.
       const isServedOrWorkedFor = model.ended.has(id) || model.created + model.destroyed + model.making + model.factoryFailures !== before;
-      real.acquire(who, isServedOrWorkedFor ? 10_000 : 1);
+      // Longer than all that comes after it takes on a busy machine.
+      real.acquire(who, isServedOrWorkedFor ? 600_000 : 1);
       if (!isServedOrWorkedFor) model.leave(id, 'timeout');
       if (model.ended.has(id)) await real.end(id);
     }),

@@ -6,8 +6,8 @@ import { type Service, service } from '../support/service.ts';
 import { type Thread, thread, threads } from '../support/thread.ts';
 import { settled, until } from '../support/wait.ts';
 
-/** Each holds one pool's only resource, and sleeps for the other's. */
-async function deadlock(timeout = 60_000) {
+/** Each holds one pool's only resource, and sleeps for the other's: the first for `timeout` ms, the second until it has it. */
+async function deadlock(timeout: number) {
   const north = await open<Service>({ factory: service(), name: 'north', min: 1, max: 1 });
   const south = await open<Service>({ factory: service(), name: 'south', min: 1, max: 1 });
   const [a, b] = (await threads(2)) as [Thread<Service>, Thread<Service>];
@@ -17,7 +17,7 @@ async function deadlock(timeout = 60_000) {
       [north.handle, south.handle],
     );
   await Promise.all([attach(a), attach(b)]);
-  const meet = (one: Thread<Service>, first: number) =>
+  const meet = (one: Thread<Service>, first: number, longest: number) =>
     one.run(
       async ({ kept, attempt, sleep, flags }, index, limit) => {
         const pools = kept<import('cenote/worker').AttachedPool<Service>[]>('pools');
@@ -29,9 +29,9 @@ async function deadlock(timeout = 60_000) {
         return result;
       },
       first,
-      timeout,
+      longest,
     );
-  const results = [meet(a, 0), meet(b, 1)] as const;
+  const results = [meet(a, 0, timeout), meet(b, 1, 60_000)] as const;
   for (const result of results) result.catch(() => {});
   const begin = (): void => {
     for (const one of [a, b]) one.raise(0);
@@ -127,8 +127,10 @@ describe('inspect', () => {
     expect(line[0]).toMatchObject({ threadId: one.id, sync: false });
     expect(rows[1]).toMatchObject({ holds: [0], waits: 1 });
     expect(knots).toEqual([]);
-    finish!();
-    await until(() => pool.waitingCount() === 0);
+    const first = finish!;
+    first();
+    // The second has begun.
+    await until(() => finish !== first);
     finish!();
     await settled(Promise.all(calls));
   });
@@ -186,7 +188,7 @@ describe('inspect', () => {
 
 describe('a deadlock', () => {
   test('is seen by inspect, report and watchDeadlocks, and named in the error of the first that gives up', async () => {
-    const { north, south, a, b, results, begin } = await deadlock(2000);
+    const { north, south, a, b, results, begin } = await deadlock(10_000);
     const told: { threads: number[] }[] = [];
     const watching = watchDeadlocks([north, south], { onDeadlock: (knot) => void told.push(knot), interval: 20 });
     onTestFinished(() => watching[Symbol.dispose]());
@@ -212,13 +214,16 @@ describe('a deadlock', () => {
   test('of a thread with itself is certain, if it sleeps', async () => {
     const pool = await open<Service>({ factory: service(), name: 'p', min: 1, max: 1 });
     const one = await thread(pool);
-    const result = one.run(async ({ pool, attempt }) => {
+    const result = one.run(async ({ pool, attempt, flags }) => {
       const held = pool.acquireSync();
-      const failed = await attempt(() => pool.acquireSync({ timeout: 300 }));
+      let failed = await attempt(() => pool.acquireSync({ timeout: 300 }));
+      // It sleeps until it was seen.
+      while (Atomics.load(flags, 0) === 0) failed = await attempt(() => pool.acquireSync({ timeout: 300 }));
       pool.release(held);
       return failed.error;
     });
     await until(() => inspect(pool).deadlocks.length === 1);
+    one.raise(0);
     expect((await settled(result))!.own.knot).toMatchObject({ threads: [one.id], certainty: 'certain' });
   });
 
@@ -255,7 +260,7 @@ describe('a deadlock', () => {
 
 describe('watchDeadlocks', () => {
   test('tells again of a knot that dissolved and came back, and goes on after a callback that throws', async () => {
-    const pool = await open<Service>({ factory: service(), name: 'p', min: 1, max: 1 });
+    const pool = await open<Service>({ factory: service(), name: 'p', min: 1, max: 1, ceiling: 2 });
     const one = await thread(pool);
     const warnings: string[] = [];
     const warned = (warning: Error) => void warnings.push(warning.message);
@@ -271,16 +276,17 @@ describe('watchDeadlocks', () => {
     });
     onTestFinished(() => watching[Symbol.dispose]());
     for (let round = 1; round <= 2; round++) {
-      const result = one.run(({ pool, attempt, block }, index) => {
+      const result = one.run(({ pool }) => {
         const held = pool.acquireSync();
-        const failed = attempt(() => pool.acquireSync({ timeout: 1000 }));
+        const other = pool.acquireSync({ timeout: 60_000 });
         pool.release(held);
-        block(index);
-        return failed;
-      }, round);
+        pool.release(other);
+      });
       await until(() => told === round);
-      one.raise(round);
+      // Another one dissolves it.
+      await pool.resize({ max: 2 });
       await settled(result);
+      await pool.resize({ max: 1 });
     }
     expect(told).toBe(2);
     await until(() => warnings.includes('from onDeadlock'));

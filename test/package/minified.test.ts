@@ -43,6 +43,7 @@ test('errors of the package have their names, on the owner and across threads', 
     const names = ({ name, code, constructor, stack }) => [name, code, constructor.name, stack.split(':')[0]];
     const pool = await attachPool(workerData);
     const said = [await pool.acquire({ timeout: 1 }).catch(names)];
+    parentPort.postMessage('refused');
     for (const method of ['missing', 'own', 'closed']) said.push(await pool.call(method, []).catch(names));
     parentPort.postMessage(said);`,
   );
@@ -56,8 +57,9 @@ test('errors of the package have their names, on the owner and across threads', 
     const pool = await createPool({ factory: () => resource, max: 1 });
     const held = await pool.acquire();
     const worker = new Worker(new URL('./worker.mjs', import.meta.url), { workerData: pool.handle });
+    await once(worker, 'message');
     const told = once(worker, 'message');
-    setTimeout(() => pool.release(held), 500);
+    pool.release(held);
     console.log(JSON.stringify((await told)[0]));
     try { pool.release(held); } catch ({ name, constructor, stack }) { console.log(name, constructor.name, stack.split(':')[0]); }
     process.exit();`,
@@ -72,7 +74,7 @@ test('errors of the package have their names, on the owner and across threads', 
     ]),
     'NotBorrowedError NotBorrowedError NotBorrowedError',
   ]);
-}, 60_000);
+});
 
 test('Drizzle takes the pool for one: what is rolled back is not written, on the owner and on a worker', async () => {
   const { url } = await postgres();
@@ -113,4 +115,4 @@ test('Drizzle takes the pool for one: what is rolled back is not written, on the
   const { lines, stderr } = await runProgram(place, 'pg-owner.mjs', { URL_OF_TEST: url });
   const said = JSON.stringify([0, 'Pool', 'Client', 'error', true]);
   expect(lines, stderr).toEqual([said, said]);
-}, 60_000);
+});

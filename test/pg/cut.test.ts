@@ -59,6 +59,7 @@ describe.each(['auto', 'remote'] as const)('lent %s', (lend) => {
       if (direction === 'to the server') expect(said, about).toBe('rejected');
     }
     expect(cuts * STEP).toBeGreaterThan(60);
+    await until(() => pool.pool.activeCount() === 0);
     const { acquired, released, created, destroyed, count } = pool.pool.stats();
     expect([acquired - released, created - destroyed - count]).toEqual([0, 0]);
   });

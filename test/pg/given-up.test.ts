@@ -150,7 +150,7 @@ describe.each(WHERE)('on %s', (where) => {
 test.each(['auto', 'relayed', 'remote'] as const)(
   'lent %s: a client of pgClient whose connection was held for too long goes on after ROLLBACK',
   async (lend) => {
-    const pool = await open({ max: 1, lend: lend as 'auto', maxHold: { revokeAfter: 100 } });
+    const pool = await open({ max: 1, lend: lend as 'auto', maxHold: { revokeAfter: 2000 } });
     const worker = await join(pool);
     const seen = await worker.pg(async (_, { load, handle }) => {
       const { pgClient } = (await load('cenote/pg/worker')) as typeof import('cenote/pg/worker');

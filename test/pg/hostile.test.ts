@@ -289,7 +289,7 @@ test('listeners of the pool are in nobody’s transaction', async () => {
 });
 
 test('query_timeout leaves no timer behind a cursor that was closed', async () => {
-  const pool = await open({ max: 1, settings: { query_timeout: 150 } as never });
+  const pool = await open({ max: 1, settings: { query_timeout: 60_000 } as never });
   for await (const _ of pool.iterate('select generate_series(1, 9) as n', [], { batchSize: 2 })) break;
   const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
   const before = timers();
@@ -302,7 +302,7 @@ test('query_timeout leaves no timer behind a cursor that was closed', async () =
 
 test('with query_timeout, nobody waits for a network that swallows everything longer than that', async () => {
   const network = await proxy();
-  const pool = await open({ max: 4, checkTimeout: 300, settings: { ...network.settings, query_timeout: 800 } as never });
+  const pool = await open({ max: 4, checkTimeout: 300, settings: { ...network.settings, query_timeout: 3000 } as never });
   pool.on('error', () => {});
   const { default: Cursor } = await import('pg-cursor');
   const [one, two] = [await pool.connect(), await pool.connect()];

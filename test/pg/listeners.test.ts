@@ -60,7 +60,7 @@ describe.each(WHERE)('on %s', (where) => {
   });
 
   test('one that throws costs nothing but what it was asked about', async () => {
-    const pool = await open({ max: 1, acquireTimeout: 2000 });
+    const pool = await open({ max: 1, acquireTimeout: 20_000 });
     const run = await on(where, pool);
     const seen = await run(async (p) => {
       const told: unknown[] = [];

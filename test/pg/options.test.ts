@@ -136,7 +136,7 @@ describe.each(WHERE)('on %s', (where) => {
         } catch (error) {
           tell(error as Error);
         }
-      await pool.transaction(body, { isolation: 'serializable', readOnly: true, deferrable: true, retries: 1, timeout: 5000 });
+      await pool.transaction(body, { isolation: 'serializable', readOnly: true, deferrable: true, retries: 1, timeout: 60_000 });
       return [...told, ran];
     });
     expect(messages).toEqual([

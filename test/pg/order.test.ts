@@ -295,7 +295,7 @@ describe.each(WHERE)('on %s', (where) => {
           others.pop()!.release();
         }
         try {
-          expectOrder(await settled(seen, 20_000), program);
+          expectOrder(await settled(seen), program);
         } finally {
           for (const other of others) other.release();
         }
@@ -462,7 +462,7 @@ test('so does pg, which is what they are measured by', async () => {
     await fc.assert(
       fc.asyncProperty(programs([], []), async (program) => {
         const load = (name: string): Promise<unknown> => import(name);
-        expectOrder(await settled(play(same as PgScope['pg'], { load }, program, 'places'), 20_000), program);
+        expectOrder(await settled(play(same as PgScope['pg'], { load }, program, 'places')), program);
       }),
       { seed: SEED, numRuns: RUNS },
     );

@@ -111,7 +111,7 @@ describe('what your own code throws stays what it is', () => {
 
   const failing = async (options: Partial<PgPoolOptions>): Promise<any> => {
     const { settings } = await target();
-    const pool = await createPgPool({ connection: settings, max: 1, acquireTimeout: 5000, ...options });
+    const pool = await createPgPool({ connection: settings, max: 1, acquireTimeout: 60_000, ...options });
     pool.on('error', () => {});
     onTestFinished(() => pool.pool.close());
     return rejection(pool.query('select 1'));
@@ -185,7 +185,7 @@ test('a URL is as good as its text, given, or given by a function, or in an obje
     () => ({ ...settings }),
   ];
   for (const connection of all) {
-    const pool = await createPgPool({ connection, max: 1, acquireTimeout: 5000 });
+    const pool = await createPgPool({ connection, max: 1, acquireTimeout: 60_000 });
     expect((await pool.query('select current_user as a')).rows).toEqual([{ a: 'postgres' }]);
     await pool.end();
   }
@@ -213,7 +213,7 @@ test('what cannot be a connection is refused with what to give instead, and with
     expect(deep(given)).not.toContain(secret);
     // A promise is what a function may give.
     if (connection instanceof Promise) continue;
-    const pool = await createPgPool({ connection: () => connection as never, max: 1, acquireTimeout: 5000 });
+    const pool = await createPgPool({ connection: () => connection as never, max: 1, acquireTimeout: 60_000 });
     pool.on('error', () => {});
     const later = (await rejection(pool.query('select 1'))) as Error;
     expect(later).toBeInstanceOf(TypeError);

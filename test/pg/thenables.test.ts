@@ -40,7 +40,6 @@ describe.each(WHERE)('on %s', (where) => {
         told.push((await p.query(`select 'free' as seen`)).rows[0].seen);
         return told;
       }),
-      15_000,
     );
     expect(seen).toEqual([...Array(6).fill('serializable'), '7', '7', 'own', 'serializable', 3, '42703', 'free']);
   });

@@ -152,6 +152,7 @@ test('two copies of the package on one thread: when one leaves, the transaction 
     pathToFileURL(path(copy, 'dist/pg/worker.js')).href,
   );
   expect(attachments).toBe('still attached');
+  await until(() => left.length > 0);
   expect(left).toEqual([[worker.id, 0, expect.any(Number)]]);
   expect(await written()).toEqual([1, 2]);
 });

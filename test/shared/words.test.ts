@@ -4,6 +4,8 @@ import {
   ABI_VERSION,
   ABI_WORD,
   COUNTER_ACQUIRED,
+  COUNTER_CREATED,
+  COUNTER_DESTROYED,
   COUNTER_RELEASED,
   EXTENT_WORD,
   FEATURES_WORD,
@@ -17,6 +19,7 @@ import { Lending } from '../../dist/shared/lending/lending.js';
 import { repair } from '../../dist/shared/lending/repair.js';
 import { BellListener } from '../../dist/shared/waiting/bell-listener.js';
 import { ControlBlock } from '../../dist/shared/words/control-block.js';
+import { Counters } from '../../dist/shared/words/counters.js';
 import { GRANTED, isLineEmpty, MARK_TRIES, NONE } from '../../dist/shared/words/line.js';
 import * as slots from '../../dist/shared/words/slot.js';
 import * as states from '../../dist/shared/words/state.js';
@@ -478,3 +481,25 @@ describe('tags', () => {
     expect(block.slots.tag(0)).toBe(0);
   });
 });
+
+test('a reader of the counters never sees more released than acquired, or more destroyed than created, whenever threads count', () => {
+  const { floats, words, counters } = blockWithCounters();
+  // Between any two looks of the reader the thread makes, lends, takes back and destroys one more.
+  const busy = new Proxy(floats, {
+    get: (target, key) => {
+      for (const counter of [COUNTER_CREATED, COUNTER_ACQUIRED, COUNTER_RELEASED, COUNTER_DESTROYED]) counters.add(A, counter);
+      return Reflect.get(target, key);
+    },
+  });
+  const sums = new Counters(words, busy, 0, 2).sums();
+  expect(sums[COUNTER_RELEASED]).toBeGreaterThan(0);
+  expect(sums[COUNTER_ACQUIRED]).toBeGreaterThanOrEqual(sums[COUNTER_RELEASED]);
+  expect(sums[COUNTER_CREATED]).toBeGreaterThanOrEqual(sums[COUNTER_DESTROYED]);
+});
+
+function blockWithCounters() {
+  const buffer = new SharedArrayBuffer(1 << 16);
+  const words = new Int32Array(buffer);
+  const floats = new Float64Array(buffer);
+  return { words, floats, counters: new Counters(words, floats, 0, 2) };
+}

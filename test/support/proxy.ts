@@ -1,7 +1,8 @@
 /** A network between a pool and its server that can be cut, and a server that can be gone. */
-import { type AddressInfo, createServer, connect as dial, type Socket } from 'node:net';
+import { createServer, connect as dial, type Socket } from 'node:net';
 import type { ClientConfig } from 'pg';
 import { onTestFinished } from 'vitest';
+import { freePort } from './free-port.ts';
 import { postgres } from './postgres.ts';
 
 export interface Proxy {
@@ -39,12 +40,13 @@ export async function proxy(): Promise<Proxy> {
     pairs.add(pair);
     near.on('close', () => pairs.delete(pair));
   });
-  const listen = (port: number): Promise<number> =>
+  const port = await freePort();
+  const listen = (): Promise<void> =>
     new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.listen(port, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+      server.listen(port, '127.0.0.1', () => resolve());
     });
-  const port = await listen(0);
+  await listen();
   const self: Proxy = {
     settings: {
       connectionString: undefined,
@@ -73,7 +75,7 @@ export async function proxy(): Promise<Proxy> {
         server.close(() => resolve());
         self.cut();
       }),
-    up: async () => void (await listen(port)),
+    up: listen,
   };
   onTestFinished(async () => {
     if (server.listening) await self.down();

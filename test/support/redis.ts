@@ -1,12 +1,12 @@
 /** A real Redis for the tests of a file, where redis-server (or valkey-server) is installed: in a temp folder, on a port of its own. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { test } from 'vitest';
 import { onFileFinished } from './file-finished.ts';
+import { freePort } from './free-port.ts';
 import { until } from './wait.ts';
 
 export interface RedisServer {
@@ -45,12 +45,7 @@ async function startRedis(): Promise<RedisServer> {
     server = undefined;
     rmSync(folder, { recursive: true, force: true });
   });
-  const port = await new Promise<number>((resolve) => {
-    const probe = createServer().listen(0, '127.0.0.1', () => {
-      const { port: free } = probe.address() as { port: number };
-      probe.close(() => resolve(free));
-    });
-  });
+  const port = await freePort();
   const url = `redis://127.0.0.1:${port}`;
   const self: RedisServer = {
     url,

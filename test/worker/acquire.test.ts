@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { borrow, expectConsistent, expectWhole, open, type Thing, workshop } from '../support/pools.ts';
 import { type Service, service } from '../support/service.ts';
 import { type Thread, thread, threads } from '../support/thread.ts';
-import { gate, pendingUntil, rejection, settled, sleep, spinUntil, until } from '../support/wait.ts';
+import { BOUND, gate, pendingUntil, rejection, settled, sleep, spinUntil, until } from '../support/wait.ts';
 
 /** Resolves when this thread, asleep in line like the one that is watched but later, has timed out: after `timeout` ms, or the pool's own. */
 const timedOut = (t: Thread<Service>, timeout?: number) =>
@@ -323,7 +323,7 @@ describe('tryAcquire on a worker', () => {
       return (await trying) === null;
     });
     // Blocks the owner: nobody says no before that.
-    expect(Atomics.wait(t.flags, 0, 0, 5000)).not.toBe('timed-out');
+    expect(Atomics.wait(t.flags, 0, 0, BOUND)).not.toBe('timed-out');
     expect(await settled(tried)).toBe(true);
     expect(pool.waitingCount()).toBe(1);
     pool.release(probe);

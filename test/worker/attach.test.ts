@@ -359,7 +359,7 @@ describe('attachPool with limits, while the owner is busy', () => {
     await settled(wake());
     // Those that gave up are not attached behind their backs.
     await until(async () => (await threadsOf()) === 0);
-    const pool = await settled(attachPool(handle, { timeout: 5000 }));
+    const pool = await settled(attachPool(handle, { timeout: 50_000 }));
     expect(await settled(pool.call('whoami', []))).toBe(7);
     expect(await attachPool(handle, { timeout: 1, signal: new AbortController().signal })).toBe(pool);
     expect(await threadsOf()).toBe(1);

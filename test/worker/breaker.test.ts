@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { noTimeouts } from '../support/no-timeouts.ts';
 import { borrow, expectConsistent, open, record } from '../support/pools.ts';
 import { service } from '../support/service.ts';
 import { thread, threads } from '../support/thread.ts';
@@ -214,7 +215,8 @@ describe('stats on a worker', () => {
     const watching = observer!.run(({ pool, flags }) => {
       const wrong: unknown[] = [];
       let looks = 0;
-      while (Atomics.load(flags, 0) === 0) {
+      // Often enough, however late a busy machine lets this thread begin.
+      while (looks <= 100 || Atomics.load(flags, 0) === 0) {
         const stats = pool.stats();
         looks++;
         if (stats.idle + stats.active !== stats.count || stats.count > stats.max || stats.count < 0) wrong.push(stats);
@@ -255,8 +257,22 @@ describe('stats on a worker', () => {
     const [a, b] = await threads(2, pool);
     const held = await pool.acquire();
     const before = performance.now();
-    const waiting = [a!.run(({ pool }) => pool.use(() => {})), b!.run(({ pool }) => pool.useSync(() => {}))];
-    await until(() => pool.waitingCount() === 2);
+    const waiting = [
+      a!.run(({ pool }) => pool.use(() => {})),
+      b!.run(({ pool, flags }) => {
+        const { wait } = Atomics;
+        // It waits from before it goes to sleep.
+        const asleep = (...args: Parameters<typeof wait>) => {
+          Atomics.store(flags, 1, 1);
+          return wait(...args);
+        };
+        Object.assign(Atomics, { wait: asleep });
+        pool.useSync(() => {});
+      }),
+    ];
+    // The wait of each is timed by itself, from a moment later than that in which it is counted.
+    await until(() => pool.waitingCount() === 2 && Atomics.load(b!.flags, 1) === 1);
+    await a!.run(() => {});
     await sleep(120);
     pool.release(held);
     await settled(Promise.all(waiting));
@@ -345,6 +361,8 @@ describe("'leak' on a worker", () => {
   });
 
   test('has the stack of the acquire', async () => {
+    // So that the owner does not stop waiting for it.
+    noTimeouts();
     const pool = await open({ factory: service(), leakDetectionThreshold: 40 });
     const log = record(pool);
     const t = await thread(pool);

@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { open } from '../support/pools.ts';
 import { type Service, service, services } from '../support/service.ts';
 import { thread, threads } from '../support/thread.ts';
-import { settled, sleep, spinUntil, until } from '../support/wait.ts';
+import { settled, sleep, spinUntil, turns, until } from '../support/wait.ts';
 
 describe('while the owner is busy', () => {
   test('resources pass from worker to worker', async () => {
@@ -100,7 +100,11 @@ describe('while the owner is busy', () => {
       const late = pool.call('push', ['late'], { timeout: 0 });
       Atomics.store(flags, 1, 1);
       await late;
-      return [...seen.map(({ error }) => error?.code ?? error?.thrown), pool.stats().timedOut, await pool.call('entries', [])];
+      return [
+        ...seen.map(({ error }) => error?.code ?? error?.thrown),
+        pool.stats().timedOut,
+        await pool.call('entries', [], { timeout: 0 }),
+      ];
     });
     t.raise(0);
     expect(spinUntil(t.flags, 1), 'settled while the owner was busy').toBe(true);
@@ -113,17 +117,31 @@ describe('while the owner is busy', () => {
   test('a call that runs already is waited for, though its time passes while the owner is busy', async () => {
     const pool = await open<Service>({ factory: service(), min: 1, max: 1 });
     const t = await thread(pool);
-    const done = t.run(({ pool }) => {
-      const signal = AbortSignal.timeout(100);
-      return Promise.all([
-        pool.call('slow', [50, 'slept'], { timeout: 100 }),
-        pool.call('slow', [50, 'aborted'], { signal }).catch(() => 'not begun'),
-      ]);
+    const done = t.run(async ({ pool, flags, load, sleep }) => {
+      const { default: timers } = (await load('node:timers')) as { default: typeof import('node:timers') };
+      const { syncBuiltinESMExports } = (await load('node:module')) as typeof import('node:module');
+      const { setTimeout } = timers;
+      const replace = (by: object): void => {
+        Object.assign(timers, by);
+        syncBuiltinESMExports();
+      };
+      // Its time is over when this thread says so.
+      const timeOut: (() => void)[] = [];
+      replace({ setTimeout: (after: () => void) => void timeOut.push(after) });
+      const slept = pool.call('slow', [50, 'slept'], { timeout: 100 });
+      replace({ setTimeout });
+      const controller = new AbortController();
+      const aborted = pool.call('slow', [50, 'aborted'], { timeout: 0, signal: controller.signal }).catch(() => 'not begun');
+      while (Atomics.load(flags, 0) === 0) await sleep(1);
+      for (const over of timeOut) over();
+      controller.abort();
+      Atomics.store(flags, 1, 1);
+      return [timeOut.length, ...(await Promise.all([slept, aborted]))];
     });
     await until(() => pool.activeCount() === 1);
-    const end = performance.now() + 300;
-    while (performance.now() < end);
-    expect(await settled(done)).toEqual(['slept', 'not begun']);
+    t.raise(0);
+    expect(spinUntil(t.flags, 1), 'their time passed while the owner was busy').toBe(true);
+    expect(await settled(done)).toEqual([1, 'slept', 'not begun']);
     await until(() => pool.idleCount() === 1);
   });
 
@@ -202,11 +220,14 @@ test('those who wait do not burn the processor, and do not wake again and again'
   await until(() => pool.waitingCount() === 23);
   // Two of them sleep in line; the others have listened since they attached.
   await until(() => workers.slice(1).every(({ flags }) => flags[SLEEPS]! > 0));
+  // The first has rung for the last time, and the owner has heard it.
+  await workers[0]!.run(() => {});
+  await turns();
   const began = performance.now();
   const [looks, sleeps] = [sum(all, LOOKS), sum(all, SLEEPS)];
   await sleep(1000);
-  const took = performance.now() - began;
   const [looked, slept] = [sum(all, LOOKS) - looks, sum(all, SLEEPS) - sleeps];
+  const took = performance.now() - began;
   // A sleeper looks up every 750 ms.
   expect(slept, `sleeps in ${took} ms`).toBeLessThanOrEqual(2 * (took / 750 + 1));
   expect(looked, `looks in ${took} ms`).toBeLessThan(100 * (took / 750 + 1));

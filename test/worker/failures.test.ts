@@ -57,6 +57,8 @@ describe('a factory that always fails', () => {
     broken = true;
     await Promise.all(workers.map((t) => t.giveBack()));
     for (const error of await Promise.all(waiting)) expect(error).toMatchObject({ message: 'down' });
+    // All of them may have been told before the owner has looked at the second that came back.
+    await until(() => pool.count() === 0);
     expect(pool.stats()).toMatchObject({ count: 0, waiting: 0 });
     broken = false;
     await expectWhole(pool);

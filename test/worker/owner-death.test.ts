@@ -182,11 +182,11 @@ test('so does one that sleeps, and whose Error is frozen', async () => {
   const asleep = worker.run(({ pool, tell, attempt }) => {
     Object.freeze(Error);
     tell('off');
-    return attempt(() => void pool.acquireSync({ timeout: 20_000 }));
+    return attempt(() => void pool.acquireSync({ timeout: 50_000 }));
   });
   await until(() => worker.told.length > 0);
   await owner.terminate();
-  expect((await settled(asleep, 8000)).error).toMatchObject({ code: 'ERR_POOL_CLOSED' });
+  expect((await settled(asleep)).error).toMatchObject({ code: 'ERR_POOL_CLOSED' });
 });
 
 describe('after the death of the owner', () => {

@@ -383,7 +383,6 @@ test('a thread that reads its port at the end of its stack loses no call: each i
       const codes = settled.map((each) => (each.status === 'fulfilled' ? 'fine' : (each.reason as { code?: string }).code));
       return { count: settled.length, codes: [...new Set(codes)].sort(), again };
     }),
-    15_000,
   );
   expect(seen).toEqual({ count: 40, codes: ['ERR_POOL_REMOTE_CALL', 'fine'], again: 7 });
   await until(() => pool.idleCount() === 1);

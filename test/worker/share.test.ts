@@ -202,11 +202,15 @@ test('a synchronous acquire gets the value of a resource that was made while the
 
 test('a value that another resource had before belongs to the one that has it now', async () => {
   const values = [1, 1, 2];
+  let isLeaving = false;
   let destroyed = (): void => {};
   const pool = await open({
     factory: () => ({ value: values.shift()! }),
     // The first slot is not free again before the second has a resource with the same value.
-    destructor: () => new Promise<void>((resolve) => void (destroyed = resolve)),
+    destructor: () => {
+      isLeaving = true;
+      return new Promise<void>((resolve) => void (destroyed = resolve));
+    },
     max: 2,
     share: ({ value }) => value,
   });
@@ -215,6 +219,8 @@ test('a value that another resource had before belongs to the one that has it no
     pool.destroy(await pool.acquire());
     await keep('second', pool.acquire());
   });
+  // The second is handed out by shared memory, perhaps before the owner has read that the first is to be destroyed.
+  await until(() => isLeaving);
   destroyed();
   await until(() => pool.count() === 1);
   const released = t.run(async ({ pool, kept }) => {

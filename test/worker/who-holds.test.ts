@@ -1,10 +1,13 @@
 /** Who holds what, as errors and 'leak' say it: a one-shot call is its caller's, though the owner borrows for it. */
-import { threadId } from 'node:worker_threads';
-import { expect, test } from 'vitest';
+import { MessagePort, threadId } from 'node:worker_threads';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { BEHALF_GONE } from '../../dist/shared/layout.js';
+import * as protocol from '../../dist/shared/wire/protocol.js';
 import { ControlBlock } from '../../dist/shared/words/control-block.js';
+import { noTimeouts } from '../support/no-timeouts.ts';
 import { open, record } from '../support/pools.ts';
 import { thread } from '../support/thread.ts';
+import { ownTime } from '../support/time.ts';
 import { rejection, settled, until } from '../support/wait.ts';
 
 class Desk {
@@ -62,8 +65,10 @@ test('the owner that has the only resource itself may wait for itself, and a wor
 test("a worker's timeout counts its one-shot calls apart from what it has borrowed", async () => {
   const { pool, finish, running } = await scene(2);
   const worker = await thread(pool);
-  const both = worker.run(async ({ pool }) => {
+  const both = worker.run(async ({ pool, flags, sleep }) => {
     const call = pool.call('slow', []);
+    // A call is asked for by a message, which may come after what is asked for by shared memory.
+    while (Atomics.load(flags, 0) === 0) await sleep(1);
     const desk = await pool.acquire();
     const errors = [await pool.acquire({ timeout: 20 }).then(String, String)];
     try {
@@ -76,6 +81,8 @@ test("a worker's timeout counts its one-shot calls apart from what it has borrow
     await call;
     return errors;
   });
+  await until(() => running() === 1);
+  worker.raise(0);
   // The thread counts the third one itself, and gives its desk back right then.
   await until(() => running() === 1 && pool.stats().timedOut === 3);
   finish();
@@ -95,6 +102,7 @@ test('a one-shot call that waits for what its own thread holds says so', async (
 });
 
 test("a call whose thread has died is neither the owner's nor that of the next thread with the same record", async () => {
+  const time = ownTime();
   const { pool, running } = await scene(1);
   const { slots } = ControlBlock.attach(pool.handle.buffer);
   const doomed = await thread(pool);
@@ -105,14 +113,20 @@ test("a call whose thread has died is neither the owner's nor that of the next t
   await doomed.terminate();
   await until(() => log.detached.length === 1);
   expect(slots.behalf(0)).toBe(BEHALF_GONE);
-  expect(await messageOf(pool.acquire({ timeout: 1 }))).toContain('0 of them with this thread;');
+  const message = messageOf(pool.acquire({ timeout: 1 }));
+  await time.pass(1);
+  expect(await message).toContain('0 of them with this thread;');
   // It is orphaned a second after its thread has died: the slot is free of it then.
-  const desk = await settled(pool.acquire({ timeout: 5000 }));
+  const next = pool.acquire({ timeout: 5000 });
+  await time.pass(1000);
+  const desk = await settled(next);
   expect(slots.behalf(0)).toBe(0);
   pool.release(desk);
 });
 
 test("'leak' names the thread whose one-shot call takes too long, with the stack of that call", async () => {
+  // So that the owner does not stop waiting for it.
+  noTimeouts();
   const { pool, finish, running } = await scene(1, { leakDetectionThreshold: 20 });
   const log = record(pool);
   const worker = await thread(pool);
@@ -158,6 +172,8 @@ test('with leak detection on, a hand-out is still no message', async () => {
 });
 
 test('a thread that sleeps in line says where it has borrowed', async () => {
+  // So that the owner does not stop waiting for it: the thread looks up now and then only.
+  noTimeouts();
   const { pool } = await scene(1, { leakDetectionThreshold: 20 });
   const log = record(pool);
   const worker = await thread(pool);
@@ -165,7 +181,7 @@ test('a thread that sleeps in line says where it has borrowed', async () => {
     const theFunctionThatForgets = () => pool.acquireSync();
     const desk = theFunctionThatForgets();
     try {
-      pool.acquireSync({ timeout: 6000 });
+      pool.acquireSync({ timeout: 60_000 });
     } catch {}
     pool.release(desk);
   });
@@ -185,7 +201,7 @@ test('a thread that is busy is waited for two seconds, and then the event has no
     block(1);
     pool.release(desk);
   });
-  await until(() => log.leaks.length === 1, 10_000);
+  await until(() => log.leaks.length === 1);
   expect(log.leaks[0]).toEqual({ threadId: worker.id, heldFor: expect.any(Number) });
   worker.raise(1);
   await settled(busy);
@@ -197,6 +213,8 @@ test('a thread that dies before it has said where: told at once, without a stack
   pool.on('leak', ({ stack }) => heard.push(stack === undefined ? 'leak' : 'leak with a stack'));
   pool.on('detach', () => heard.push('detach'));
   const worker = await thread(pool);
+  const post = vi.spyOn(MessagePort.prototype, 'postMessage');
+  onTestFinished(() => post.mockRestore());
   const busy = worker.run(async ({ pool, block, tell }) => {
     await pool.acquire();
     // It answers what it hears before it blocks.
@@ -204,7 +222,8 @@ test('a thread that dies before it has said where: told at once, without a stack
     block(1);
   });
   await until(() => worker.told.length === 1);
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  // It has been asked.
+  await until(() => post.mock.calls.some(([message]) => Array.isArray(message) && message[0]?.[0] === protocol.WHERE));
   await worker.terminate();
   await rejection(busy);
   await until(() => heard.includes('detach'));

@@ -90,13 +90,15 @@ export class Counters {
    * One counter over all threads, those that have left included. What the owner moves over meanwhile must not be counted twice or not at
    * all: FOLD is the same before and after. The second look adds 0. A load would not do where the hardware moves plain loads behind it
    * (ARM): the plain loads above stay before the store that an add is, and the add succeeds only if FOLD has not changed up to that store.
+   *
+   * Threads go on counting meanwhile. What is counted later is read first, so that no more is released than was acquired.
    */
   sums(): Float64Array {
     const sums = new Float64Array(COUNTERS);
     for (let tries = 0; tries < TRIES; tries++) {
       const before = Atomics.load(this.#words, FOLD_WORD);
       if (before & 1 && tries < TRIES - 1) continue;
-      for (let counter = 0; counter < COUNTERS; counter++) {
+      for (let counter = COUNTERS - 1; counter >= 0; counter--) {
         let sum = this.#floats[LEFT_COUNTERS / 2 + counter];
         for (let thread = 0; thread < this.#threads; thread++) sum += this.#floats[this.of(thread) + counter];
         sums[counter] = sum;

@@ -1,4 +1,5 @@
 // A member in a process of its own, with a pool of numbers. It does what its parent asks.
+import { existsSync } from 'node:fs';
 import { createPool } from 'cenote';
 import { createBudget, postgresBudget, redisBudget } from 'cenote/budget';
 
@@ -38,6 +39,10 @@ const does = {
     const end = Date.now() + ms;
     while (Date.now() < end);
   },
+  /** Stands still until somebody makes this file. */
+  blockUntil: (path) => {
+    while (!existsSync(path));
+  },
   close: async () => {
     await pool.close();
     does.release(out.length);
@@ -45,6 +50,14 @@ const does = {
     setImmediate(() => process.disconnect());
   },
 };
-process.on('message', async ({ id, what, value }) => process.send({ id, value: await does[what](value) }, () => {}));
+process.on('message', async ({ id, what, value }) => {
+  let answer;
+  try {
+    answer = { id, value: await does[what](value) };
+  } catch (error) {
+    answer = { id, error: String(error) };
+  }
+  process.send(answer, () => {});
+});
 process.on('disconnect', () => process.exit());
 process.send({ event: 'ready' });

@@ -253,7 +253,8 @@ class Run implements BankReport {
     if (late.length > 0) this.failures.push(`threads that did not come to an end: ${late.join(', ')}`);
 
     const stats = () => this.#pool.pool.stats();
-    await this.#eventually('everything is back', () => stats().active === 0 && stats().waiting === 0);
+    // What a thread has counted is settled when the pool has heard of its end.
+    await this.#eventually('everything is back', () => stats().active === 0 && stats().waiting === 0 && stats().threads === 0);
     await this.#eventually('no transaction is open, and no lock held', async () => {
       const { rows } = await this.#watcher.query(
         `select a.pid, a.state, l.locktype from pg_stat_activity a left join pg_locks l on l.pid = a.pid and l.locktype <> 'virtualxid'

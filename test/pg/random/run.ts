@@ -17,7 +17,7 @@ export interface RoundOptions {
   readonly seed: number;
   readonly programs: number;
   readonly lend: 'auto' | 'remote';
-  /** Milliseconds, after which no program more is begun. */
+  /** Milliseconds, after which no program more is begun, if something was committed by then. */
   readonly limit?: number;
 }
 
@@ -136,7 +136,12 @@ class Round implements RoundReport {
 
   get #isThrough(): boolean {
     const { programs, limit = Number.POSITIVE_INFINITY } = this.#options;
-    return this.#isOver || this.#begun >= programs || this.failures.length > 0 || performance.now() - this.#since > limit;
+    return (
+      this.#isOver ||
+      this.#begun >= programs ||
+      this.failures.length > 0 ||
+      (performance.now() - this.#since > limit && 'units committed' in this.figures)
+    );
   }
 
   #next(seat: number): Given | undefined {
