@@ -124,7 +124,9 @@ export class Holdings {
     if (isUneven || (this.isLost && !had)) this.#regroupSoon();
     this.#seeLoss();
     this.#report();
-    this.#cancel = this.#clock.after(this.#words.isPressed ? LOOK_PRESSED : LOOK, () => this.look());
+    // Nothing is lent of a lease that has ended.
+    const left = this.isLost ? LOOK : this.#words.deadline - this.#clock.now();
+    this.#cancel = this.#clock.after(Math.min(this.#words.isPressed ? LOOK_PRESSED : LOOK, left), () => this.look());
     if (this.#isAlone && this.#hasExpired && this.#words.deadline > 0 && !this.#words.isLost) this.#say('expired');
   }
 

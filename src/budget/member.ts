@@ -163,7 +163,12 @@ export class Member {
     if (wait <= 0) void this.#step();
     this.#cancel();
     // Also while a step is under way: the lease may run out, and the owner may stand still.
-    this.#cancel = this.#clock.after(wait <= 0 ? TICK : Math.min(wait, TICK), () => this.look());
+    this.#cancel = this.#clock.after(Math.min(wait <= 0 ? TICK : wait, TICK, this.#left), () => this.look());
+  }
+
+  /** How long the lease is still good, in ms. It is given up when it ends, and no later: the engine grants it to others soon after. */
+  get #left(): number {
+    return this.#phase === 'in' && !this.#words.isLost ? this.#words.deadline - this.#clock.now() : Number.POSITIVE_INFINITY;
   }
 
   /**

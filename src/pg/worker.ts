@@ -79,9 +79,9 @@ async function enter<V>(handle: PoolHandle<unknown>, options: PgAttachOptions | 
  * A class to be used where a program or an ORM makes its own pool or client: `new pg.Pool({ Client })`, TypeORM's `extra: { Client }` and
  * so on. Its clients are the driver's, over this pool: each is a place in the one line. It has a connection while it needs one (a
  * transaction, a cursor, session state set on purpose), and lends it to others in between; a plain query with nothing open is as one of
- * `pool.query`. What it is given to set up its session (`statement_timeout`, `application_name`, `options` ...), and what it sets before its
- * first other statement, is its profile: it is in force in each connection that the client gets, and pins none. Settings that say where to
- * connect are ignored.
+ * `pool.query`. What it is given to set up its session (`statement_timeout`, `application_name`, `options` ...), and what it sets before
+ * its first other statement, is its profile: it is in force in each connection that the client gets, and pins none. Settings that say
+ * where to connect are ignored.
  *
  * It attaches when its first client connects. `pg`: the driver; default: the installed one, which must be there. Throws if it is not.
  */

@@ -8,7 +8,7 @@ import { profileWith } from '../messages/profile.ts';
 import { warnOnce } from './warnings.ts';
 
 /** Settings that say where and how to connect, and under which name. */
-const WHERE = ['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl', 'sslnegotiation'] as const;
+const WHERE: ReadonlySet<string> = new Set(['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl', 'sslnegotiation']);
 
 /** Settings that the driver sends when it connects, in ms. 0 and false are not sent. */
 const LIMITS = ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout'] as const;
@@ -26,7 +26,7 @@ export class ClientSettings {
   readonly #given: Given;
 
   constructor(config: string | ClientConfig | undefined) {
-    const given: Record<string, unknown> = typeof config === 'string' ? { connectionString: config } : { ...config };
+    const given: Given = typeof config === 'string' ? { connectionString: config } : { ...config };
     const { connectionString } = given;
     // As the driver has it, the text counts where both say something.
     this.#given = typeof connectionString === 'string' ? { ...given, ...partsOf(connectionString) } : given;
@@ -34,8 +34,7 @@ export class ClientSettings {
       throw new Error('a client of pgClient() cannot be a replication connection, as others use it in between: make that with pg.Client');
     this.profile = profileOf(this.#given);
     this.queryTimeout = positive(this.#given.query_timeout);
-    for (const name of WHERE) delete given[name];
-    this.forDriver = given;
+    this.forDriver = Object.fromEntries(Object.entries(given).filter(([name]) => !WHERE.has(name)));
   }
 
   /** True if the program believes that this client goes to another place than the pool does. */

@@ -232,7 +232,7 @@ class Statement {
     return this.first === COPY && this.#hasStdin;
   }
 
-  /** Each token may say something. In a statement of rows only some do, except where a WITH, a DISTINCT ON or a set_config is being read. */
+  /** Each token may say something. In a statement of rows only some do, except within a WITH, a DISTINCT ON or a set_config. */
   get isEager(): boolean {
     if (this.#kind === OF_ROWS) return this.#table !== NO_TABLE || this.#distinct.length > 0 || this.#configs.length > 0;
     return this.#kind !== OF_ANYTHING;
