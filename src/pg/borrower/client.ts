@@ -33,6 +33,8 @@ export class PgClient extends EventEmitter implements Type {
   readonly #listener: HoldListener;
   readonly #setup: Setup | undefined;
   #isReleased = false;
+  /** It was released by its end. Programs that end a client release it as well. */
+  #isEnded = false;
   [PLACE]: number | undefined;
 
   /** `assertInside` throws when what the client was borrowed for has ended, and the connection has gone on to something else. */
@@ -121,7 +123,10 @@ export class PgClient extends EventEmitter implements Type {
 
   /** Gives the connection back for good: it is ended. */
   end(callback?: (error?: Error) => void): Promise<void> | undefined {
-    if (!this.#isReleased) this.release(true);
+    if (!this.#isReleased) {
+      this.release(true);
+      this.#isEnded = true;
+    }
     if (callback === undefined) return Promise.resolve();
     process.nextTick(callback);
     return undefined;
@@ -147,6 +152,10 @@ export class PgClient extends EventEmitter implements Type {
 
   /** A function of its own, as in pg: it works without its object, and can be replaced on one client. */
   release = (destroy?: boolean | Error): void => {
+    if (this.#isEnded) {
+      this.#isEnded = false;
+      return;
+    }
     if (this.#isReleased) throw new Error('Release called on client which has already been released to the pool.');
     this.retire();
     this.#giveBack(

@@ -234,14 +234,20 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
   }
 
   #transactIn<V>(of: Scope | undefined, body: (tx: PgSyncClient) => V, options: TransactionOptions): V {
-    const scope = of ?? new Scope(this.lender);
-    const hold = scope.enterSync((borrowing) => this.#bring(borrowing, options.maxHold));
-    try {
-      return this.#transact(scope, hold, body, options);
-    } finally {
-      if (of === undefined) this.#clean(hold);
-      scope.leave();
-      if (of === undefined) void scope.end();
+    for (let attempts = 1; ; attempts++) {
+      const scope = of ?? new Scope(this.lender);
+      const hold = scope.enterSync((borrowing) => this.#bring(borrowing, options.maxHold));
+      try {
+        return this.#transact(scope, hold, body, options);
+      } catch (error) {
+        if (!(error instanceof NotBegun)) throw error;
+        // Nothing was said on that connection, and nothing is begun in a scope of its own.
+        if (of !== undefined || isEnough(this.sessions, attempts)) throw error.why;
+      } finally {
+        if (of === undefined) this.#clean(hold);
+        scope.leave();
+        if (of === undefined) void scope.end();
+      }
     }
   }
 
@@ -266,7 +272,9 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
   /** True: a transaction was open already, and now there is a savepoint. */
   #begin(hold: Hold, text: string, savepoint: string): boolean {
     this.#assertFree(hold);
-    return isNested(this.#call(hold, (session, id) => session.begin(id, text, savepoint)));
+    const answer = this.#call(hold, (session, id) => session.begin(id, text, savepoint));
+    if (answer.unsent && answer.error !== undefined) throw new NotBegun(receiveError(answer.error));
+    return isNested(answer);
   }
 
   #nested<V>(scope: Scope, hold: Hold, body: (tx: PgSyncClient) => V, name: string): V {
@@ -408,6 +416,16 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
   override async leaveSeat(seat: Seat): Promise<void> {
     await super.leaveSeat(seat);
     await this.#stay.leave();
+  }
+}
+
+/** The connection was found lost before BEGIN was said there. */
+class NotBegun extends Error {
+  readonly why: Error;
+
+  constructor(why: Error) {
+    super(why.message);
+    this.why = why;
   }
 }
 

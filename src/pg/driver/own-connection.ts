@@ -363,8 +363,8 @@ export class OwnConnection {
     speaker?.onLost();
   }
 
-  /** This thread speaks here no more. The connection lives on if its owner reads it. */
-  destroy(error = new Error('this thread speaks on this connection no more')): void {
+  /** This thread speaks here no more. The connection lives on if its owner reads it. What was under way is told this. */
+  destroy(error = new Error('Connection terminated')): void {
     this.#lose(error);
   }
 }
