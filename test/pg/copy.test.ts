@@ -1,7 +1,7 @@
 /** COPY: what pg does of it by itself works, and what needs the socket says so at once and leaves the connection as it was. */
 import { expect, test } from 'vitest';
-import { ask, on, open, WHERE } from '../support/postgres.ts';
-import { settled } from '../support/wait.ts';
+import { ask, join, newName, on, open, WHERE } from '../support/postgres.ts';
+import { settled, until } from '../support/wait.ts';
 
 const NO_COPY = expect.stringContaining('COPY with a stream works on no thread');
 
@@ -116,3 +116,53 @@ test.each(WHERE)(
     expect(seen).toEqual([20_000, [{ n: 20_000, sum }], true, '22P02', [{ a: 1 }], true, 'I']);
   },
 );
+
+test.each(WHERE)('rows that are not ended when the connection is given back are no rows, and the connection is: on %s', async (where) => {
+  await ask('create table if not exists unended (a int)');
+  const pool = await open({ max: 1 });
+  const run = await on(where, pool);
+  const seen = await settled(
+    run(async (pool, { load }) => {
+      const { default: copy } = (await load('pg-copy-streams')) as any;
+      const told: unknown[] = [];
+      // Given back in the middle of it, and in the tick in which it begins.
+      for (const rows of ['1\n', undefined]) {
+        const client = await pool.connect();
+        const pid = client.processID;
+        const into = client.query(copy.from('copy unended from stdin')) as any;
+        const failed = new Promise<string>((resolve) => into.once('error', ({ message }: Error) => resolve(message)));
+        if (rows !== undefined) await new Promise((resolve) => into.write(rows, resolve));
+        client.release();
+        const { rows: left } = await pool.query('select count(*)::int as n, pg_backend_pid() as pid from unended');
+        told.push(left[0].n, left[0].pid === pid || pid === 0, /given back before the end|has been given back|released/.test(await failed));
+      }
+      return told;
+    }),
+  );
+  expect(seen).toEqual([0, true, true, 0, true, true]);
+  await until(() => pool.pool.activeCount() === 0);
+});
+
+test('a thread that dies in the middle of a COPY leaves its place at once', async () => {
+  await ask('create table if not exists unended (a int)');
+  const name = newName();
+  const pool = await open({ name, max: 1 });
+  const took: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    const thread = await join(pool);
+    await thread.pg(async (p, { load }) => {
+      const { default: copy } = (await load('pg-copy-streams')) as any;
+      const client = await p.connect();
+      const into = client.query(copy.from('copy unended from stdin')) as any;
+      into.on('error', () => {});
+      await new Promise((resolve) => into.write('1\n', resolve));
+    });
+    await thread.terminate();
+    const from = performance.now();
+    expect((await pool.query('select count(*)::int as n from unended')).rows).toEqual([{ n: 0 }]);
+    took.push(performance.now() - from);
+  }
+  expect(pool.pool.stats()).toMatchObject({ created: 4 });
+  // A server that does not react to a cancel is waited for longer than this. The quickest counts, as threads pause.
+  expect(Math.min(...took)).toBeLessThan(2500);
+});

@@ -456,6 +456,8 @@ export class Hold implements Returning {
   }
 
   async #finish(): Promise<void> {
+    // What waits for more from its borrower has no answer before it is ended.
+    if (this.isStreaming) void this.#callee.reset(this.id).catch(() => {});
     await this.answered();
     try {
       if ((this.#isUnclean || this.#isListening) && this.#life.broken === undefined) await this.#callee.reset(this.id);

@@ -11,6 +11,8 @@ import { isSimple } from '../messages/single.ts';
 const MOST_GATHERED = 262_144;
 /** What pg answers where the server wants rows and there is no stream to give them. */
 const NO_ROWS = copyFail('No source stream defined');
+/** The same for a borrower that is gone. */
+const LEFT = copyFail('the connection was given back before the end of the rows');
 const SYNC = Buffer.from([CLIENT.sync, 0, 0, 0, 4]);
 
 export interface WireListener {
@@ -61,6 +63,10 @@ export class Wire {
   #isRest = false;
   /** The borrower sends nothing more by itself: a COPY is refused for it. */
   #isWhole = false;
+  /** The server waits for the rows of a COPY. */
+  #isInCopy = false;
+  /** The borrower is gone, and does not end what it has begun. */
+  #isAbandoned = false;
   #isSimple = false;
   /** How many times the server is still to say that it is ready. */
   #owed = 0;
@@ -134,6 +140,8 @@ export class Wire {
     this.#isLent = true;
     this.#answered = answered;
     this.#isWhole = isWhole;
+    this.#isInCopy = false;
+    this.#isAbandoned = false;
     this.#isRest = !this.#heard.isBetween;
     this.#end.setReady(false);
   }
@@ -150,8 +158,11 @@ export class Wire {
    * The borrower will say no more: the server is made ready for something else. If it is in the middle of a message, that cannot be done.
    */
   abandon(): void {
-    if (!this.#isLent || this.#owed > 0 || !this.#hasSaid) return;
+    if (!this.#isLent || !this.#hasSaid) return;
+    this.#isAbandoned = true;
+    if (this.#owed > 0 && !this.#isInCopy) return;
     if (!this.#said.isBetween) throw new Error('the borrower of this connection has left in the middle of a message');
+    if (this.#isInCopy) return this.#endCopy(LEFT);
     this.#owed++;
     this.#socket.write(SYNC);
   }
@@ -163,6 +174,7 @@ export class Wire {
         if (type === CLIENT.terminate)
           throw new Error('a borrower does not end the connection itself: it gives it back with release(true)');
         if (type === CLIENT.query || type === CLIENT.sync || type === CLIENT.functionCall) this.#owing++;
+        if (type === CLIENT.copyDone || type === CLIENT.copyFail) this.#isInCopy = false;
         if (type === CLIENT.query) {
           this.#isSimple = true;
           this.#speech.push({ name: '', text: textAt(body!, 0) });
@@ -232,6 +244,7 @@ export class Wire {
     switch (type) {
       case SERVER.readyForQuery:
         // The driver hears of each: it is the driver that knows whether the server is ready, and tells others.
+        this.#isInCopy = false;
         if (--this.#owed === 0) this.#until = end;
         this.#toDriver(readyForQuery(body![0]));
         this.#listener.ready(String.fromCharCode(body![0]) as TransactionStatus);
@@ -250,7 +263,9 @@ export class Wire {
         if (body !== undefined) this.#listener.error(errorOf(body));
         break;
       case SERVER.copyIn:
-        if (this.#isWhole) this.#refuseCopy();
+        this.#isInCopy = true;
+        if (this.#isWhole) this.#endCopy(NO_ROWS);
+        else if (this.#isAbandoned && this.#said.isBetween) this.#endCopy(LEFT);
         this.#isUrgent = true;
         break;
       case SERVER.copyOut:
@@ -267,9 +282,11 @@ export class Wire {
     this.#answered!(this.#taken());
   }
 
-  #refuseCopy(): void {
+  /** `why`: a message to the server that no more rows come. */
+  #endCopy(why: Buffer): void {
+    this.#isInCopy = false;
     // In the extended protocol the sync that came with the statement has been passed over.
-    this.#socket.write(this.#isSimple ? NO_ROWS : Buffer.concat([NO_ROWS, SYNC]));
+    this.#socket.write(this.#isSimple ? why : Buffer.concat([why, SYNC]));
   }
 
   // ── what the borrower hears

@@ -123,6 +123,8 @@ export const CLIENT = {
   describe: 0x44, // D
   execute: 0x45, // E
   functionCall: 0x46, // F
+  copyDone: 0x63, // c
+  copyFail: 0x66, // f
   parse: 0x50, // P
   query: 0x51, // Q
   sync: 0x53, // S
