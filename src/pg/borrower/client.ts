@@ -132,7 +132,7 @@ export class PgClient extends EventEmitter implements Type {
     return undefined;
   }
 
-  /** The pool sees to that: a query under way keeps the process alive, an idle connection does not. */
+  /** The pool sees to that: a query under way and a client that listens keep the process alive, an idle connection does not. */
   ref(): void {}
   unref(): void {}
 
@@ -203,8 +203,9 @@ export class PgClient extends EventEmitter implements Type {
 
   /** A borrower that listens is told when it happens, and not with the next answer. */
   #hears(event: string | symbol): void {
-    if (!this.#isReleased && (event === 'notification' || event === 'notice' || event === 'error' || event === 'end'))
-      this.#hold.listenSoon(event === 'notification' ? 0 : PATIENCE);
+    if (this.#isReleased) return;
+    if (event === 'notification') this.#hold.awaitNotifications(0);
+    else if (event === 'notice' || event === 'error' || event === 'end') this.#hold.listenSoon(PATIENCE);
   }
 
   #heard({ event, message }: Heard): void {

@@ -1,6 +1,6 @@
 /** A borrowed session as its borrower has it: its calls, what their answers said of its state, and how it is given back. */
 import { randomUUID } from 'node:crypto';
-import { clearTimeout, setTimeout } from 'node:timers';
+import { clearInterval, clearTimeout, setInterval, setTimeout } from 'node:timers';
 import type { QueryResult } from 'pg';
 import type { Cancellation } from '../../shared/index.ts';
 import { receiveError } from '../messages/database-error.ts';
@@ -38,6 +38,9 @@ export interface HoldListener {
 
 const NO_LISTENERS: readonly HoldListener[] = [];
 
+/** In ms: the longest that a timer takes. */
+const LONG = 2 ** 31 - 1;
+
 export class Hold implements Returning {
   /** Names this borrow to the session. No two borrows have the same name. Its beginning says which attachment it is of (`belongsTo`). */
   readonly id: string;
@@ -65,6 +68,8 @@ export class Hold implements Returning {
   #isListening = false;
   /** The time when it begins to listen. */
   #soon: NodeJS.Timeout | undefined;
+  /** Keeps the thread alive. */
+  #alive: NodeJS.Timeout | undefined;
   #givenBack: ((destroy: Error | undefined) => void) | undefined;
 
   constructor(sessions: Sessions, session: RemoteSession, pid = 0, profile = '') {
@@ -197,6 +202,16 @@ export class Hold implements Returning {
     this.#soon ??= setTimeout(() => void this.#hearOn(), after).unref();
   }
 
+  /**
+   * The same for a borrower that waits for notifications. As that is all that it may have to do, it keeps its thread alive until the
+   * connection is given back or lost.
+   */
+  awaitNotifications(after: number): void {
+    if (this.isOver || this.isBroken) return;
+    this.#alive ??= setInterval(() => {}, LONG);
+    this.listenSoon(after);
+  }
+
   async #hearOn(): Promise<void> {
     if (this.#isListening) return;
     this.#isListening = true;
@@ -213,6 +228,7 @@ export class Hold implements Returning {
       this.look();
     } finally {
       this.#isListening = false;
+      clearInterval(this.#alive);
     }
   }
 
@@ -319,7 +335,9 @@ export class Hold implements Returning {
   }
 
   #lose(error: Error, wasOpen: boolean): void {
-    if (this.#life.lose(error, wasOpen)) for (const listener of this.#listeners) listener.broken(error);
+    if (!this.#life.lose(error, wasOpen)) return;
+    clearInterval(this.#alive);
+    for (const listener of this.#listeners) listener.broken(error);
   }
 
   /** Something is open that the borrower comes back for, as far as it was told. */
@@ -405,6 +423,7 @@ export class Hold implements Returning {
   giveBack(destroy?: Error): Promise<void> | undefined {
     if (!this.#life.giveBack(destroy, this.#isOpen)) return undefined;
     clearTimeout(this.#soon);
+    clearInterval(this.#alive);
     const why = destroy ?? this.#life.broken;
     const returning = why === undefined ? this.#return() : this.#give(why);
     this.#givenBack?.(why);

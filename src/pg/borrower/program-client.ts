@@ -51,7 +51,7 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
       met: (hold) => hold.listen(this.#listener),
       arrived: (hold) => {
         this.processID = hold.pid;
-        if (this.listenerCount('notification') > 0) hold.listenSoon(PATIENCE);
+        if (this.listenerCount('notification') > 0) hold.awaitNotifications(PATIENCE);
       },
       answered: ({ pid, heard = [] }) => {
         if (pid > 0) this.processID = pid;
@@ -131,7 +131,7 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
         release && ((...args) => (this.#pool === undefined ? release(...args) : this.#pool.givenBack(() => release(...args))));
     }
 
-    /** The pool sees to that: a query under way keeps the process alive, and nothing else does. */
+    /** The pool sees to that: a query under way and a client that listens keep the process alive, and nothing else does. */
     ref(): void {}
     unref(): void {}
 
@@ -188,7 +188,7 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
     on(event: string | symbol, listener: (...args: any[]) => void): this {
       super.on(event, listener);
       // A connection that listens is pinned, and heard at once.
-      if (event === 'notification') this.#seat?.scope.hold?.listenSoon(0);
+      if (event === 'notification') this.#seat?.scope.hold?.awaitNotifications(0);
       return this;
     }
 
