@@ -4,6 +4,7 @@ import { inspect } from 'node:util';
 import type { CustomTypesConfig, QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, QueryResultRow } from 'pg';
 import { driverHere } from '../driver/driver-here.ts';
 import { OwnParsers } from '../driver/own-parsers.ts';
+import { IN_ORDER } from '../messages/mode.ts';
 import type { Heard } from '../messages/protocol.ts';
 import { ask, type Question, tell } from '../messages/question.ts';
 import type { QueryCallback, Submission, PgClient as Type } from '../types.ts';
@@ -91,7 +92,8 @@ export class PgClient extends EventEmitter implements Type {
   #query(text: string | QueryConfig, values: unknown): Promise<QueryResult<any>> {
     try {
       this.#assertUsable();
-      const question = ask(text, values, this.#types);
+      const asked = ask(text, values, this.#types);
+      const question = this.listenerCount('notification') === 0 ? asked : { ...asked, mode: asked.mode | IN_ORDER };
       if (this.#setup !== undefined) return this.#setup.run(question);
       return traced(this.#hold.sessions, question, 0, () => this.#hold.run(question));
     } catch (error) {

@@ -11,7 +11,7 @@ import { asBuffers } from '../messages/bytes.ts';
 import { assertNoCopyIn } from '../messages/copy.ts';
 import { receiveError } from '../messages/database-error.ts';
 import { type Packed, packed, unpacked } from '../messages/frames.ts';
-import { EXTENDED, isOfProfile, RAW, WHOLE, withReading } from '../messages/mode.ts';
+import { EXTENDED, IN_ORDER, isOfProfile, RAW, WHOLE, withReading } from '../messages/mode.ts';
 import type { Answer, Heard, Outcome } from '../messages/protocol.ts';
 import type { Question } from '../messages/question.ts';
 import { receiveResults } from '../messages/results.ts';
@@ -113,7 +113,11 @@ export class LocalWay implements Way {
 
   #isOwners({ text, name, mode }: Question): boolean {
     return (
-      isOfProfile(mode) || name !== undefined || text === undefined || (this.#lending.hasStatementCache && readStatement(text).isPreparable)
+      isOfProfile(mode) ||
+      (mode & IN_ORDER) !== 0 ||
+      name !== undefined ||
+      text === undefined ||
+      (this.#lending.hasStatementCache && readStatement(text).isPreparable)
     );
   }
 

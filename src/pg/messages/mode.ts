@@ -39,6 +39,12 @@ export const SETTING = 1024;
 
 export const isOfProfile = (mode: number): boolean => (mode & SETTING) !== 0;
 
+/**
+ * The borrower waits for notifications. The owner's driver asks its statements: so all that the server says comes the same way, and in the
+ * order in which it was said.
+ */
+export const IN_ORDER = 2048;
+
 /** The bytes are all that is said: the borrower says nothing more before it has its answer. */
 export const WHOLE = 512;
 
