@@ -1,16 +1,17 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { JobLostError, JobTimeoutError, RunnerClosedError } from 'cenote/jobs';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { folderOfThisRun } from '../support/threads/compile.ts';
 import { ownTime } from '../support/time.ts';
 import { outcome, rejection, settled, until } from '../support/wait.ts';
 import { isRunning, newFlag, open, run, whole } from './support.ts';
 
-/** A file that this test may change. */
+/** A file that this test may change. Not in dist/, which another test may be packing. */
 function fileOf(text: string): { path: string; write(text: string): void } {
-  const folder = mkdtempSync(join(fileURLToPath(new URL('../../dist', import.meta.url)), 'test-'));
+  const folder = folderOfThisRun();
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'job.mjs');
   const write = (to: string): void => writeFileSync(path, to);

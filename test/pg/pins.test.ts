@@ -118,6 +118,13 @@ describe('something is still there', () => {
     ['a channel from before the transaction', ['listen a', 'begin', 'unlisten a', 'rollback']],
     ['a channel from before the savepoint', ['listen a', 'begin', 'savepoint s', 'unlisten a', 'rollback to savepoint s', 'commit']],
     ['a channel of a transaction that went on', ['begin', 'listen a', 'commit and chain', 'rollback']],
+    ['a channel of a transaction that has ended in the middle of a text', ['begin', 'listen a', 'commit; begin', 'rollback']],
+    ['a savepoint behind a comment', ['listen a', 'begin', 'savepoint s', 'unlisten a', '/* x */ rollback to s', 'commit']],
+    ['a name in other letters', ['listen É', 'unlisten é']],
+    [
+      'a table renamed behind a comment',
+      ['create temp table mine ()', '/* x */ alter table mine rename to b', 'create temp table mine ()', 'drop table mine'],
+    ],
     ['a setting and a role', [`set my.own = 'x'`, 'set role pg_monitor', 'reset all']],
     [
       'a table with another name',
@@ -194,6 +201,9 @@ test('whatever is said, in whatever order: where nothing is said to be left, the
   ];
   const bounds = [
     'begin',
+    'commit; begin',
+    'rollback; begin',
+    '/* x */ rollback to s',
     'begin',
     'commit',
     'rollback',

@@ -94,8 +94,12 @@ export class Pins {
     if (!isDirty && this.isEmpty && this.#before.size === 0 && this.#undone.size === 0) return;
     if (was === 'I' && status !== 'I') this.#begin();
     if (text === undefined) this.addUnknown();
-    else this.#read(text.trim().replace(/\s*;$/, ''), isDirty, asked, result);
-    if (was !== 'I' && status === 'I') this.#end(result === undefined || result.command === 'ROLLBACK');
+    else this.#read(withoutEnd(text), isDirty, asked, result);
+    if (was === 'I') return;
+    if (status === 'I') this.#end(result === undefined || result.command === 'ROLLBACK');
+    else if (result?.command === 'ROLLBACK') this.#backToSavepoint();
+    // AND CHAIN: what was done so far is done, though the transaction seems to go on.
+    else if (result?.command === 'COMMIT') this.addUnknown();
   }
 
   // ── transactions
@@ -113,6 +117,12 @@ export class Pins {
     this.#before.clear();
     this.#undone.clear();
     this.#passing.clear();
+  }
+
+  /** What the transaction has undone since the savepoint is there again. */
+  #backToSavepoint(): void {
+    for (const pin of this.#undone) this.#pins.set(pin, 1);
+    this.#undone.clear();
   }
 
   // ── statements
@@ -169,12 +179,6 @@ export class Pins {
     return this.#beginning.profile !== '';
   }
 
-  /** What the transaction has undone since the savepoint is there again. */
-  backToSavepoint(): void {
-    for (const pin of this.#undone) this.#pins.set(pin, 1);
-    this.#undone.clear();
-  }
-
   has(kind: Kind): boolean {
     return [...this.#pins.keys()].some((pin) => kindOf(pin) === kind);
   }
@@ -190,11 +194,19 @@ const VALUE = String.raw`(?:'[^'\\]*'|\$\d+|null)`;
 const AS = String.raw`(?:\s+(?:as\s+)?${NAME})?`;
 const statement = (pattern: string): RegExp => new RegExp(`^${pattern}$`, 'i');
 
+const lower = (letter: string): string => letter.toLowerCase();
+
+/** Without the semicolon at its end. */
+function withoutEnd(text: string): string {
+  const said = text.trim();
+  return said.endsWith(';') ? said.slice(0, -1).trimEnd() : said;
+}
+
 /** As the server reads it: in lower case, unless in quotes. */
 const nameOf = (text: string): string =>
   text
     .split(/\s*\.\s*(?=(?:[^"]*"[^"]*")*[^"]*$)/)
-    .map((part) => (part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part.toLowerCase()))
+    .map((part) => (part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part.replaceAll(/[A-Z]/g, lower)))
     .join('.');
 
 const tableOf = (text: string): string => nameOf(text).replace(/^pg_temp\./, '');
@@ -331,8 +343,7 @@ const OTHERS: readonly (readonly [pattern: RegExp, act: Act])[] = [
     },
   ],
   // The table may have another name from now on.
-  [/^alter\b/i, (pins) => pins.has('table') && pins.addUnknown()],
-  // What was done so far is done, or undone, though the transaction seems to go on.
-  [/\band\s+chain$/i, (pins) => pins.addUnknown()],
-  [statement(String.raw`rollback\s+(?:(?:work|transaction)\s+)?to\b[^;]*`), (pins) => pins.backToSavepoint()],
+  [/\balter\b/i, (pins) => pins.has('table') && pins.addUnknown()],
+  // One transaction may end in the middle of the text, and another may begin.
+  [/(?=[\s\S]*\b(?:begin|start|commit|end|rollback|abort)\b)[\s\S]*;/i, (pins) => pins.addUnknown()],
 ];
