@@ -105,8 +105,14 @@ test('what cannot be had is refused, or told once', async () => {
   new Client({ options: '-B 100 -c geqo=off' });
   expect(await warned).toMatchObject({
     code: 'CENOTE_PG_CLIENT_OPTIONS',
-    message: 'a client of pgClient() was given "-B" in options: it is ignored, as only settings count there, like -c name=value',
+    message:
+      'a client of pgClient() was given "-B" in options: it is ignored, as only settings count there that may be made in a session, like -c name=value',
   });
+  // These settings say no, or nothing that could be in force.
+  const quiet = new Client({ options: '-c log_connections=on -c work_mem=65kB', replication: 'off', statement_timeout: '0' } as never);
+  await quiet.connect();
+  expect((await quiet.query('show work_mem')).rows).toEqual([{ work_mem: '65kB' }]);
+  await quiet.end();
   // What the server refuses is refused by the first query, and the connection is as good as before.
   const wrong = new Client({ options: '-c work_mem=much' });
   await wrong.connect();
@@ -117,4 +123,19 @@ test('what cannot be had is refused, or told once', async () => {
   await right.connect();
   expect((await right.query('select 1 as a')).rows).toEqual([{ a: 1 }]);
   await right.end();
+});
+
+test('a connection string without a host says nothing of where, and the rest counts', async () => {
+  const pool = await open({ max: 1 });
+  const { pathname } = new URL((await postgres()).url);
+  const warnings: unknown[] = [];
+  const note = (warning: Error): void => void warnings.push((warning as { code?: string }).code);
+  process.on('warning', note);
+  const client = new (pgClient(pool))(`postgres://postgres:secret@${pathname}?application_name=five&statement_timeout=70000`);
+  await client.connect();
+  const { rows } = await client.query(`select current_setting('application_name') as a, current_setting('statement_timeout') as b`);
+  await client.end();
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('warning', note);
+  expect([rows, warnings]).toEqual([[{ a: 'five', b: '70s' }], []]);
 });

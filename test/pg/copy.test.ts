@@ -125,13 +125,18 @@ test.each(WHERE)('rows that are not ended when the connection is given back are 
     run(async (pool, { load }) => {
       const { default: copy } = (await load('pg-copy-streams')) as any;
       const told: unknown[] = [];
-      // Given back in the middle of it, and in the tick in which it begins.
-      for (const rows of ['1\n', undefined]) {
+      // Given back in the middle of it, with more on the way, and in the tick in which it begins.
+      for (const [rows, more] of [
+        ['1\n', 0],
+        ['1\n', 50],
+        [undefined, 0],
+      ] as const) {
         const client = await pool.connect();
         const pid = client.processID;
         const into = client.query(copy.from('copy unended from stdin')) as any;
         const failed = new Promise<string>((resolve) => into.once('error', ({ message }: Error) => resolve(message)));
         if (rows !== undefined) await new Promise((resolve) => into.write(rows, resolve));
+        for (let n = 0; n < more; n++) into.write(`${n}\n`.repeat(2000));
         client.release();
         const { rows: left } = await pool.query('select count(*)::int as n, pg_backend_pid() as pid from unended');
         told.push(left[0].n, left[0].pid === pid || pid === 0, /given back before the end|has been given back|released/.test(await failed));
@@ -139,7 +144,7 @@ test.each(WHERE)('rows that are not ended when the connection is given back are 
       return told;
     }),
   );
-  expect(seen).toEqual([0, true, true, 0, true, true]);
+  expect(seen).toEqual([0, true, true, 0, true, true, 0, true, true]);
   await until(() => pool.pool.activeCount() === 0);
 });
 

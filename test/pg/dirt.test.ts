@@ -83,6 +83,8 @@ test('what may change the session is undone, whatever it is called', async () =>
     `update pg_catalog."pg_settings" set setting = '65kB' where name = 'work_mem'`,
     `select 1; set my.own = 'x'`,
     `/* select */ set /* local */ my.own = 'x'`,
+    `set local.own = 'x'`,
+    `set transaction.own = 'x'`,
     `select pg_catalog.set_config('my.own', 'x', false)`,
     `select set_config('my.own', 'x', not true)`,
     `select set_config('my.own', 'x', true and false)`,

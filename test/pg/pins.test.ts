@@ -19,8 +19,11 @@ type Said = string | readonly [text: string, values: unknown[]];
 /** Says that on the real server, and returns what is known then. */
 async function saidOn(pins: Pins, said: Said): Promise<void> {
   const [text, parameters] = typeof said === 'string' ? [said, undefined] : said;
-  const result = await client.query(text, parameters).catch(() => undefined);
-  pins.note({ text, parameters }, client.getTransactionStatus(), result as never);
+  const [result, error] = await client.query(text, parameters).then(
+    (result) => [result, undefined],
+    (error) => [undefined, error],
+  );
+  pins.note({ text, parameters }, client.getTransactionStatus(), result as never, error);
 }
 
 /** What the server finds in the session. A setting with a name of the program's own is in no list of the server's. */
@@ -42,7 +45,7 @@ async function left(): Promise<Record<string, unknown>> {
 async function fresh(): Promise<Pins> {
   if (client.getTransactionStatus() !== 'I') await client.query('rollback');
   await client.query('discard all');
-  return new Pins({ profile: '' });
+  return new Pins({ isSetUp: false });
 }
 
 describe('all of it is undone again', () => {
@@ -102,7 +105,7 @@ describe('all of it is undone again', () => {
     const seen: boolean[] = [];
     for (const said of program) {
       await saidOn(pins, said);
-      seen.push(pins.isEmpty);
+      seen.push(pins.isEmpty && client.getTransactionStatus() === 'I');
     }
     if (program.length > 1) expect(seen).toContain(false);
     expect(seen.at(-1)).toBe(true);
@@ -125,6 +128,35 @@ describe('something is still there', () => {
       'a table renamed behind a comment',
       ['create temp table mine ()', '/* x */ alter table mine rename to b', 'create temp table mine ()', 'drop table mine'],
     ],
+    [
+      'a table that is there already',
+      ['create temp table mine ()', 'begin', 'create temp table if not exists mine () on commit drop', 'commit'],
+    ],
+    [
+      'a table that a savepoint brings back',
+      [
+        'create temp table mine ()',
+        'begin',
+        'savepoint s',
+        'drop table mine',
+        'create temp table mine () on commit drop',
+        'rollback to s',
+        'commit',
+      ],
+    ],
+    [
+      'a cursor by the name of one that was closed',
+      ['begin', 'declare c cursor for select 1', 'close c', 'declare c cursor with hold for select 1', 'commit'],
+    ],
+    [
+      'a table by the name of one that was dropped',
+      ['begin', 'create temp table b () on commit drop', 'drop table b', 'create temp table b ()', 'commit'],
+    ],
+    ['several statements with ALTER', ['begin', 'listen a', 'alter table pins_of add x int; commit; begin', 'rollback']],
+    ['a statement by such a name', ['prepare "transaction" as select 1']],
+    ['names with a point in them', ['create temp table "pg_temp.b" ()', 'create temp table b ()', 'drop table b']],
+    ['a space that is none', ['listen a\u00a0', 'unlisten a']],
+    ['locks of texts that differ by a space', [`select pg_advisory_lock(hashtext('a b'))`, `select pg_advisory_unlock(hashtext('ab'))`]],
     ['a setting and a role', [`set my.own = 'x'`, 'set role pg_monitor', 'reset all']],
     [
       'a table with another name',
@@ -154,8 +186,28 @@ describe('something is still there', () => {
   });
 });
 
+test('what no text tells counts as left: an error of this thread, a value that is no plain one', () => {
+  const pins = new Pins({ isSetUp: false });
+  pins.note({ text: 'select pg_advisory_lock(1)', parameters: undefined }, 'I', undefined, new Error('from a parser'));
+  expect(pins.isEmpty).toBe(false);
+  pins.clear();
+  pins.note({ text: 'select pg_advisory_lock($1)', parameters: [Object.create(null)] }, 'I', { rows: [{ a: '' }] });
+  expect(pins.isEmpty).toBe(false);
+});
+
+test('a long statement of a borrower that has left something is read in no time', () => {
+  const pins = new Pins({ isSetUp: false });
+  pins.note({ text: 'listen a', parameters: undefined }, 'I', {});
+  const text = `insert into t values ('${'x '.repeat(5_000_000)}end')`;
+  const from = performance.now();
+  pins.note({ text, parameters: undefined }, 'I', {});
+  // What grows with the square of the length takes hours.
+  expect(performance.now() - from).toBeLessThan(60_000);
+  expect(pins.isEmpty).toBe(false);
+});
+
 test('what a client resets of its profile is not as the session began', async () => {
-  const pins = new Pins({ profile: '[["set work_mem = 1"]]' });
+  const pins = new Pins({ isSetUp: true });
   for (const text of ['reset work_mem', 'set work_mem to default', 'reset all', 'discard all']) {
     pins.clear();
     pins.note({ text, parameters: undefined }, 'I', {});
@@ -170,6 +222,7 @@ test('whatever is said, in whatever order: where nothing is said to be left, the
     'unlisten *',
     ...names.flatMap((name) => [`create temp table ${name} (id int)`, `drop table pg_temp.${name}`, `drop table if exists ${name}`]),
     'create temp table b () on commit drop',
+    'create temp table if not exists a () on commit drop',
     'alter table a rename to c',
     'drop table a, b',
     `set work_mem = '65kB'`,
@@ -262,6 +315,44 @@ describe.each(['auto', 'relayed', 'remote'] as const)("lend: '%s'", (lend) => {
     });
     expect(seen).toEqual(Array(15).fill(''));
     await until(() => pool.pool.activeCount() === 0);
+  });
+
+  test('what a listener for borrowed connections leaves there keeps them', async () => {
+    const thread = await join(await open({ max: 2, lend }));
+    const rows = await thread.pg(async (p) => {
+      p.on('acquire', (client) => void client.query('create temp table if not exists listened (a int)'));
+      return p.scope(async () => {
+        await p.query('insert into listened values (1)');
+        return (await p.query('select * from listened')).rows;
+      });
+    });
+    expect(rows).toEqual([{ a: 1 }]);
+  });
+
+  test('a client resets what it has set to what it was given', async () => {
+    const pool = await open({ max: 1, lend });
+    const thread = await join(pool);
+    const seen = await thread.pg(async (p, { load, handle }) => {
+      const { pgClient } = (await load('cenote/pg/worker')) as typeof import('cenote/pg/worker');
+      const client = new (pgClient(handle as never))({ statement_timeout: 70_000, application_name: 'given' });
+      await client.connect();
+      const limit = async () => (await client.query('show statement_timeout')).rows[0].statement_timeout;
+      // What is set after this is no part of its profile.
+      await client.query('select 1');
+      const limits = [await limit()];
+      await client.query('set statement_timeout = 0');
+      limits.push(await limit());
+      await client.query('reset statement_timeout');
+      limits.push(await limit());
+      await client.query('listen given');
+      await client.query('discard all');
+      limits.push(await limit(), (await client.query('show application_name')).rows[0].application_name);
+      // The only connection is free.
+      limits.push((await p.query('select 1 as a')).rows[0].a);
+      await client.end();
+      return limits;
+    });
+    expect(seen).toEqual(['70s', '0', '70s', '70s', 'given', 1]);
   });
 
   test('a client resets what it has set before anything else', async () => {

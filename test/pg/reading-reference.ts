@@ -99,6 +99,7 @@ const asksReadOnly = (statement: readonly string[]): boolean =>
 
 const words = (list: string): ReadonlySet<string> => new Set(list.split(/\s+/).filter(Boolean));
 
+const LOCAL = words('local transaction constraints');
 const TEMPORARY = words('temp temporary local global');
 const ROWS = words('select insert update delete with values merge table');
 /** Known to leave nothing, whatever follows: what they change ends with the transaction, or is no state of the session. */
@@ -113,7 +114,7 @@ function dirtOf(statement: readonly string[]): Dirt {
   const first = statement.find((token) => token !== '(')!;
   if (HARMLESS.has(first)) return CLEAN;
   if (ROWS.has(first)) return dirtOfRows(statement);
-  if (first === 'set') return statement[1] === 'local' || statement[1] === 'transaction' || statement[1] === 'constraints' ? CLEAN : DIRTY;
+  if (first === 'set') return LOCAL.has(statement[1]) && statement[2] !== '.' ? CLEAN : DIRTY;
   if (first === 'create') return isTemporary(statement) ? DIRTY : DOUBTFUL;
   return RARE.has(first) ? DOUBTFUL : DIRTY;
 }

@@ -10,7 +10,7 @@ import { warnOnce } from './warnings.ts';
 /** Settings that say where and how to connect, and under which name. */
 const WHERE: ReadonlySet<string> = new Set(['connectionString', 'host', 'port', 'user', 'password', 'database', 'ssl', 'sslnegotiation']);
 
-/** Settings that the driver sends when it connects, in ms. 0 and false are not sent. */
+/** Settings that the driver sends when it connects, in ms, unless they are 0 or false. */
 const LIMITS = ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout'] as const;
 
 /** By name: what was given, whatever it is. */
@@ -30,7 +30,7 @@ export class ClientSettings {
     const { connectionString } = given;
     // As the driver has it, the text counts where both say something.
     this.#given = typeof connectionString === 'string' ? { ...given, ...partsOf(connectionString) } : given;
-    if (isSaid(this.#given.replication) && this.#given.replication !== 'false')
+    if (isSaid(this.#given.replication) && !NO.has(this.#given.replication))
       throw new Error('a client of pgClient() cannot be a replication connection, as others use it in between: make that with pg.Client');
     this.profile = profileOf(this.#given);
     this.queryTimeout = positive(this.#given.query_timeout);
@@ -54,6 +54,9 @@ const BY_DEFAULT: Readonly<Record<keyof Address, readonly unknown[]>> = {
   database: [],
 };
 
+/** What the server takes for no replication. */
+const NO: ReadonlySet<unknown> = new Set(['false', 'off', 'no', '0', 0]);
+
 const isSaid = (value: unknown): boolean => value !== undefined && value !== null && value !== '' && value !== false;
 
 function positive(value: unknown): number | undefined {
@@ -64,14 +67,23 @@ function positive(value: unknown): number | undefined {
 /** What a connection string says, of the settings that count here. */
 function partsOf(connectionString: string): Given {
   try {
-    const { hostname, port, username, pathname, searchParams } = new URL(connectionString);
-    const said = { host: hostname, port, user: decodeURIComponent(username), database: decodeURIComponent(pathname.slice(1)) };
+    const { hostname, port, username, pathname, searchParams } = urlOf(connectionString);
+    const host = hostname === NOWHERE ? undefined : hostname;
+    const said = { host, port, user: decodeURIComponent(username), database: decodeURIComponent(pathname.slice(1)) };
     const parts = { ...said, ...Object.fromEntries(searchParams) };
     return Object.fromEntries(Object.entries(parts).filter(([, value]) => isSaid(value)));
   } catch {
     // The driver reads more than URLs, the path of a socket for example. Where that goes is not known here.
     return { host: connectionString };
   }
+}
+
+/** A host that stands for none, as URLs of this kind must have one. */
+const NOWHERE = 'nowhere.invalid';
+
+function urlOf(connectionString: string): URL {
+  const hasHost = !/^[a-z]+:\/\/(?:[^/?#]*@)?(?:[/?#]|$)/i.test(connectionString);
+  return new URL(hasHost ? connectionString : connectionString.replace(/^([a-z]+:\/\/(?:[^/?#]*@)?)/i, `$1${NOWHERE}`));
 }
 
 // ── what sets the session up
@@ -83,13 +95,23 @@ function profileOf(given: Given): string {
   const name = isSaid(given.application_name) ? given.application_name : given.fallback_application_name;
   if (isSaid(name)) settings.set('application_name', String(name));
   for (const limit of LIMITS) {
-    const milliseconds = positive(given[limit]);
-    if (milliseconds !== undefined) settings.set(limit, String(milliseconds));
+    const milliseconds = given[limit] ? Number.parseInt(String(given[limit]), 10) : Number.NaN;
+    if (!Number.isNaN(milliseconds)) settings.set(limit, String(milliseconds));
   }
   if (settings.size === 0) return '';
   const calls = Array.from(settings, (_, at) => `pg_catalog.set_config($${2 * at + 1}, $${2 * at + 2}, false)`);
   return profileWith('', `select ${calls.join(', ')}`, [...settings].flat());
 }
+
+/** Settings that can be made only when a session begins. */
+const AT_THE_BEGINNING: ReadonlySet<string> = new Set([
+  'ignore_system_indexes',
+  'jit_debugging_support',
+  'jit_profiling_support',
+  'log_connections',
+  'log_disconnections',
+  'post_auth_delay',
+]);
 
 /** The settings in a text for the server's command line: `-c name=value`, or `--name=value`. A backslash escapes a space. */
 function* optionsIn(text: string): Generator<[name: string, value: string]> {
@@ -97,12 +119,13 @@ function* optionsIn(text: string): Generator<[name: string, value: string]> {
   for (let at = 0; at < words.length; at++) {
     const said = words[at] === '-c' && at + 1 < words.length ? words[++at] : words[at].replace(/^-c|^--/, '');
     const isSetting = said !== words[at] || words[at - 1] === '-c';
-    const [, name, value] = /^([^=]+)=([\s\S]*)$/.exec(said) ?? [];
-    if (isSetting && name !== undefined) yield [name.replaceAll('-', '_'), value];
+    const [, given = '', value] = /^([^=]+)=([\s\S]*)$/.exec(said) ?? [];
+    const name = given.replaceAll('-', '_');
+    if (isSetting && name !== '' && !AT_THE_BEGINNING.has(name.toLowerCase())) yield [name, value];
     else
       warnOnce(
         'CENOTE_PG_CLIENT_OPTIONS',
-        `a client of pgClient() was given ${JSON.stringify(words[at])} in options: it is ignored, as only settings count there, like -c name=value`,
+        `a client of pgClient() was given ${JSON.stringify(words[at].split('=', 1)[0])} in options: it is ignored, as only settings count there that may be made in a session, like -c name=value`,
       );
   }
 }

@@ -11,6 +11,8 @@ export interface Lender {
   readonly acquireTimeout: number;
   /** What is set in each connection before anything else: see profile.ts. */
   readonly profile: string;
+  /** Some of that was set by statements: RESET would take it back. */
+  readonly isSetUp: boolean;
   /** True if the program listens for what this thread borrows. */
   readonly isListenedTo: boolean;
   /** A connection has been borrowed, and nothing was asked there. It may turn out to be lost. */

@@ -70,6 +70,9 @@ export abstract class PgPool extends EventEmitter implements Type {
       get profile() {
         return pool.profile;
       },
+      get isSetUp() {
+        return pool.profile !== '';
+      },
       met: () => {},
       configure: (hold) => this.configure(hold),
       announce: (hold) => this.announce(hold),

@@ -48,6 +48,7 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
     };
     readonly #sitter: Sitter = {
       profile: () => this.#profile,
+      isSetUp: () => this.#profile !== this.#settings.profile,
       met: (hold) => hold.listen(this.#listener),
       arrived: (hold) => {
         this.processID = hold.pid;
@@ -191,6 +192,10 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
       // A connection that listens is pinned, and heard at once.
       if (event === 'notification') this.#seat?.scope.hold?.awaitNotifications(0);
       return this;
+    }
+
+    addListener(event: string | symbol, listener: (...args: any[]) => void): this {
+      return this.on(event, listener);
     }
 
     // ── as the driver has it

@@ -6,6 +6,7 @@ import type { QueryResult } from 'pg';
 import type { AcquireOptions } from '../../worker/index.ts';
 import { receiveError } from '../messages/database-error.ts';
 import { isOfProfile } from '../messages/mode.ts';
+import type { TransactionStatus } from '../messages/protocol.ts';
 import type { Question } from '../messages/question.ts';
 import { Pins } from '../sql/pins.ts';
 import { resultOf } from './answers.ts';
@@ -38,13 +39,15 @@ export class Scope {
   #gone: Hold | undefined;
   /** What its statements have left on the connection. */
   readonly #pins: Pins;
+  /** Its own statements have set up its sessions. */
+  #isSetUp = false;
   readonly #arrived: ((hold: Hold) => void) | undefined;
   #isOver = false;
 
   /** `arrived` is shown each connection before anything is asked on it. */
   constructor(lender: Lender, arrived?: (hold: Hold) => void) {
     this.#lender = lender;
-    this.#pins = new Pins(lender);
+    this.#pins = new Pins(this);
     this.#arrived = arrived;
     this.#borrowing = this.#newBorrowing();
   }
@@ -133,8 +136,8 @@ export class Scope {
     return new Borrowing(this.#lender, (hold) => {
       this.#hold = hold;
       this.#pins.clear();
-      // A listener for 'connect' has said something there.
-      if (this.#lender.isListenedTo && hold.isPinned) this.#pins.addUnknown();
+      // Listeners have said something there.
+      if (this.#lender.isListenedTo && (hold.isPinned || hold.isCalling)) this.#pins.addUnknown();
       this.#arrived?.(hold);
     });
   }
@@ -206,14 +209,28 @@ export class Scope {
       return call(session, borrow);
     });
     let result: QueryResult<any> | undefined;
+    let thrown: unknown;
     try {
       result = resultOf(answer!, question);
       return result;
+    } catch (error) {
+      thrown = error;
+      throw error;
     } finally {
       this.answered(hold, question);
-      if (hold === this.#hold && !isOfProfile(question.mode)) this.#pins.note(question, answer!.status, result);
+      if (hold === this.#hold) this.#note(question, answer!.status, result, thrown);
       this.#leave();
     }
+  }
+
+  #note(question: Question, status: TransactionStatus, result: QueryResult<any> | undefined, error: unknown): void {
+    if (isOfProfile(question.mode)) this.#isSetUp ||= result !== undefined;
+    else this.#pins.note(question, status, result, error);
+  }
+
+  /** See Beginning. */
+  get isSetUp(): boolean {
+    return this.#isSetUp || this.#lender.isSetUp;
   }
 
   /** From here to `endTransaction` the connection stays, lost or not. */

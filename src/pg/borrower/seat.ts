@@ -18,6 +18,8 @@ import { Scope } from './scope.ts';
 export interface Sitter {
   /** What it has set before anything else: see profile.ts. */
   profile(): string;
+  /** Some of that was set by statements, and was not given with the client. */
+  isSetUp(): boolean;
   /** It may have this connection. Nothing has been asked there. */
   met(hold: Hold): void;
   /** It has this connection now. */
@@ -51,7 +53,11 @@ export class Seat {
   #last: Turn | undefined;
 
   constructor(lender: Lender, sitter: Sitter) {
-    this.#lender = Object.create(lender, { profile: { get: () => sitter.profile() }, met: { value: (hold: Hold) => sitter.met(hold) } });
+    this.#lender = Object.create(lender, {
+      profile: { get: () => sitter.profile() },
+      isSetUp: { get: () => sitter.isSetUp() },
+      met: { value: (hold: Hold) => sitter.met(hold) },
+    });
     this.#sitter = sitter;
     this.#scope = new Scope(this.#lender, (hold) => sitter.arrived(hold));
   }

@@ -9,6 +9,8 @@ import { isSimple } from '../messages/single.ts';
 
 /** What is gathered for a borrower that does not ask for it, in bytes. With more than this the server has to wait. */
 const MOST_GATHERED = 262_144;
+/** What is sent, at most, for the rest of a row whose sender is gone, in bytes. Beyond it the connection is cut. */
+const MOST_FILLED = 16_777_216;
 /** What pg answers where the server wants rows and there is no stream to give them. */
 const NO_ROWS = copyFail('No source stream defined');
 /** The same for a borrower that is gone. */
@@ -160,9 +162,9 @@ export class Wire {
   abandon(): void {
     if (!this.#isLent || !this.#hasSaid) return;
     this.#isAbandoned = true;
-    if (this.#owed > 0 && !this.#isInCopy) return;
+    if (this.#isInCopy) return this.#leaveCopy();
+    if (this.#owed > 0) return;
     if (!this.#said.isBetween) throw new Error('the borrower of this connection has left in the middle of a message');
-    if (this.#isInCopy) return this.#endCopy(LEFT);
     this.#owed++;
     this.#socket.write(SYNC);
   }
@@ -265,7 +267,7 @@ export class Wire {
       case SERVER.copyIn:
         this.#isInCopy = true;
         if (this.#isWhole) this.#endCopy(NO_ROWS);
-        else if (this.#isAbandoned && this.#said.isBetween) this.#endCopy(LEFT);
+        else if (this.#isAbandoned) this.#leaveCopy();
         this.#isUrgent = true;
         break;
       case SERVER.copyOut:
@@ -282,11 +284,22 @@ export class Wire {
     this.#answered!(this.#taken());
   }
 
+  /** The borrower is gone, perhaps in the middle of a row. What is sent for the rest of that counts for nothing, as the whole COPY fails. */
+  #leaveCopy(): void {
+    const { missing } = this.#said;
+    if (missing === undefined || missing > MOST_FILLED) return this.#socket.destroy(new Error('a COPY was left in the middle of a row'));
+    if (missing > 0) this.#socket.write(Buffer.alloc(missing));
+    this.#said = this.#newSaid();
+    this.#endCopy(LEFT);
+  }
+
   /** `why`: a message to the server that no more rows come. */
   #endCopy(why: Buffer): void {
     this.#isInCopy = false;
-    // In the extended protocol the sync that came with the statement has been passed over.
-    this.#socket.write(this.#isSimple ? why : Buffer.concat([why, SYNC]));
+    if (this.#isSimple) return void this.#socket.write(why);
+    // In the extended protocol a sync that came with the statement has been passed over.
+    if (this.#owed === 0) this.#owed++;
+    this.#socket.write(Buffer.concat([why, SYNC]));
   }
 
   // ── what the borrower hears

@@ -37,6 +37,11 @@ export class Frames {
     return this.#headerBytes === 0;
   }
 
+  /** How many bytes the message lacks that has begun. Undefined: that is not known, as its header is not all there. */
+  get missing(): number | undefined {
+    return this.isBetween ? 0 : this.#headerBytes === HEADER ? this.#left : undefined;
+  }
+
   /** Throws an Error for bytes that are no messages. */
   read(bytes: Buffer): void {
     let at = 0;

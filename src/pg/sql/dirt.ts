@@ -281,6 +281,8 @@ class Statement {
 
   #inSetting(token: number): void {
     if (this.#count === 1 && !LOCAL.has(token)) this.#soil(DIRTY);
+    // It is the first part of a name.
+    if (this.#count === 2 && token === POINT) this.#soil(DIRTY);
     this.#inMode(token);
   }
 

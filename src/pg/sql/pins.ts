@@ -3,7 +3,7 @@
  * connection is pinned. The texts of its statements say so, and their answers.
  *
  * This errs towards pins: what it does not understand counts until DISCARD ALL. It decides only how long a borrower keeps its connection:
- * the session is reset before the next borrower in any case.
+ * the session is reset before the next borrower in any case. An open transaction keeps it as well, so what ends with one is no pin.
  */
 import { DIRTY, readStatement } from './dirt.ts';
 
@@ -22,11 +22,10 @@ export interface Result {
   readonly rows?: readonly unknown[];
 }
 
-/** A statement and how it went. */
-interface Answered extends Asked {
-  readonly hasFailed: boolean;
-  /** The function that it calls has said that it has done nothing. */
-  readonly isRefused: boolean;
+/** What the session begins with. */
+export interface Beginning {
+  /** The borrower, or what configures its connections, has set something there that RESET would take back. */
+  readonly isSetUp: boolean;
 }
 
 /** Something that is left, by its kind and its name. */
@@ -41,11 +40,10 @@ const kindOf = (pin: Pin): Kind => pin.slice(0, pin.indexOf(' ')) as Kind;
 
 const UNKNOWN: Pin = 'other something';
 
-/** What the session begins with. */
-export interface Beginning {
-  /** See profile.ts. '' is that of a session as it was made. */
-  readonly profile: string;
-}
+/** Statements that begin or end a transaction, if there are several in one text. */
+const BOUNDS = /\b(?:begin|start|commit|end|rollback|abort|prepare)\b/i;
+/** They are spaces here, and part of a name to the server. */
+const FALSE_SPACES = /[\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]/;
 
 export class Pins {
   readonly #beginning: Beginning;
@@ -56,8 +54,6 @@ export class Pins {
   #before = new Map<Pin, number>();
   /** What the transaction has undone so far. A savepoint may bring it back. */
   #undone = new Set<Pin>();
-  /** What ends with the transaction, however that ends. */
-  #passing = new Set<Pin>();
 
   constructor(beginning: Beginning) {
     this.#beginning = beginning;
@@ -73,7 +69,6 @@ export class Pins {
     this.#status = 'I';
     this.#before.clear();
     this.#undone.clear();
-    this.#passing.clear();
   }
 
   /** Something was asked that no text tells of. */
@@ -83,18 +78,18 @@ export class Pins {
 
   /**
    * A statement was answered, and the transaction is in this state after it. Statements are noted in the order in which they were asked.
-   * `result` is undefined if the statement has failed.
+   * `result` is undefined if the statement has failed, by `error`.
    */
-  note(asked: Asked, status: Status, result: Result | undefined): void {
+  note(asked: Asked, status: Status, result: Result | undefined, error?: unknown): void {
     const { text } = asked;
     const was = this.#status;
     this.#status = status;
     const isDirty = text === undefined || readStatement(text).dirt === DIRTY;
     // Most statements change nothing here.
     if (!isDirty && this.isEmpty && this.#before.size === 0 && this.#undone.size === 0) return;
-    if (was === 'I' && status !== 'I') this.#begin();
-    if (text === undefined) this.addUnknown();
-    else this.#read(withoutEnd(text), isDirty, asked, result);
+    if (was === 'I' && status !== 'I') this.#before = new Map(this.#pins);
+    if (text === undefined || (isDirty && (isOwnError(error) || FALSE_SPACES.test(text)))) this.addUnknown();
+    else this.#read(withoutEnd(text), isDirty, was !== 'I' && status !== 'I', asked, result);
     if (was === 'I') return;
     if (status === 'I') this.#end(result === undefined || result.command === 'ROLLBACK');
     else if (result?.command === 'ROLLBACK') this.#backToSavepoint();
@@ -104,19 +99,13 @@ export class Pins {
 
   // ── transactions
 
-  #begin(): void {
-    this.#before = new Map(this.#pins);
-  }
-
   #end(isRolledBack: boolean): void {
-    for (const pin of this.#passing) this.#pins.delete(pin);
     if (isRolledBack) {
       for (const pin of this.#pins.keys()) if (TRANSACTIONAL.has(kindOf(pin))) this.#pins.delete(pin);
       for (const [pin, count] of this.#before) if (TRANSACTIONAL.has(kindOf(pin))) this.#pins.set(pin, count);
     }
     this.#before.clear();
     this.#undone.clear();
-    this.#passing.clear();
   }
 
   /** What the transaction has undone since the savepoint is there again. */
@@ -127,25 +116,26 @@ export class Pins {
 
   // ── statements
 
-  #read(text: string, isDirty: boolean, { parameters }: Asked, result: Result | undefined): void {
-    for (const [pattern, act] of isDirty ? [...DIRTY_ONES, ...OTHERS] : OTHERS) {
+  #read(text: string, isDirty: boolean, isInside: boolean, { parameters }: Asked, result: Result | undefined): void {
+    // One transaction may end in the middle of the text, and another may begin.
+    if (text.includes(';')) {
+      if (isDirty || (isInside && BOUNDS.test(text))) this.addUnknown();
+      return;
+    }
+    // The table may have another name from now on.
+    if (this.#has('table') && /\balter\b/i.test(text)) return this.addUnknown();
+    for (const [pattern, act] of isDirty ? DIRTY_FORMS : CLEAN_FORMS) {
       const match = pattern.exec(text);
       if (match === null) continue;
-      const hasFailed = result === undefined;
-      return act(this, match.groups ?? {}, { text, parameters, hasFailed, isRefused: !hasFailed && isFalse(result.rows?.[0]) });
+      // What the server has refused has left nothing.
+      if (result !== undefined) act(this, match.groups ?? {}, { text, parameters, said: Object.values(result.rows?.[0] ?? {})[0] });
+      return;
     }
     if (isDirty) this.addUnknown();
   }
 
   add(pin: Pin): void {
     this.#pins.set(pin, (kindOf(pin) === 'lock' ? (this.#pins.get(pin) ?? 0) : 0) + 1);
-  }
-
-  /** Until the end of the transaction. Where there is none, that is now. */
-  addPassing(pin: Pin): void {
-    if (this.#status === 'I') return;
-    this.add(pin);
-    this.#passing.add(pin);
   }
 
   remove(pin: Pin): void {
@@ -158,43 +148,31 @@ export class Pins {
     for (const pin of [...this.#pins.keys()]) if (kindOf(pin) === kind && isToGo(pin)) while (this.#pins.has(pin)) this.remove(pin);
   }
 
-  /** The session is what the server makes. If it began with a profile, it differs from that now. */
+  /** The session is what the server makes. */
   removeEverything(): void {
     this.#pins.clear();
-    if (this.#hasProfile) this.addUnknown();
+    if (this.#beginning.isSetUp) this.addUnknown();
   }
 
   /** The setting is what the server makes it. */
   reset(pin: Pin): void {
-    if (this.#hasProfile) this.add(pin);
+    if (this.#beginning.isSetUp) this.add(pin);
     else this.remove(pin);
   }
 
   resetAll(): void {
     this.removeAll('set', isReset);
-    if (this.#hasProfile) this.addUnknown();
+    if (this.#beginning.isSetUp) this.addUnknown();
   }
 
-  get #hasProfile(): boolean {
-    return this.#beginning.profile !== '';
-  }
-
-  has(kind: Kind): boolean {
-    return [...this.#pins.keys()].some((pin) => kindOf(pin) === kind);
+  #has(kind: Kind): boolean {
+    for (const pin of this.#pins.keys()) if (kindOf(pin) === kind) return true;
+    return false;
   }
 }
 
-/** What a statement of that form leaves or undoes. */
-type Act = (pins: Pins, groups: Readonly<Record<string, string | undefined>>, answered: Answered) => void;
-
-const NAME = String.raw`(?:"(?:[^"]|"")+"|[a-z_\u0080-\uffff][\w$\u0080-\uffff]*)`;
-const NAMES = String.raw`${NAME}(?:\s*\.\s*${NAME})*`;
-/** A literal in which nothing is escaped, or a parameter. */
-const VALUE = String.raw`(?:'[^'\\]*'|\$\d+|null)`;
-const AS = String.raw`(?:\s+(?:as\s+)?${NAME})?`;
-const statement = (pattern: string): RegExp => new RegExp(`^${pattern}$`, 'i');
-
-const lower = (letter: string): string => letter.toLowerCase();
+/** It is no error of the server's, which may have done what it was asked. */
+const isOwnError = (error: unknown): boolean => error !== undefined && (error as { severity?: unknown } | null)?.severity === undefined;
 
 /** Without the semicolon at its end. */
 function withoutEnd(text: string): string {
@@ -202,148 +180,145 @@ function withoutEnd(text: string): string {
   return said.endsWith(';') ? said.slice(0, -1).trimEnd() : said;
 }
 
-/** As the server reads it: in lower case, unless in quotes. */
-const nameOf = (text: string): string =>
-  text
-    .split(/\s*\.\s*(?=(?:[^"]*"[^"]*")*[^"]*$)/)
-    .map((part) => (part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part.replaceAll(/[A-Z]/g, lower)))
-    .join('.');
+// ── forms of statements
 
-const tableOf = (text: string): string => nameOf(text).replace(/^pg_temp\./, '');
-
-/** Keeps that, unless the server has refused it. */
-const unlessRefused = (pins: Pins, pin: Pin, { hasFailed }: Answered): void => {
-  if (!hasFailed) pins.add(pin);
-};
-
-/** Removes that, unless the server has refused it. */
-const undo = (pins: Pins, pin: Pin, { hasFailed }: Answered): void => {
-  if (!hasFailed) pins.remove(pin);
-};
-
-const undoAll = (pins: Pins, kind: Kind, { hasFailed }: Answered): void => {
-  if (!hasFailed) pins.removeAll(kind);
-};
-
-const reset = (pins: Pins, pin: Pin, { hasFailed }: Answered): void => {
-  if (!hasFailed) pins.reset(pin);
-};
-
-/** Its first value is. */
-function isFalse(row: unknown): boolean {
-  const [value] = Object.values(row ?? {});
-  return value === false || value === 'f';
+/** A statement that the server has done. */
+interface Done extends Asked {
+  /** The first value of its answer. */
+  readonly said: unknown;
 }
 
-/** A lock by what it was asked with. Another way to write the same lock is another pin, which stays. */
-const lockOf = (values: string, shared: string | undefined, answered: Answered): Pin =>
-  `lock ${given(values, answered)}${(shared ?? '').toLowerCase()}`;
+/** What a statement of that form leaves or undoes. */
+type Act = (pins: Pins, groups: Readonly<Record<string, string>>, done: Done) => void;
+type Forms = readonly (readonly [pattern: RegExp, act: Act])[];
 
-/** The text with the values in it. */
-const given = (text: string, { parameters }: Answered): string =>
-  text
-    .replaceAll(/\s|::\s*\w+/g, '')
-    .replaceAll(/'([^']*)'/g, '$1')
-    .replaceAll(/\$(\d+)/g, (_, number) => String(parameters?.[number - 1]));
-
+const NAME = String.raw`(?:"(?:[^"]|"")+"|[a-z_\u0080-\uffff][\w$\u0080-\uffff]*)`;
+const NAMES = String.raw`${NAME}(?:\s*\.\s*${NAME})*`;
+/** A literal in which nothing is escaped, or a parameter. */
+const VALUE = String.raw`(?:'[^'\\]*'|\$\d+|null)`;
+const AS = String.raw`(?:\s+(?:as\s+)?${NAME})?`;
 const LOCK = String.raw`(?:-?\d+|'[^'\\]*'|\$\d+)(?:\s*::\s*\w+)?`;
 const LOCKS = String.raw`(?:hashtext(?:extended)?\s*\(\s*${LOCK}(?:\s*,\s*\d+)?\s*\)|${LOCK}(?:\s*,\s*${LOCK})?)`;
-const lockCall = (name: string): RegExp => statement(String.raw`select\s+(?:pg_catalog\.)?${name}\s*\(\s*(?<values>${LOCKS})\s*\)${AS}`);
+const form = (pattern: string): RegExp => new RegExp(`^${pattern}$`, 'i');
+const lockForm = (name: string): RegExp => form(String.raw`select\s+(?:pg_catalog\.)?${name}\s*\(\s*(?<values>${LOCKS})\s*\)${AS}`);
+
+const lower = (text: string): string => text.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());
+
+/** The parts of a name as the server reads them: in lower case, unless in quotes. */
+const partsOf = (text: string): string[] =>
+  Array.from(text.matchAll(new RegExp(NAME, 'gi')), ([part]) =>
+    part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : lower(part),
+  );
+
+/** By which two names are told apart. */
+const nameOf = (text: string): string => JSON.stringify(partsOf(text));
+
+function tableOf(text: string): Pin {
+  const parts = partsOf(text);
+  return `table ${JSON.stringify(parts[0] === 'pg_temp' ? parts.slice(1) : parts)}`;
+}
+
+const settingOf = (name: string): Pin => `set ${partsOf(name).join('.')}`;
+
+/** The text without spaces and casts, and with the parameters in it. Undefined: there is no telling. */
+function filledIn(text: string, { parameters }: Done): string | undefined {
+  let isKnown = true;
+  const filled = text.replaceAll(/'[^']*'|\s+|::\s*\w+|\$(\d+)/g, (part, number) => {
+    if (part.startsWith("'")) return part;
+    if (number === undefined) return '';
+    const value = parameters?.[number - 1];
+    isKnown &&= ['string', 'number', 'bigint'].includes(typeof value);
+    return typeof value === 'string' ? `'${value}'` : isKnown ? String(value) : '';
+  });
+  return isKnown ? filled : undefined;
+}
+
+/** A lock by what it was asked with. The same lock asked for in another way is another pin, which stays. */
+function lockOf({ values, shared = '' }: Readonly<Record<string, string>>, done: Done): Pin | undefined {
+  const filled = filledIn(values, done);
+  return filled === undefined ? undefined : `lock ${filled}${lower(shared)}`;
+}
 
 /** The table is dropped at the end of the transaction: said outside of literals, and with no sign in the text that may hide one. */
 const isDroppedOnCommit = (rest: string): boolean =>
   !/\\|\$[^\d]|--|\/\*/.test(rest) && /\bon\s+commit\s+drop\b/i.test(rest.replaceAll(/'[^']*'|"[^"]*"/g, "''"));
 
-/** Statements that are dirty: see dirt.ts. The first one that fits counts. */
-const DIRTY_ONES: readonly (readonly [pattern: RegExp, act: Act])[] = [
+/** Of statements that are dirty: see dirt.ts. The first one that fits counts. */
+const DIRTY_FORMS: Forms = [
   [
-    statement(String.raw`set\s+(?:session\s+)?(?<name>${NAMES})\s*(?:=|\bto\b)\s*(?<value>[^;]*)`),
-    (pins, { name, value }, answered) => (/^default$/i.test(value!) ? reset : unlessRefused)(pins, `set ${nameOf(name!)}`, answered),
+    form(String.raw`set\s+(?:session\s+)?(?<name>${NAMES})\s*(?:=|\bto\b)\s*(?<value>[\s\S]*)`),
+    (pins, { name, value }) => (/^default$/i.test(value) ? pins.reset(settingOf(name)) : pins.add(settingOf(name))),
   ],
   [
-    statement(String.raw`set\s+(?:session\s+)?role\s+(?<role>[^;]+)`),
-    (pins, { role }, answered) => (/^none$/i.test(role!) ? reset : unlessRefused)(pins, 'set role', answered),
+    form(String.raw`set\s+(?:session\s+)?role\s+(?<role>[\s\S]+)`),
+    (pins, { role }) => (/^none$/i.test(role) ? pins.reset('set role') : pins.add('set role')),
   ],
   [
-    statement(String.raw`set\s+(?:session\s+)?time\s+zone\s+(?<value>[^;]+)`),
-    (pins, { value }, answered) => (/^(?:default|local)$/i.test(value!) ? reset : unlessRefused)(pins, 'set timezone', answered),
+    form(String.raw`set\s+(?:session\s+)?time\s+zone\s+(?<value>[\s\S]+)`),
+    (pins, { value }) => (/^(?:default|local)$/i.test(value) ? pins.reset('set timezone') : pins.add('set timezone')),
   ],
   [
-    statement(String.raw`select\s+(?:pg_catalog\.)?set_config\s*\(\s*(?<name>${VALUE})\s*,\s*${VALUE}\s*,\s*false\s*\)${AS}`),
-    (pins, { name }, answered) => unlessRefused(pins, `set ${given(name!, answered).toLowerCase()}`, answered),
+    form(String.raw`select\s+(?:pg_catalog\.)?set_config\s*\(\s*(?<name>${VALUE})\s*,\s*${VALUE}\s*,\s*false\s*\)${AS}`),
+    (pins, { name }, done) => {
+      const setting = filledIn(name, done);
+      if (setting === undefined) pins.addUnknown();
+      else pins.add(`set ${lower(setting.replaceAll("'", ''))}`);
+    },
   ],
   // SET SESSION AUTHORIZATION, SET NAMES ...: only the end of its transaction undoes it, or DISCARD ALL.
-  [statement(String.raw`set\s[^;]*`), (pins, _, answered) => unlessRefused(pins, `set - ${answered.text}`, answered)],
-  [statement(String.raw`reset\s+all`), (pins, _, { hasFailed }) => !hasFailed && pins.resetAll()],
-  [statement(String.raw`reset\s+time\s+zone`), (pins, _, answered) => reset(pins, 'set timezone', answered)],
-  [statement(String.raw`reset\s+(?<name>${NAMES})`), (pins, { name }, answered) => reset(pins, `set ${nameOf(name!)}`, answered)],
+  [form(String.raw`set\s[\s\S]*`), (pins, _, { text }) => pins.add(`set - ${text}`)],
+  [form(String.raw`reset\s+all`), (pins) => pins.resetAll()],
+  [form(String.raw`reset\s+time\s+zone`), (pins) => pins.reset('set timezone')],
+  [form(String.raw`reset\s+(?<name>${NAMES})`), (pins, { name }) => pins.reset(settingOf(name))],
+  [form(String.raw`listen\s+(?<name>${NAME})`), (pins, { name }) => pins.add(`listen ${nameOf(name)}`)],
+  [form(String.raw`unlisten\s+\*`), (pins) => pins.removeAll('listen')],
+  [form(String.raw`unlisten\s+(?<name>${NAME})`), (pins, { name }) => pins.remove(`listen ${nameOf(name)}`)],
   [
-    statement(String.raw`listen\s+(?<name>${NAME})`),
-    (pins, { name }, answered) => unlessRefused(pins, `listen ${nameOf(name!)}`, answered),
-  ],
-  [statement(String.raw`unlisten\s+\*`), (pins, _, answered) => undoAll(pins, 'listen', answered)],
-  [statement(String.raw`unlisten\s+(?<name>${NAME})`), (pins, { name }, answered) => undo(pins, `listen ${nameOf(name!)}`, answered)],
-  [
-    statement(
-      String.raw`create\s+(?:(?:local|global)\s+)?temp(?:orary)?\s+table\s+(?:if\s+not\s+exists\s+)?(?<name>${NAMES})(?<rest>[^;]*)`,
-    ),
-    (pins, { name, rest }, answered) => {
-      if (answered.hasFailed) return;
-      if (isDroppedOnCommit(rest!)) pins.addPassing(`table ${tableOf(name!)}`);
-      else pins.add(`table ${tableOf(name!)}`);
+    form(String.raw`create\s+(?:(?:local|global)\s+)?temp(?:orary)?\s+table\s+(?:if\s+not\s+exists\s+)?(?<name>${NAMES})(?<rest>[\s\S]*)`),
+    (pins, { name, rest }) => {
+      if (!isDroppedOnCommit(rest)) pins.add(tableOf(name));
     },
   ],
   [
-    statement(String.raw`declare\s+(?<name>${NAME})\s(?<rest>[^;]*)`),
-    (pins, { name, rest }, answered) => {
-      if (answered.hasFailed) return;
-      if (/\bhold\b/i.test(rest!)) pins.add(`cursor ${nameOf(name!)}`);
-      else pins.addPassing(`cursor ${nameOf(name!)}`);
+    form(String.raw`declare\s+(?<name>${NAME})\s(?<rest>[\s\S]*)`),
+    (pins, { name, rest }) => {
+      if (/\bhold\b/i.test(rest)) pins.add(`cursor ${nameOf(name)}`);
     },
   ],
-  [statement(String.raw`close\s+all`), (pins, _, answered) => undoAll(pins, 'cursor', answered)],
-  [statement(String.raw`close\s+(?<name>${NAME})`), (pins, { name }, answered) => undo(pins, `cursor ${nameOf(name!)}`, answered)],
+  [form(String.raw`close\s+all`), (pins) => pins.removeAll('cursor')],
+  [form(String.raw`close\s+(?<name>${NAME})`), (pins, { name }) => pins.remove(`cursor ${nameOf(name)}`)],
   // The transaction is the server's from then on, and nothing of it is left in the session.
-  [statement(String.raw`prepare\s+transaction\s[^;]*`), () => {}],
+  [form(String.raw`prepare\s+transaction\s*'[\s\S]*`), () => {}],
+  [form(String.raw`prepare\s+(?<name>${NAME})[\s(][\s\S]*`), (pins, { name }) => pins.add(`prepare ${nameOf(name)}`)],
+  [form(String.raw`deallocate\s+(?:prepare\s+)?all`), (pins) => pins.removeAll('prepare')],
+  [form(String.raw`deallocate\s+(?:prepare\s+)?(?<name>${NAME})`), (pins, { name }) => pins.remove(`prepare ${nameOf(name)}`)],
   [
-    statement(String.raw`prepare\s+(?<name>${NAME})\b[^;]*`),
-    (pins, { name }, answered) => unlessRefused(pins, `prepare ${nameOf(name!)}`, answered),
-  ],
-  [statement(String.raw`deallocate\s+(?:prepare\s+)?all`), (pins, _, answered) => undoAll(pins, 'prepare', answered)],
-  [
-    statement(String.raw`deallocate\s+(?:prepare\s+)?(?<name>${NAME})`),
-    (pins, { name }, answered) => undo(pins, `prepare ${nameOf(name!)}`, answered),
-  ],
-  [
-    lockCall('pg_(?:try_)?advisory_lock(?<shared>_shared)?'),
-    (pins, { values, shared }, answered) => {
-      // Where it was not granted, there is nothing to give back.
-      if (!answered.isRefused) unlessRefused(pins, lockOf(values!, shared, answered), answered);
+    lockForm('pg_(?:try_)?advisory_lock(?<shared>_shared)?'),
+    (pins, groups, done) => {
+      // It was not granted.
+      if (done.said === false || done.said === 'f') return;
+      const lock = lockOf(groups, done);
+      if (lock === undefined) pins.addUnknown();
+      else pins.add(lock);
     },
   ],
-  [statement(String.raw`discard\s+all`), (pins, _, { hasFailed }) => !hasFailed && pins.removeEverything()],
+  [form(String.raw`discard\s+all`), (pins) => pins.removeEverything()],
 ];
 
-/** Statements that only undo something, or bring it back. */
-const OTHERS: readonly (readonly [pattern: RegExp, act: Act])[] = [
+/** Of statements that leave nothing on purpose, and undo something. */
+const CLEAN_FORMS: Forms = [
   [
-    lockCall('pg_advisory_unlock(?<shared>_shared)?'),
-    (pins, { values, shared }, answered) => {
-      if (!answered.isRefused) undo(pins, lockOf(values!, shared, answered), answered);
+    lockForm('pg_advisory_unlock(?<shared>_shared)?'),
+    (pins, groups, done) => {
+      const lock = lockOf(groups, done);
+      if (lock !== undefined && (done.said === true || done.said === 't')) pins.remove(lock);
     },
   ],
+  [form(String.raw`select\s+(?:pg_catalog\.)?pg_advisory_unlock_all\s*\(\s*\)${AS}`), (pins) => pins.removeAll('lock')],
   [
-    statement(String.raw`select\s+(?:pg_catalog\.)?pg_advisory_unlock_all\s*\(\s*\)${AS}`),
-    (pins, _, answered) => undoAll(pins, 'lock', answered),
-  ],
-  [
-    statement(String.raw`drop\s+table\s+(?:if\s+exists\s+)?(?<names>${NAMES}(?:\s*,\s*${NAMES})*)(?:\s+(?:cascade|restrict))?`),
-    (pins, { names }, answered) => {
-      for (const name of names!.match(new RegExp(NAMES, 'gi'))!) undo(pins, `table ${tableOf(name)}`, answered);
+    form(String.raw`drop\s+table\s+(?:if\s+exists\s+)?(?<names>${NAMES}(?:\s*,\s*${NAMES})*?)(?:\s+(?:cascade|restrict))?`),
+    (pins, { names }) => {
+      for (const [name] of names.matchAll(new RegExp(NAMES, 'gi'))) pins.remove(tableOf(name));
     },
   ],
-  // The table may have another name from now on.
-  [/\balter\b/i, (pins) => pins.has('table') && pins.addUnknown()],
-  // One transaction may end in the middle of the text, and another may begin.
-  [/(?=[\s\S]*\b(?:begin|start|commit|end|rollback|abort)\b)[\s\S]*;/i, (pins) => pins.addUnknown()],
 ];

@@ -91,7 +91,7 @@ export class Counters {
    * all: FOLD is the same before and after. The second look adds 0. A load would not do where the hardware moves plain loads behind it
    * (ARM): the plain loads above stay before the store that an add is, and the add succeeds only if FOLD has not changed up to that store.
    *
-   * Threads go on counting meanwhile. What is counted later is read first, so that no more is released than was acquired.
+   * Threads go on counting meanwhile. What is counted later is read first: where loads keep their order, no more is released than acquired.
    */
   sums(): Float64Array {
     const sums = new Float64Array(COUNTERS);
