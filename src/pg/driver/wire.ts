@@ -284,7 +284,9 @@ export class Wire {
     this.#answered!(this.#taken());
   }
 
-  /** The borrower is gone, perhaps in the middle of a row. What is sent for the rest of that counts for nothing, as the whole COPY fails. */
+  /**
+   * The borrower is gone, perhaps in the middle of a row. What is sent for the rest of that counts for nothing, as the whole COPY fails.
+   */
   #leaveCopy(): void {
     const { missing } = this.#said;
     if (missing === undefined || missing > MOST_FILLED) return this.#socket.destroy(new Error('a COPY was left in the middle of a row'));
