@@ -157,6 +157,23 @@ describe('something is still there', () => {
     ['names with a point in them', ['create temp table "pg_temp.b" ()', 'create temp table b ()', 'drop table b']],
     ['a space that is none', ['listen a\u00a0', 'unlisten a']],
     ['locks of texts that differ by a space', [`select pg_advisory_lock(hashtext('a b'))`, `select pg_advisory_unlock(hashtext('ab'))`]],
+    ['a channel of a transaction that ends in a text that fails', ['begin', 'listen a', 'commit; select 1 / 0']],
+    ['a channel that comes back in a text of several', ['listen a', 'begin', 'unlisten a', 'rollback; select 1']],
+    [
+      'a table renamed in a text of several',
+      ['create temp table mine ()', 'alter table mine rename to b; select 1', 'drop table if exists mine'],
+    ],
+    ['a table behind a space that is none', ['create temp table mine ()', 'drop table if exists mine\u00a0']],
+    ['a lock of the query that makes a table', ['create temp table b as select pg_try_advisory_lock(8) as a', 'drop table b']],
+    [
+      'a lock of a query that fails',
+      ['create temp table b as select pg_try_advisory_lock(id) as l, 1 / (3 - id) as a from generate_series(1, 3) id'],
+    ],
+    ['a lock of a cursor', ['begin', 'declare c cursor for select pg_advisory_lock(1)', 'fetch c', 'commit']],
+    [
+      'a lock of a statement',
+      ['prepare m as select pg_try_advisory_lock(1) as l', 'create temp table b as execute m', 'drop table b', 'deallocate m'],
+    ],
     ['a setting and a role', [`set my.own = 'x'`, 'set role pg_monitor', 'reset all']],
     [
       'a table with another name',
@@ -249,6 +266,9 @@ test('whatever is said, in whatever order: where nothing is said to be left, the
     'close q',
     'select nowhere',
     'listen a; select nowhere',
+    'alter table a rename to c; select 1',
+    'rollback; select 1',
+    'commit; select 1 / 0',
     'select 1',
     'discard all',
   ];

@@ -3,7 +3,8 @@
  * connection is pinned. The texts of its statements say so, and their answers.
  *
  * This errs towards pins: what it does not understand counts until DISCARD ALL. It decides only how long a borrower keeps its connection:
- * the session is reset before the next borrower in any case. An open transaction keeps it as well, so what ends with one is no pin.
+ * the session is reset before the next borrower in any case. An open transaction keeps it as well, so what ends with one is no pin. One
+ * thing it does not see: where pg_temp stands behind others in the search path, DROP TABLE may mean another table than the temporary one.
  */
 import { DIRTY, readStatement } from './dirt.ts';
 
@@ -35,13 +36,17 @@ type Kind = 'set' | 'listen' | 'table' | 'cursor' | 'prepare' | 'lock' | 'other'
 /** A transaction that is rolled back takes these with it. */
 const TRANSACTIONAL: ReadonlySet<string> = new Set<Kind>(['set', 'listen', 'table', 'cursor']);
 /** RESET ALL leaves the others. */
-const isReset = (pin: Pin): boolean => pin !== 'set role' && pin !== 'set session_authorization' && !pin.startsWith('set - ');
+const isReset = (pin: Pin): boolean => !NOT_RESET.has(pin) && !pin.startsWith('set - ');
+const NOT_RESET: ReadonlySet<string> = new Set<Pin>(['set role', 'set session_authorization', 'set seed']);
 const kindOf = (pin: Pin): Kind => pin.slice(0, pin.indexOf(' ')) as Kind;
 
 const UNKNOWN: Pin = 'other something';
 
 /** Statements that begin or end a transaction, if there are several in one text. */
 const BOUNDS = /\b(?:begin|start|commit|end|rollback|abort|prepare)\b/i;
+/** They run a query, and may leave what that leaves. */
+const RUNS = /^(?:create|declare|prepare)\b/i;
+const LEAVES = /\b(?:set_config|setseed|pg_(?:try_)?advisory_lock\w*|dblink\w*|execute)\b/i;
 /** They are spaces here, and part of a name to the server. */
 const FALSE_SPACES = /[\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]/;
 
@@ -88,8 +93,8 @@ export class Pins {
     // Most statements change nothing here.
     if (!isDirty && this.isEmpty && this.#before.size === 0 && this.#undone.size === 0) return;
     if (was === 'I' && status !== 'I') this.#before = new Map(this.#pins);
-    if (text === undefined || (isDirty && (isOwnError(error) || FALSE_SPACES.test(text)))) this.addUnknown();
-    else this.#read(withoutEnd(text), isDirty, was !== 'I' && status !== 'I', asked, result);
+    if (text === undefined || ((isDirty || was !== 'I') && isOwnError(error))) this.addUnknown();
+    else this.#read(text, isDirty, was !== 'I', asked, result);
     if (was === 'I') return;
     if (status === 'I') this.#end(result === undefined || result.command === 'ROLLBACK');
     else if (result?.command === 'ROLLBACK') this.#backToSavepoint();
@@ -116,14 +121,18 @@ export class Pins {
 
   // ── statements
 
-  #read(text: string, isDirty: boolean, isInside: boolean, { parameters }: Asked, result: Result | undefined): void {
-    // One transaction may end in the middle of the text, and another may begin.
+  /** `isInside`: it began in a transaction. */
+  #read(whole: string, isDirty: boolean, isInside: boolean, { parameters }: Asked, result: Result | undefined): void {
+    // The table may have another name from now on.
+    if (this.#has('table') && /\balter\b/i.test(whole)) return this.addUnknown();
+    const text = withoutEnd(whole);
+    // The transaction may end in the middle of the text, and another may begin.
     if (text.includes(';')) {
       if (isDirty || (isInside && BOUNDS.test(text))) this.addUnknown();
       return;
     }
-    // The table may have another name from now on.
-    if (this.#has('table') && /\balter\b/i.test(text)) return this.addUnknown();
+    if (isDirty && ((RUNS.test(text) && LEAVES.test(text)) || FALSE_SPACES.test(whole))) return this.addUnknown();
+    if (!isDirty && (!UNDOES.test(text) || FALSE_SPACES.test(whole))) return;
     for (const [pattern, act] of isDirty ? DIRTY_FORMS : CLEAN_FORMS) {
       const match = pattern.exec(text);
       if (match === null) continue;
@@ -305,6 +314,8 @@ const DIRTY_FORMS: Forms = [
   [form(String.raw`discard\s+all`), (pins) => pins.removeEverything()],
 ];
 
+/** How those begin that are in CLEAN_FORMS. */
+const UNDOES = /^(?:select|drop)\s/i;
 /** Of statements that leave nothing on purpose, and undo something. */
 const CLEAN_FORMS: Forms = [
   [
