@@ -125,3 +125,21 @@ test('a waiter that may leave is told how when it begins to wait, and leaves onc
   leaves[1]('too late');
   expect([await waiting[1], waiters.size, keepAlive.pending]).toEqual([REASON_CLOSED, 0, 0]);
 });
+
+test('a waiter that the factory has failed for hears that, and not the end of the pool that comes right behind', async () => {
+  const block = blockOf();
+  const lending: Lending = new Lending(block, A, { served() {}, called() {}, lookUp() {} });
+  const waiters = new Waiters(lending, new KeepAlive(), {
+    refusal: (reason, cell, ticket) => ({ reason, cell, ticket }),
+    timedOut: () => new Error('timed out'),
+    knot: () => undefined,
+  });
+  const [failed, pending] = [0, 1].map(() => {
+    const cell = lending.join(0);
+    return { cell, ticket: block.line.ticket(cell), rejected: rejection(waiters.wait(cell, 0, undefined, (slot) => slot, false)) };
+  });
+  block.line.fail(failed.cell, block.line.load(failed.cell), REASON_FACTORY);
+  waiters.abandon(() => 'over');
+  expect(await failed.rejected).toEqual({ reason: REASON_FACTORY, cell: failed.cell, ticket: failed.ticket });
+  expect(await pending.rejected).toBe('over');
+});

@@ -6,7 +6,7 @@ import { COUNTER_FROM_LINE, COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layou
 import type { Lending } from '../lending/lending.ts';
 import { type Ended, ended } from '../lending/outcome.ts';
 import { clearTimeout, queueMicrotask, setTimeout } from '../node.ts';
-import { MARK_TRIES, NONE, REASON_FACTORY } from '../words/line.ts';
+import { MARK_TRIES, NONE, REASON_CLOSED, REASON_FACTORY } from '../words/line.ts';
 import { abortReason, SharedAbortListeners } from './abort-signals.ts';
 import { type Cancellation, canceller } from './cancellation.ts';
 import type { KeepAlive } from './keep-alive.ts';
@@ -280,13 +280,21 @@ export class Waiters {
 
   // ── leaving
 
-  /** No waiter is served any more: rejects all of them (those that only try get nothing), and passes on what they were granted. */
+  /**
+   * No waiter is served any more: rejects all of them (those that only try get nothing), and passes on what they were granted. A waiter
+   * that was refused before hears of that, by the factory's error for instance: the pool may have ended right behind it.
+   */
   abandon(error: () => unknown): void {
     for (const waiter of this.#all()) {
       if (!waiter.isPending) continue;
       if (waiter.tries) waiter.resolve(null);
       else this.#countOne(COUNTER_REJECTED);
-      this.#withdraw(waiter, error());
+      // First: see #leaveAnyway.
+      this.#finish(waiter);
+      const ticket = this.#lending.block.line.ticket(waiter.cell);
+      const refused = this.#lending.withdraw(waiter.cell);
+      const isOver = refused === undefined || refused.reason === REASON_CLOSED;
+      waiter.reject(isOver ? error() : this.#errors.refusal(refused.reason, waiter.cell, ticket));
     }
   }
 
