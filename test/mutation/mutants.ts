@@ -283,6 +283,15 @@ export const mutants: readonly Listed[] = [
     ),
     'shared/waiters',
   ),
+  listed(
+    mutant(
+      'a waiter that was refused hears only of the end behind it',
+      'Waiters.abandon',
+      '$REFUSED === undefined || $REFUSED.$REASON === $REASON_CLOSED',
+      'true',
+    ),
+    'shared/waiters',
+  ),
   listed(mutant('a waiter that was served keeps the process', 'Waiters.finish', 'this.$KEEP_ALIVE.$LET_GO();', ''), 'main/exit'),
   listed(
     mutant('what the dead were granted stays', 'repair', 'if ($SLOT_STATE($TAKEN) === $OWN_TAKEN) $SLOTS.$UNTAKE($SLOT, $TAKEN);', ''),

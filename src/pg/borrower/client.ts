@@ -4,9 +4,8 @@ import { inspect } from 'node:util';
 import type { CustomTypesConfig, QueryArrayConfig, QueryArrayResult, QueryConfig, QueryResult, QueryResultRow } from 'pg';
 import { driverHere } from '../driver/driver-here.ts';
 import { OwnParsers } from '../driver/own-parsers.ts';
-import { IN_ORDER } from '../messages/mode.ts';
 import type { Heard } from '../messages/protocol.ts';
-import { ask, type Question, tell } from '../messages/question.ts';
+import { ask, inOrder, type Question, tell } from '../messages/question.ts';
 import type { QueryCallback, Submission, PgClient as Type } from '../types.ts';
 import { copyOver, isCopyStream } from './copying.ts';
 import type { Hold, HoldListener } from './hold.ts';
@@ -93,7 +92,7 @@ export class PgClient extends EventEmitter implements Type {
     try {
       this.#assertUsable();
       const asked = ask(text, values, this.#types);
-      const question = this.listenerCount('notification') === 0 ? asked : { ...asked, mode: asked.mode | IN_ORDER };
+      const question = this.listenerCount('notification') === 0 ? asked : inOrder(asked);
       if (this.#setup !== undefined) return this.#setup.run(question);
       return traced(this.#hold.sessions, question, 0, () => this.#hold.run(question));
     } catch (error) {

@@ -5,9 +5,9 @@
 import type { Client, ClientConfig, QueryConfig, QueryResult } from 'pg';
 import { StreamChannel } from '../driver/channel.ts';
 import type { Driver } from '../driver/lane.ts';
-import { IN_ORDER, SETTING } from '../messages/mode.ts';
+import { SETTING } from '../messages/mode.ts';
 import { isSetting, mayPrecedeSetting, profileWith } from '../messages/profile.ts';
-import { ask, type Question, tell } from '../messages/question.ts';
+import { ask, inOrder, type Question, tell } from '../messages/question.ts';
 import type { QueryCallback, Submission } from '../types.ts';
 import { ClientSettings } from './client-settings.ts';
 import { copyOver, isCopyStream } from './copying.ts';
@@ -151,7 +151,7 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
     async #query(text: string | QueryConfig, values: unknown): Promise<QueryResult<any>> {
       const seat = this.#open();
       const asked = ask(text, values, this.#hasOwnTypes ? this._types : undefined, this.#settings.queryTimeout);
-      const question = this.listenerCount('notification') === 0 ? asked : { ...asked, mode: asked.mode | IN_ORDER };
+      const question = this.listenerCount('notification') === 0 ? asked : inOrder(asked);
       const { text: said, name } = question;
       if (this.#isSettingUp && said !== undefined && name === undefined && isSetting(said)) return this.#setUp(seat, question);
       this.#isSettingUp &&= said !== undefined && mayPrecedeSetting(said);

@@ -1,6 +1,6 @@
 /** What `query` is given, in all the ways of pg, in one shape. */
 import type { CustomTypesConfig, QueryConfig } from 'pg';
-import { EXTENDED, RAW, ROWS_AS_ARRAYS, withReading } from './mode.ts';
+import { EXTENDED, IN_ORDER, RAW, ROWS_AS_ARRAYS, withReading } from './mode.ts';
 import type { Statement, StatementArguments } from './protocol.ts';
 import { sendValues } from './values.ts';
 
@@ -48,6 +48,9 @@ export const argumentsOf = ({ text, parameters, name, mode, timeout }: Question)
   mode,
   timeout,
 ];
+/** The same, asked by a borrower that waits for notifications: see IN_ORDER. */
+export const inOrder = (question: Question): Question => ({ ...question, mode: question.mode | IN_ORDER });
+
 /** A text, and nothing else. */
 export const say = (text: string): Question => ({
   text,
