@@ -132,6 +132,78 @@ describe('a parser of somebody’s own is the one that counts', () => {
   });
 });
 
+describe.each(['auto', 'relayed', 'remote'] as const)('calls that block are parsed as others are: %s', (lend) => {
+  const NUMERIC = 1700;
+
+  test('by the query, by the thread, and by the owner where the thread has no parser of its own', async () => {
+    const before = pg.types.getTypeParser(NUMERIC, 'text');
+    onTestFinished(() => pg.types.setTypeParser(NUMERIC, before));
+    pg.types.setTypeParser(NUMERIC, (text: string) => `owner ${text}`);
+    const pool = await open({ lend, onConnect: (client) => client.setTypeParser(23, (text) => `owner ${text}`) });
+    const thread = await join(pool);
+    const { blocking, asked } = await thread.pg(async (db, scope) => {
+      const driver = (await scope.load('pg')) as typeof pg & { default: typeof pg };
+      (driver.default ?? driver).types.setTypeParser(1700, (text: string) => `here ${text}`);
+      const text = 'select 1.5::numeric as n, 7 as i, null::int4 as none, 8::int8 as b, array[9.5]::float8[] as a';
+      const several = 'select 1.5::numeric as n; select 7 as i where false; select 7 as i';
+      const types = { getTypeParser: () => (raw: string) => `mine ${raw}` } as never;
+      const rows = (result: unknown): unknown => [result].flat().map((each) => (each as { rows: unknown[] }).rows);
+      const all = (query: (question: any, values?: any[]) => unknown): unknown[] => [
+        query(text),
+        query({ text, types }),
+        query({ text, rowMode: 'array' }),
+        query('select $1::int4 as i, $2::numeric as n', [7, '1.5']),
+        query({ name: 'a name', text: 'select 2 as i' }),
+        query(several),
+      ];
+      const blocking = [
+        ...all((...question) => db.querySync(...question)),
+        ...db.transactionSync((tx) => all((...question) => tx.query(...question))),
+        ...(await db.scope(async () => all((...question) => db.querySync(...question)))),
+      ].map(rows);
+      const asked = [];
+      for (let times = 0; times < 3; times++) for (const result of all((...question) => db.query(...question))) asked.push(rows(await result));
+      return { blocking, asked };
+    });
+    expect(blocking).toEqual(asked);
+    const n = lend === 'remote' ? 'owner 1.5' : 'here 1.5';
+    expect(blocking[0]).toEqual([[{ n, i: 'owner 7', none: null, b: '8', a: [9.5] }]]);
+    expect(blocking[1]).toEqual([[{ n: 'mine 1.5', i: 'mine 7', none: null, b: 'mine 8', a: 'mine {9.5}' }]]);
+    expect(blocking[5]).toEqual([[{ n }], [], [{ i: 'owner 7' }]]);
+  });
+
+  test('what a connect listener of the thread has set counts, and an error of a parser is told and costs nothing', async () => {
+    const pool = await open({ lend, max: 1 });
+    const thread = await join(pool);
+    const seen = await thread.pg(async (db) => {
+      const told: unknown[] = [];
+      db.on('connect', (client) => {
+        try {
+          client.setTypeParser(20, BigInt as never);
+        } catch (error) {
+          told.push((error as Error).message.split(':')[0]);
+        }
+      });
+      told.push((await db.query('select 8::int8 as b')).rows[0].b, db.querySync('select 8::int8 as b').rows[0].b);
+      const types = {
+        getTypeParser: () => () => {
+          throw new Error('cannot read that');
+        },
+      } as never;
+      try {
+        db.querySync({ text: 'select 1', types });
+      } catch (error) {
+        told.push((error as Error).message);
+      }
+      told.push(db.querySync('select 9 as n').rows[0].n);
+      return told;
+    });
+    const values = lend === 'remote' ? ['type parsers need a connection that is spoken to on this thread', '8', '8'] : [8n, 8n];
+    expect(seen).toEqual([...values, 'cannot read that', 9]);
+    expect(pool.pool.activeCount()).toBe(0);
+  });
+});
+
 test('a row without columns is a row; results of several statements each have their own', async () => {
   const thread = await join(await open());
   expect(await thread.pg(async (db) => (await db.query('select from generate_series(1, 3)')).rows)).toEqual([{}, {}, {}]);

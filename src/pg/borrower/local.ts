@@ -3,25 +3,26 @@
  * turn, and the driver here reads the answer. A named statement is still the owner's: names belong to a connection, and the owner knows
  * them.
  */
-import type { CustomTypesConfig, FieldDef } from 'pg';
+import type { CustomTypesConfig, QueryResult } from 'pg';
 import { type Address, type Driver, Lane } from '../driver/lane.ts';
 import { isOwnParser } from '../driver/left-as-text.ts';
 import { OwnParsers } from '../driver/own-parsers.ts';
-import { asBuffers } from '../messages/bytes.ts';
 import { assertNoCopyIn } from '../messages/copy.ts';
 import { receiveError } from '../messages/database-error.ts';
 import { type Packed, packed, unpacked } from '../messages/frames.ts';
 import { EXTENDED, IN_ORDER, isOfProfile, RAW, WHOLE, withReading } from '../messages/mode.ts';
 import type { Answer, Heard, Outcome } from '../messages/protocol.ts';
-import type { Question } from '../messages/question.ts';
+import { argumentsOf, type Question } from '../messages/question.ts';
 import { receiveResults } from '../messages/results.ts';
 import { readStatement } from '../sql/dirt.ts';
+import { resultOf } from './answers.ts';
 import { OwnConnections } from './own-connections.ts';
 import { OwnSession } from './own-session.ts';
 import { Roster } from './roster.ts';
 import type { RemoteSession, Returning, Sessions, SingleArguments } from './sessions.ts';
 import { Singles } from './singles.ts';
-import { type Call, type CallOnce, OwnersWay, type Way } from './way.ts';
+import { type TextColumn, TextColumns } from './text-columns.ts';
+import { type Blocking, type Call, type CallOnce, OwnersWay, type Way } from './way.ts';
 
 /** How many lanes are kept for later. */
 const MOST_FREE = 64;
@@ -121,29 +122,46 @@ export class LocalWay implements Way {
     );
   }
 
+  block(question: Question): Blocking {
+    const here = this.#parsedHere(question);
+    return {
+      statement: argumentsOf(here),
+      result: (answer, parse) => {
+        if (answer.results === undefined) return resultOf(answer, here);
+        const { result, columns } = this.#read(answer, question, here);
+        if (columns.texts.length > 0) columns.fill(parse(columns.texts));
+        return result as QueryResult<any>;
+      },
+    };
+  }
+
   /** The same, with its rows parsed by this thread's driver. */
   #parsedHere(question: Question): Question {
     if (question.types !== undefined) return question;
     return { ...question, mode: question.mode | RAW, types: this.#types ?? this.#drivers };
   }
 
-  /**
-   * The rows that have come as the server's text, parsed: by this thread's driver, or where only the owner's program has a parser, by that.
-   */
-  async #parsed(answer: Answer, asked: Question, { mode, types }: Question, parse: Parse): Promise<Answer> {
-    const { results, own = [], ...state } = answer;
+  /** An answer whose rows have come as the server's text, parsed. */
+  async #parsed(answer: Answer, asked: Question, here: Question, parse: Parse): Promise<Answer> {
+    const { results, own, ...state } = answer;
     if (results === undefined) return answer;
+    const result = async () => {
+      const { result, columns } = this.#read(answer, asked, here);
+      return parsedByOwner(result, columns, parse);
+    };
+    return { ...state, outcome: await outcomeOf(result()) };
+  }
+
+  /** Rows that have come as text are parsed by this thread's driver. The columns for which only the owner's program has parsers are left. */
+  #read({ results, own = NONE }: Answer, asked: Question, { mode, types }: Question): { result: unknown; columns: TextColumns } {
     const parsers = types!;
-    const left = new Set(asked.types === undefined ? own.filter((oid) => !isOwnParser(oid, parsers, this.#drivers)) : []);
+    const left = new Set(asked.types === undefined ? own.filter((oid) => !isOwnParser(oid, parsers, this.#drivers)) : NONE);
     const leaving: CustomTypesConfig = {
       getTypeParser: (oid: number, format?: 'text' | 'binary') =>
         left.has(oid) ? (text: unknown) => text : parsers.getTypeParser(oid, format as 'text'),
     };
-    const result = async () => {
-      const received = receiveResults(results, mode, left.size === 0 ? parsers : leaving);
-      return left.size === 0 ? received : parsedByOwner(received, left, parse);
-    };
-    return { ...state, outcome: await outcomeOf(result()) };
+    const result = receiveResults(results!, mode, left.size === 0 ? parsers : leaving);
+    return { result, columns: new TextColumns(result, left) };
   }
 
   get #drivers(): CustomTypesConfig {
@@ -178,7 +196,7 @@ export class LocalWay implements Way {
   /** What comes of the call. It is one promise, as it is made for each statement. */
   #answered(lane: Lane, call: Promise<Answer>, question: Question, parse: Parse): Promise<Answer> {
     return call.then(
-      (answer) => this.#read(lane, answer, question, parse),
+      (answer) => this.#hear(lane, answer, question, parse),
       (error) => {
         lane.fail(error as Error);
         throw error;
@@ -187,7 +205,7 @@ export class LocalWay implements Way {
   }
 
   /** The driver reads the answer. */
-  #read(lane: Lane, answer: Answer, { types }: Question, parse: Parse): Answer | Promise<Answer> {
+  #hear(lane: Lane, answer: Answer, { types }: Question, parse: Parse): Answer | Promise<Answer> {
     const { bytes, own = NONE, error } = answer;
     // The same bytes may go to another connection, and this lane hears the answer then.
     if (answer.unsent) return answer;
@@ -199,16 +217,18 @@ export class LocalWay implements Way {
     if (error !== undefined) lane.fail(receiveError(error));
     const heard = lane.overheard();
     const { outcome } = lane;
-    if (outcome === undefined || lane.left.size > 0) return this.#readLater(lane, answer, heard, parse);
+    if (outcome === undefined || lane.left.size > 0) return this.#hearLater(lane, answer, heard, parse);
     this.giveBack(lane);
     return told(answer, outcome, heard);
   }
 
   /** The driver has not read all of it yet, or has left something for the owner's program to parse. */
-  async #readLater(lane: Lane, answer: Answer, heard: readonly Heard[], parse: Parse): Promise<Answer> {
+  async #hearLater(lane: Lane, answer: Answer, heard: readonly Heard[], parse: Parse): Promise<Answer> {
     let outcome = await lane.settled();
     const { left } = lane;
-    if (left.size > 0 && 'result' in outcome) outcome = await outcomeOf(parsedByOwner(outcome.result, left, parse));
+    if (left.size > 0 && 'result' in outcome) {
+      outcome = await outcomeOf(parsedByOwner(outcome.result, new TextColumns(outcome.result, left), parse));
+    }
     this.giveBack(lane);
     return told(answer, outcome, heard);
   }
@@ -223,23 +243,11 @@ function told(answer: Answer, outcome: Outcome, heard: readonly Heard[]): Answer
   return { turn, pid, status, unclean, pinned, error, broken, undone, granted, outcome, heard: all.length > 0 ? all : undefined };
 }
 
-type Column = readonly [oid: number, texts: readonly (string | null)[]];
 /** Has the owner's program parse them. */
-type Parse = (columns: Column[]) => Promise<unknown[][]>;
+type Parse = (columns: TextColumn[]) => Promise<unknown[][]>;
 
-/** The owner's program has parsers for these types, and this thread has none of its own: the owner's are asked, column by column. */
-async function parsedByOwner(result: unknown, left: ReadonlySet<number>, parse: Parse): Promise<unknown> {
-  const results = [result].flat() as { rows: any[]; fields: FieldDef[] }[];
-  const places = results.flatMap(({ rows, fields }) =>
-    fields.flatMap(({ name, dataTypeID, format }, index) =>
-      left.has(dataTypeID) && format === 'text' && rows.length > 0
-        ? [{ rows, key: Array.isArray(rows[0]) ? index : name, dataTypeID }]
-        : [],
-    ),
-  );
-  if (places.length === 0) return result;
-  const values = await parse(places.map(({ rows, key, dataTypeID }) => [dataTypeID, rows.map((row) => row[key])] as const));
-  for (const [at, { rows, key }] of places.entries()) for (const [index, row] of rows.entries()) row[key] = asBuffers(values[at][index]);
+async function parsedByOwner(result: unknown, columns: TextColumns, parse: Parse): Promise<unknown> {
+  if (columns.texts.length > 0) columns.fill(await parse(columns.texts));
   return result;
 }
 

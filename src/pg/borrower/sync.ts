@@ -8,9 +8,8 @@ import { receiveError } from '../messages/database-error.ts';
 import { SETTING } from '../messages/mode.ts';
 import { isSetting, profileWith } from '../messages/profile.ts';
 import type { Answer, SessionMethods } from '../messages/protocol.ts';
-import { argumentsOf, ask, type Question, say } from '../messages/question.ts';
+import { ask, type Question, say } from '../messages/question.ts';
 import type { PgLending, PgSync, PgSyncClient, PgPool as PoolType, TransactionOptions } from '../types.ts';
-import { resultOf } from './answers.ts';
 import {
   assertCommitted,
   beginText,
@@ -34,7 +33,7 @@ import type { RemoteSession, Sessions, SyncSession } from './sessions.ts';
 import type { Stay } from './stay.ts';
 import { Place } from './transaction.ts';
 import { warnOfListenerInWorker } from './warnings.ts';
-import { wayOf } from './way.ts';
+import { type Blocking, wayOf } from './way.ts';
 
 export class WorkersPool extends PgPool implements PoolType, PgSync {
   /** See the owner's. */
@@ -92,19 +91,21 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
         this.#giveBack(hold);
       }
     }
+    const blocking = wayOf(this.sessions).block(question);
     for (let attempts = 1; ; attempts++) {
       this.#finishReturning();
       const answer = this.#attached.useSync((session) => {
         granted();
-        return this.#once(session, question);
+        return this.#once(session, blocking);
       }, this.#limits());
-      if (!answer.unsent || isEnough(this.sessions, attempts)) return resultOf(answer, question);
+      if (!answer.unsent || isEnough(this.sessions, attempts))
+        return blocking.result(answer, (columns) => this.#attached.useSync((session) => session.parse(columns), this.#limits()));
     }
   }
 
-  #once(session: SyncSession, question: Question): Answer {
+  #once(session: SyncSession, { statement }: Blocking): Answer {
     try {
-      return session.once(this.profile, ...argumentsOf(question));
+      return session.once(this.profile, ...statement);
     } catch (error) {
       // The connection is destroyed now. This ends at once what the server still does for it.
       if (error instanceof CallTimeoutError)
@@ -194,17 +195,20 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
   #run(hold: Hold, question: Question): QueryResult<any> {
     hold.assertNoSecondBegin(question);
     this.#assertFree(hold);
-    return resultOf(
-      this.#call(hold, (session, id) => session.run(id, ...argumentsOf(question))),
-      question,
-    );
+    const { statement, result } = wayOf(this.sessions).block(question);
+    const answer = this.#call(hold, (session, id) => session.run(id, ...statement));
+    return result(answer, (columns) => this.#block(hold, (session) => session.parse(columns)));
   }
 
   /** Makes one call that blocks. When this thread stops waiting for the answer, the connection is lost. */
   #call(hold: Hold, body: (session: SyncSession, borrow: string) => Answer): Answer {
     hold.assertHeld();
+    return hold.note(this.#block(hold, (session) => body(session, hold.id)));
+  }
+
+  #block<V>(hold: Hold, body: (session: SyncSession) => V): V {
     try {
-      return hold.note(body(this.#sync(hold), hold.id));
+      return body(this.#sync(hold));
     } catch (error) {
       if (error instanceof CallTimeoutError) hold.giveUp(error);
       throw error;

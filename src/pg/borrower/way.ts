@@ -1,10 +1,13 @@
 /** How the connections of a pool are spoken to on this thread: by the owner's driver, which is asked by message, or by the thread's own. */
-import type { Answer } from '../messages/protocol.ts';
+import type { QueryResult } from 'pg';
+import type { Answer, StatementArguments } from '../messages/protocol.ts';
 import { argumentsOf, type Question } from '../messages/question.ts';
+import { resultOf } from './answers.ts';
 import type { OwnSession } from './own-session.ts';
 import type { SaysGranted } from './query-channel.ts';
 import type { Roster } from './roster.ts';
 import type { BorrowedSession, RemoteSession, Returning, Sessions } from './sessions.ts';
+import type { TextColumn } from './text-columns.ts';
 
 /**
  * A call on the session that was borrowed under that name. It is made once more, on another session, if its answer says that it was not
@@ -26,6 +29,15 @@ export interface Way {
   once(question: Question, profile: string): CallOnce;
   /** The next rows of a cursor. */
   fetch(cursor: string, rows: number, question: Question): Call;
+  /** One statement of a call that blocks this thread. */
+  block(question: Question): Blocking;
+}
+
+export interface Blocking {
+  /** What the session is asked. */
+  readonly statement: StatementArguments;
+  /** What its answer comes to. Throws what the server said. `parse` has the owner's program parse columns for which it alone has parsers. */
+  result(answer: Answer, parse: (columns: TextColumn[]) => unknown[][]): QueryResult<any>;
 }
 
 /** By the owner's driver. */
@@ -49,6 +61,10 @@ export class OwnersWay implements Way {
   fetch(cursor: string, rows: number, question: Question): Call {
     const statement = argumentsOf(question);
     return (session, borrow) => session.fetch(borrow, cursor, rows, ...statement);
+  }
+
+  block(question: Question): Blocking {
+    return { statement: argumentsOf(question), result: (answer) => resultOf(answer, question) };
   }
 }
 
