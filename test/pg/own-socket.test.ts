@@ -1,7 +1,8 @@
 /** Connections whose socket a borrowing thread has a descriptor of: it speaks there by itself, and the owner has no part in it. */
 import { readdirSync, readlinkSync } from 'node:fs';
 import type { PgOwnerPool } from 'cenote/pg';
-import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import type pg from 'pg';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { Descriptors } from '../../src/pg/driver/descriptors.ts';
 import { closeDescriptor } from '../../src/pg/driver/parking-socket.ts';
 import { Custody } from '../../src/pg/messages/custody.ts';
@@ -201,27 +202,63 @@ interface Owners {
   reset(borrow: string): Promise<void>;
 }
 
-own('what a thread has handed over in a transaction goes on for that thread only', async () => {
-  const pool = await open({ max: 1, lend: 'auto' });
-  let session!: Owners;
-  pool.pool.on('create', (created) => {
-    session = created as Owners;
+describe.each([false, true])('what a thread has handed over in a transaction; a connect listener asks something before it goes on: %s', (asks) => {
+  own('goes on for that thread only', async () => {
+    const pool = await open({ max: 1, lend: 'auto' });
+    let session!: Owners;
+    pool.pool.on('create', (created) => {
+      session = created as Owners;
+    });
+    let listener!: pg.PoolClient;
+    pool.on('connect', (client) => {
+      listener = client as never;
+    });
+    await pool.query('select 1');
+    for (const [next, status] of [
+      ['7:a:1', 'T'],
+      ['8:b:1', 'I'],
+      ['', 'I'],
+    ] as const) {
+      // A borrow before that one has asked for the socket, and has left it to the next of its thread.
+      const { socket } = await session.adopt('7:a:0', 7, false);
+      const custody = new Custody(socket!.custody);
+      const { fd, pass } = socket!.descriptor!;
+      expect([custody.accept(7), custody.claim(pass)]).toEqual([true, true]);
+      closeDescriptor(fd);
+      expect([custody.hand(7, { status: 'T', dirt: 0, isUndone: false, asksReadOnly: false })]).toEqual([true]);
+      const asked = asks ? listener.query('select 1') : undefined;
+      if (asks) await until(() => custody.state === 'OWNERS');
+      expect((await session.hello(next)).status).toBe(status);
+      await session.reset(next);
+      await asked;
+    }
   });
-  await pool.query('select 1');
-  for (const [first, next, status] of [
-    ['7:a:1', '7:a:1', 'T'],
-    ['7:a:2', '8:b:1', 'I'],
-    ['7:a:3', '', 'I'],
-  ] as const) {
-    const { socket } = await session.adopt(first, 7, false);
-    const custody = new Custody(socket!.custody);
-    const { fd, pass } = socket!.descriptor!;
-    expect([custody.accept(7), custody.claim(pass)]).toEqual([true, true]);
-    closeDescriptor(fd);
-    expect([custody.hand(7, { status: 'T', dirt: 0, isUndone: false, asksReadOnly: false })]).toEqual([true]);
-    expect((await session.hello(next)).status).toBe(status);
-    await session.reset(next);
-  }
+});
+
+own('a transaction is one, whatever a connect listener asks in its middle', async () => {
+  await ask('create table meanwhile (n int)');
+  const pool = await open({ max: 1, lend: 'auto' });
+  let listener!: pg.PoolClient;
+  pool.on('connect', (client) => {
+    listener = client as never;
+  });
+  const thread = await join(pool);
+  const flags = new Int32Array(new SharedArrayBuffer(8));
+  const done = thread.pg(async (p, _, shared) => {
+    await p.transaction((tx) => tx.query('select 1'));
+    await p.transaction(async (tx) => {
+      await tx.query('insert into meanwhile values (1)');
+      Atomics.store(shared, 0, 1);
+      while (Atomics.load(shared, 1) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      await tx.query({ name: 'named', text: 'insert into meanwhile values (2)' });
+    });
+  }, flags);
+  await until(() => Atomics.load(flags, 0) === 1);
+  const asked = listener.query('select 1');
+  Atomics.store(flags, 1, 1);
+  await done;
+  await asked;
+  expect(await ask('select n from meanwhile order by n')).toEqual([{ n: 1 }, { n: 2 }]);
 });
 
 own('a transaction that is given up while the socket is asked for settles, and the connection is of use', async () => {

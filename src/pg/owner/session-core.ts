@@ -25,7 +25,7 @@ import { TransactionWatch } from '../messages/transaction-watch.ts';
 import type { Dirt, Reading } from '../sql/dirt.ts';
 import { Cancels } from './cancels.ts';
 import { Cleaning } from './cleaning.ts';
-import { Custodian } from './custodian.ts';
+import { Custodian, type LeftBy } from './custodian.ts';
 import { Fitness } from './fitness.ts';
 import { Hearing } from './hearing.ts';
 import { Leftovers, type Reset } from './leftovers.ts';
@@ -84,6 +84,8 @@ export class SessionCore {
   readonly custodian: Custodian;
   #usedAt = performance.now();
   #answers = 0;
+  /** How a borrower has left the session to the owner. No borrower has had its turn since. */
+  #left: LeftBy | undefined;
 
   constructor(client: Client, settings: SessionSettings, origin: Origin) {
     this.#settings = settings;
@@ -169,13 +171,19 @@ export class SessionCore {
     if (life.isOver) return;
     try {
       const left = custodian.regain();
-      if (left === undefined) return;
-      this.transaction.resume(left.status, left.asksReadOnly);
-      this.leftovers.touch({ dirt: left.dirt as Dirt });
+      if (left !== undefined) {
+        this.transaction.resume(left.status, left.asksReadOnly);
+        this.leftovers.touch({ dirt: left.dirt as Dirt });
+        this.#left = left;
+      }
+      // A 'connect' listener comes between: whose turn is next is still to be seen.
+      if (last === undefined) return;
+      const { attachment, isUndone } = this.#left ?? NOT_LEFT;
+      this.#left = undefined;
       // The borrower that calls goes on. What a borrower that is gone has left is undone before this call.
-      if (left.attachment === undefined || left.attachment !== Number.parseInt(last ?? '', 10)) return;
-      life.begin(last!);
-      if (left.isUndone) life.undo();
+      if (attachment === undefined || attachment !== Number.parseInt(last, 10)) return;
+      life.begin(last);
+      if (isUndone) life.undo();
     } catch (error) {
       this.break(error as Error);
     }
@@ -428,6 +436,8 @@ export class SessionCore {
     await endClient(this.backend.client, () => this.#origin.cancel(), most, isTorn);
   }
 }
+
+const NOT_LEFT = { attachment: undefined, isUndone: false };
 
 /** A borrow for one call has no name of its own. */
 const isOnce = (borrow: string): boolean => borrow === withProfile('', profileOf(borrow));
