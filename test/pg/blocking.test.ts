@@ -168,3 +168,46 @@ test('a blocking query ends at its timeout though the owner is busy', async () =
   expect(await settled(done)).toBe('ERR_POOL_CALL_TIMEOUT');
   expect((await settled(pool.query('select 2 as a'))).rows).toEqual([{ a: 2 }]);
 });
+
+test.each(['auto', 'relayed', 'remote'] as const)('what takes long elsewhere keeps no other query from blocking: %s', async (lend) => {
+  await ask('drop table if exists locked; create table locked (n int); insert into locked values (0)');
+  const pool = await open({ max: 4, lend });
+  const worker = await join(pool);
+  const seen = await settled(
+    worker.pg(async (remote) => {
+      const client = await remote.connect();
+      await client.query('begin');
+      await client.query('update locked set n = n + 1');
+      // It waits for the lock of the client, which this thread cannot give up while it blocks.
+      const waits = remote.query('update locked set n = n + 1 returning n');
+      const seen = [
+        remote.querySync('select 1 as n', [], { timeout: 60_000 }).rows[0].n,
+        remote.querySync('select 2 as n').rows[0].n,
+        remote.transactionSync((tx) => tx.query('select 3 as n').rows[0].n),
+      ];
+      await client.query('commit');
+      client.release();
+      return [...seen, (await waits).rows[0].n];
+    }),
+  );
+  expect(seen).toEqual([1, 2, 3, 2]);
+  await until(() => pool.pool.activeCount() === 0);
+});
+
+test('its time is over while what the thread has asked before goes on', async () => {
+  const pool = await open({ max: 1, lend: 'auto' });
+  const worker = await join(pool);
+  const [code, n] = await settled(
+    worker.pg(async (remote) => {
+      const before = remote.query('select pg_sleep(1), 1 as n');
+      let code: unknown;
+      try {
+        remote.querySync('select 2 as n', [], { timeout: 20 });
+      } catch (error) {
+        code = (error as { code: string }).code;
+      }
+      return [code, (await before).rows[0].n];
+    }),
+  );
+  expect([code, n]).toEqual([expect.stringMatching(/^ERR_POOL_(CALL|ACQUIRE)_TIMEOUT$/), 1]);
+});

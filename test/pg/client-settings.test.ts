@@ -23,12 +23,12 @@ const program = async (Client: typeof pg.Client, url: string) => {
   const one = new Client({
     options: '-c search_path=tenant_1 --application-name=ignored',
     application_name: 'of one',
-    statement_timeout: 50,
+    statement_timeout: 1000,
   });
   const two = new Client(
     `${url}${url.includes('?') ? '&' : '?'}options=-csearch_path%3D%22tenant\\%202%22%20-c%20my.own=a\\\\b&lock_timeout=70000`,
   );
-  const three = new Client({ query_timeout: 50, types: { getTypeParser: () => (text: string) => `<${text}>` } as never });
+  const three = new Client({ query_timeout: 3000, types: { getTypeParser: () => (text: string) => `<${text}>` } as never });
   const four = new Client({
     fallback_application_name: 'of four',
     idle_in_transaction_session_timeout: 80_000,
@@ -54,7 +54,7 @@ const program = async (Client: typeof pg.Client, url: string) => {
 };
 
 const EXPECTED = {
-  one: 'one,of one,50ms',
+  one: 'one,of one,1s',
   oneLimit: '57014',
   two: 'two,a\\b,70s',
   three: '<1>,<t>',

@@ -202,38 +202,41 @@ interface Owners {
   reset(borrow: string): Promise<void>;
 }
 
-describe.each([false, true])('what a thread has handed over in a transaction; a connect listener asks something before it goes on: %s', (asks) => {
-  own('goes on for that thread only', async () => {
-    const pool = await open({ max: 1, lend: 'auto' });
-    let session!: Owners;
-    pool.pool.on('create', (created) => {
-      session = created as Owners;
+describe.each([false, true])(
+  'what a thread has handed over in a transaction; a connect listener asks something before it goes on: %s',
+  (asks) => {
+    own('goes on for that thread only', async () => {
+      const pool = await open({ max: 1, lend: 'auto' });
+      let session!: Owners;
+      pool.pool.on('create', (created) => {
+        session = created as Owners;
+      });
+      let listener!: pg.PoolClient;
+      pool.on('connect', (client) => {
+        listener = client as never;
+      });
+      await pool.query('select 1');
+      for (const [next, status] of [
+        ['7:a:1', 'T'],
+        ['8:b:1', 'I'],
+        ['', 'I'],
+      ] as const) {
+        // A borrow before that one has asked for the socket, and has left it to the next of its thread.
+        const { socket } = await session.adopt('7:a:0', 7, false);
+        const custody = new Custody(socket!.custody);
+        const { fd, pass } = socket!.descriptor!;
+        expect([custody.accept(7), custody.claim(pass)]).toEqual([true, true]);
+        closeDescriptor(fd);
+        expect([custody.hand(7, { status: 'T', dirt: 0, isUndone: false, asksReadOnly: false })]).toEqual([true]);
+        const asked = asks ? listener.query('select 1') : undefined;
+        if (asks) await until(() => custody.state === 'OWNERS');
+        expect((await session.hello(next)).status).toBe(status);
+        await session.reset(next);
+        await asked;
+      }
     });
-    let listener!: pg.PoolClient;
-    pool.on('connect', (client) => {
-      listener = client as never;
-    });
-    await pool.query('select 1');
-    for (const [next, status] of [
-      ['7:a:1', 'T'],
-      ['8:b:1', 'I'],
-      ['', 'I'],
-    ] as const) {
-      // A borrow before that one has asked for the socket, and has left it to the next of its thread.
-      const { socket } = await session.adopt('7:a:0', 7, false);
-      const custody = new Custody(socket!.custody);
-      const { fd, pass } = socket!.descriptor!;
-      expect([custody.accept(7), custody.claim(pass)]).toEqual([true, true]);
-      closeDescriptor(fd);
-      expect([custody.hand(7, { status: 'T', dirt: 0, isUndone: false, asksReadOnly: false })]).toEqual([true]);
-      const asked = asks ? listener.query('select 1') : undefined;
-      if (asks) await until(() => custody.state === 'OWNERS');
-      expect((await session.hello(next)).status).toBe(status);
-      await session.reset(next);
-      await asked;
-    }
-  });
-});
+  },
+);
 
 own('a transaction is one, whatever a connect listener asks in its middle', async () => {
   await ask('create table meanwhile (n int)');

@@ -5,8 +5,8 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { LeftAsText } from '../../src/pg/driver/left-as-text.ts';
 import { PARSERS } from '../../src/pg/messages/parsers.ts';
 import { node, project } from '../docs/run.ts';
-import { join, on, open, postgres, type Run, WHERE } from '../support/postgres.ts';
-import { until } from '../support/wait.ts';
+import { ask, join, on, open, postgres, type Run, WHERE } from '../support/postgres.ts';
+import { settled, until } from '../support/wait.ts';
 
 const TIMESTAMPTZ = 1184;
 
@@ -91,31 +91,31 @@ test('the owner parses what nobody else can, and nothing else', () => {
 
 describe('a parser of somebody’s own is the one that counts', () => {
   const own = (text: string): string => `own ${text}`;
-  const ask = (run: Run): Promise<unknown> =>
+  const asked = (run: Run): Promise<unknown> =>
     run(async (db) => (await db.query(`select 7 as n, timestamptz '2020-01-01 00:00:00+00' as at, 8 as m`)).rows[0]);
   const other = { n: expect.anything(), at: new Date('2020-01-01T00:00:00Z'), m: expect.anything() };
 
   test.each(WHERE)('asked from %s: of one connection, set in onConnect', async (where) => {
     const pool = await open({ onConnect: (client) => client.setTypeParser(23, own) });
-    expect(await ask(await on(where, pool))).toEqual({ ...other, n: 'own 7', m: 'own 8' });
+    expect(await asked(await on(where, pool))).toEqual({ ...other, n: 'own 7', m: 'own 8' });
   });
 
   test.each(WHERE)('asked from %s: of the configuration', async (where) => {
     const types = { getTypeParser: (oid: number, format?: string) => (oid === 23 ? own : pg.types.getTypeParser(oid, format as 'text')) };
     const pool = await open({ settings: { types: types as never } });
-    expect(await ask(await on(where, pool))).toEqual({ ...other, n: 'own 7', m: 'own 8' });
+    expect(await asked(await on(where, pool))).toEqual({ ...other, n: 'own 7', m: 'own 8' });
   });
 
   test.each(WHERE)('asked from %s: of the driver, even when it is registered later', async (where) => {
     const pool = await open();
     const run = await on(where, pool);
-    expect(await ask(run)).toEqual({ ...other, n: 7, m: 8 });
+    expect(await asked(run)).toEqual({ ...other, n: 7, m: 8 });
     const before = pg.types.getTypeParser(TIMESTAMPTZ, 'text');
     onTestFinished(() => pg.types.setTypeParser(TIMESTAMPTZ, before));
     pg.types.setTypeParser(TIMESTAMPTZ, own);
     // A thread that speaks to the server by itself hears of it soon.
     const seen = await until(async () => {
-      const row = (await ask(run)) as { at: unknown };
+      const row = (await asked(run)) as { at: unknown };
       return typeof row.at === 'string' && row;
     });
     expect(seen).toEqual({ n: 7, m: 8, at: expect.stringMatching(/^own 2020-01-01 \d/) });
@@ -162,7 +162,8 @@ describe.each(['auto', 'relayed', 'remote'] as const)('calls that block are pars
         ...(await db.scope(async () => all((...question) => db.querySync(...question)))),
       ].map(rows);
       const asked = [];
-      for (let times = 0; times < 3; times++) for (const result of all((...question) => db.query(...question))) asked.push(rows(await result));
+      for (let times = 0; times < 3; times++)
+        for (const result of all((...question) => db.query(...question))) asked.push(rows(await result));
       return { blocking, asked };
     });
     expect(blocking).toEqual(asked);
@@ -201,6 +202,107 @@ describe.each(['auto', 'relayed', 'remote'] as const)('calls that block are pars
     const values = lend === 'remote' ? ['type parsers need a connection that is spoken to on this thread', '8', '8'] : [8n, 8n];
     expect(seen).toEqual([...values, 'cannot read that', 9]);
     expect(pool.pool.activeCount()).toBe(0);
+  });
+});
+
+describe.each(['auto', 'relayed'] as const)('what only the owner’s program can parse: %s', (lend) => {
+  const owned = () => open({ lend, max: 1, acquireTimeout: 0, onConnect: (client) => client.setTypeParser(20, (text) => `owner ${text}`) });
+
+  test.each([
+    ['unnamed', undefined],
+    ['named', 'a name'],
+  ])('comes with the answer, and waits for no other connection: %s', async (_, name) => {
+    const pool = await owned();
+    const thread = await join(pool);
+    const text = 'select 8::int8 as b from (select pg_advisory_xact_lock(7)) as locked';
+    for (let times = 0; times < 3; times++) {
+      await ask('select pg_advisory_lock(7)');
+      const flags = new Int32Array(new SharedArrayBuffer(8));
+      const asked = thread.pg(
+        async (db, _, shared, query) => {
+          const rows = db.query(query as never);
+          while (Atomics.load(shared, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+          // It has the only connection when the query is answered.
+          const connected = db.connect();
+          Atomics.store(shared, 1, 1);
+          const client = await connected;
+          const all = (await rows).rows;
+          client.release();
+          return all;
+        },
+        flags,
+        name === undefined ? text : { name, text },
+      );
+      await until(async () => (await ask(`select 1 from pg_locks where locktype = 'advisory' and not granted`)).length === 1);
+      Atomics.store(flags, 0, 1);
+      await until(() => Atomics.load(flags, 1) === 1);
+      await ask('select pg_advisory_unlock(7)');
+      expect(await settled(asked)).toEqual([{ b: 'owner 8' }]);
+    }
+  });
+
+  test('of queries that wait together', async () => {
+    const thread = await join(await owned());
+    const rows = await thread.pg(async (db) =>
+      (await Promise.all(Array.from({ length: 40 }, (_, n) => db.query('select $1::int8 as b', [n])))).map((each) => each.rows[0].b),
+    );
+    expect(rows).toEqual(Array.from({ length: 40 }, (_, n) => `owner ${n}`));
+  });
+
+  test('a parser that throws fails its query only, and none that this thread does not need', async () => {
+    const pool = await open({
+      lend,
+      max: 1,
+      onConnect: (client) =>
+        client.setTypeParser(20, () => {
+          throw new Error('the owner cannot read that');
+        }),
+    });
+    const thread = await join(pool);
+    const told = await settled(
+      thread.pg(async (db, scope) => {
+        const text = 'select 8::int8 as b';
+        const fate = (asked: Promise<{ rows: unknown[] }>) =>
+          asked.then(
+            ({ rows }) => rows,
+            (error: Error) => error.message,
+          );
+        const types = { getTypeParser: () => (raw: string) => `mine ${raw}` } as never;
+        const before = [await fate(db.query(text)), await fate(db.query({ text, types })), await fate(db.query('select 1 as n'))];
+        const driver = (await scope.load('pg')) as typeof pg & { default: typeof pg };
+        (driver.default ?? driver).types.setTypeParser(20, (raw: string) => `here ${raw}`);
+        return [...before, await fate(db.query(text)), await fate(db.query(text))];
+      }),
+    );
+    expect(told).toEqual(['the owner cannot read that', [{ b: 'mine 8' }], [{ n: 1 }], [{ b: 'here 8' }], [{ b: 'here 8' }]]);
+  });
+
+  test('of columns with one name the last is the one that counts', async () => {
+    const thread = await join(await owned());
+    const seen = await thread.pg(async (db) => {
+      const texts = [`select 8::int8 as a, 'text' as a`, `select 'text' as a, 8::int8 as a`, 'select 8::int8 as a, 9::int8 as a, 7 as b'];
+      const all: unknown[] = [];
+      for (const text of texts) {
+        all.push((await db.query(text)).rows[0], db.querySync(text).rows[0], (await db.query({ text, rowMode: 'array' })).rows[0]);
+        all.push((await db.scope(() => db.query(text))).rows[0], (await db.query({ name: text, text })).rows[0]);
+      }
+      return all;
+    });
+    const each = (row: unknown, array: unknown[]) => [row, row, array, row, row];
+    expect(seen).toEqual([
+      ...each({ a: 'text' }, ['owner 8', 'text']),
+      ...each({ a: 'owner 8' }, ['text', 'owner 8']),
+      ...each({ a: 'owner 9', b: 7 }, ['owner 8', 'owner 9', 7]),
+    ]);
+  });
+
+  test('several results, none, and null', async () => {
+    const thread = await join(await owned());
+    const seen = await thread.pg(async (db) => {
+      const text = `select 1::int8 as a where false; select 2 as n; select null::int8 as a union all select 3; select; select 4::int8 as a`;
+      return ((await db.query(text)) as any).map((each: any) => each.rows);
+    });
+    expect(seen).toEqual([[], [{ n: 2 }], [{ a: null }, { a: 'owner 3' }], [{}], [{ a: 'owner 4' }]]);
   });
 });
 

@@ -283,6 +283,17 @@ export class Hold implements Returning {
     throw error;
   };
 
+  /** Has the owner's program parse them. */
+  parse(columns: Parameters<RemoteSession['parse']>[0]): Promise<unknown[][]> {
+    return this.#session.parse(columns);
+  }
+
+  /** What is a part of an answer: until it has settled, the connection is not given back. */
+  during<V>(work: Promise<V>): Promise<V> {
+    this.#calls++;
+    return work.finally(() => this.#ends());
+  }
+
   /** One call less is under way. */
   #ends(): void {
     if (--this.#calls === 0) for (const then of this.#whenIdle.splice(0)) then();

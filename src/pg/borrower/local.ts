@@ -10,7 +10,8 @@ import { OwnParsers } from '../driver/own-parsers.ts';
 import { assertNoCopyIn } from '../messages/copy.ts';
 import { receiveError } from '../messages/database-error.ts';
 import { type Packed, packed, unpacked } from '../messages/frames.ts';
-import { EXTENDED, IN_ORDER, isOfProfile, RAW, WHOLE, withReading } from '../messages/mode.ts';
+import { EXTENDED, IN_ORDER, isOfProfile, PARSES, RAW, WHOLE, withReading } from '../messages/mode.ts';
+import type { TextColumn } from '../messages/own-columns.ts';
 import type { Answer, Heard, Outcome } from '../messages/protocol.ts';
 import { argumentsOf, type Question } from '../messages/question.ts';
 import { receiveResults } from '../messages/results.ts';
@@ -20,8 +21,8 @@ import { OwnConnections } from './own-connections.ts';
 import { OwnSession } from './own-session.ts';
 import { Roster } from './roster.ts';
 import type { RemoteSession, Returning, Sessions, SingleArguments } from './sessions.ts';
-import { Singles } from './singles.ts';
-import { type TextColumn, TextColumns } from './text-columns.ts';
+import { type Hear, Singles } from './singles.ts';
+import { TextColumns } from './text-columns.ts';
 import { type Blocking, type Call, type CallOnce, OwnersWay, type Way } from './way.ts';
 
 /** How many lanes are kept for later. */
@@ -48,6 +49,8 @@ export class LocalWay implements Way {
   readonly returning = new Roster<Returning>();
   /** Parsers that 'connect' listeners of this thread have set. */
   #types: OwnParsers | undefined;
+  /** In the last answer with types for which the owner's program has parsers, this thread had parsers for all of them. */
+  #parsesAll = false;
 
   constructor(driver: Driver, sessions: Sessions, lending: Lending) {
     this.#driver = driver;
@@ -87,15 +90,16 @@ export class LocalWay implements Way {
     const parse: Parse = (columns) => this.#sessions.call('parse', [columns]);
     if (this.#isOwners(question)) {
       const here = this.#parsedHere(question);
-      const call = this.#owners.once(here, profile);
+      const call = this.#owners.once({ ...here, mode: here.mode | this.#parses(question) }, profile);
       return async (granted) => this.#parsed(await call(granted), question, here, parse);
     }
     const { lane, said } = this.#ask(question);
     if (said === undefined) return () => this.#refused(lane, Promise.resolve({} as Answer));
-    const args = (bytes: Packed): SingleArguments => [profile, bytes, modeOf(question), question.timeout];
+    const args = (bytes: Packed): SingleArguments => [profile, bytes, modeOf(question) | this.#parses(question), question.timeout];
     const singles = this.#singles;
+    const hear: Hear = (answer, parse) => this.#hear(lane, answer, question, parse);
     return (granted) => {
-      const call = singles === undefined ? this.#sessions.call('speakOnce', args(packed([said]))) : singles.ask(args(said), granted);
+      const call = singles === undefined ? this.#sessions.call('speakOnce', args(packed([said]))) : singles.ask(args(said), granted, hear);
       return this.#answered(lane, call, question, parse);
     };
   }
@@ -125,11 +129,12 @@ export class LocalWay implements Way {
   block(question: Question): Blocking {
     const here = this.#parsedHere(question);
     return {
-      statement: argumentsOf(here),
+      statement: argumentsOf({ ...here, mode: here.mode | this.#parses(question) }),
       result: (answer, parse) => {
         if (answer.results === undefined) return resultOf(answer, here);
         const { result, columns } = this.#read(answer, question, here);
-        if (columns.texts.length > 0) columns.fill(parse(columns.texts));
+        if (answer.parsed !== undefined) columns.fillFrom(answer.parsed);
+        else if (columns.texts.length > 0) columns.fill(parse(columns.texts));
         return result as QueryResult<any>;
       },
     };
@@ -143,11 +148,11 @@ export class LocalWay implements Way {
 
   /** An answer whose rows have come as the server's text, parsed. */
   async #parsed(answer: Answer, asked: Question, here: Question, parse: Parse): Promise<Answer> {
-    const { results, own, ...state } = answer;
+    const { results, own, parsed, ...state } = answer;
     if (results === undefined) return answer;
     const result = async () => {
       const { result, columns } = this.#read(answer, asked, here);
-      return parsedByOwner(result, columns, parse);
+      return parsedByOwner(result, columns, answer, parse);
     };
     return { ...state, outcome: await outcomeOf(result()) };
   }
@@ -161,7 +166,18 @@ export class LocalWay implements Way {
         left.has(oid) ? (text: unknown) => text : parsers.getTypeParser(oid, format as 'text'),
     };
     const result = receiveResults(results!, mode, left.size === 0 ? parsers : leaving);
-    return { result, columns: new TextColumns(result, left) };
+    this.#learn(asked, own, left);
+    return { result, columns: new TextColumns(result, own, left) };
+  }
+
+  /** The owner's program has parsers for these types, and this thread has left some of them to it. */
+  #learn({ types }: Question, own: readonly number[], left: ReadonlySet<number>): void {
+    if (own.length > 0 && types === undefined) this.#parsesAll = left.size === 0;
+  }
+
+  /** As a bit of the mode. */
+  #parses({ types }: Question): number {
+    return types !== undefined || this.#parsesAll ? PARSES : 0;
   }
 
   get #drivers(): CustomTypesConfig {
@@ -205,8 +221,11 @@ export class LocalWay implements Way {
   }
 
   /** The driver reads the answer. */
-  #hear(lane: Lane, answer: Answer, { types }: Question, parse: Parse): Answer | Promise<Answer> {
-    const { bytes, own = NONE, error } = answer;
+  #hear(lane: Lane, answer: Answer, question: Question, parse: Parse): Answer | Promise<Answer> {
+    const { bytes, own = NONE, error, outcome: known } = answer;
+    // It was heard before the connection was given back.
+    if (known !== undefined) return answer;
+    const { types } = question;
     // The same bytes may go to another connection, and this lane hears the answer then.
     if (answer.unsent) return answer;
     if (error !== undefined && !bytes) {
@@ -217,6 +236,7 @@ export class LocalWay implements Way {
     if (error !== undefined) lane.fail(receiveError(error));
     const heard = lane.overheard();
     const { outcome } = lane;
+    if (own.length > 0) this.#learn(question, own, lane.left);
     if (outcome === undefined || lane.left.size > 0) return this.#hearLater(lane, answer, heard, parse);
     this.giveBack(lane);
     return told(answer, outcome, heard);
@@ -227,7 +247,8 @@ export class LocalWay implements Way {
     let outcome = await lane.settled();
     const { left } = lane;
     if (left.size > 0 && 'result' in outcome) {
-      outcome = await outcomeOf(parsedByOwner(outcome.result, new TextColumns(outcome.result, left), parse));
+      const { result } = outcome;
+      outcome = await outcomeOf(parsedByOwner(result, new TextColumns(result, answer.own!, left), answer, parse));
     }
     this.giveBack(lane);
     return told(answer, outcome, heard);
@@ -246,8 +267,10 @@ function told(answer: Answer, outcome: Outcome, heard: readonly Heard[]): Answer
 /** Has the owner's program parse them. */
 type Parse = (columns: TextColumn[]) => Promise<unknown[][]>;
 
-async function parsedByOwner(result: unknown, columns: TextColumns, parse: Parse): Promise<unknown> {
-  if (columns.texts.length > 0) columns.fill(await parse(columns.texts));
+async function parsedByOwner(result: unknown, columns: TextColumns, { parsed }: Answer, parse: Parse): Promise<unknown> {
+  if (columns.texts.length === 0) return result;
+  if (parsed === undefined) columns.fill(await parse(columns.texts));
+  else columns.fillFrom(parsed);
   return result;
 }
 

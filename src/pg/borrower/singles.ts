@@ -8,6 +8,7 @@ import type { Cancellation } from '../../shared/index.ts';
 import type { Companion, Company } from '../../shared/options/company.ts';
 import { AcquireTimeoutError } from '../../worker/index.ts';
 import { repacked } from '../messages/frames.ts';
+import type { TextColumn } from '../messages/own-columns.ts';
 import type { Answer } from '../messages/protocol.ts';
 import { Hold } from './hold.ts';
 import { Limits } from './limits.ts';
@@ -18,6 +19,12 @@ import { wayOf } from './way.ts';
 
 /** Twice as many go along as would with an even spread over all connections: they save each other a way there and back. */
 const SHARE = 2;
+
+/**
+ * The asker's driver reads the answer. `parse` has the owner's program parse something of it, for which the connection must still be
+ * borrowed. An answer with nothing for the owner's program is heard by the asker itself, when the connection has been given back.
+ */
+export type Hear = (answer: Answer, parse: (columns: TextColumn[]) => Promise<unknown[][]>) => Answer | Promise<Answer>;
 
 export class Singles {
   readonly #sessions: Sessions;
@@ -33,20 +40,20 @@ export class Singles {
     this.#place = sessions.sharedPlace!();
   }
 
-  /** `granted` is told when it has a connection; or the answer says so. */
-  ask(args: SingleArguments, granted: SaysGranted): Promise<Answer> {
+  /** `granted` is told when it has a connection; or the answer says so. `hear`: see there. */
+  ask(args: SingleArguments, granted: SaysGranted, hear: Hear): Promise<Answer> {
     const [profile, bytes, mode, timeout] = args;
     // The owner would be asked for each.
     if (this.#connections.isRefused) return this.#sessions.call('speakOnce', [profile, repacked(bytes), mode, timeout]);
     const { parts } = this.#connections;
     if (parts === undefined)
-      return new Promise((resolve, reject) => this.#ask(new Single(this, args, granted, undefined, resolve, reject)));
+      return new Promise((resolve, reject) => this.#ask(new Single(this, args, granted, hear, undefined, resolve, reject)));
     const cancelled = parts.present?.cancelled();
     if (cancelled !== undefined) return Promise.reject(cancelled.reason);
     let single: Single;
     const ask = (): Promise<Answer> =>
       new Promise((resolve, reject) => {
-        single = new Single(this, args, granted, parts.present, resolve, reject);
+        single = new Single(this, args, granted, hear, parts.present, resolve, reject);
         // The part waits for it, and not for the connection: that is no part's.
         parts.outside(() => this.#ask(single));
       });
@@ -74,10 +81,11 @@ export class Singles {
 
   #serveNext(single: Single, hold: Hold, turn: OneTurn): void {
     single.turn = turn;
-    hold.speakAlong({ args: single.args, company: turn.round(), told: (answer) => single.resolve(answer) }).then(
+    hold.speakAlong({ args: single.args, company: turn.round(), told: (answer) => single.answered(answer, hold) }).then(
       (answer) => {
+        const heard = single.heardOn(hold, answer);
         this.#serveAnother(single, hold, turn);
-        single.resolve(answer);
+        single.resolve(heard);
       },
       (error) => {
         this.#serveAnother(single, hold, turn);
@@ -112,6 +120,7 @@ class Single implements Sharer {
   readonly args: SingleArguments;
   /** It is its turn on a connection. */
   readonly begins: SaysGranted;
+  readonly #hear: Hear;
   readonly resolve: (answer: Answer | PromiseLike<Answer>) => void;
   readonly reject: (error: unknown) => void;
   /** The part of the program that asks. Statements of several parts do not go together: what ends one would end the others. */
@@ -125,6 +134,7 @@ class Single implements Sharer {
     singles: Singles,
     args: SingleArguments,
     begins: SaysGranted,
+    hear: Hear,
     part: Cancellation | undefined,
     resolve: (answer: Answer | PromiseLike<Answer>) => void,
     reject: (error: unknown) => void,
@@ -132,6 +142,7 @@ class Single implements Sharer {
     this.#singles = singles;
     this.args = args;
     this.begins = begins;
+    this.#hear = hear;
     this.part = part;
     this.resolve = resolve;
     this.reject = reject;
@@ -160,6 +171,17 @@ class Single implements Sharer {
   refused(error: unknown): void {
     this.reject(error);
   }
+
+  answered(answer: Answer | Promise<Answer>, hold: Hold): void {
+    this.resolve(answer instanceof Promise ? hold.during(answer.then((each) => this.heardOn(hold, each))) : this.heardOn(hold, answer));
+  }
+
+  /** If the owner's program may have to parse something of it, it is heard while the connection is borrowed. */
+  heardOn(hold: Hold, answer: Answer): Answer | Promise<Answer> {
+    if (answer.own === undefined || answer.error !== undefined) return answer;
+    const heard = this.#hear(answer, (columns) => hold.parse(columns));
+    return heard instanceof Promise ? hold.during(heard) : heard;
+  }
 }
 
 /** What one borrow serves. */
@@ -178,6 +200,10 @@ class OneTurn implements Company {
     this.#first = first;
     this.#place = place;
     this.#left = left;
+  }
+
+  get hold(): Hold {
+    return this.#hold;
   }
 
   /** For those that are sent together. */
@@ -245,7 +271,7 @@ class Along implements Companion {
   end(answer?: unknown): void {
     const single = this.#waiting.sharer as Single;
     single.turn = undefined;
-    if (answer !== undefined) single.resolve(answer as Answer | Promise<Answer>);
+    if (answer !== undefined) single.answered(answer as Answer | Promise<Answer>, this.#turn.hold);
     else if (this.#hasBegun) single.reject(new Error('Connection terminated unexpectedly'));
   }
 }

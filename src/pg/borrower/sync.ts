@@ -29,11 +29,14 @@ import { PATIENCE, PgPool, tooLate } from './pool.ts';
 import { tracedSync } from './query-channel.ts';
 import { Scope } from './scope.ts';
 import type { Seat, Sitter } from './seat.ts';
-import type { RemoteSession, Sessions, SyncSession } from './sessions.ts';
+import type { RemoteSession, Returning, Sessions, SyncSession } from './sessions.ts';
 import type { Stay } from './stay.ts';
 import { Place } from './transaction.ts';
 import { warnOfListenerInWorker } from './warnings.ts';
-import { type Blocking, wayOf } from './way.ts';
+import { wayOf } from './way.ts';
+
+/** How long what is under way is waited for before it is looked again whether a connection is idle, in ms. */
+const SLICE = 50;
 
 export class WorkersPool extends PgPool implements PoolType, PgSync {
   /** See the owner's. */
@@ -93,28 +96,30 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
     }
     const blocking = wayOf(this.sessions).block(question);
     for (let attempts = 1; ; attempts++) {
-      this.#finishReturning();
-      const answer = this.#attached.useSync((session) => {
+      const session = this.#borrow();
+      let overdue: Error | undefined;
+      try {
         granted();
-        return this.#once(session, blocking);
-      }, this.#limits());
-      if (!answer.unsent || isEnough(this.sessions, attempts))
-        return blocking.result(answer, (columns) => this.#attached.useSync((session) => session.parse(columns), this.#limits()));
+        const limited = this.#attached.synchronous(session, this.#limits());
+        const answer = limited.once(this.profile, ...blocking.statement);
+        if (!answer.unsent || isEnough(this.sessions, attempts)) return blocking.result(answer, (columns) => limited.parse(columns));
+      } catch (error) {
+        if (error instanceof CallTimeoutError) overdue = error;
+        throw error;
+      } finally {
+        if (overdue === undefined) this.#attached.release(session);
+        else this.#giveUp(session, overdue);
+      }
     }
   }
 
-  #once(session: SyncSession, { statement }: Blocking): Answer {
-    try {
-      return session.once(this.profile, ...statement);
-    } catch (error) {
-      // The connection is destroyed now. This ends at once what the server still does for it.
-      if (error instanceof CallTimeoutError)
-        this.#attached
-          .asynchronous(session)
-          .giveUp()
-          .catch(() => {});
-      throw error;
-    }
+  /** The connection is destroyed. What the server still does for it ends at once. */
+  #giveUp(session: SyncSession, error: Error): void {
+    this.#attached
+      .asynchronous(session)
+      .giveUp()
+      .catch(() => {});
+    this.#attached.destroy(session, error);
   }
 
   /**
@@ -163,17 +168,40 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
   }
 
   #acquire(maxHold?: AcquireOptions['maxHold']): Hold {
-    this.#finishReturning();
-    const limits = this.#limits();
-    const session = this.#attached.acquireSync(maxHold === undefined ? limits : { ...limits, maxHold });
+    const session = this.#borrow(maxHold);
     const hold = new Hold(this.sessions, this.#attached.asynchronous(session) as unknown as RemoteSession, 0, this.profile);
     this.announce(hold);
     return hold;
   }
 
-  /** What is on its way back to the pool may be what this thread is about to wait for. */
-  #finishReturning(): void {
-    for (const returning of wayOf(this.sessions).returning?.all() ?? []) returning.finishNow(this.#limits()?.timeout);
+  /**
+   * A connection for what blocks. What this thread has under way may be what it would wait for, so it is finished first; but an idle one is
+   * taken meanwhile, as what is under way may take long, or wait for a lock of this thread.
+   */
+  #borrow(maxHold?: AcquireOptions['maxHold']): SyncSession {
+    for (;;) {
+      const underWay = wayOf(this.sessions).returning?.all() ?? [];
+      const idle = underWay.length === 0 ? null : this.#attached.tryAcquireSync(maxHold === undefined ? undefined : { maxHold });
+      if (idle !== null) return idle;
+      if (!this.#finish(underWay)) continue;
+      const limits = this.#limits();
+      return this.#attached.acquireSync(maxHold === undefined ? limits : { ...limits, maxHold });
+    }
+  }
+
+  /** False: something of it takes its time. Throws CallTimeoutError when the time of this thread is over. */
+  #finish(underWay: readonly Returning[]): boolean {
+    let isFinished = true;
+    for (const returning of underWay) {
+      const left = this.#limits()?.timeout ?? Number.POSITIVE_INFINITY;
+      try {
+        returning.finishNow(Math.min(left, SLICE));
+      } catch (error) {
+        if (!(error instanceof CallTimeoutError) || left <= SLICE) throw error;
+        isFinished = false;
+      }
+    }
+    return isFinished;
   }
 
   #giveBack(hold: Hold): void {

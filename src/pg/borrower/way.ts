@@ -1,5 +1,6 @@
 /** How the connections of a pool are spoken to on this thread: by the owner's driver, which is asked by message, or by the thread's own. */
 import type { QueryResult } from 'pg';
+import type { TextColumn } from '../messages/own-columns.ts';
 import type { Answer, StatementArguments } from '../messages/protocol.ts';
 import { argumentsOf, type Question } from '../messages/question.ts';
 import { resultOf } from './answers.ts';
@@ -7,7 +8,6 @@ import type { OwnSession } from './own-session.ts';
 import type { SaysGranted } from './query-channel.ts';
 import type { Roster } from './roster.ts';
 import type { BorrowedSession, RemoteSession, Returning, Sessions } from './sessions.ts';
-import type { TextColumn } from './text-columns.ts';
 
 /**
  * A call on the session that was borrowed under that name. It is made once more, on another session, if its answer says that it was not

@@ -29,9 +29,9 @@ export interface Speaker {
   touch(text: string): void;
   /**
    * What the asker is told of the answer in these bytes; or, if the connection was lost, of what has come. `began`: when the server came to
-   * it, by `performance.now`.
+   * it, by `performance.now`. `mode`: the statement's.
    */
-  told(bytes: Buffer[], began: number): Answer | Promise<Answer>;
+  told(bytes: Buffer[], began: number, mode: number): Answer | Promise<Answer>;
   /** Asks the server to cancel all that was sent and is not answered. */
   cancel(): void;
   /** No other statement is to run before the session has been seen to. */
@@ -41,6 +41,7 @@ export interface Speaker {
 interface Rider {
   readonly bytes: Buffer;
   readonly text: string;
+  readonly mode: number;
   readonly habit: Habit;
   /** Undefined for the first. */
   readonly companion: Companion | undefined;
@@ -52,7 +53,7 @@ function riderOf([profile, bytes, mode, timeout]: readonly unknown[], as: unknow
   if (profile !== as || !isPacked(bytes) || bytes.length > LONG || typeof mode !== 'number' || timeout != null) return undefined;
   const own = unpacked(bytes);
   const text = isWhole(mode) ? singleIn(own) : undefined;
-  return text === undefined ? undefined : { bytes: own, text, habit: habitOf(text), companion: undefined, hasBegun: true };
+  return text === undefined ? undefined : { bytes: own, text, mode, habit: habitOf(text), companion: undefined, hasBegun: true };
 }
 
 export class Batch {
@@ -149,10 +150,10 @@ export class Batch {
 
   /** Gives what tells the asker. */
   #answered(bytes: Buffer[], told: (answer: Answer | Promise<Answer>) => void): () => void {
-    const { habit, companion, hasBegun } = this.#riders[this.#at++];
+    const { mode, habit, companion, hasBegun } = this.#riders[this.#at++];
     const time = performance.now();
     if (!this.#speaker.isDone()) habit.note(time - this.#since, sizeOf(bytes));
-    const answer = this.#speaker.told(bytes, this.#since);
+    const answer = this.#speaker.told(bytes, this.#since, mode);
     this.#since = time;
     if (this.#speaker.isDone()) this.release();
     const next = this.#riders[this.#at];

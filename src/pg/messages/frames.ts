@@ -115,6 +115,7 @@ export const SERVER = {
   notification: 0x41, // A
   commandComplete: 0x43, // C
   error: 0x45, // E
+  dataRow: 0x44, // D
   copyIn: 0x47, // G
   copyOut: 0x48, // H
   notice: 0x4e, // N

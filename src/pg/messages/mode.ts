@@ -45,6 +45,12 @@ export const isOfProfile = (mode: number): boolean => (mode & SETTING) !== 0;
  */
 export const IN_ORDER = 2048;
 
+/**
+ * As far as the asker's thread knows, it has parsers of its own wherever the owner's program has some. The owner does not parse what it
+ * sends.
+ */
+export const PARSES = 4096;
+
 /** The bytes are all that is said: the borrower says nothing more before it has its answer. */
 export const WHOLE = 512;
 

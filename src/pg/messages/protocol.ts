@@ -2,6 +2,7 @@
 import type { Dirt } from '../sql/dirt.ts';
 import type { SentError } from './database-error.ts';
 import type { Packed } from './frames.ts';
+import type { TextColumn } from './own-columns.ts';
 import type { SentResult } from './results.ts';
 
 export interface Statement {
@@ -56,6 +57,11 @@ export interface Answer {
   readonly bytes?: Packed | undefined;
   /** Types of columns in it for which the owner's program has parsers: those of the connection, of onConnect, or of the owner's driver. */
   readonly own?: readonly number[] | undefined;
+  /**
+   * To a statement for which the owner has borrowed: what the owner's program makes of the columns of those types, in their order, or why
+   * it cannot. To ask for that later would take another borrow.
+   */
+  readonly parsed?: readonly (readonly unknown[] | SentError)[] | undefined;
   /** To a statement for which the owner has borrowed: when it had a connection, in ms (see clock.ts). */
   readonly granted?: number | undefined;
   /** There will be more of it. */
@@ -134,7 +140,7 @@ export interface SessionMethods {
   /** A borrow for one conversation, which is whole. */
   speakOnce(profile: string, bytes: Packed, mode: number, timeout?: number): Promise<Answer>;
   /** Texts of the server, column by column, as the owner's program has them parsed. */
-  parse(columns: readonly (readonly [oid: number, texts: readonly (string | null)[]])[]): unknown[][];
+  parse(columns: readonly TextColumn[]): unknown[][];
   /** Resolves when the server says something unasked, when the connection is lost, or when the borrow is over. */
   listen(borrow: string): Promise<Answer>;
   /**

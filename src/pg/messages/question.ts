@@ -1,6 +1,6 @@
 /** What `query` is given, in all the ways of pg, in one shape. */
 import type { CustomTypesConfig, QueryConfig } from 'pg';
-import { EXTENDED, IN_ORDER, RAW, ROWS_AS_ARRAYS, withReading } from './mode.ts';
+import { EXTENDED, IN_ORDER, PARSES, RAW, ROWS_AS_ARRAYS, withReading } from './mode.ts';
 import type { Statement, StatementArguments } from './protocol.ts';
 import { sendValues } from './values.ts';
 
@@ -31,7 +31,7 @@ export function ask(text: string | QueryConfig, values?: unknown, ownTypes?: Cus
     name: typeof name === 'string' && name !== '' ? name : undefined,
     mode: withReading(
       (config.rowMode === 'array' ? ROWS_AS_ARRAYS : 0) |
-        (types === undefined || types === null ? 0 : RAW) |
+        (types === undefined || types === null ? 0 : RAW | PARSES) |
         (config.queryMode === 'extended' ? EXTENDED : 0),
       config.text,
     ),

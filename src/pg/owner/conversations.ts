@@ -41,7 +41,8 @@ export class Conversations {
   speakOnce(profile: string, bytes: Packed, mode: number, timeout?: number, company?: Company): Promise<Answer> {
     const core = this.#core;
     const borrow = withProfile('', profile);
-    const converse = (): Promise<Partial<Answer>> => this.#converse('', '', unpacked(bytes), mode, timeout, () => {});
+    const converse = async (): Promise<Partial<Answer>> =>
+      this.#parsed(await this.#converse('', '', unpacked(bytes), mode, timeout, () => {}), mode);
     const limit = timeout ?? core.backend.queryTimeout;
     if (company === undefined || limit > 0 || core.resetsAlways) return core.answerOnce(borrow, converse);
     return new Promise((resolve, reject) => {
@@ -83,6 +84,11 @@ export class Conversations {
     return { ...part, ...own, error: sendError(broken), ...(wasIdle(error) ? { unsent: true } : {}) };
   }
 
+  /** Its asker has the connection no more when it is told. */
+  #parsed(answer: Partial<Answer>, mode: number): Partial<Answer> {
+    return answer.error === undefined ? { ...answer, ...this.#core.ownTypes.parsed(answer, mode) } : answer;
+  }
+
   /** What is asked first, and what may go behind it. `told` is for the first. Alone, it is as any other. */
   async #together(batch: Batch, told: (answer: Answer) => void, converse: () => Promise<Partial<Answer>>): Promise<Partial<Answer>> {
     if (batch.size < 2) {
@@ -107,9 +113,10 @@ export class Conversations {
     const core = this.#core;
     return {
       touch: (text) => core.touch(readStatement(text)),
-      told: (bytes, began) => {
+      told: (bytes, began, mode) => {
         const granted = timeAt(began);
-        const answer = { ...core.stateFor(borrow), ...this.#heardAll({ bytes: packed(bytes), more: false }), granted };
+        const heard = this.#parsed(this.#heardAll({ bytes: packed(bytes), more: false }), mode);
+        const answer = { ...core.stateFor(borrow), ...heard, granted };
         core.speech.forget();
         return answer;
       },

@@ -3,11 +3,12 @@ import type { CustomTypesConfig } from 'pg';
 import type { Backend } from '../driver/backend.ts';
 import { driverHere } from '../driver/driver-here.ts';
 import { isOwnParser, usualTypes } from '../driver/left-as-text.ts';
-import { RAW } from '../messages/mode.ts';
+import { sendError } from '../messages/database-error.ts';
+import { unpacked } from '../messages/frames.ts';
+import { PARSES, RAW } from '../messages/mode.ts';
+import { columnsInBytes, columnsInResults, type TextColumn } from '../messages/own-columns.ts';
 import type { Answer } from '../messages/protocol.ts';
 import type { SentResult } from '../messages/results.ts';
-
-type Column = readonly [oid: number, texts: readonly (string | null)[]];
 
 export class OwnTypes {
   readonly #parsers: CustomTypesConfig;
@@ -37,10 +38,28 @@ export class OwnTypes {
     return own.length === 0 ? { results } : { results, own };
   }
 
-  parse(columns: readonly Column[]): unknown[][] {
-    return columns.map(([oid, texts]) => {
-      const parser = this.#parsers.getTypeParser(oid, 'text') as (text: string) => unknown;
-      return texts.map((text) => (text === null ? null : parser(text)));
-    });
+  parse(columns: readonly TextColumn[]): unknown[][] {
+    return columns.map((column) => this.#parse(column));
+  }
+
+  #parse([oid, texts]: TextColumn): unknown[] {
+    const parser = this.#parsers.getTypeParser(oid, 'text') as (text: string) => unknown;
+    return texts.map((text) => (text === null ? null : parser(text)));
+  }
+
+  /** The same for an answer whose asker has the connection no more. The asker may need none of it, so a parser that fails does no harm. */
+  parsed({ bytes, results, own }: Partial<Answer>, mode: number): Pick<Answer, 'parsed'> {
+    if (own === undefined || (mode & PARSES) !== 0) return {};
+    const types = new Set(own);
+    const columns = bytes === undefined ? columnsInResults(results!, types) : columnsInBytes(unpacked(bytes), types);
+    return {
+      parsed: columns.map((column) => {
+        try {
+          return this.#parse(column);
+        } catch (error) {
+          return sendError(error);
+        }
+      }),
+    };
   }
 }

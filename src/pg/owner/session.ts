@@ -127,7 +127,10 @@ export class Session implements SessionMethods {
   }
 
   once(...[profile, ...statement]: [profile: string, ...StatementArguments]): Promise<Answer> {
-    return this.#core.answerOnce(withProfile('', profile), () => this.#run(...statement));
+    return this.#core.answerOnce(withProfile('', profile), async () => {
+      const answer = await this.#run(...statement);
+      return { ...answer, ...this.#core.ownTypes.parsed(answer, statement[3]) };
+    });
   }
 
   begin(borrow: string, begin: string, savepoint: string): Promise<Answer> {
