@@ -33,7 +33,8 @@ export const GIVEN_UP =
 
 export interface HoldListener {
   heard(heard: Heard): void;
-  broken(error: Error): void;
+  /** `lost`: something was open there, and has gone with it. */
+  broken(error: Error, lost: boolean): void;
 }
 
 const NO_LISTENERS: readonly HoldListener[] = [];
@@ -348,7 +349,7 @@ export class Hold implements Returning {
   #lose(error: Error, wasOpen: boolean): void {
     if (!this.#life.lose(error, wasOpen)) return;
     clearInterval(this.#alive);
-    for (const listener of this.#listeners) listener.broken(error);
+    for (const listener of this.#listeners) listener.broken(error, wasOpen);
   }
 
   /** Something is open that the borrower comes back for, as far as it was told. */

@@ -39,12 +39,7 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
     readonly #settings: ClientSettings;
     readonly #listener: HoldListener = {
       heard: ({ event, message }) => void this.emit(event, message),
-      // The next query gets another connection. What was open is refused, until a ROLLBACK. But a client that listens hears nothing more.
-      broken: (error) => {
-        if (this.listenerCount('notification') === 0) return;
-        if (this.listenerCount('error') > 0) this.emit('error', error);
-        this.emit('end');
-      },
+      broken: (error, lost) => this.#broken(error, lost),
     };
     readonly #sitter: Sitter = {
       profile: () => this.#profile,
@@ -53,6 +48,7 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
       arrived: (hold) => {
         this.processID = hold.pid;
         if (this.listenerCount('notification') > 0) hold.awaitNotifications(PATIENCE);
+        else if (['error', 'end', 'notice'].some((event) => this.listenerCount(event) > 0)) hold.listenSoon(LONG_HELD);
       },
       answered: ({ pid, heard = [] }) => {
         if (pid > 0) this.processID = pid;
@@ -121,6 +117,24 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
       this.connection.emit('end');
       this.emit('end');
     }
+
+    /**
+     * A connection is lost. If nothing was open there (`lost`) the next query gets another one. What was open is refused until a ROLLBACK,
+     * and a client that listens hears nothing more: such a client has ended for its program.
+     */
+    #broken(error: Error, lost: boolean): void {
+      if (!lost && this.listenerCount('notification') === 0) return;
+      if (this.listenerCount('error') > 0) this.emit('error', error);
+      this.emit('end');
+    }
+
+    /** Pools ask for it, and lend a client that is lost no more. */
+    get _queryable(): boolean {
+      return this.#seat?.scope.isLost !== true;
+    }
+
+    /** By the driver. */
+    set _queryable(_isQueryable: boolean) {}
 
     /** Pools set it, each time when they lend this client. */
     get release(): Release | undefined {
@@ -218,5 +232,7 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
 
 /** How long a connection is kept before it is asked what the server says unasked, in ms: most are lent to others before. */
 const PATIENCE = 5;
+/** The same where the client only wants to know of the connection, in ms. */
+const LONG_HELD = 100;
 
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;

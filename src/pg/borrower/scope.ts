@@ -158,6 +158,12 @@ export class Scope {
     if (this.#gone?.lost !== undefined) throw new TransactionRolledBackError(this.#gone.lost, GIVEN_UP);
   }
 
+  /** What was begun has gone with its connection, and its borrower has not said that it knows. */
+  get isLost(): boolean {
+    const gone = this.#hold?.isBroken ? this.#hold : this.#gone;
+    return gone?.lost !== undefined;
+  }
+
   /** The connection has gone while calls were under way on it, and only their answers tell whether they have begun something. */
   get #isInDoubt(): boolean {
     return this.#gone?.lost === undefined && this.#gone?.isCalling === true;
