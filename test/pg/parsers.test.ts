@@ -205,6 +205,58 @@ describe.each(['auto', 'relayed', 'remote'] as const)('calls that block are pars
   });
 });
 
+describe.each(['auto', 'relayed', 'remote'] as const)('rows of cursors and streams are parsed as others are: %s', (lend) => {
+  test('by the object, by the client, by the thread, and by the owner where the thread has no parser of its own', async () => {
+    const before = pg.types.getTypeParser(20, 'text');
+    onTestFinished(() => pg.types.setTypeParser(20, before));
+    pg.types.setTypeParser(20, (text: string) => `owner ${text}`);
+    const pool = await open({ lend, onConnect: (client) => client.setTypeParser(23, (text) => `owner ${text}`) });
+    const thread = await join(pool);
+    const seen = await thread.pg(async (db, scope) => {
+      const load = async (name: string): Promise<any> => {
+        const module = (await scope.load(name)) as any;
+        return module.default ?? module;
+      };
+      const [driver, Cursor, QueryStream] = [await load('pg'), await load('pg-cursor'), await load('pg-query-stream')];
+      driver.types.setTypeParser(20, (text: string) => `here ${text}`);
+      const { pgClient } = (await scope.load('cenote/pg/worker')) as typeof import('cenote/pg/worker');
+      const text = `select g::int8 as b, nullif(g, 2)::int4 as i, g::text as t, decode('00ff', 'hex') as x, g::float8 as f from generate_series(1, 3) as g`;
+      const types = { getTypeParser: () => (raw: string) => `mine ${raw}` };
+      const drained = async (stream: AsyncIterable<unknown>): Promise<unknown[]> => {
+        const rows: unknown[] = [];
+        for await (const row of stream) rows.push(row);
+        return rows;
+      };
+      const ways = async (client: any): Promise<unknown[]> => {
+        const cursor = client.query(new Cursor(text));
+        const read = [...(await cursor.read(2)), ...(await cursor.read(2))];
+        await cursor.close();
+        const stream = await drained(client.query(new QueryStream(text, [], { batchSize: 1 })));
+        const query = await new Promise((resolve) => client.query(new driver.Query(text, (_: Error, result: any) => resolve(result.rows))));
+        return [read, stream, query, (await client.query(text)).rows];
+      };
+      const client = await db.connect();
+      const own = new (pgClient(scope.handle as never))();
+      await own.connect();
+      const thread = [...(await ways(client)), ...(await ways(own))];
+      const brought = await drained(client.query(new QueryStream(text, [], { types })) as never);
+      if ((db as any).lending.way === 'remote') return { thread, brought, clients: [] };
+      for (const each of [client, own]) (each as any).setTypeParser(23, (raw: string) => `client ${raw}`);
+      const clients = [...(await ways(client)), ...(await ways(own))];
+      client.release();
+      await own.end();
+      return { thread, brought, clients };
+    });
+    const x = Buffer.from([0, 255]);
+    const rows = (b: string, i: (g: number) => unknown) =>
+      [1, 2, 3].map((g) => ({ b: `${b} ${g}`, i: g === 2 ? null : i(g), t: String(g), x: new Uint8Array(x), f: g }));
+    const plain = (all: unknown[][]): unknown => all.map((each: any) => each.map((row: any) => ({ ...row, x: new Uint8Array(row.x) })));
+    expect(plain(seen.thread as never)).toEqual(Array(8).fill(rows(lend === 'remote' ? 'owner' : 'here', (g) => `owner ${g}`)));
+    expect((seen.brought as any)[1]).toMatchObject({ b: 'mine 2', i: null, t: 'mine 2', f: 'mine 2' });
+    expect(plain(seen.clients as never)).toEqual(lend === 'remote' ? [] : Array(8).fill(rows('here', (g) => `client ${g}`)));
+  });
+});
+
 describe.each(['auto', 'relayed'] as const)('what only the owner’s program can parse: %s', (lend) => {
   const owned = () => open({ lend, max: 1, acquireTimeout: 0, onConnect: (client) => client.setTypeParser(20, (text) => `owner ${text}`) });
 

@@ -147,7 +147,7 @@ export class PgClient extends EventEmitter implements Type {
       return submission;
     }
     if (isCopyStream(submission)) copyOver(this.#hold, submission, () => {});
-    else submitTo(this.#hold, submission, () => {});
+    else submitTo(this.#hold, submission, () => {}, this.#types);
     return submission;
   }
 

@@ -20,6 +20,7 @@ import { resultOf } from './answers.ts';
 import { OwnConnections } from './own-connections.ts';
 import { OwnSession } from './own-session.ts';
 import { Roster } from './roster.ts';
+import { RowParsing } from './row-parsing.ts';
 import type { RemoteSession, Returning, Sessions, SingleArguments } from './sessions.ts';
 import { type Hear, Singles } from './singles.ts';
 import { TextColumns } from './text-columns.ts';
@@ -110,6 +111,10 @@ export class LocalWay implements Way {
     return async (session, borrow) => this.#parsed(await call(session, borrow), question, here, (columns) => session.parse(columns));
   }
 
+  rows(): RowParsing {
+    return new RowParsing(this.#types ?? this.#drivers, this.#drivers);
+  }
+
   /** A parser for all that this thread asks, if the query brings none. */
   setTypeParser(...parser: Parameters<OwnParsers['setTypeParser']>): void {
     this.#types ??= new OwnParsers(this.#drivers);
@@ -157,7 +162,7 @@ export class LocalWay implements Way {
     return { ...state, outcome: await outcomeOf(result()) };
   }
 
-  /** Rows that have come as text are parsed by this thread's driver. The columns for which only the owner's program has parsers are left. */
+  /** Rows that have come as text, parsed by this thread's driver. What only the owner's program has parsers for is left. */
   #read({ results, own = NONE }: Answer, asked: Question, { mode, types }: Question): { result: unknown; columns: TextColumns } {
     const parsers = types!;
     const left = new Set(asked.types === undefined ? own.filter((oid) => !isOwnParser(oid, parsers, this.#drivers)) : NONE);

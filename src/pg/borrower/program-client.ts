@@ -189,7 +189,7 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
     async #submitIn(submission: Submission): Promise<void> {
       await this.#open().submit((hold, over) => {
         if (isCopyStream(submission)) copyOver(hold, submission, over);
-        else submitTo(hold, submission, over);
+        else submitTo(hold, submission, over, this.#hasOwnTypes ? this._types : undefined);
       });
     }
 

@@ -11,6 +11,8 @@ import type { ClientMessage, ServerMessage } from '../messages/protocol.ts';
 import { withIntervals } from '../messages/results.ts';
 import type { Submission } from '../types.ts';
 import type { Hold } from './hold.ts';
+import type { RowParsing } from './row-parsing.ts';
+import { wayOf } from './way.ts';
 
 /** The methods that the driver calls on what was submitted. */
 interface Handlers extends Submission {
@@ -25,19 +27,23 @@ interface Handlers extends Submission {
   handleError(error: Error, connection: unknown): void;
 }
 
-/** The values were parsed on the owner. */
+/** The values are parsed before the object is told of them. */
 const PARSED: CustomTypesConfig = { getTypeParser: () => (value: unknown) => value };
 
 export function isSubmission(query: unknown): query is Submission {
   return typeof query === 'object' && query !== null && typeof (query as { submit?: unknown }).submit === 'function';
 }
 
-/** Hands the object a connection of its own. `over` is called when the object is through with it. */
-export function submitTo(hold: Hold, submission: Submission, over: () => void): void {
+/**
+ * Hands the object a connection of its own. `over` is called when the object is through with it. `types`: the client's parsers, if it has
+ * some of its own. As in pg they are for an object that brings none.
+ */
+export function submitTo(hold: Hold, submission: Submission, over: () => void, types?: CustomTypesConfig): void {
   const query = submission as Handlers;
-  const isParsed = query._result !== undefined && query._result._types === undefined;
-  if (isParsed) query._result!._types = PARSED;
-  const connection = new SubmissionConnection(hold, query, isParsed, over);
+  const isParsed = query._result !== undefined && query._result._types === undefined && types === undefined;
+  if (query._result !== undefined) query._result._types ??= types ?? PARSED;
+  const rows = isParsed ? wayOf(hold.sessions).rows?.() : undefined;
+  const connection = new SubmissionConnection(hold, query, isParsed && rows === undefined, rows, over);
   const problem = problemOf(() => query.submit(connection as never));
   if (problem !== undefined)
     process.nextTick(() => {
@@ -69,7 +75,10 @@ class SubmissionConnection extends EventEmitter {
   readonly #name: string;
   readonly #hold: Hold;
   readonly #query: Handlers;
+  /** The values are parsed on the owner. */
   readonly #isParsed: boolean;
+  /** They are parsed here. */
+  readonly #rows: RowParsing | undefined;
   readonly #over: () => void;
   #messages: ClientMessage[] = [];
   #fields: readonly FieldDef[] = [];
@@ -78,14 +87,17 @@ class SubmissionConnection extends EventEmitter {
   #progress: 'new' | 'opening' | 'open' = 'new';
   #hasFailed = false;
   #isOver = false;
+  /** Settles when it has been told of all that came before. */
+  #told: Promise<void> = Promise.resolve();
 
-  constructor(hold: Hold, query: Handlers, isParsed: boolean, over: () => void) {
+  constructor(hold: Hold, query: Handlers, isParsed: boolean, rows: RowParsing | undefined, over: () => void) {
     super();
     this.setMaxListeners(0);
     this.#hold = hold;
     this.#name = `${hold.id}:${++submissions}`;
     this.#query = query;
     this.#isParsed = isParsed;
+    this.#rows = rows;
     this.#over = over;
   }
 
@@ -153,11 +165,19 @@ class SubmissionConnection extends EventEmitter {
         session.submit(borrow, this.#name, messages, this.#isParsed),
       );
       if (error === undefined) this.#opened();
+      if (this.#rows !== undefined && said !== undefined) await this.#parse(this.#rows, said);
       for (const message of said ?? []) this.#hear(message);
       if (error !== undefined) this.#fail(receiveError(error));
     } catch (error) {
       this.#fail(error as Error);
     }
+  }
+
+  /** One batch after the other, though the owner's program may have to parse something of one. */
+  #parse(rows: RowParsing, said: readonly ServerMessage[]): Promise<void> {
+    const parsed = this.#told.then(() => rows.parse(said, (columns) => this.#hold.parse(columns)));
+    this.#told = parsed.catch(() => {});
+    return this.#hold.during(parsed);
   }
 
   #opened(): void {

@@ -1,4 +1,6 @@
-/** Columns of a result that are still the server's text: the owner's program has parsers for their types, and the asker's thread has none. */
+/**
+ * Columns of a result that are still the server's text: the owner's program has parsers for their types, and the asker's thread has none.
+ */
 import type { FieldDef } from 'pg';
 import { asBuffers } from '../messages/bytes.ts';
 import { receiveError } from '../messages/database-error.ts';

@@ -7,6 +7,7 @@ import { resultOf } from './answers.ts';
 import type { OwnSession } from './own-session.ts';
 import type { SaysGranted } from './query-channel.ts';
 import type { Roster } from './roster.ts';
+import type { RowParsing } from './row-parsing.ts';
 import type { BorrowedSession, RemoteSession, Returning, Sessions } from './sessions.ts';
 
 /**
@@ -29,6 +30,8 @@ export interface Way {
   once(question: Question, profile: string): CallOnce;
   /** The next rows of a cursor. */
   fetch(cursor: string, rows: number, question: Question): Call;
+  /** For the rows of a submission that brings no parsers; where there is none, the owner parses them. */
+  rows?(): RowParsing;
   /** One statement of a call that blocks this thread. */
   block(question: Question): Blocking;
 }
@@ -36,7 +39,7 @@ export interface Way {
 export interface Blocking {
   /** What the session is asked. */
   readonly statement: StatementArguments;
-  /** What its answer comes to. Throws what the server said. `parse` has the owner's program parse columns for which it alone has parsers. */
+  /** What its answer comes to. Throws what the server said. `parse`: by the owner's program, for what it alone has parsers for. */
   result(answer: Answer, parse: (columns: TextColumn[]) => unknown[][]): QueryResult<any>;
 }
 

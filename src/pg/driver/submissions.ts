@@ -7,6 +7,8 @@ import { asBuffers, withOwnBytes } from '../messages/bytes.ts';
 import { NO_COPY } from '../messages/copy.ts';
 import { sendError } from '../messages/database-error.ts';
 import type { ClientMessage, ServerMessage } from '../messages/protocol.ts';
+import { driverHere } from './driver-here.ts';
+import { isOwnParser } from './left-as-text.ts';
 import { isReadTimeout } from './read-timeout.ts';
 
 type Connection = NodeJS.EventEmitter & Record<ClientMessage[0], (body?: unknown) => void> & { sendCopyFail(reason: string): void };
@@ -188,7 +190,15 @@ class Relay {
       this.#parsers = fields.map(
         ({ dataTypeID, format }) => this.#client.getTypeParser(dataTypeID, format as 'text') as (raw: unknown) => unknown,
       );
-    this.#say('rowDescription', { fields: fields.map((field) => ({ ...field })) });
+    const own = this.#isParsed ? [] : fields.filter((field) => this.#isOwn(field)).map(({ dataTypeID }) => dataTypeID);
+    this.#say('rowDescription', { fields: fields.map((field) => ({ ...field })), ...(own.length > 0 ? { own } : {}) });
+  }
+
+  /** The owner's program has a parser for it. */
+  #isOwn({ dataTypeID, format }: FieldDef): boolean {
+    const driver = driverHere();
+    if (driver === undefined || format !== 'text') return false;
+    return isOwnParser(dataTypeID, this.#client as never, driver.types as never);
   }
 
   handleDataRow({ fields }: { fields: readonly unknown[] }): void {
