@@ -73,9 +73,10 @@ export class JobRunner<Pools extends Record<string, RunnerPool> = Record<never, 
   }
 
   /**
-   * Resolves with the body's value when every job and inner scope that it began in its scope has ended. If the body throws, or a job
-   * fails (unless `mode: 'independent'`), the rest is cancelled and awaited, and the first error is thrown. `timeout` rejects with
-   * JobTimeoutError, `signal` with its reason. Rejects with RunnerClosedError on a closed runner.
+   * Resolves with the body's value when every job and inner scope in its scope has ended, those included that a caller begins as soon as
+   * another has ended, after however many promises; what waits for anything else meanwhile has to be awaited by the body. If the body
+   * throws, or a job fails (unless `mode: 'independent'`), the rest is cancelled and awaited, and the first error is thrown. `timeout`
+   * rejects with JobTimeoutError, `signal` with its reason. Rejects with RunnerClosedError on a closed runner.
    */
   async scope<V>(body: (scope: JobScope) => V | PromiseLike<V>, options: ScopeOptions = NONE): Promise<V> {
     checkBody(body);

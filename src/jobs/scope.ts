@@ -1,5 +1,5 @@
 /** A scope: jobs, and scopes in it, that end together. What it is given back by has ended, or its thread has. */
-import { abortReason, clearTimeout, setTimeout } from '../shared/index.ts';
+import { abortReason, clearTimeout, setImmediate, setTimeout } from '../shared/index.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { JobTimeoutError, ScopeClosedError } from './errors.ts';
 import { Gate } from './gate.ts';
@@ -155,13 +155,24 @@ export class Scope implements JobScope, JobGroup, Abortable {
     });
     let ended = await Promise.race([running, cancelled]);
     if (ended !== undefined && 'error' in ended) this.#fail(ended.error);
-    await this.quiet();
     if (ended === undefined) {
-      ended = await patiently(running, this.#grace);
-      // It may have begun something else meanwhile.
       await this.quiet();
+      ended = await patiently(running, this.#grace);
     }
+    await this.#shut();
     return ended;
+  }
+
+  /**
+   * Until nothing is in it, and then nothing comes any more, from the same step on. What a caller does next when a job has ended it does in
+   * microtasks, however many: they are over with this turn of the event loop, and what it has begun is in the scope by then.
+   */
+  async #shut(): Promise<void> {
+    do {
+      await this.quiet();
+      await new Promise((resolve) => setImmediate(resolve));
+    } while (!this.#isQuiet);
+    this.#state = 'ended';
   }
 
   #conclude<V>(ended: BodyEnd<V> | undefined): V {
@@ -221,7 +232,11 @@ export class Scope implements JobScope, JobGroup, Abortable {
     });
   }
 
+  get #isQuiet(): boolean {
+    return this.#jobs.size === 0 && this.#inner.size === 0;
+  }
+
   #look(): void {
-    if (this.#jobs.size === 0 && this.#inner.size === 0) for (const then of this.#whenQuiet.splice(0)) then();
+    if (this.#isQuiet) for (const then of this.#whenQuiet.splice(0)) then();
   }
 }

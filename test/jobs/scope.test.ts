@@ -1,6 +1,6 @@
-import { JobTimeoutError, RunnerClosedError, ScopeClosedError } from 'cenote/jobs';
+import { type JobScope, JobTimeoutError, RunnerClosedError, ScopeClosedError } from 'cenote/jobs';
 import { describe, expect, test } from 'vitest';
-import { outcome, rejection, settled, until } from '../support/wait.ts';
+import { outcome, pendingUntil, rejection, settled, until } from '../support/wait.ts';
 import { type Body, isRunning, job, newFlag, open, run } from './support.ts';
 
 const long = job(() => pause(60_000));
@@ -177,5 +177,72 @@ describe('a scope', () => {
     );
     expect(await rejection(runner.scope(() => 1))).toBeInstanceOf(RunnerClosedError);
     expect(await rejection(run(runner, () => 1))).toBeInstanceOf(RunnerClosedError);
+  });
+
+  /** Ends when its flag is set, and says that it has begun. */
+  const held: Body = async (_, begun: Int32Array, ends: Int32Array) => {
+    Atomics.store(begun, 0, 1);
+    while (Atomics.load(ends, 0) === 0) await pause(1);
+    return 'held';
+  };
+
+  // Each begins with one short job, and when that has ended does what `next` does. Nothing awaits it.
+  test.each<[string, (scope: JobScope, next: () => Promise<unknown>) => Promise<unknown>]>([
+    [
+      'one job after another',
+      async (scope, next) => {
+        await scope.run(job(() => 1));
+        await next();
+      },
+    ],
+    [
+      'one after another by a long chain of promises',
+      async (scope, next) => {
+        let last = scope.run(job(() => 1));
+        for (let n = 0; n < 100; n++) last = last.then(async (value) => value);
+        await last.finally(() => {});
+        await next();
+      },
+    ],
+    [
+      'a loop over a map of one at a time',
+      async (scope, next) => {
+        for await (const number of scope.map(
+          [1, 2, 3].map((each) => job((_, value) => value, each)),
+          { concurrency: 1 },
+        ))
+          if (number === 3) await next();
+      },
+    ],
+    [
+      'a scope in it, and then a job',
+      async (scope, next) => {
+        await scope.scope((inner) => inner.run(job(() => 1)));
+        await next();
+      },
+    ],
+    [
+      'jobs in the next tick of each other',
+      async (scope, next) => {
+        await scope.run(job(() => 1));
+        await new Promise<void>((resolve) => process.nextTick(resolve));
+        await next();
+      },
+    ],
+    ['nothing yet', (_, next) => Promise.resolve().then(next)],
+  ])('has not ended while what its body has begun goes on: %s', async (_, begin) => {
+    const runner = open();
+    const [begun, ends] = [newFlag(), newFlag()];
+    const scope = runner.scope((own) => void begin(own, () => own.run(job(held, begun, ends))).catch(() => {}));
+    await pendingUntil(
+      until(() => Atomics.load(begun, 0) === 1),
+      scope,
+    );
+    Atomics.store(ends, 0, 1);
+    await settled(scope);
+    expect(runner.stats()).toMatchObject({ running: 0, waiting: 0, failed: 0 });
+    // A scope in a scope, too; and the failure of a job that has begun so late is the scope's.
+    const fails = (own: JobScope): void => void begin(own, () => own.run(failing)).catch(() => {});
+    expect(await rejection(runner.scope((outer) => outer.scope(fails)))).toMatchObject({ message: 'first' });
   });
 });
