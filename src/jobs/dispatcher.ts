@@ -52,6 +52,13 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
     this.#listeners = listeners;
     this.#progress = new ProgressWatch(settings.progressInterval, this.#running, listeners);
     this.threads = new Threads(settings, workerData, this);
+    // With such options there may be no thread at all: that is the constructor's to say, where it begins one.
+    const unmade = this.#least > 0 ? this.#outside(() => this.threads.start().unmade) : undefined;
+    if (unmade !== undefined) {
+      this.shut(false);
+      void this.end();
+      throw unmade.error;
+    }
     this.pump();
   }
 
@@ -154,7 +161,10 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
   /** Something about the threads has changed. */
   pump(): void {
     this.#serve();
-    if (this.threads.working < this.#least) this.#outside(() => this.#grow());
+    this.#outside(() => {
+      this.threads.replaceDue(false);
+      if (this.threads.working < this.#least) this.#grow();
+    });
   }
 
   /** Starts what can start. */
@@ -169,7 +179,11 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
         this.#over(job, 'failed', () => job.reject(error), { error });
       }
     }
-    if (this.#queue.size > 0) this.#outside(() => this.#grow());
+    if (this.#queue.size > 0)
+      this.#outside(() => {
+        this.threads.replaceDue(true);
+        this.#grow();
+      });
     if (this.#whenQuiet.length > 0 && this.#running.size + this.waiting === 0) for (const then of this.#whenQuiet.splice(0)) then();
   }
 
@@ -181,11 +195,12 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
   #grow(): void {
     const { threads } = this;
     const { maxThreads, seats } = this.settings;
+    const hasPlace = (): boolean => threads.hasPlace && threads.working < maxThreads;
     if (threads.isFailing) {
-      if (this.#queue.size > 0 && threads.loading === 0 && threads.working < maxThreads) threads.begin();
+      if (this.#queue.size > 0 && threads.loading === 0 && hasPlace()) threads.begin(true);
       return;
     }
-    while (threads.working < maxThreads && (threads.working < this.#least || this.#queue.size > threads.loading * seats)) threads.start();
+    while (hasPlace() && (threads.working < this.#least || this.#queue.size > threads.loading * seats)) threads.start();
   }
 
   /** Throws the DataCloneError of its payload, and then it has not started. */
@@ -210,7 +225,7 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
     const { timeout } = job.limits;
     if (timeout > 0) job.timer = setTimeout(() => this.#timeOut(job), timeout);
     this.#progress.wake();
-    if (thread.given >= this.settings.recycleJobs) void this.#recycle(thread);
+    if (thread.given >= this.settings.recycleJobs) this.#recycle(thread);
   }
 
   #timeOut(job: Job): void {
@@ -229,7 +244,7 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
     this.#counts.ran(performance.now() - job.startedAt);
     if (answer[0] === RETURNED) this.#over(job, 'completed', () => job.resolve(answer[2]), undefined);
     else this.#fail(job, { error: received(answer[2]) });
-    if (answer[3] !== undefined && answer[3] > this.settings.recycleHeap) void this.#recycle(thread);
+    if (answer[3] !== undefined && answer[3] > this.settings.recycleHeap) this.#recycle(thread);
     this.#serve();
   }
 
@@ -327,15 +342,8 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
     this.#listeners.emit('error', error);
   }
 
-  /** Another one takes over before it goes. It gets no more jobs meanwhile, if it has done all that it may do. */
-  async #recycle(thread: RunnerThread): Promise<void> {
-    if (thread.state !== 'ready' || thread.isReplaced) return;
-    thread.isReplaced = true;
-    if (!this.#isClosed) await this.#outside(() => this.threads.start()).loaded;
-    if (thread.state !== 'ready') return;
-    this.threads.recycled++;
-    this.threads.retire(thread, 'recycled');
-    this.pump();
+  #recycle(thread: RunnerThread): void {
+    this.#outside(() => this.threads.recycle(thread));
   }
 
   // ── closing
@@ -343,6 +351,7 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
   /** Refuses what comes; what waits is cancelled, unless it is to be finished. */
   shut(isFinishing: boolean): void {
     this.#isClosed = true;
+    this.threads.shut();
     if (!isFinishing) this.cancelWaiting();
   }
 

@@ -1,6 +1,7 @@
 /** New threads one for one, while jobs go on: each old one finishes what it has when its successor is ready. */
 import { clearTimeout, setTimeout } from '../shared/index.ts';
 import { JobTimeoutError } from './errors.ts';
+import type { RunnerThread } from './runner-thread.ts';
 import type { Threads } from './threads.ts';
 
 export class Reloading {
@@ -31,20 +32,25 @@ export class Reloading {
     try {
       for (const thread of old) {
         await thread.loaded;
-        if (thread.state !== 'ready') continue;
-        this.#assertOpen();
-        // Else it might be ended as one too many.
-        thread.isReplaced = true;
-        const failure = await this.#threads.start().loaded;
-        if (failure !== undefined) {
-          thread.isReplaced = false;
-          throw failure.error;
-        }
-        this.#threads.retire(thread, 'reloaded');
+        await this.#replace(thread);
       }
       await Promise.all(old.map(({ gone }) => gone));
     } finally {
       this.#round = undefined;
+    }
+  }
+
+  /** Until another has taken over from it, or it goes anyway. */
+  async #replace(thread: RunnerThread): Promise<void> {
+    while (thread.state === 'ready') {
+      this.#assertOpen();
+      if (thread.successor === undefined && !this.#threads.hasPlace) {
+        // Then at least one is on its way out.
+        await Promise.race([...this.#threads].map(({ gone }) => gone));
+        continue;
+      }
+      const failure = await (thread.successor ?? this.#threads.start(thread)).loaded;
+      if (failure !== undefined) throw failure.error;
     }
   }
 }

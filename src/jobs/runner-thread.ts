@@ -45,6 +45,8 @@ export class RunnerThread {
   /** Resolves when it has ended, and what it held has been reclaimed. */
   readonly gone: Promise<void>;
   isGone: () => void = () => {};
+  /** Why there is none, in a box: it could not be made. */
+  unmade: { readonly error: unknown } | undefined;
   /** It has loaded the job's file. */
   hasLoaded = false;
   /** Why it is being ended; undefined: it has died. */
@@ -56,8 +58,12 @@ export class RunnerThread {
   given = 0;
   /** Jobs that ran on it when it began to end. */
   company = 0;
-  /** Another one takes over from it. */
-  isReplaced = false;
+  /** As recycleAfter says, another is to take over from it. */
+  isDue = false;
+  /** The one that takes over from it as soon as it is ready. */
+  successor: RunnerThread | undefined;
+  /** The one that it takes over from as soon as it is ready. */
+  predecessor: RunnerThread | undefined;
   idleTimer: NodeJS.Timeout | undefined;
   readonly seats: readonly Seat[];
   /** By seat, what runs there. */

@@ -4,13 +4,17 @@
  * there are, and when one is ended, is decided here, so Piscina has neither a least number of threads nor an idle time, and its balancer
  * says what it was told.
  *
+ * A thread that is to be replaced goes on until another has taken over from it. Those two count as one: so no more than `maxThreads` work,
+ * which are at most twice as many threads as long as others take over, and one more may be on its way out. Where there is no place for one
+ * more, at least one is on its way out, and its end is looked out for.
+ *
  * A thread that is loading is never ended: on Node 20 that may take the whole process along.
  */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { MessageChannel, receiveMessageOnPort, type Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, type Worker } from 'node:worker_threads';
 import type { Piscina } from 'piscina';
-import { asError, clearTimeout, setTimeout } from '../shared/index.ts';
+import { asError, clearTimeout, setTimeout, type WireError } from '../shared/index.ts';
 import type { PoolHandle } from '../worker/index.ts';
 import { JobLostError, JobResultError, RunnerClosedError, received, sent } from './errors.ts';
 import type { Settings } from './options.ts';
@@ -18,6 +22,7 @@ import { patiently } from './patience.ts';
 import { type Setup, THREW } from './protocol.ts';
 import { Reclaiming } from './reclaiming.ts';
 import { RunnerThread } from './runner-thread.ts';
+import { OF_THREAD, SetupQueue } from './setup-queue.ts';
 import type { ThreadEnd } from './types.ts';
 
 const ENTRY = fileURLToPath(new URL('./entry.cjs', import.meta.url));
@@ -26,9 +31,6 @@ const FIRST_PAUSE = 100;
 const LONGEST_PAUSE = 5000;
 /** How long an end waits for a thread to load, in ms: a file whose top level never ends is not loading any more, but waiting. */
 const LOADING = 10_000;
-
-/** Where a task says for which thread it is: a symbol is not sent, and Piscina shows this one to its balancer. */
-const OF_THREAD = Symbol.for('Piscina.queueOptions');
 
 interface OwnTask {
   readonly [OF_THREAD]?: RunnerThread;
@@ -52,14 +54,18 @@ export class Threads {
   readonly #settings: Settings;
   readonly #owner: ThreadsOwner;
   readonly #piscina: Piscina;
+  readonly #setups = new SetupQueue();
   readonly #reclaiming: Reclaiming;
   /** All that are not gone. */
   readonly #all = new Set<RunnerThread>();
+  /** How many of them there may be: Piscina keeps to the same number, and each thread that it has is one of these. */
+  readonly #most: number;
   /** Threads in a row that did not come to load the file, and when the next may be begun. */
   #failures = 0;
   #notBefore = 0;
   #timer: NodeJS.Timeout | undefined;
   #lastReported: string | undefined;
+  #isShut = false;
   #isClosing = false;
   killed = 0;
   recycled = 0;
@@ -68,6 +74,7 @@ export class Threads {
     this.#settings = settings;
     this.#owner = owner;
     this.#reclaiming = new Reclaiming(settings.pools);
+    this.#most = 2 * settings.maxThreads + 1;
     const Pool = loadPiscina();
     this.#piscina = new Pool({
       ...settings.rest,
@@ -76,9 +83,9 @@ export class Threads {
       // A thread that slept on Piscina's word between its tasks would not hear of a job.
       atomics: 'disabled',
       minThreads: 0,
-      // A thread that takes over is there beside the one that goes, which may still have a job.
-      maxThreads: 2 * settings.maxThreads + 1,
+      maxThreads: this.#most,
       idleTimeout: Number.POSITIVE_INFINITY,
+      taskQueue: this.#setups,
       loadBalancer: (task, workers) => this.#place((task as unknown as OwnTask)[OF_THREAD], workers),
     });
     // Each thread is listened to by itself.
@@ -90,9 +97,14 @@ export class Threads {
     return this.#count(({ state }) => state !== 'ending');
   }
 
-  /** Those that count for `maxThreads`: the others only finish what they have. */
+  /** Those that count for `maxThreads`: the others only finish what they have. One that takes over counts with the one that it is for. */
   get working(): number {
-    return this.#count(({ state }) => state === 'loading' || state === 'ready');
+    return this.#count(({ state, successor }) => state === 'loading' || (state === 'ready' && successor === undefined));
+  }
+
+  /** May there be one more? */
+  get hasPlace(): boolean {
+    return this.#all.size < this.#most;
   }
 
   get loading(): number {
@@ -113,57 +125,76 @@ export class Threads {
   withRoom(): RunnerThread | undefined {
     let best: RunnerThread | undefined;
     for (const thread of this.#all)
-      if (thread.hasRoom && thread.given < this.#settings.recycleJobs && (best === undefined || thread.running < best.running))
-        best = thread;
+      if (thread.hasRoom && !this.#isUsedUp(thread) && (best === undefined || thread.running < best.running)) best = thread;
     return best;
+  }
+
+  /** It has done all the jobs that it may do. */
+  #isUsedUp({ given }: RunnerThread): boolean {
+    return given >= this.#settings.recycleJobs;
   }
 
   // ── beginning
 
-  /** Begins one, unless it is too soon after one that failed; then `pump` is called when it is not any more. */
-  begin(): void {
+  /**
+   * Begins one, unless it is too soon after one that failed; then `pump` is called when it is not any more. If a job waits for it, that
+   * keeps the process alive until then.
+   */
+  begin(isAwaited: boolean, predecessor?: RunnerThread): void {
     const left = this.#notBefore - performance.now();
-    if (left <= 0) this.start();
-    else
-      this.#timer ??= setTimeout(() => {
-        this.#timer = undefined;
-        this.#owner.pump();
-      }, Math.ceil(left));
+    if (left <= 0) return void this.start(predecessor);
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#owner.pump();
+    }, Math.ceil(left)).unref();
+    if (isAwaited) this.#timer.ref();
   }
 
-  start(): RunnerThread {
+  /** There is a place. One that cannot be made is one that does not load. */
+  start(predecessor?: RunnerThread): RunnerThread {
     if (this.#isClosing) throw new RunnerClosedError('this runner is closed', { job: 0 });
-    const { file, seats, pools, progressInterval, recycleHeap } = this.#settings;
     const { port1, port2 } = new MessageChannel();
-    const thread = new RunnerThread(seats, port1);
+    const thread = new RunnerThread(this.#settings.seats, port1);
     this.#all.add(thread);
+    thread.predecessor = predecessor;
+    if (predecessor !== undefined) predecessor.successor = thread;
+    thread.loaded = this.#make(thread, port2);
+    void thread.loaded.then((failure) => this.#loaded(thread, failure));
+    return thread;
+  }
+
+  /** Gives its `loaded`. */
+  #make(thread: RunnerThread, port: MessagePort): Promise<Loaded> {
+    const { file, pools, progressInterval, recycleHeap } = this.#settings;
     const setup: Setup & OwnTask = {
       [OF_THREAD]: thread,
       file,
-      seats,
+      seats: thread.seats.length,
       buffer: thread.buffer,
-      port: port2,
+      port,
       pools: Object.entries(pools).map(([name, pool]) => ({ name, isPg: isPg(pool), handle: pool.handle as PoolHandle<unknown> })),
       progressInterval,
       notesHeap: recycleHeap !== Number.POSITIVE_INFINITY,
     };
     const known = new Set(this.#piscina.threads);
-    // With a signal it stands aside in Piscina, where jobs do not stand behind it. It is used only if the thread is gone before it could be
-    // given its task.
-    const stale = new AbortController();
-    const answer = this.#piscina.run(setup, { transferList: [port2], signal: stale.signal });
-    thread.worker = this.#piscina.threads.find((worker) => !known.has(worker));
-    this.#listen(thread, thread.worker, stale);
-    thread.loaded = answer.then(
+    let answer: Promise<WireError | undefined>;
+    try {
+      answer = this.#setups.begin(() => this.#piscina.run(setup, { transferList: [port] }));
+    } catch (error) {
+      // The system has no more threads, or there are none with such options.
+      this.#setups.drop(thread);
+      thread.unmade = { error };
+      return Promise.resolve(thread.unmade);
+    }
+    thread.worker = this.#piscina.threads.find((worker) => !known.has(worker))!;
+    this.#listen(thread, thread.worker);
+    const gone = thread.gone.then((): Loaded => (thread.hasLoaded ? undefined : { error: this.#whyGone(thread) }));
+    const answered = answer.then(
       (wire): Loaded => (wire === undefined ? undefined : { error: received(wire) }),
-      async (error): Promise<Loaded> => {
-        if (thread.state === 'loading') return { error };
-        await thread.gone;
-        return { error: this.#whyGone(thread) };
-      },
+      (error): Loaded | Promise<Loaded> => (thread.state === 'loading' ? { error } : gone),
     );
-    void thread.loaded.then((failure) => this.#loaded(thread, failure));
-    return thread;
+    // One that has ended before it was given its setup does not answer.
+    return Promise.race([answered, gone]);
   }
 
   /** A thread that is only about to be made has no id: then Piscina makes it. */
@@ -171,9 +202,8 @@ export class Threads {
     return workers.find(({ id }) => id === own?.threadId) ?? null;
   }
 
-  #listen(thread: RunnerThread, worker: Worker | undefined, stale: AbortController): void {
+  #listen(thread: RunnerThread, worker: Worker): void {
     thread.port.on('messageerror', (error: unknown) => this.#garbled(thread, error));
-    if (worker === undefined) return;
     thread.threadId = worker.threadId;
     // Its port has kept the process alive for its jobs. They are told when it has exited.
     thread.port.on('close', () => worker.ref());
@@ -184,7 +214,7 @@ export class Threads {
     worker.on('exit', (code) => {
       thread.exitCode = code;
       this.#leaves(thread);
-      void this.#bury(thread, stale);
+      void this.#bury(thread);
     });
   }
 
@@ -202,10 +232,12 @@ export class Threads {
     if (thread.state === 'ending' || thread.state === 'gone') return;
     thread.company = thread.running;
     thread.state = 'ending';
+    // Piscina does not have it any more, or will not for long.
+    this.#setups.drop(thread);
   }
 
   /** It has exited: no code of it runs any more. */
-  async #bury(thread: RunnerThread, stale: AbortController): Promise<void> {
+  async #bury(thread: RunnerThread): Promise<void> {
     clearTimeout(thread.idleTimer);
     // What it said last.
     for (let got = receiveMessageOnPort(thread.port); got !== undefined; got = receiveMessageOnPort(thread.port))
@@ -215,21 +247,24 @@ export class Threads {
     thread.state = 'gone';
     this.#all.delete(thread);
     thread.isGone();
-    stale.abort();
     // No job is there to be told of it: what has thrown was left behind by one that has ended, or by the file.
     if (thread.uncaught !== undefined && thread.hasLoaded && thread.jobs.length === 0) this.#owner.report(asError(thread.uncaught.error));
-    this.#owner.threadMoved(thread, 'end', thread.reason ?? 'died');
+    if (thread.unmade === undefined) this.#owner.threadMoved(thread, 'end', thread.reason ?? 'died');
     for (const job of thread.jobs) job.bereft();
     this.#owner.pump();
   }
 
   #loaded(thread: RunnerThread, failure: Loaded): void {
+    const { predecessor } = thread;
+    thread.predecessor = undefined;
+    if (predecessor !== undefined) predecessor.successor = undefined;
     if (failure === undefined) {
       thread.hasLoaded = true;
       this.#failures = 0;
       this.#notBefore = 0;
       if (thread.state !== 'loading') return;
       thread.state = 'ready';
+      if (predecessor !== undefined) this.retire(predecessor, predecessor.isDue ? 'recycled' : 'reloaded');
       this.#owner.threadMoved(thread, 'start');
       this.idle(thread);
     } else {
@@ -244,7 +279,9 @@ export class Threads {
     if (this.#isClosing) return;
     this.#failures++;
     this.#notBefore = performance.now() + Math.min(FIRST_PAUSE * 2 ** (this.#failures - 1), LONGEST_PAUSE);
-    if (this.#count(({ state }) => state === 'ready' || state === 'retiring') === 0 && this.#owner.loadFailed(error)) return;
+    // Jobs that wait may wait for a thread that is there, unless it has done all that it may do, and is only there until another is.
+    const canServe = this.#count((thread) => thread.state === 'ready' && !this.#isUsedUp(thread)) > 0;
+    if (!canServe && this.#owner.loadFailed(error)) return;
     const said = String(error);
     if (said === this.#lastReported) return;
     this.#lastReported = said;
@@ -261,6 +298,36 @@ export class Threads {
     return lostError(thread, { job: 0 }, `while it loaded ${this.#settings.file}`);
   }
 
+  // ── taking over
+
+  /** Another is to take over from it, and it goes on until then; but if it is used up, it gets no more jobs. */
+  recycle(thread: RunnerThread): void {
+    if (thread.state !== 'ready') return;
+    thread.isDue = true;
+    this.#replace(thread, false);
+  }
+
+  /** Looks anew at those that are due: there may be a place for their successors, or it may be time for another attempt. */
+  replaceDue(isAwaited: boolean): void {
+    for (const thread of this.#all) if (thread.isDue) this.#replace(thread, isAwaited);
+  }
+
+  #replace(thread: RunnerThread, isAwaited: boolean): void {
+    if (thread.state !== 'ready' || thread.successor !== undefined) return;
+    if (this.#isShut) this.retire(thread, 'recycled');
+    else if (!this.hasPlace) {
+      // It may do nothing more, so the place that its successor waits for may be its own.
+      if (thread.running === 0 && this.#isUsedUp(thread)) this.retire(thread, 'recycled');
+    } else if (!this.isFailing) this.start(thread);
+    else if (this.loading === 0) this.begin(isAwaited, thread);
+  }
+
+  /** Nothing takes over any more. What is due goes, and others are begun only where jobs wait. */
+  shut(): void {
+    this.#isShut = true;
+    this.replaceDue(false);
+  }
+
   // ── ending
 
   /** The thread has nothing to do: it is ended if that stays so, and there are more than `minThreads`. */
@@ -268,10 +335,11 @@ export class Threads {
     clearTimeout(thread.idleTimer);
     const { idleTimeout, minThreads } = this.#settings;
     if (thread.running > 0) return;
+    if (thread.isDue) this.#replace(thread, false);
     if (thread.state === 'retiring') return this.#terminate(thread, thread.reason);
     if (thread.state !== 'ready' || idleTimeout === Number.POSITIVE_INFINITY || this.working <= minThreads) return;
     thread.idleTimer = setTimeout(() => {
-      const isIdle = thread.state === 'ready' && thread.running === 0 && !thread.isReplaced;
+      const isIdle = thread.state === 'ready' && thread.running === 0 && thread.successor === undefined;
       if (isIdle && this.working > minThreads) this.#terminate(thread, 'idle');
     }, idleTimeout).unref();
   }
@@ -281,6 +349,7 @@ export class Threads {
     if (thread.state !== 'ready') return;
     thread.state = 'retiring';
     thread.reason = reason;
+    if (reason === 'recycled') this.recycled++;
     this.idle(thread);
   }
 
@@ -294,7 +363,8 @@ export class Threads {
   #terminate(thread: RunnerThread, reason: ThreadEnd | undefined): void {
     this.#leaves(thread);
     thread.reason = reason;
-    void thread.worker?.terminate();
+    if (thread.unmade !== undefined) void this.#bury(thread);
+    else void thread.worker!.terminate();
   }
 
   /** Ends all, whatever they do. Resolves when they are gone. */

@@ -35,8 +35,10 @@ export interface RunnerOptions<Pools = Record<string, RunnerPool>>
    */
   retryLost?: number;
   /**
-   * Ends a thread that has done so many jobs, or has more MB of heap in use after one; another takes over first. A thread never does more
-   * than `jobs` jobs. Default: off.
+   * Ends a thread that has done so many jobs, or has more MB of heap in use after one; another takes over first. While others finish what
+   * they have, there are at most 2 x `maxThreads` + 1 threads: the next waits until one of them has ended. If the one that is to take over
+   * does not load, that is tried again, after 100 ms, then 200, up to 5 seconds, and the old one goes on. But a thread never does more than
+   * `jobs` jobs: where it has done them and there is no other, jobs that wait reject with what is wrong. Default: off.
    */
   recycleAfter?: {
     /** Jobs that a thread does at most. */
