@@ -79,28 +79,48 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
     const retries = canBeCopied(parcel) ? (limits.retryLost ?? this.settings.retryLost) : 0;
     const job = new Job(this, ++this.#jobs, limits, limits.grace ?? grace ?? this.settings.grace, retries, group);
     // To clone a payload may run code of the caller, which may do anything here. So all is as if the job were there, or as if it were not.
-    if (free !== undefined && retries === 0) {
-      // It is cloned to its thread right away.
-      job.parcel = parcel;
-      this.#counts.submitted++;
-      try {
-        this.#start(job, free);
-      } catch (error) {
-        this.#counts.submitted--;
-        this.#serve();
-        throw error;
+    group?.admit(job);
+    try {
+      if (free !== undefined && retries === 0) {
+        // It is cloned to its thread right away.
+        job.parcel = parcel;
+        this.#startNow(job, free);
+      } else {
+        job.parcel = kept(parcel);
+        this.assertOpen();
+        this.#counts.submitted++;
+        this.#standing.add(job);
       }
-    } else {
-      job.parcel = kept(parcel);
-      this.assertOpen();
-      this.#counts.submitted++;
-      this.#standing.add(job);
+    } catch (error) {
+      group?.over(job, undefined);
+      throw error;
+    }
+    this.#heed(job, signal);
+    // Else it was cancelled meanwhile, and never starts.
+    if (job.state === 'standing') {
       this.#admit(job, gate);
       this.#serve();
     }
-    if (signal?.aborted) this.#cancel(job, abortReason(signal), false);
-    else if (signal !== undefined && job.state !== 'over') this.signals.add(signal, job);
     return job;
+  }
+
+  #startNow(job: Job, thread: RunnerThread): void {
+    this.#counts.submitted++;
+    try {
+      this.#start(job, thread);
+    } catch (error) {
+      this.#counts.submitted--;
+      this.#serve();
+      throw error;
+    }
+  }
+
+  /** Cancels, those too that came while it was submitted. */
+  #heed(job: Job, signal: AbortSignal | undefined): void {
+    job.isSubmitting = false;
+    if (job.cancelled !== undefined) this.#endCancelled(job, job.cancelled.reason);
+    else if (signal?.aborted) this.#cancel(job, abortReason(signal), false);
+    if (signal !== undefined && !signal.aborted && job.state !== 'over') this.signals.add(signal, job);
   }
 
   assertOpen(): void {
@@ -309,6 +329,10 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
   #cancel(job: Job, reason: unknown, isTimeout: boolean): void {
     if (job.cancelled !== undefined || job.state === 'over') return;
     job.cancelled = { reason, isTimeout };
+    if (!job.isSubmitting) this.#endCancelled(job, reason);
+  }
+
+  #endCancelled(job: Job, reason: unknown): void {
     if (job.state === 'running') return this.#cancelRunning(job, reason);
     if (!this.#queue.delete(job)) this.#standing.delete(job);
     this.#over(job, 'cancelled', () => job.reject(reason), undefined);

@@ -24,8 +24,10 @@ export interface JobKeeper {
   jobBereft(job: Job): void;
 }
 
-/** Hears when a job of it is over. */
+/** Knows its jobs from the moment in which they are to be submitted, until they are over. */
 export interface JobGroup {
+  /** Before the payload is cloned, which may run any code. Throws where it takes no more. */
+  admit(job: Job): void;
   /** `error` in a box, where the job has failed otherwise than by its own cancel. */
   over(job: Job, failure: { readonly error: unknown } | undefined): void;
 }
@@ -57,6 +59,8 @@ export class Job implements AboutJob, Abortable, Occupant {
   seat = 0;
   /** Why it is cancelled, if it is: the first reason stands. */
   cancelled: { readonly reason: unknown; readonly isTimeout: boolean } | undefined;
+  /** Its payload is being cloned. A cancel that comes meanwhile takes effect right afterwards. */
+  isSubmitting = true;
   timer: NodeJS.Timeout | undefined;
   graceTimer: NodeJS.Timeout | undefined;
   /** The last report of its progress that was told; and the last message, if it has not been told. */

@@ -42,10 +42,13 @@ export class MapRun implements AsyncIterableIterator<any>, Abortable {
   readonly #wanting: Wanting[] = [];
   #hasBegun = false;
   #isTaking = false;
+  #isSubmitting = false;
   #isExhausted = false;
   /** It ends before the source does: the consumer has left, or with this error, which is told once. */
   #stopped: { readonly error?: { readonly error: unknown } } | undefined;
   #isTold = false;
+  /** What its jobs are cancelled with. */
+  #reason: unknown;
   #closing: Promise<void> | undefined;
   #whenStill: (() => void)[] = [];
 
@@ -186,14 +189,21 @@ export class MapRun implements AsyncIterableIterator<any>, Abortable {
 
   #begin(number: number, payload: unknown): void {
     let job: Job;
+    // To clone the payload may run any code, which may also end this.
+    this.#isSubmitting = true;
     try {
       job = this.#submit(payload, this.#limits);
     } catch (error) {
+      this.#isSubmitting = false;
+      // Its end may have waited for this.
+      this.#look();
       // No later payload would fare better.
       if (error instanceof RunnerClosedError || error instanceof ScopeClosedError) return this.#stop(error);
       return this.#failed(number, error);
     }
+    this.#isSubmitting = false;
     this.#jobs.add(job);
+    if (this.#stopped !== undefined) job.cancel(this.#reason);
     job.promise.then(
       (value) => {
         this.#jobs.delete(job);
@@ -238,7 +248,7 @@ export class MapRun implements AsyncIterableIterator<any>, Abortable {
 
   /** Nothing is under way any more, and nothing comes. A source that has been left may still be about to give something. */
   get #isOver(): boolean {
-    if (this.#jobs.size > 0) return false;
+    if (this.#jobs.size > 0 || this.#isSubmitting) return false;
     if (this.#stopped !== undefined) return this.#closing === undefined;
     return this.#isExhausted && this.#results.size === 0;
   }
@@ -253,6 +263,7 @@ export class MapRun implements AsyncIterableIterator<any>, Abortable {
   }
 
   #cancelAll(reason: unknown): void {
+    this.#reason = reason;
     for (const job of [...this.#jobs]) job.cancel(reason);
     this.#results.clear();
     this.#closeSource();

@@ -85,7 +85,7 @@ export class Scope implements JobScope, JobGroup, Abortable {
 
   map(payloads: Iterable<any> | AsyncIterable<any>, options: MapOptions = NONE): AsyncIterableIterator<any> {
     const { concurrency, ordered, settle, ...limits } = checkMap(options, 2 * this.#dispatcher.settings.maxThreads);
-    const group = settle ? { over: (job: Job) => this.over(job, undefined) } : this;
+    const group = settle ? { admit: (job: Job) => this.admit(job), over: (job: Job) => this.over(job, undefined) } : this;
     return new MapRun(
       payloads,
       { concurrency, ordered, settle, grace: limits.grace ?? this.#grace, limits },
@@ -105,9 +105,7 @@ export class Scope implements JobScope, JobGroup, Abortable {
   }
 
   #submit(submission: Parameters<Dispatcher['submit']>[0]): Job {
-    const job = this.#dispatcher.submit({ ...submission, gate: this.#gate, grace: this.#grace });
-    this.#jobs.add(job);
-    return job;
+    return this.#dispatcher.submit({ ...submission, gate: this.#gate, grace: this.#grace });
   }
 
   #assertOpen(): void {
@@ -189,6 +187,11 @@ export class Scope implements JobScope, JobGroup, Abortable {
   }
 
   // ── what becomes of its jobs
+
+  admit(job: Job): void {
+    this.#assertOpen();
+    this.#jobs.add(job);
+  }
 
   over(job: Job, failure: Failure | undefined): void {
     this.#jobs.delete(job);

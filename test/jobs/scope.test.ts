@@ -179,6 +179,90 @@ describe('a scope', () => {
     expect(await rejection(run(runner, () => 1))).toBeInstanceOf(RunnerClosedError);
   });
 
+  describe.each(['its thread is there', 'it has to wait'])('where a payload runs code as it is cloned, and %s', (state) => {
+    /** The payload of a job that goes on until it is cancelled. */
+    const withGetter = (get: () => void) => ({
+      ...long,
+      get args() {
+        get();
+        return [];
+      },
+    });
+    async function opened() {
+      const runner = open({ maxThreads: 1 });
+      const abort = new AbortController();
+      await run(runner, () => 1);
+      if (state === 'it has to wait') void outcome(runner.run(long, { signal: abort.signal }));
+      return { runner, free: () => abort.abort() };
+    }
+
+    test('a scope ends whose job is cancelled by that', async () => {
+      const { runner, free } = await opened();
+      const abort = new AbortController();
+      let active: number | undefined;
+      await settled(
+        runner.scope(async (scope) => {
+          const cancelled = scope.run(
+            withGetter(() => abort.abort('early')),
+            { signal: abort.signal },
+          );
+          expect(await rejection(cancelled)).toBe('early');
+          active = scope.active;
+        }),
+      );
+      expect(active).toBe(0);
+      free();
+    });
+
+    test('a scope that is cancelled by that ends the job, too', async () => {
+      const { runner, free } = await opened();
+      let left: number | undefined;
+      await settled(
+        runner.scope(async (scope) => {
+          let cancelled: Promise<void> | undefined;
+          const job = outcome(
+            scope.run(
+              withGetter(() => {
+                cancelled ??= scope.cancel('all of it');
+              }),
+            ),
+          );
+          await cancelled;
+          left = scope.active;
+          expect((await job).error).toBe('all of it');
+        }),
+      );
+      expect(left).toBe(0);
+      free();
+      await until(isRunning(runner, 0));
+    });
+
+    test('a scope takes none that cannot be cloned, and ends', async () => {
+      const { runner, free } = await opened();
+      const why = new RangeError('in a getter');
+      const throws = withGetter(() => {
+        throw why;
+      });
+      expect(await rejection(runner.scope((scope) => void scope.run(throws)))).toBe(why);
+      free();
+    });
+
+    test('a map that is left by that ends the job, too', async () => {
+      const { runner, free } = await opened();
+      const before = runner.stats().running;
+      let left: Promise<unknown> | undefined;
+      const map: AsyncIterableIterator<unknown> = runner.map([
+        withGetter(() => {
+          left ??= map.return?.();
+        }),
+      ]);
+      void map.next();
+      await settled(left!);
+      expect(runner.stats()).toMatchObject({ running: before, waiting: 0 });
+      free();
+    });
+  });
+
   /** Ends when its flag is set, and says that it has begun. */
   const held: Body = async (_, begun: Int32Array, ends: Int32Array) => {
     Atomics.store(begun, 0, 1);
