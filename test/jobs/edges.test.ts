@@ -1,9 +1,11 @@
 // What comes at a bad moment, cannot be read, or goes on for ever.
 import { spawnSync } from 'node:child_process';
+import { EventEmitter } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { JobError, JobResultError, RunnerClosedError } from 'cenote/jobs';
 import { move } from 'piscina';
 import { describe, expect, test } from 'vitest';
+import { Listeners } from '../../dist/jobs/listeners.js';
 import { BELL, NO_BELL } from '../../dist/jobs/protocol.js';
 import { RunnerThread } from '../../dist/jobs/runner-thread.js';
 import { outcome, rejection, settled, until } from '../support/wait.ts';
@@ -239,6 +241,36 @@ test('messages of progress come, however often a job says one', async () => {
   abort.abort();
   await rejection(says);
   expect(new Set(messages).size).toBe(messages.length);
+});
+
+test('listeners that remove each other, or make the event happen again, hear what those of an EventEmitter do', async () => {
+  const results: string[][] = [];
+  for (const emitter of [new Listeners(() => {}), new EventEmitter()]) {
+    const heard: string[] = [];
+    const add = (name: string, isOnce: boolean, then = () => {}): (() => void) => {
+      const listener = (): void => {
+        heard.push(name);
+        then();
+      };
+      if (emitter instanceof EventEmitter) emitter[isOnce ? 'once' : 'on']('thread', listener);
+      else emitter.add('thread', listener, isOnce);
+      return () => void (emitter instanceof EventEmitter ? emitter.off('thread', listener) : emitter.remove('thread', listener));
+    };
+    const emit = (): unknown => (emitter as EventEmitter).emit('thread', { threadId: 1, event: 'start' });
+    const removals: (() => void)[] = [];
+    add('removes', true, () => {
+      for (const remove of removals) remove();
+    });
+    removals.push(add('removed, for one event', true), add('removed', false));
+    add('again', true, () => void emit());
+    add('for one event', true);
+    add('stays', false);
+    emit();
+    emit();
+    results.push(heard);
+  }
+  expect(results[0]).toEqual(results[1]);
+  expect(results[0]!.filter((name) => name === 'stays')).toHaveLength(3);
 });
 
 test('a listener must be a function', () => {
