@@ -27,7 +27,9 @@ export interface Reading {
 /** Reads one pool, over and over. */
 class Meter {
   readonly #watched: Watched;
-  readonly #floors = new Map<string, number>();
+  /** What each had come to at the last look: counters by name, and destroyed resources by reason. Some names are in both. */
+  readonly #counters = new Map<string, number>();
+  readonly #destroyed = new Map<string, number>();
   readonly #wait = new Growing();
   readonly #hold = new Growing();
   readonly #create = new Growing();
@@ -45,11 +47,12 @@ class Meter {
     this.#wait.grow(observed.buckets('wait'));
     this.#hold.grow(observed.buckets('hold'));
     this.#create.grow(observed.buckets('create'));
-    const immediate = this.#grown('immediate', totals.acquired - totals.fromLine);
+    const immediate = grown(this.#counters, 'immediate', totals.acquired - totals.fromLine);
     const counters = {} as Record<Counter, number>;
-    for (const name of COUNTERS) counters[name] = this.#grown(name, stats[name]);
+    for (const name of COUNTERS) counters[name] = grown(this.#counters, name, stats[name]);
     const destroyed = new Map<string, number>();
-    for (const [reason, count] of Object.entries(totals.destroyed)) if (count > 0) destroyed.set(reason, this.#grown(reason, count));
+    for (const [reason, count] of Object.entries(totals.destroyed))
+      if (count > 0) destroyed.set(reason, grown(this.#destroyed, reason, count));
     return {
       label,
       stats,
@@ -62,13 +65,13 @@ class Meter {
       create: (bounds) => this.#create.read(bounds),
     };
   }
+}
 
-  /** Words of several threads are read one by one, so a difference of two may be behind for a moment. */
-  #grown(name: string, value: number): number {
-    const floor = Math.max(value, this.#floors.get(name) ?? 0);
-    this.#floors.set(name, floor);
-    return floor;
-  }
+/** Words of several threads are read one by one, so a difference of two may be behind for a moment. */
+function grown(floors: Map<string, number>, name: string, value: number): number {
+  const floor = Math.max(value, floors.get(name) ?? 0);
+  floors.set(name, floor);
+  return floor;
 }
 
 /** Reads pools for one exporter: all of one scrape see the same reading. Closed ones are left out. */

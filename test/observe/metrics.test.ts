@@ -4,7 +4,9 @@ import { inspect, openTelemetry, openTelemetryProducer, prometheus } from 'cenot
 import { Counter, Registry } from 'prom-client';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { Growing, powers } from '../../src/observe/buckets.ts';
+import { Meters } from '../../src/observe/meter.ts';
 import { METRICS } from '../../src/observe/metrics.ts';
+import { OBSERVED } from '../../src/shared/observing/observed.ts';
 import { open } from '../support/pools.ts';
 import { type Service, service } from '../support/service.ts';
 import { thread } from '../support/thread.ts';
@@ -17,6 +19,25 @@ async function scrape(registry: Registry): Promise<Map<string, number>> {
 }
 
 const of = (name: string, labels = ''): string => `cenote_${name}{pool="p"${labels}}`;
+
+test('a reading tells resources destroyed for a reason from a counter of the same name', () => {
+  const none = { acquired: 0, fromLine: 0 };
+  const observed = {
+    key: 'of this test',
+    name: 'p',
+    totals: () => ({ ...none, destroyed: { revoked: 1, closed: 2 } }),
+    buckets: () => [],
+    counts: () => ({ idle: 0, used: 0, making: 0 }),
+    held: () => new Map(),
+  };
+  const pool = { [OBSERVED]: observed, isClosed: () => false, stats: () => ({ revoked: 5, closed: 7 }) };
+  const [reading] = new Meters([pool as never]).read();
+  expect([...reading!.destroyed]).toEqual([
+    ['revoked', 1],
+    ['closed', 2],
+  ]);
+  expect(reading!.counters.revoked).toBe(5);
+});
 
 describe('prometheus', () => {
   test('says what stats() says', async () => {
