@@ -20,6 +20,7 @@ const LEAVES = [
   'shared/options/company.ts',
   'shared/observing/knots.ts',
   'shared/observing/observed.ts',
+  'shared/observing/running-jobs.ts',
   'shared/observing/tracing.ts',
 ];
 /** What a further folder exports: to the owner, and to the other threads. */

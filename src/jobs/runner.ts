@@ -1,5 +1,6 @@
 /** JobRunner: what a program sees of all this. */
 import { clearTimeout, setTimeout } from '../shared/index.ts';
+import { RUNNING_JOBS, type RunsJobs } from '../shared/observing/running-jobs.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { Job } from './job.ts';
 import { Listeners } from './listeners.ts';
@@ -27,6 +28,11 @@ export class JobRunner<Pools extends Record<string, RunnerPool> = Record<never, 
 
   static {
     runningJobs = (runner) => runner.#dispatcher.running;
+    // For a dashboard, which does not know this class.
+    const value: RunsJobs[typeof RUNNING_JOBS] = function (this: JobRunner<any>) {
+      return Array.from(runningJobs(this), ({ job }) => job);
+    };
+    Object.defineProperty(JobRunner.prototype, RUNNING_JOBS, { value });
   }
 
   constructor(options: RunnerOptions<Pools>) {

@@ -4,9 +4,10 @@ import { type IncomingMessage, request } from 'node:http';
 import { promisify } from 'node:util';
 import { type DashboardOptions, type Snapshot, serveDashboard } from 'cenote/observe';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { type Body, newFlag, open as openRunner, run } from '../jobs/support.ts';
 import { open } from '../support/pools.ts';
 import { type Service, service } from '../support/service.ts';
-import { settled, until } from '../support/wait.ts';
+import { outcome, settled, until } from '../support/wait.ts';
 
 const root = new URL('../../', import.meta.url);
 
@@ -197,6 +198,35 @@ describe('serveDashboard', () => {
     expect(progress[0]).toEqual({ job: 3, name: 'import', done: 3, total: 4, message: 'prices' });
     expect(progress[1].job).toBe(499);
     await expect(serveDashboard([], { runner: {} as never })).rejects.toThrow('runner must be a JobRunner');
+  });
+
+  test('shows a job as under way as long as it runs, and not when it has failed or was cancelled', async () => {
+    const runner = openRunner({ maxThreads: 3, grace: 60_000, progressInterval: 1 });
+    const { url } = await serve({ runner });
+    const progress = async (): Promise<unknown[]> => JSON.parse((await get(url, '/snapshot')).text).jobs.progress;
+    const says: Body = async (context, done: number, total: number, ends: Int32Array) => {
+      context.progress(done, total);
+      while (Atomics.load(ends, 0) === 0) await pause(1);
+      if (done === 1) throw new Error('of the job');
+    };
+    const [ends, never] = [newFlag(), newFlag()];
+    const abort = new AbortController();
+    const begun = async (jobs: number): Promise<unknown> => await until(async () => (await progress()).length === jobs);
+    const through = run(runner, says, [4, 4, ends]);
+    await begun(1);
+    const fails = outcome(run(runner, says, [1, 4, ends]));
+    await begun(2);
+    const cancelled = outcome(run(runner, says, [3, 4, never], { signal: abort.signal }));
+    await begun(3);
+    // By number: the first says that all is done, and goes on.
+    expect(await progress()).toMatchObject([{ job: 1 }, { job: 2 }, { job: 3 }]);
+    abort.abort();
+    await settled(cancelled);
+    expect(await progress()).toMatchObject([{ job: 1 }, { job: 2 }]);
+    Atomics.store(ends, 0, 1);
+    await settled(Promise.all([through, fails]));
+    // It is shown for ten seconds more.
+    for (const job of await progress()) expect(job).toMatchObject({ job: 1, done: 4, total: 4 });
   });
 
   test('neither it nor its readers keep the process alive', async () => {

@@ -1,4 +1,5 @@
 /** What the dashboard shows of a runner of jobs. */
+import { RUNNING_JOBS, type RunsJobs } from '../../shared/observing/running-jobs.ts';
 
 /** How far a job is, as a runner tells it. */
 export interface JobProgress {
@@ -28,7 +29,10 @@ export interface RunnerLike {
 export interface Jobs {
   /** The numbers of `stats()`. */
   stats: Record<string, number>;
-  /** The jobs heard of last: those under way, by number; then those that are through, the latest first. */
+  /**
+   * The jobs heard of last: those under way, by number; then those that are through, the latest first. A job that has ended otherwise, as
+   * one that has failed or was cancelled, is in neither.
+   */
   progress: JobProgress[];
 }
 
@@ -36,13 +40,19 @@ const MOST = 200;
 
 const isThrough = ({ done, total }: JobProgress): boolean => total !== undefined && done >= total;
 
-/** A job that is through is shown for so long, in ms; one that is silent, for so long. */
+/** A job that is through is shown for so long, in ms. */
 const SHOWN = 10_000;
+/** A job that is silent is shown for so long, in ms, if the runner does not say what runs: it may have ended. */
 const SILENT = 300_000;
+
+interface Heard {
+  readonly progress: JobProgress;
+  readonly at: number;
+}
 
 export class JobsWatch {
   readonly #runner: RunnerLike;
-  readonly #heard = new Map<number, { readonly progress: JobProgress; readonly at: number }>();
+  readonly #heard = new Map<number, Heard>();
   readonly #listener = (progress: JobProgress): void => {
     // Put behind the others: the first are the oldest. A message stands until there is another one.
     const known = this.#heard.get(progress.job)?.progress;
@@ -56,20 +66,38 @@ export class JobsWatch {
     runner.on('progress', this.#listener);
   }
 
-  /** One that is through, if there is any: many short jobs do not push out a long one. */
+  /** Says of a job whether it is under way. Another runner than a JobRunner may not know what runs: then that is what is not through. */
+  #underWay(): (job: JobProgress) => boolean {
+    const running = (this.#runner as Partial<RunsJobs>)[RUNNING_JOBS]?.();
+    if (running === undefined) return (job) => !isThrough(job);
+    const numbers = new Set(running);
+    return ({ job }) => numbers.has(job);
+  }
+
+  /** One that is not under way, if there is any: many short jobs do not push out a long one. */
   #dropOne(): void {
-    for (const [job, { progress }] of this.#heard) if (isThrough(progress)) return void this.#heard.delete(job);
+    const isUnderWay = this.#underWay();
+    for (const [job, { progress }] of this.#heard) if (!isUnderWay(progress)) return void this.#heard.delete(job);
     this.#heard.delete(this.#heard.keys().next().value!);
   }
 
-  read(): Jobs {
+  #dropOld(isUnderWay: (job: JobProgress) => boolean): void {
     const now = Date.now();
-    for (const [job, { progress, at }] of this.#heard) if (now - at > (isThrough(progress) ? SHOWN : SILENT)) this.#heard.delete(job);
+    const silent = RUNNING_JOBS in this.#runner ? Number.POSITIVE_INFINITY : SILENT;
+    for (const [job, { progress, at }] of this.#heard) {
+      const shown = isUnderWay(progress) ? silent : isThrough(progress) ? SHOWN : 0;
+      if (shown === 0 || now - at > shown) this.#heard.delete(job);
+    }
+  }
+
+  read(): Jobs {
+    const isUnderWay = this.#underWay();
+    this.#dropOld(isUnderWay);
     const numbers = Object.entries(this.#runner.stats()).filter(([, value]) => typeof value === 'number');
     const jobs = [...this.#heard.values()].map(({ progress }) => progress);
     // By number, so that each keeps its place from look to look.
-    const underWay = jobs.filter((each) => !isThrough(each)).sort((a, b) => a.job - b.job);
-    return { stats: Object.fromEntries(numbers), progress: [...underWay, ...jobs.filter(isThrough).reverse()] };
+    const underWay = jobs.filter(isUnderWay).sort((a, b) => a.job - b.job);
+    return { stats: Object.fromEntries(numbers), progress: [...underWay, ...jobs.filter((each) => !isUnderWay(each)).reverse()] };
   }
 
   end(): void {
