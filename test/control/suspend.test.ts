@@ -68,6 +68,18 @@ describe('on the owner', () => {
     pool.release(await settled(waiting));
   });
 
+  test('what is out comes back while the breaker is open, and that is heard', async () => {
+    const pool = await open({ ...workshop(), min: 2, max: 2 });
+    const held = [await pool.acquire(), await pool.acquire()];
+    pool.deactivate();
+    const suspending = pool.suspend({ until: 'returned' });
+    for (const each of held) {
+      await staysPending(suspending);
+      pool.release(each);
+    }
+    (await settled(suspending)).resume();
+  });
+
   test('an open breaker refuses before that', async () => {
     const pool = await open({ ...workshop(), max: 1 });
     const suspension = await pool.suspend({ mode: 'refuse' });

@@ -26,6 +26,35 @@ const returned = poolRace(
   {},
   { threads: { borrows: rounds(1), owner: suspends('returned') } },
 );
+/** What begins with a look at the state and ends at a look at the state: it stands in no line. */
+const triesLate = async (context: PoolContext): Promise<void> => {
+  const pool = borrowerOf(context);
+  // The plain reads come with this step: others may run between them and the compare-exchange.
+  context.step('begins');
+  pool.spend(pool.tryAcquireSync());
+};
+const refusedLate = async (context: PoolContext): Promise<void> => {
+  const pool = borrowerOf(context);
+  context.step('begins');
+  const slot = await pool.acquireAsync().catch((error) => {
+    context.assert(error.code === 'ERR_POOL_SUSPENDED', String(error));
+    return REFUSED;
+  });
+  pool.spend(slot);
+  pool.end();
+};
+const tried = poolRace(
+  import.meta.url,
+  "suspended until 'returned', against a late try",
+  {},
+  { threads: { tries: triesLate, owner: suspends('returned') } },
+);
+const refused = poolRace(
+  import.meta.url,
+  "suspended and refusing until 'returned', against a late acquire",
+  {},
+  { threads: { acquires: refusedLate, owner: suspends('returned', true) } },
+);
 const given = poolRace(
   import.meta.url,
   "suspended until 'returned', against a return and a joiner",
@@ -69,6 +98,16 @@ describe('suspend', () => {
     await holds(returned, random({ schedules: 1500 }), everyAccess(['Slots', 'Lending', 'Matching']));
   });
 
+  test('against a late try: every schedule with two preemptions, and at random where plain reads are steps', async () => {
+    expect((await holds(tried, exhaustive())).complete).toBe(true);
+    await holds(tried, random({ schedules: 4000 }), everyAccess(['Slots', 'Lending', 'Matching']));
+  });
+
+  test('refusing, against a late acquire: every schedule with two preemptions, and at random where plain reads are steps', async () => {
+    expect((await holds(refused, exhaustive())).complete).toBe(true);
+    await holds(refused, random({ schedules: 4000 }), everyAccess(['Slots', 'Lending', 'Matching']));
+  });
+
   test('against a return and a joiner: every schedule with one preemption, and at random', async () => {
     expect((await holds(given, exhaustive({ preemptions: 1 }))).complete).toBe(true);
     await holds(given, random({ schedules: 800 }));
@@ -84,11 +123,6 @@ describe('suspend', () => {
   });
 
   caught(
-    given,
-    random({ schedules: 2000 }),
-    mutant('nothing that is out is flagged', 'Standstill.holdBack', 'this.$LENDING.matching.flagAll();', ''),
-  );
-  caught(
     now,
     random({ schedules: 2000 }),
     mutant(
@@ -101,11 +135,20 @@ describe('suspend', () => {
 });
 
 describe('suspend, where plain reads are steps', () => {
+  const unflagged = mutant(
+    'what is found out is not flagged',
+    'Standstill.hasCome',
+    '$SLOTS.flag($SLOT) === $FOUND_IDLE ? $IDLE : $STATE',
+    '$STATE',
+  );
+  for (const race of [given, tried, refused])
+    caught(race, random({ schedules: 4000 }), everyAccess(['Slots', 'Lending', 'Matching'], unflagged));
+
   // Either would do for this one borrower; a borrower that remembers a word needs the new version, and one that searches needs the second look.
   const neither = together(
     'neither new versions nor a look at the state behind the borrow',
     mutant('', 'Turn.suspend', 'if ($SLOTS.check($SLOT)) this.owned.toIdle($SLOT);', '{}'),
     mutant('', 'Lending.borrowAnother', 'if ($IS_SUSPENDED(this.$WORDS[$STATE_WORD])) return this.$UNDO($SLOT, $LEASE);', ''),
   );
-  caught(returned, random({ schedules: 4000, style: 'uniform' }), everyAccess(['Slots', 'Lending', 'Matching'], neither));
+  caught(returned, random({ schedules: 20_000, style: 'uniform' }), everyAccess(['Slots', 'Lending', 'Matching'], neither));
 });

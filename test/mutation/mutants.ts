@@ -471,7 +471,12 @@ export const mutants: readonly Listed[] = [
     'interleave/recycle',
   ),
   listed(
-    mutant('suspended, nothing that is out is flagged', 'Standstill.holdBack', 'this.$LENDING.matching.flagAll();', ''),
+    mutant(
+      'suspended, nothing that is out is flagged',
+      'Standstill.hasCome',
+      '$SLOTS.flag($SLOT) === $FOUND_IDLE ? $IDLE : $STATE',
+      '$STATE',
+    ),
     'interleave/suspend',
   ),
   listed(

@@ -2,7 +2,7 @@
 import type { Lending } from '../../shared/lending/lending.ts';
 import type { ControlBlock } from '../../shared/words/control-block.ts';
 import { cellThread, REASON_NOTHING, REASON_SUSPENDED, type Waiting } from '../../shared/words/line.ts';
-import { CREATING, EMPTY, IDLE, slotState } from '../../shared/words/slot.ts';
+import { CREATING, EMPTY, FOUND_IDLE, IDLE, slotState } from '../../shared/words/slot.ts';
 import { SUSPENDED_REFUSING } from '../../shared/words/state.ts';
 import type { TurnEffects } from './effects.ts';
 
@@ -17,15 +17,11 @@ export class Standstill {
     this.#effects = effects;
   }
 
-  /**
-   * Nothing is handed out: waiters that only try are told so; where new acquires are refused, those that sleep in line, too.
-   * All that is out is flagged, so that its return is heard.
-   */
+  /** Nothing is handed out: waiters that only try are told so; where new acquires are refused, those that sleep in line, too. */
   holdBack(state: number): void {
     const { line } = this.#block;
     this.#sendAway(line.trying(), REASON_NOTHING);
     if ((state & SUSPENDED_REFUSING) !== 0) this.#sendAway(line.sleeping(), REASON_SUSPENDED);
-    this.#lending.matching.flagAll();
     this.#lending.matching.hasWaiters();
   }
 
@@ -33,7 +29,10 @@ export class Standstill {
     for (const { cell, word } of waiters) if (this.#block.line.fail(cell, word, reason)) this.#lending.matching.wake(cellThread(word));
   }
 
-  /** Suspended: has it come to that? 'now': nothing can be handed out any more. 'returned': nothing is out. 'empty': nothing is there. */
+  /**
+   * Suspended: has it come to that? 'now': nothing can be handed out any more. 'returned': nothing is out. 'empty': nothing is there.
+   * What it finds out it flags, so that the end of that is heard: also of a borrow by a state that was read before, which is undone.
+   */
   hasCome(until: 'now' | 'returned' | 'empty'): boolean {
     const { slots, snapshot } = this.#block;
     // A match that read the state before it was suspended may still grant what it has taken.
@@ -43,7 +42,7 @@ export class Standstill {
     }
     if (until === 'now') return true;
     for (let slot = 0, extent = slots.extent; slot < extent; slot++) {
-      const state = slotState(slots.load(slot));
+      const state = slots.flag(slot) === FOUND_IDLE ? IDLE : slotState(slots.load(slot));
       if (state !== EMPTY && (until === 'empty' || (state !== IDLE && state !== CREATING))) return false;
     }
     return true;
