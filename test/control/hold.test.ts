@@ -335,6 +335,42 @@ describe('on workers', () => {
     expect(await settled(done)).toEqual(['LeaseRevokedError', 2, 2]);
   });
 
+  test('so it is where the new resource has the word that the thread left in another slot', async () => {
+    const { pool, made } = await scene({ min: 2, max: 2 });
+    const worker = await thread(pool);
+    await worker.run(({ pool }) => {
+      for (let times = 0; times < 2; times++) pool.release(pool.acquireSync());
+    });
+    const mine = await pool.acquire();
+    expect(mine).toBe(made[0]);
+    const done = worker.run(({ pool, block, flags }) => {
+      const why = (body: () => unknown): unknown => {
+        try {
+          return body();
+        } catch (error) {
+          return (error as Error).name;
+        }
+      };
+      return why(() =>
+        pool.useSync(() => {
+          Atomics.store(flags, 1, 1);
+          block(0);
+          pool.release(pool.acquireSync());
+          return 'computed';
+        }),
+      );
+    });
+    await until(() => Atomics.load(worker.flags, 1) === 1);
+    expect(pool.revoke(made[1])).toBe(true);
+    await until(() => pool.idleCount() === 1);
+    worker.raise(0);
+    expect(await settled(done)).toBe('LeaseRevokedError');
+    pool.release(mine);
+    await until(() => pool.activeCount() === 0);
+    const { acquired, released } = pool.stats();
+    expect(released).toBe(acquired);
+  });
+
   test('an old lease released with a call under way is taken back, too, and its call ends', async () => {
     const { pool } = await scene({ maxHold: { revokeAfter: 100 } });
     const worker = await thread(pool);

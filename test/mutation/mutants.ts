@@ -221,6 +221,7 @@ export const mutants: readonly Listed[] = [
       '{ this.$END_LEASE($SLOT); const $LEASE = this.$LEASES[$SLOT]; const $IDLE = ($LEASE + this.$LEAVING) | 0; if (!this.$SLOTS.$GIVE_BACK($SLOT, $LEASE, $IDLE)) return this.$GIVE_BACK_FLAGGED($SLOT, $LEASE); this.$LAST_SLOT = $SLOT; }',
     ),
   ),
+  listed(mutant('a slot that was found keeps the word of another', 'Lending.found', 'this.lastIdle = $NO_WORD;', '')),
   listed(
     mutant(
       'looks are reckoned from the past alone',

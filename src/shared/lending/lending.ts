@@ -26,7 +26,7 @@ import {
   REASON_DAMAGED,
   WAITING,
 } from '../words/line.ts';
-import { FLAG, IDLE, leaseDelta, leasedTo, leaseOf, releaseDelta, type Slots } from '../words/slot.ts';
+import { FLAG, leaseDelta, leasedTo, leaseOf, releaseDelta, type Slots } from '../words/slot.ts';
 import { CLOSED, isSuspended, RETURNS_GUARDED } from '../words/state.ts';
 import { type Matched, Matching } from './matching.ts';
 import { type Outcome, PENDING, type Refused, refused, served } from './outcome.ts';
@@ -43,6 +43,9 @@ const SAMPLE_EVERY = 256;
  * SAMPLE_EVERY holds.
  */
 const LOOK_EVERY = 250;
+
+/** No slot ever has it: see `Lending.lastIdle`. */
+const NO_WORD = -1;
 
 /** In `detour`: acquires are published, so none goes the short way. No bit of the state word. */
 const PUBLISHED = 1 << 29;
@@ -116,10 +119,11 @@ export class Lending {
   /** Where to look first: what one thread used last is in its caches. */
   private lastSlot = 0;
   /**
-   * The word that it may have: the last that we left, in this slot or another. A guess:
-   * the compare-exchange decides. Always the word of something idle.
+   * The word that we left there, or NO_WORD if we have found it by a search since, or been granted it. A guess: the compare-exchange
+   * decides. Never the word of another slot: this one may come to that in a later round. Then we would borrow what we believe to have
+   * still, as its resource was taken from us and made anew; or borrow in a pool that was suspended since we read its state.
    */
-  private lastIdle = IDLE;
+  private lastIdle = NO_WORD;
 
   constructor(block: ControlBlock, me: number, listener: Listener) {
     this.block = block;
@@ -247,7 +251,7 @@ export class Lending {
         // Read behind the compare-exchange: a slot that became idle after the pool was suspended
         // is not borrowed by what was read before that.
         if (isSuspended(this.words[STATE_WORD])) return this.undo(slot, lease);
-        this.lastSlot = slot;
+        this.found(slot);
         if (this.serials[slot] !== 0) this.listener.revoked?.(slot);
         this.begin(slot, lease);
         return slot;
@@ -255,6 +259,12 @@ export class Lending {
       slot++;
     }
     return NONE;
+  }
+
+  /** Borrowed, and not from a word that we left. */
+  private found(slot: number): void {
+    this.lastSlot = slot;
+    this.lastIdle = NO_WORD;
   }
 
   /** Nothing has been handed out yet: as if it had not been borrowed. */
@@ -402,7 +412,7 @@ export class Lending {
         const lease = this.pickUp(cell, word);
         if (lease === 0) return refused(REASON_DAMAGED);
         const slot = cellSlot(word);
-        this.lastSlot = slot;
+        this.found(slot);
         if (this.serials[slot] !== 0) this.listener.revoked?.(slot);
         this.begin(slot, lease);
         // The tag of the waiter, not of what runs now.
