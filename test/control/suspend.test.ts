@@ -1,5 +1,6 @@
 /** A pool that is suspended hands nothing out, on any thread, and loses no waiter. */
 import { PoolClosedError, PoolSuspendedError, SuspendTimeoutError } from 'cenote';
+import { inspect } from 'cenote/observe';
 import { describe, expect, test } from 'vitest';
 import { open, workshop } from '../support/pools.ts';
 import { thread } from '../support/thread.ts';
@@ -281,6 +282,26 @@ describe('on workers', () => {
     suspension.resume();
     pool.release(held);
     expect(await settled(waiting)).toBe('served');
+  });
+
+  test('an acquire that has changed places with a sleeper of its thread is not taken for one that sleeps', async () => {
+    const pool = await open({ ...workshop(), max: 1 });
+    const held = await pool.acquire();
+    const worker = await thread(pool);
+    await worker.run(({ pool, keep }) => void keep('first', pool.acquire()));
+    await until(() => pool.waitingCount() === 1);
+    // Its thread sleeps when the first is granted the resource: the sleeper takes that, and the first gets its place.
+    const taken = worker.run(({ pool, syncHeld }) => void syncHeld.push(pool.acquireSync()));
+    await until(() => pool.waitingCount() === 2);
+    pool.release(held);
+    await settled(taken);
+    expect(inspect(pool).line).toMatchObject([{ threadId: worker.id, sync: false }]);
+    const suspension = await pool.suspend({ mode: 'refuse' });
+    const first = worker.run(async ({ pool, kept }) => pool.release(await kept<ReturnType<typeof pool.acquire>>('first')));
+    await staysPending(first);
+    await worker.run(({ pool, syncHeld }) => pool.release(syncHeld.pop()!));
+    suspension.resume();
+    await settled(first);
   });
 
   test("what borrows as fast as it can holds nothing once 'returned' has come", async () => {

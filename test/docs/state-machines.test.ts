@@ -267,6 +267,7 @@ describe('cell', () => {
   function cellIn(state: string) {
     const block = blockOf();
     const { line } = block;
+    const other = line.claim(A);
     const cell = line.claim(A);
     line.enter(cell, 0, 0);
     const seen = { waiting: line.load(cell) };
@@ -292,7 +293,7 @@ describe('cell', () => {
     };
     steps[state]();
     expect(lines.CELL_STATES[lines.cellState(line.load(cell))]).toBe(state);
-    return { block, line, cell, seen, word: () => line.load(cell) };
+    return { block, line, cell, other, seen, word: () => line.load(cell) };
   }
 
   type Case = ReturnType<typeof cellIn>;
@@ -304,6 +305,11 @@ describe('cell', () => {
     },
     grant: ({ line, cell, seen }) => line.grant(cell, seen.waiting, 1),
     fail: ({ line, cell, seen }) => line.fail(cell, seen.waiting, lines.REASON_CLOSED),
+    exchange: ({ line, cell, other }) => {
+      line.enter(other, lines.MARK_SYNC, 8, 9);
+      line.grant(other, line.load(other), 1);
+      return line.exchange(cell, other, A);
+    },
     leave: ({ line, cell }) => line.leave(cell, A),
     free: ({ line, cell, word }) => line.free(cell, word()),
   };
@@ -352,12 +358,14 @@ describe('cell', () => {
       return;
     }
     expect(lines.CELL_STATES[lines.cellState(after)]).toBe(row.to);
-    expect(((after >>> 23) - (before >>> 23)) & 0x1ff, 'rounds').toBe(row.to === 'FREE' ? 1 : 0);
+    expect(((after >>> 23) - (before >>> 23)) & 0x1ff, 'rounds').toBe(row.to === 'FREE' || name === 'exchange' ? 1 : 0);
     if (row.to === 'FREE') expect(lines.cellThread(after)).toBe(0);
     else expect(lines.cellThread(after)).toBe(name === 'claim' ? B : A);
     if (name === 'grant') expect(lines.cellSlot(after)).toBe(1);
     if (name === 'fail') expect(lines.cellReason(after)).toBe(lines.REASON_CLOSED);
     if (name === 'enter') expect([on.line.mark(on.cell), on.line.joinedAt(on.cell)]).toEqual([lines.MARK_TRIES, 7]);
+    if (name === 'exchange')
+      expect([on.line.mark(on.cell), on.line.joinedAt(on.cell), on.line.tag(on.cell)]).toEqual([lines.MARK_SYNC, 8, 9]);
   });
 
   test.each(rows.filter(({ isOwners }) => !isOwners))('death right after $functions from $from is repaired', ({ from, functions }) => {

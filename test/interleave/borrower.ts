@@ -14,6 +14,8 @@ export interface TestBorrower {
   /** tryAcquire: a slot, or NONE. */
   tryAcquireAsync(): Promise<number>;
   holds(slot: number): boolean;
+  /** How many asynchronous waiters stand in line. */
+  readonly waits: number;
   spend(slot: number): void;
   release(slot: number): void;
   activate(): void;
@@ -84,6 +86,10 @@ export function borrowerOf(context: PoolContext, refusal = ''): TestBorrower {
 
     holds(slot: number): boolean {
       return this.lending.holds(slot);
+    }
+
+    get waits(): number {
+      return this.waiters.size;
     }
 
     spend(slot: number): void {

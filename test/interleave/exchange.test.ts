@@ -2,7 +2,7 @@
 import { type PoolContext, release, rounds } from './actor.ts';
 import { borrowerOf } from './borrower.ts';
 import { caught, describe, exhaustive, expect, holds, mutant, random, test } from './explorer/testing.ts';
-import { serve } from './owner.ts';
+import { Owner, serve } from './owner.ts';
 import { poolRace } from './pool.ts';
 
 const both = async (context: PoolContext): Promise<void> => {
@@ -23,6 +23,33 @@ const busy = poolRace(
   'a sleeper exchanges with its own waiter, and another waits',
   { held: [1], maxWaiting: 4 },
   { threads: { holder: release(0), both, other: rounds(1) } },
+);
+
+/** As `both`, in a pool that may be suspended, and then refuses those who sleep: not the asynchronous one, once it stands in line. */
+const bothSuspended = async (context: PoolContext): Promise<void> => {
+  const { assert } = context;
+  const pool = borrowerOf(context, 'ERR_POOL_SUSPENDED');
+  try {
+    const later = pool.acquireAsync();
+    const isInLine = pool.waits > 0;
+    const outcome = later.then(
+      (slot) => pool.spend(slot),
+      (error) => assert(!isInLine, `sent away out of the line: ${error}`),
+    );
+    if (!pool.holds(0)) pool.spend(pool.acquireSync());
+    await outcome;
+  } finally {
+    pool.end();
+  }
+};
+const suspended = poolRace(
+  import.meta.url,
+  'a sleeper exchanges with its own waiter, while the pool is suspended',
+  { held: [1] },
+  {
+    threads: { holder: release(0), both: bothSuspended, owner: (context) => new Owner(context).suspend('now', true) },
+    timeouts: ['owner'],
+  },
 );
 
 const tries = async (context: PoolContext): Promise<void> => {
@@ -63,6 +90,25 @@ describe('a sleeper and an asynchronous waiter on one thread', () => {
       'const $INSTEAD = NONE as number;',
     ),
     mutant('the other does not get its place', 'Waiters.exchange', 'this.#enter($WAITER);', ''),
+  );
+});
+
+describe('a sleeper and an asynchronous waiter on one thread, and those who sleep are refused', () => {
+  test('every schedule with one preemption, and at random', async () => {
+    expect((await holds(suspended, exhaustive({ preemptions: 1 }))).complete).toBe(true);
+    await holds(suspended, random({ schedules: 4000 }));
+  });
+
+  caught(
+    suspended,
+    exhaustive({ preemptions: 1 }),
+    mutant(
+      'the mark stays with the place',
+      'Line.trade',
+      '[this.$AT.marks, this.$AT.joined, this.$AT.tags]',
+      '[this.$AT.joined, this.$AT.tags]',
+    ),
+    mutant('the place keeps its word', 'Line.exchange', '$NEXT_ROUND($WORD) | $IN_STATE($WORD & $THREAD_MASK, $WAITING)', '$WORD'),
   );
 });
 

@@ -83,6 +83,23 @@ export const mutants: readonly Listed[] = [
     ),
   ),
   listed(mutant('the version of a cell stays', 'line.nextRound', '(($WORD & $VERSION_MASK) + $VERSION_ONE) | 0', '$WORD & $VERSION_MASK')),
+  listed(
+    mutant(
+      'those who change places leave their marks',
+      'Line.trade',
+      '[this.$AT.marks, this.$AT.joined, this.$AT.tags]',
+      '[this.$AT.joined, this.$AT.tags]',
+    ),
+  ),
+  listed(
+    mutant(
+      'what was seen of one who has changed places is done to the other',
+      'Line.exchange',
+      '$NEXT_ROUND($WORD) | $IN_STATE($WORD & $THREAD_MASK, $WAITING)',
+      '$WORD',
+    ),
+  ),
+  listed(mutant('who could not change places has changed the rest', 'Line.exchange', 'if (!$MOVED) this.$TRADE($CELL, $GRANTED);', '')),
   listed(mutant('those without a ticket are never served', 'Line.scanOldest', '!$FOUND', '$FOUND')),
   listed(
     mutant('whoever is on the way in is nobody', 'Line.scan', 'if ($STATE === $JOINING) $FOUND = $ON_THE_WAY;', ''),

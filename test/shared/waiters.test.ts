@@ -1,10 +1,10 @@
 /** The waiters of one thread: what the words do not show. */
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { Lending } from '../../dist/shared/lending/lending.js';
 import { KeepAlive } from '../../dist/shared/waiting/keep-alive.js';
 import { Waiters } from '../../dist/shared/waiting/waiters.js';
 import { ControlBlock } from '../../dist/shared/words/control-block.js';
-import { REASON_CLOSED, REASON_FACTORY } from '../../dist/shared/words/line.js';
+import { MARK_SYNC, NONE, REASON_CLOSED, REASON_FACTORY, REASON_SUSPENDED } from '../../dist/shared/words/line.js';
 import { rejection } from '../support/wait.ts';
 
 /** How often it holds and lets go. */
@@ -50,7 +50,7 @@ function setUp() {
     return [cell, rejection(waiters.wait(cell, 0, undefined, (slot) => slot, false))];
   };
   const fail = (cell: number, reason: number) => block.line.fail(cell, block.line.load(cell), reason);
-  return { lending, keepAlive, waiters, wait, fail };
+  return { block, lending, keepAlive, waiters, wait, fail };
 }
 
 test('a waiter that leaves after the factory has failed for it takes the error with it', async () => {
@@ -77,6 +77,82 @@ test('a waiter that leaves after the factory has failed for it takes the error w
   two.abort('enough, too');
   expect([await first, await second]).toEqual(['enough', 'enough, too']);
   expect(asked).toEqual([REASON_FACTORY, failed, ticket]);
+});
+
+test('a sleeper and another waiter of its thread change places with all that is said of them', () => {
+  const block = blockOf();
+  const { line, slots } = block;
+  const [EARLY, LATE, JOB, OTHER_JOB] = [1000, 2000, 7, 9];
+  let tag = OTHER_JOB;
+  const lending = new Lending(block, A, { served() {}, called() {}, lookUp() {} });
+  lending.tagWith(() => tag);
+  const waiters = new Waiters(lending, new KeepAlive(), {
+    refusal: (reason) => reason,
+    timedOut: () => new Error('timed out'),
+    knot: () => undefined,
+  });
+  const place = (mark: number, since: number, tag: number): number => {
+    const cell = line.claim(A);
+    line.enter(cell, mark, since, tag);
+    return cell;
+  };
+  void waiters.wait(place(0, EARLY, JOB), 0, undefined, (slot) => slot, false);
+  slots.reserve(0);
+  slots.toIdle(0);
+  lending.match();
+  const cell = place(MARK_SYNC, LATE, OTHER_JOB);
+  const [seen] = line.sleeping();
+  expect(seen.cell).toBe(cell);
+  expect(waiters.exchange(cell)).toBe(0);
+  tag = 0;
+  expect(slots.tag(0)).toBe(OTHER_JOB);
+  expect([line.mark(cell), line.joinedAt(cell), line.tag(cell)]).toEqual([0, EARLY, JOB]);
+  expect(line.sleeping()).toEqual([]);
+  // What was seen of the sleeper is not done to the other.
+  expect(line.fail(seen.cell, seen.word, REASON_SUSPENDED)).toBe(false);
+  lending.giveBack(0);
+  expect(slots.tag(0)).toBe(0);
+  waiters.poll();
+  expect([waiters.size, slots.tag(0)]).toEqual([0, JOB]);
+});
+
+test('a sleeper that is sent away at the last moment keeps all that is said of it, and so does the other', () => {
+  const { line } = blockOf();
+  const place = (mark: number, since: number, tag: number): number => {
+    const cell = line.claim(A);
+    line.enter(cell, mark, since, tag);
+    return cell;
+  };
+  const [granted, cell] = [place(0, 1000, 7), place(MARK_SYNC, 2000, 9)];
+  line.grant(granted, line.load(granted), 0);
+  const before = line.load(cell);
+  const { compareExchange } = Atomics;
+  const spy = vi.spyOn(Atomics, 'compareExchange');
+  onTestFinished(() => spy.mockRestore());
+  spy.mockImplementationOnce((...args: Parameters<typeof compareExchange>) => {
+    line.fail(cell, before, REASON_SUSPENDED);
+    return compareExchange(...args);
+  });
+  expect(line.exchange(cell, granted, A)).toBe(false);
+  const said = [granted, cell].map((of) => [line.mark(of), line.joinedAt(of), line.tag(of)]);
+  expect(said).toEqual([
+    [0, 1000, 7],
+    [MARK_SYNC, 2000, 9],
+  ]);
+});
+
+test('a sleeper that was sent away first does not change places: the other has what it was granted', async () => {
+  const { block, lending, waiters, fail } = setUp();
+  const served = waiters.wait(lending.join(0), 0, undefined, (slot) => slot, false);
+  const cell = lending.join(MARK_SYNC);
+  block.slots.reserve(0);
+  block.slots.toIdle(0);
+  lending.match();
+  fail(cell, REASON_SUSPENDED);
+  expect(waiters.exchange(cell)).toBe(NONE);
+  expect(lending.collect(cell)).toEqual({ kind: 'refused', reason: REASON_SUSPENDED });
+  waiters.poll();
+  expect(await served).toBe(0);
 });
 
 test.each(['polling', 'before it sleeps'])('whoever was sent away by what another brought up is not sent away twice: %s', async (when) => {

@@ -6,7 +6,7 @@ import { COUNTER_FROM_LINE, COUNTER_REJECTED, COUNTER_TIMED_OUT } from '../layou
 import type { Lending } from '../lending/lending.ts';
 import { type Ended, ended } from '../lending/outcome.ts';
 import { clearTimeout, queueMicrotask, setTimeout } from '../node.ts';
-import { MARK_TRIES, NONE, REASON_CLOSED, REASON_FACTORY } from '../words/line.ts';
+import { cellState, GRANTED, MARK_TRIES, NONE, REASON_CLOSED, REASON_FACTORY } from '../words/line.ts';
 import { abortReason, SharedAbortListeners } from './abort-signals.ts';
 import { type Cancellation, canceller } from './cancellation.ts';
 import type { KeepAlive } from './keep-alive.ts';
@@ -249,14 +249,18 @@ export class Waiters {
   /**
    * For a thread that is about to sleep in line, in `cell`: if one of its other waiters has been granted something, the sleeper takes
    * that and the other gets the sleeper's place. A sleeping thread could not pick it up, and all waiters (of this thread, too) would wait
-   * for a slot that lies ready.
+   * for a slot that lies ready. NONE also if the sleeper itself has been served, or sent away, by now.
    */
   exchange(cell: number): number {
     const { line } = this.#lending.block;
+    const { me } = this.#lending;
     // A waiter that only tries has no place to give: the sleeper would be told in it that there is nothing.
     if ((line.mark(cell) & MARK_TRIES) !== 0) return NONE;
     for (const waiter of this.#all()) {
       if (!waiter.isPending || this.#lending.isWaiting(waiter.cell)) continue;
+      const takesPlace = !waiter.tries && cellState(line.load(waiter.cell)) === GRANTED;
+      // First: what says that the other sleeps must not be there when it has something, nor may the slot be said to be for the other.
+      if (takesPlace && !line.exchange(cell, waiter.cell, me)) return NONE;
       const outcome = this.#lending.collect(waiter.cell);
       if (outcome.kind !== 'served') {
         this.#conclude(this.#finish(waiter), ended(outcome));

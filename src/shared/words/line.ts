@@ -9,17 +9,17 @@
  *     +---------+----------+----------+-------+
  *
  *     FREE ──claim──> JOINING ──enter──> WAITING ──grant──> GRANTED ──free──> FREE
- *      ^                                  │   └───fail───> FAILED ──free──> FREE
- *      └─────────────leave────────────────┘
+ *      ^                                  │ │ └───fail───> FAILED ──free──> FREE
+ *      └─────────────leave────────────────┘ └──exchange──> WAITING
  *
  * Rules
  *  1. FREE is claimed by a joiner. JOINING(t) is left by t only, GRANTED(t) and FAILED(t) too; by the owner when t is dead.
  *  2. WAITING is left by the first compare-exchange: of a match, of the waiter itself, or of the thread that fails the waiters.
  *     If the waiter loses, it has a resource (or its reason).
  *  3. ticket, mark, time and tag of a cell are written in JOINING, before the store of WAITING; a thread that reads WAITING reads them
- *     whole.
- *  4. The version goes up at `free` and `leave`. 9 bits: a match that sleeps through exactly 512 rounds of one cell on the same thread
- *     grants a real waiter, only not the oldest.
+ *     whole. In WAITING all but the ticket are written by `exchange`, before it moves the word: what was done by the old ones fails.
+ *  4. The version goes up at `free`, `leave` and `exchange`. 9 bits: a match that sleeps through exactly 512 rounds of one cell on the
+ *     same thread grants a real waiter, only not the oldest.
  *
  * The LINE word:
  *
@@ -44,7 +44,7 @@ export const CELL_STATES = ['FREE', 'JOINING', 'WAITING', 'GRANTED', 'FAILED'] a
 export const CELL_TRANSITIONS: Readonly<Record<(typeof CELL_STATES)[number], readonly (typeof CELL_STATES)[number][]>> = {
   FREE: ['JOINING'],
   JOINING: ['WAITING', 'FREE'],
-  WAITING: ['GRANTED', 'FAILED', 'FREE'],
+  WAITING: ['GRANTED', 'FAILED', 'FREE', 'WAITING'],
   GRANTED: ['FREE'],
   FAILED: ['FREE'],
 };
@@ -222,6 +222,32 @@ export class Line {
   /** WAITING -> FAILED(reason). The caller must wake the waiter. */
   fail(cell: number, waiting: number, reason: number): boolean {
     return this.#swap(cell, waiting, withSlot(waiting, FAILED, reason));
+  }
+
+  // ── changing places
+
+  /**
+   * WAITING(me) -> WAITING(me), of the next round: the waiters of two cells of this thread change places, with mark, time and tag; each
+   * ticket stays where it is. `granted` must be GRANTED, and not collected. False: `cell` was granted or failed first, and neither waiter
+   * has moved.
+   */
+  exchange(cell: number, granted: number, me: number): boolean {
+    const word = this.load(cell);
+    if (cellState(word) !== WAITING || cellThread(word) !== me) return false;
+    this.#trade(cell, granted);
+    // A thread that read the word before, and then the old mark, can do nothing by it any more. One that has done it makes this fail.
+    const hasMoved = this.#swap(cell, word, nextRound(word) | inState(word & THREAD_MASK, WAITING));
+    if (!hasMoved) this.#trade(cell, granted);
+    return hasMoved;
+  }
+
+  /** What two waiters brought along. */
+  #trade(a: number, b: number): void {
+    for (const column of [this.#at.marks, this.#at.joined, this.#at.tags]) {
+      const of = this.#words[column + a];
+      this.#words[column + a] = this.#words[column + b];
+      this.#words[column + b] = of;
+    }
   }
 
   // ── going
