@@ -120,6 +120,6 @@ describe('a sleeper and a try on one thread', () => {
   caught(
     made,
     random({ schedules: 20_000 }),
-    mutant('the sleeper leaves its place without leaving it', 'Waiters.exchange', 'this.withdraw($CELL);', ''),
+    mutant('the sleeper leaves its place without leaving it', 'Waiters.exchange', 'this.withdraw($CELL);', '{}'),
   );
 });

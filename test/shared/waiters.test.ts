@@ -4,7 +4,7 @@ import { Lending } from '../../dist/shared/lending/lending.js';
 import { KeepAlive } from '../../dist/shared/waiting/keep-alive.js';
 import { Waiters } from '../../dist/shared/waiting/waiters.js';
 import { ControlBlock } from '../../dist/shared/words/control-block.js';
-import { MARK_SYNC, NONE, REASON_CLOSED, REASON_FACTORY, REASON_SUSPENDED } from '../../dist/shared/words/line.js';
+import { MARK_SYNC, MARK_TRIES, NONE, REASON_CLOSED, REASON_FACTORY, REASON_SUSPENDED } from '../../dist/shared/words/line.js';
 import { rejection } from '../support/wait.ts';
 
 /** How often it holds and lets go. */
@@ -114,6 +114,28 @@ test('a sleeper and another waiter of its thread change places with all that is 
   expect(slots.tag(0)).toBe(0);
   waiters.poll();
   expect([waiters.size, slots.tag(0)]).toEqual([0, JOB]);
+});
+
+test('a sleeper that takes what a try of its thread was granted has it for what it waited for', async () => {
+  const block = blockOf();
+  const { line, slots } = block;
+  const [JOB, OTHER_JOB] = [7, 9];
+  let tag = JOB;
+  const lending = new Lending(block, A, { served() {}, called() {}, lookUp() {} });
+  lending.tagWith(() => tag);
+  const waiters = new Waiters(lending, new KeepAlive(), {
+    refusal: (reason) => reason,
+    timedOut: () => new Error(),
+    knot: () => undefined,
+  });
+  const tried = waiters.wait(lending.join(MARK_TRIES), 0, undefined, (slot) => slot, true);
+  slots.reserve(0);
+  slots.toIdle(0);
+  lending.match();
+  tag = OTHER_JOB;
+  expect(waiters.exchange(lending.join(MARK_SYNC))).toBe(0);
+  expect(slots.tag(0)).toBe(OTHER_JOB);
+  expect([await tried, line.waiting()]).toEqual([null, 0]);
 });
 
 test('a sleeper that is sent away at the last moment keeps all that is said of it, and so does the other', () => {

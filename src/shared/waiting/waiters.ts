@@ -258,19 +258,20 @@ export class Waiters {
     if ((line.mark(cell) & MARK_TRIES) !== 0) return NONE;
     for (const waiter of this.#all()) {
       if (!waiter.isPending || this.#lending.isWaiting(waiter.cell)) continue;
-      const takesPlace = !waiter.tries && cellState(line.load(waiter.cell)) === GRANTED;
-      // First: what says that the other sleeps must not be there when it has something, nor may the slot be said to be for the other.
-      if (takesPlace && !line.exchange(cell, waiter.cell, me)) return NONE;
+      const tag = line.tag(cell);
+      const isGranted = cellState(line.load(waiter.cell)) === GRANTED;
+      // Before the slot is this thread's: what has it must not be said to sleep for another. A try would not have waited, so it does not
+      // take the sleeper's place. The sleeper leaves that, or a later grant would never be picked up.
+      if (isGranted && waiter.tries) this.withdraw(cell);
+      else if (isGranted && !line.exchange(cell, waiter.cell, me)) return NONE;
       const outcome = this.#lending.collect(waiter.cell);
       if (outcome.kind !== 'served') {
         this.#conclude(this.#finish(waiter), ended(outcome));
         continue;
       }
       if (waiter.tries) {
-        // It would not have waited, so it does not take the sleeper's place either.
-        // The sleeper leaves that, or a later grant would never be picked up.
+        this.#lending.setTag(outcome.slot, tag);
         this.#finish(waiter).resolve(null);
-        this.withdraw(cell);
         return outcome.slot;
       }
       this.#remove(waiter);
