@@ -161,6 +161,20 @@ describe('consecutiveFailures', () => {
 });
 
 describe('failureRate', () => {
+  test.each([0, 10, 1e6])('what it has forgotten counts no more, %d ms after its clock began', (began) => {
+    let now = began;
+    const [strategy, source] = [failureRateOn(() => now, { window: 100, minimum: 4, resetTimeout: 0 }), breaker()];
+    report(strategy, source, '---');
+    now += 10;
+    report(strategy, source, '-');
+    expect(source.getState()).toBe('inactive');
+    source.recover();
+    report(strategy, source, '+--');
+    expect(source.getState()).toBe('active');
+    report(strategy, source, '-');
+    expect(source.getState()).toBe('inactive');
+  });
+
   test('opens when enough of the reports failed', () => {
     const [strategy, source] = [failureRate({ rate: 0.5, window: 60_000, minimum: 4 }), breaker()];
     report(strategy, source, '++-');

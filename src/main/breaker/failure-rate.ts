@@ -75,7 +75,7 @@ export function failureRateOn(clock: Clock, options: Options): CircuitBreakerStr
     return reports >= minimum && failures / reports >= rate;
   };
   const forget = (): void => {
-    for (const part of parts) part.period = -1;
+    for (const part of parts) Object.assign(part, { reports: 0, failures: 0 });
   };
 
   return {
