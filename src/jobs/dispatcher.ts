@@ -119,8 +119,7 @@ export class Dispatcher implements JobKeeper, ThreadsOwner {
   #heed(job: Job, signal: AbortSignal | undefined): void {
     job.isSubmitting = false;
     if (job.cancelled !== undefined) this.#endCancelled(job, job.cancelled.reason);
-    else if (signal?.aborted) this.#cancel(job, abortReason(signal), false);
-    if (signal !== undefined && !signal.aborted && job.state !== 'over') this.signals.add(signal, job);
+    else if (signal !== undefined && job.state !== 'over') this.signals.add(signal, job);
   }
 
   assertOpen(): void {

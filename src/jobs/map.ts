@@ -1,6 +1,6 @@
 /** `map`: a payload is taken from its source only when there is a place for its result, so a consumer that pauses pauses the source. */
 import { AsyncResource } from 'node:async_hooks';
-import { abortReason, show } from '../shared/index.ts';
+import { show } from '../shared/index.ts';
 import { RunnerClosedError, ScopeClosedError } from './errors.ts';
 import type { Job } from './job.ts';
 import type { JobLimits } from './options.ts';
@@ -89,8 +89,7 @@ export class MapRun implements AsyncIterableIterator<any>, Abortable {
   #heed(): void {
     this.#hasBegun = true;
     const { signal } = this.#settings.limits;
-    if (signal?.aborted) this.#stop(abortReason(signal));
-    else if (signal !== undefined && this.#stopped === undefined) this.#signals.add(signal, this);
+    if (signal !== undefined && this.#stopped === undefined) this.#signals.add(signal, this);
   }
 
   /** The consumer leaves. */

@@ -3,6 +3,7 @@ import { PoolClosedError, PoolSuspendedError, SuspendTimeoutError } from 'cenote
 import { inspect } from 'cenote/observe';
 import { describe, expect, test } from 'vitest';
 import { open, workshop } from '../support/pools.ts';
+import { deafSignal, hastySignal, shySignal } from '../support/signals.ts';
 import { thread } from '../support/thread.ts';
 import { failureOf, pendingUntil, rejection, settled, staysPending, turns, until } from '../support/wait.ts';
 
@@ -160,6 +161,22 @@ describe('on the owner', () => {
     expect(pool.suspended).toBe(true);
     await until(() => !pool.suspended);
     after.resume();
+  });
+
+  test.each([
+    ['throws as it is listened to', deafSignal],
+    ['aborts as soon as it is listened to', hastySignal],
+    ['throws when it is asked again', (why: unknown) => shySignal(2, why)],
+  ])('a signal that %s suspends nothing', async (_, signalOf) => {
+    const pool = await open({ ...workshop(), max: 1 });
+    const told: string[] = [];
+    pool.on('suspend', () => told.push('suspend')).on('resume', () => told.push('resume'));
+    const why = new Error('no');
+    for (const until of ['now', 'returned'] as const) {
+      expect(await rejection(pool.suspend({ signal: signalOf(why), until, timeout: 60_000, maxDuration: 60_000 }))).toBe(why);
+      expect([pool.suspended, pool.stats().suspendedBy, told]).toEqual([false, [], []]);
+    }
+    pool.release(await settled(pool.acquire()));
   });
 
   test('close closes, and drain serves the line', async () => {

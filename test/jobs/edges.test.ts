@@ -8,8 +8,53 @@ import { describe, expect, test } from 'vitest';
 import { Listeners } from '../../dist/jobs/listeners.js';
 import { BELL, NO_BELL } from '../../dist/jobs/protocol.js';
 import { RunnerThread } from '../../dist/jobs/runner-thread.js';
+import { deafSignal, hastySignal, shySignal } from '../support/signals.ts';
 import { outcome, rejection, settled, until } from '../support/wait.ts';
 import { isRunning, job, newFlag, open, run, whole } from './support.ts';
+
+describe.each([
+  ['cannot be listened to', deafSignal],
+  ['aborts as soon as it is listened to', hastySignal],
+])('a signal that %s', (_, signalOf) => {
+  const why = new Error('no');
+  const endless = job(({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))));
+
+  test('cancels the job that is run with it, whether that has begun or waits', async () => {
+    const runner = open({ maxThreads: 1 });
+    const signal = signalOf(why);
+    // What the first left behind does not keep the second from being told.
+    const both = [runner.run(endless, { signal }), runner.run(endless, { signal })];
+    for (const each of both) expect(await rejection(each)).toBe(why);
+    await until(() => runner.stats().running === 0);
+    whole(runner);
+    expect(runner.stats()).toMatchObject({ completed: 0, waiting: 0 });
+  });
+
+  test('ends a scope, and the one around it goes on', async () => {
+    const runner = open();
+    const inner = { reason: undefined as unknown };
+    const done = runner.scope(async (scope) => {
+      inner.reason = await scope.scope((within) => within.run(endless), { signal: signalOf(why) }).catch((error) => error);
+      return run(scope, () => 'goes on');
+    });
+    expect(await settled(done)).toBe('goes on');
+    expect(inner.reason).toBe(why);
+  });
+
+  test('ends a map', async () => {
+    const runner = open();
+    const results = runner.map([endless, endless], { signal: signalOf(why) });
+    expect(await rejection(Promise.resolve().then(() => results.next()))).toBe(why);
+    expect(await settled(results.next())).toMatchObject({ done: true });
+  });
+});
+
+test('a signal that throws when it is asked again cancels the job that is run with it', async () => {
+  const runner = open({ maxThreads: 1 });
+  const why = new Error('no');
+  const signal = shySignal(2, why);
+  expect(await rejection(run(runner, () => new Promise(() => {}), [], { signal, grace: 0 }))).toBe(why);
+});
 
 describe('a payload', () => {
   const withGetter = (get: () => unknown) => ({

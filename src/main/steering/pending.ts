@@ -39,12 +39,16 @@ export class Pending<V> {
     return this;
   }
 
-  /** Given up with the signal's reason. */
+  /** Given up with the signal's reason. A signal that is not Node's may throw: then with that. */
   unless(signal: AbortSignal | undefined): this {
     if (signal === undefined || this.#isOver) return this;
-    this.#signals.add(signal);
     this.#signal = signal;
-    if (signal.aborted) this.fail(abortReason(signal));
+    try {
+      this.#signals.add(signal);
+      if (signal.aborted) this.fail(abortReason(signal));
+    } catch (error) {
+      this.fail(error);
+    }
     return this;
   }
 

@@ -73,16 +73,18 @@ export class Suspensions<T> {
   async suspend(options: SuspendOptions = {}): Promise<Suspension> {
     const terms = termsOf(options);
     throwIfAborted(terms.signal);
-    if (this.#turn.life.state !== 'open') throw notOpen(this.#pool, this.#turn);
     const arrival = new Pending<Suspension>(() => this.#end(suspension));
     const suspension: InForce = { terms, arrival, timer: undefined };
-    this.#begin(suspension);
+    // Before it is in force: a signal that is not Node's may abort as it is listened to, or throw, or do anything else to this pool.
+    arrival.unless(terms.signal);
+    if (this.#turn.life.state !== 'open') arrival.fail(notOpen(this.#pool, this.#turn));
+    if (!arrival.isOver) this.#begin(suspension);
     return this.#keepAlive.during(arrival.promise);
   }
 
   #begin(suspension: InForce): void {
     const { terms, arrival } = suspension;
-    const { label, mode, until, timeout, maxDuration, signal } = terms;
+    const { label, mode, until, timeout, maxDuration } = terms;
     this.#inForce.add(suspension);
     // Before the state says so: a thread that reads the state finds the label.
     this.#threads.tellSuspensions(this.labels);
@@ -91,7 +93,7 @@ export class Suspensions<T> {
         `pool ${show(this.#pool)}: after ${ms} ms of suspension ${show(label)} it is not ${WANTED[until]}`,
         this.#pool,
       );
-    arrival.within(timeout, late(timeout)).unless(signal);
+    arrival.within(timeout, late(timeout));
     if (maxDuration > 0)
       suspension.timer = setTimeout(() => {
         arrival.fail(late(maxDuration)());

@@ -24,7 +24,12 @@ export function limited<V>(promise: PromiseLike<V>, ms: number, signal: AbortSig
       (error) => end(() => reject(error)),
     );
     if (signal === undefined) return;
-    signals.add(signal);
-    if (signal.aborted) aborted();
+    try {
+      signals.add(signal);
+      if (signal.aborted) aborted();
+    } catch (error) {
+      // A signal that is not Node's may throw.
+      end(() => reject(error));
+    }
   });
 }
