@@ -250,8 +250,9 @@ export interface Pool<T> extends ResourcePool<T>, AsyncDisposable {
    * Replaces every resource that exists now: idle ones first, borrowed ones when they come back. Keeps `min` alive meanwhile, as far as
    * `max` allows. Begins with one new resource: while the factory fails, the old ones go on serving. Idle ones above `min` are made again
    * when they are wanted. Resolves with how many were replaced, when the last of them is gone. `revokeAfter`: takes back what is still out
-   * after this long. `timeout`: then RecycleTimeoutError, and the rest is replaced as it comes back. Both in milliseconds, default 0: no
-   * limit. TypeError for `revokeAfter` with `share` and no `abort`. PoolClosedError once the pool is not open any more.
+   * after this long. `timeout`: then RecycleTimeoutError, and the rest is replaced as it comes back; nothing is taken back any more. Both in
+   * milliseconds, default 0: no limit. TypeError for `revokeAfter` with `share` and no `abort`. PoolClosedError once the pool is not open
+   * any more.
    */
   recycle(options?: { timeout?: number | undefined; revokeAfter?: number | undefined }): Promise<number>;
   /**

@@ -97,6 +97,26 @@ test('revokeAfter takes back what is still out', async () => {
   expect(await rejection(use)).toMatchObject({ code: 'ERR_POOL_LEASE_REVOKED' });
 });
 
+test.each(['open', 'closed'])(
+  'revokeAfter ends with its call: after its timeout nothing is taken back, in a pool that is %s',
+  async (state) => {
+    const pool = await open({ ...workshop(), max: 1 });
+    const witness = await open({ ...workshop(), max: 1 });
+    const [held] = [await pool.acquire(), await witness.acquire()];
+    const revokeAfter = 60;
+    const late = rejection(pool.recycle({ timeout: 10, revokeAfter }));
+    // Its timer is the later one of two that are as long.
+    const revoked = witness.recycle({ revokeAfter });
+    expect(await late).toBeInstanceOf(RecycleTimeoutError);
+    if (state === 'closed') await pool.close();
+    expect(await settled(revoked)).toBe(1);
+    expect(pool.stats()).toMatchObject({ revoked: 0, active: 1 });
+    // Not a revoked one, for which this would do nothing.
+    pool.release(held);
+    expect(await failureOf(() => pool.release(held))).toMatchObject({ code: 'ERR_POOL_NOT_BORROWED' });
+  },
+);
+
 test('with share and no abort nothing can be taken back', async () => {
   const pool = await open({ ...workshop(), max: 1, share: ({ id }) => id });
   const thing = await pool.acquire();

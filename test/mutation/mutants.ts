@@ -489,6 +489,10 @@ export const mutants: readonly Listed[] = [
     'interleave/recycle',
   ),
   listed(
+    mutant('what is taken back outlives the call that wanted it', 'Recycling.recycle', '() => clearTimeout($CALL.timer)', '() => {}'),
+    'control/recycle',
+  ),
+  listed(
     mutant(
       'suspended, nothing that is out is flagged',
       'Standstill.hasCome',

@@ -76,7 +76,8 @@ export class Recycling<T> {
     if (this.#turn.life.state !== 'open') throw notOpen(name, this.#turn);
     const left = this.#all();
     if (left.size === 0) return 0;
-    const arrival = new Pending<number>().within(limitOf(timeout), () => {
+    // The timer ends with its call: what is left after that is retired as it comes back.
+    const arrival = new Pending<number>(() => clearTimeout(call.timer)).within(limitOf(timeout), () => {
       const why = `after ${timeout} ms, ${call.left.size} of ${call.left.size + call.replaced} old resources are still there`;
       return new RecycleTimeoutError(`pool ${show(name)}: ${why}. They are replaced as they come back`, name);
     });
@@ -207,9 +208,6 @@ export class Recycling<T> {
 
   endAll(): void {
     this.#old.clear();
-    for (const { arrival, timer } of [...this.#calls]) {
-      clearTimeout(timer);
-      arrival.fail(notOpen(this.#settings.name, this.#turn));
-    }
+    for (const { arrival } of [...this.#calls]) arrival.fail(notOpen(this.#settings.name, this.#turn));
   }
 }
