@@ -1,4 +1,7 @@
-/** Remote calls that block this thread until the owner has answered. One at a time: while it waits, no other code of this thread runs. */
+/**
+ * Remote calls that block this thread until the owner has answered. While it sleeps no other code of this thread runs, but for what is told
+ * by what comes through the port: a listener of `lease.signal` may make such a call itself.
+ */
 import { now } from '../shared/clock.ts';
 import { CallTimeoutError } from '../shared/errors.ts';
 import type { Lending } from '../shared/lending/lending.ts';
@@ -7,9 +10,8 @@ import { SLICE } from '../shared/waiting/blocking.ts';
 import { type Cancellation, canceller, throwReason } from '../shared/waiting/cancellation.ts';
 import { CALL_SYNC } from '../shared/wire/protocol.ts';
 import type { Bells } from '../shared/words/bell.ts';
-import { type Awaited, NO_CALL } from './awaited.ts';
+import type { AwaitedCall } from './awaited.ts';
 import type { Calls } from './calls.ts';
-import type { Inbox } from './inbox.ts';
 
 /** How long a synchronous call watches its bell before it sleeps, in ms: an owner with nothing else to do answers within that. */
 const SPIN = 0.05;
@@ -20,17 +22,16 @@ export class BlockingCalls {
   readonly #bells: Bells;
   readonly #me: number;
   readonly #calls: Calls;
-  readonly #awaited: Awaited;
-  readonly #inbox: Inbox;
+  readonly #hear: () => void;
 
-  constructor(pool: string, lending: Lending, calls: Calls, inbox: Inbox) {
+  /** `hear` takes what lies in the port, and tells the program of it. */
+  constructor(pool: string, lending: Lending, calls: Calls, hear: () => void) {
     this.#pool = pool;
     this.#lending = lending;
     this.#bells = lending.block.bells;
     this.#me = lending.me;
     this.#calls = calls;
-    this.#awaited = calls.awaited;
-    this.#inbox = inbox;
+    this.#hear = hear;
   }
 
   /**
@@ -41,21 +42,17 @@ export class BlockingCalls {
     if (now() >= deadline) throw this.#overdue(`there is no time left for ${method}(), which has not been called`);
     const part = canceller?.present();
     throwReason(part?.untold());
-    const id = this.#calls.newId();
-    this.#awaited.begin(id, slot);
+    const call = this.#calls.beginSleep(slot);
     try {
-      this.#calls.outbox.sendNow([CALL_SYNC, id, slot, this.#lending.leases[slot], method, args], args, method);
-      return this.#sleepForAnswer(id, slot, method, assertOwnerAlive, deadline, part);
+      this.#calls.outbox.sendNow([CALL_SYNC, call.id, slot, call.lease, method, args], args, method);
+      return this.#sleepForAnswer(call, method, assertOwnerAlive, deadline, part);
     } finally {
-      // Left without an answer: it may still run, and a release has to wait for it.
-      if (this.#awaited.id === id) this.#calls.underWay[slot]++;
-      this.#awaited.id = NO_CALL;
+      this.#calls.endSleep(call);
     }
   }
 
   #sleepForAnswer(
-    id: number,
-    slot: number,
+    call: AwaitedCall,
     method: string,
     assertOwnerAlive: () => void,
     deadline: number,
@@ -63,8 +60,8 @@ export class BlockingCalls {
   ): unknown {
     for (;;) {
       const seen = this.#bells.read(this.#me);
-      this.#inbox.drain();
-      const answer = this.#awaited.take();
+      this.#hear();
+      const { answer } = call;
       if (answer !== undefined) {
         if (answer.ok) return answer.value;
         throw answer.error;
@@ -72,13 +69,14 @@ export class BlockingCalls {
       // After `seen` was read, like the port: what ends the part sets its word, and then rings.
       const cancelled = part?.cancelled();
       if (cancelled !== undefined) {
-        this.#calls.leaveUnderWay(id, slot);
-        this.#calls.giveUp(slot, cancelled.reason);
+        this.#calls.leaveUnderWay(call);
+        // Code that has run meanwhile may have given it back.
+        if (this.#lending.isCurrent(call.slot, call.serial)) this.#calls.giveUp(call.slot, cancelled.reason);
         part!.untold();
         throw cancelled.reason;
       }
       const time = now();
-      if (time >= deadline) throw this.#stopWaiting(id, slot, method);
+      if (time >= deadline) throw this.#stopWaiting(call, method);
       const end = Math.min(time + SPIN, deadline);
       while (this.#bells.read(this.#me) === seen && now() < end);
       this.#bells.sleep(this.#me, seen, Math.min(SLICE, Math.max(0, deadline - now())));
@@ -87,8 +85,8 @@ export class BlockingCalls {
   }
 
   /** The method may still run. So a release waits for it, as for every call under way; its answer is dropped. */
-  #stopWaiting(id: number, slot: number, method: string): CallTimeoutError {
-    this.#calls.leaveUnderWay(id, slot);
+  #stopWaiting(call: AwaitedCall, method: string): CallTimeoutError {
+    this.#calls.leaveUnderWay(call);
     return this.#overdue(`the owner has not answered ${method}() in time; it may still be running`);
   }
 

@@ -13,13 +13,15 @@ import { isCloneable } from '../shared/wire/error-wire.ts';
 import { ABANDON, CALL, CALL_ONCE, CANCEL } from '../shared/wire/protocol.ts';
 import { Claim } from '../shared/words/claim.ts';
 import { NONE } from '../shared/words/line.ts';
-import { type Answer, Awaited, NO_CALL } from './awaited.ts';
+import { type Answer, Awaited, type AwaitedCall, NO_CALL } from './awaited.ts';
 import { type CallRequest, Outbox } from './outbox.ts';
 
 interface PendingCall {
   /** NONE for a one-shot call: the owner borrows for it. */
   readonly slot: number;
   readonly serial: number;
+  /** As the owner names it: see `Lending.leases`. */
+  readonly lease: number;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   readonly signal?: AbortSignal | undefined;
@@ -49,10 +51,10 @@ export class Calls {
   readonly #pending = new Map<number, PendingCall>();
   readonly #signals = new SharedAbortListeners((signal) => this.#aborted(signal));
   readonly #lending: Lending;
-  /** Calls of the present lease of each slot that have not been answered yet. */
+  /** Calls of the present lease of each slot that have not been answered yet, those that this thread sleeps for included. */
   readonly underWay: Int32Array;
-  /** What it blocks for, if it does: see BlockingCalls. */
-  readonly awaited = new Awaited();
+  /** What it sleeps for: see BlockingCalls. */
+  readonly #awaited = new Awaited();
   readonly outbox: Outbox;
   #lastId = NO_CALL;
 
@@ -66,7 +68,7 @@ export class Calls {
   }
 
   /** For a call that is about to be sent. */
-  newId(): number {
+  #newId(): number {
     return ++this.#lastId;
   }
 
@@ -80,12 +82,13 @@ export class Calls {
     return new Promise((resolve, reject) => {
       const part = canceller?.present();
       throwReason(part?.untold());
-      const id = this.newId();
+      const id = this.#newId();
       const partSignal = this.#listenTo(part);
-      this.#pending.set(id, { slot, serial: this.#lending.serials[slot], resolve, reject, partSignal });
+      const lease = this.#lending.leases[slot];
+      this.#pending.set(id, { slot, serial: this.#lending.serials[slot], lease, resolve, reject, partSignal });
       this.#keepAlive.ref();
       this.underWay[slot]++;
-      this.outbox.sendCall(id, slot, this.#lending.leases[slot], method, args);
+      this.outbox.sendCall(id, slot, lease, method, args);
     });
   }
 
@@ -98,7 +101,7 @@ export class Calls {
     at: Error | undefined,
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      const id = this.newId();
+      const id = this.#newId();
       const own = [...args];
       const part = canceller?.present();
       throwIfCancelled(part);
@@ -106,7 +109,7 @@ export class Calls {
       const partSignal = this.#listenTo(part);
       const claim = timeout > 0 || signal !== undefined || partSignal !== undefined ? new Claim() : undefined;
       const timer = timeout > 0 ? setTimeout(() => this.#cancel(id, late), timeout) : undefined;
-      this.#pending.set(id, { slot: NONE, serial: 0, resolve, reject, signal, partSignal, at, claim, timer });
+      this.#pending.set(id, { slot: NONE, serial: 0, lease: 0, resolve, reject, signal, partSignal, at, claim, timer });
       this.#keepAlive.ref();
       const { tag } = this.#lending;
       const terms = claim === undefined && tag === 0 && hold === undefined ? undefined : { claim: claim?.buffer, tag, hold };
@@ -155,12 +158,23 @@ export class Calls {
     this.settle(id, { ok: false, error: reason() });
   }
 
-  /** The method may still run: a release waits for it, as for every call under way, and its answer is dropped. */
-  leaveUnderWay(id: number, slot: number): void {
-    this.awaited.id = NO_CALL;
-    this.#pending.set(id, { slot, serial: this.#lending.serials[slot], resolve: drop, reject: drop });
-    this.#keepAlive.ref();
+  // ── those that this thread sleeps for
+
+  /** On what this thread has borrowed in that slot. It is about to be sent; `endSleep` follows. */
+  beginSleep(slot: number): AwaitedCall {
     this.underWay[slot]++;
+    return this.#awaited.begin(this.#newId(), slot, this.#lending.serials[slot], this.#lending.leases[slot]);
+  }
+
+  /** Without an answer it stays under way: it may still run, and a release has to wait for it. */
+  endSleep(call: AwaitedCall): void {
+    this.#awaited.end(call);
+  }
+
+  /** The method may still run: a release waits for it, as for every call under way, and its answer is dropped. */
+  leaveUnderWay({ id, slot, serial, lease }: AwaitedCall): void {
+    this.#pending.set(id, { slot, serial, lease, resolve: drop, reject: drop });
+    this.#keepAlive.ref();
   }
 
   // ── how they end
@@ -185,7 +199,6 @@ export class Calls {
    */
   doubt(why: string): void {
     const underWay = this.underWay.slice();
-    if (this.awaited.id !== NO_CALL) underWay[this.awaited.slot]++;
     try {
       this.abandon(() => new RemoteCallError(`pool ${show(this.#pool)}: ${why}, and it may have been this call's`, this.#pool));
     } finally {
@@ -195,9 +208,8 @@ export class Calls {
 
   /** An answer that no caller waits for (any more) is dropped. */
   settle(id: number, answer: Answer): void {
-    if (id === this.awaited.id) return this.awaited.settle(answer);
     const call = this.#pending.get(id);
-    if (call === undefined) return;
+    if (call === undefined) return this.#settleAwaited(this.#awaited.find(id), answer);
     // This first: at the end of the stack nothing more may come to pass.
     if (answer.ok) call.resolve(answer.value);
     else call.reject(answer.error);
@@ -206,24 +218,33 @@ export class Calls {
     if (call.signal !== undefined) this.#signals.remove(call.signal);
     if (call.partSignal !== undefined) this.#signals.remove(call.partSignal);
     if (call.timer !== undefined) clearTimeout(call.timer);
-    if (call.slot !== NONE && this.#lending.isCurrent(call.slot, call.serial)) this.underWay[call.slot]--;
+    this.#isNotUnderWay(call);
+  }
+
+  /** The first answer counts. Its caller takes it when it is its turn. */
+  #settleAwaited(call: AwaitedCall | undefined, answer: Answer): void {
+    if (call === undefined || call.answer !== undefined) return;
+    call.answer = answer;
+    this.#isNotUnderWay(call);
+  }
+
+  #isNotUnderWay({ slot, serial }: { readonly slot: number; readonly serial: number }): void {
+    if (slot !== NONE && this.#lending.isCurrent(slot, serial)) this.underWay[slot]--;
   }
 
   /**
-   * What was borrowed in this slot has been taken back, and that lease is over:
-   * its calls under way have ended, one that this thread sleeps for included.
+   * This lease has been taken back: its calls under way have ended, those that this thread sleeps for included. The slot may have been
+   * borrowed anew since, and the calls of that lease go on.
    */
-  revoke(slot: number, error: unknown): void {
-    this.forget(slot);
+  revoke(slot: number, lease: number, error: unknown): void {
     const answer: Answer = { ok: false, error };
-    if (this.awaited.id !== NO_CALL && this.awaited.slot === slot) this.settle(this.awaited.id, answer);
-    for (const [id, call] of [...this.#pending])
-      if (call.slot === slot && !this.#lending.isCurrent(slot, call.serial)) this.settle(id, answer);
+    for (const call of this.#awaited) if (call.slot === slot && call.lease === lease) this.#settleAwaited(call, answer);
+    for (const [id, call] of [...this.#pending]) if (call.slot === slot && call.lease === lease) this.settle(id, answer);
   }
 
   /** No answer will come any more. */
   abandon(error: () => unknown): void {
-    if (this.awaited.id !== NO_CALL) this.settle(this.awaited.id, { ok: false, error: error() });
+    for (const call of this.#awaited) this.#settleAwaited(call, { ok: false, error: error() });
     for (const id of [...this.#pending.keys()]) this.settle(id, { ok: false, error: error() });
   }
 }

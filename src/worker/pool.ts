@@ -1,7 +1,7 @@
 /** A pool seen from a worker: hand-outs through shared memory, calls through a port. */
 import type { MessagePort } from 'node:worker_threads';
 import { now } from '../shared/clock.ts';
-import { RemoteCallError } from '../shared/errors.ts';
+import { type LeaseRevokedError, RemoteCallError } from '../shared/errors.ts';
 import { COUNTER_TIMED_OUT } from '../shared/layout.ts';
 import { checkAcquireOptions, checkBlockingResult, checkBody, checkCall } from '../shared/options/acquire-options.ts';
 import { type Hold, isLimited } from '../shared/options/hold-limits.ts';
@@ -103,10 +103,13 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     this.inbox = new Inbox(name, port, this.calls, (response) => this.heard(response));
     this.#blocking = {
       // What the owner should do before we can be served may still lie here.
-      beforeSleep: () => this.calls.outbox.flush(),
+      beforeSleep: () => {
+        this.calls.outbox.flush();
+        this.signals.tell();
+      },
       assertOwnerAlive: () => this.#assertOwnerAlive(),
     };
-    const blockingCalls = new BlockingCalls(name, this.lending, this.calls, this.inbox);
+    const blockingCalls = new BlockingCalls(name, this.lending, this.calls, () => this.#hear());
     this.#callers = new Callers(name, this, exposed, this.calls, blockingCalls, this.#blocking.assertOwnerAlive);
     this.#caller = this.#callers.asynchronous;
     this.#syncCaller = this.#callers.synchronous;
@@ -398,9 +401,9 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
         const [, slot, lease, heldFor, cause, buffers] = response;
         asBuffers(buffers);
         const error = this.refusals.revoked(heldFor, cause === undefined ? undefined : fromWire(cause));
-        if (this.#isOurs(slot, lease)) this.revoked(slot, error);
         // Even if it has been given back: then its calls under way are what kept it.
-        this.calls.revoke(slot, error);
+        this.calls.revoke(slot, lease, error);
+        if (this.#isOurs(slot, lease)) this.revoked(slot, error);
         break;
       }
       case OVERDUE: {
@@ -449,25 +452,41 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
 
   /** What was sent before the slot changed hands lies in the port. */
   protected override lost(slot: number): void {
-    this.#drain();
-    if (this.lending.holds(slot) && this.lending.isLost(slot)) super.lost(slot);
+    this.#tryDrain();
+    if (this.lending.holds(slot) && this.lending.isLost(slot)) this.signals.puttingOff(() => super.lost(slot));
+  }
+
+  protected override revoked(slot: number, error: LeaseRevokedError, value?: unknown): void {
+    this.calls.forget(slot);
+    super.revoked(slot, error, value);
   }
 
   override suspendedBy(): readonly string[] {
-    this.#drain();
+    this.#tryDrain();
     return this.#suspendedBy;
   }
 
-  #drain(): void {
+  /** Takes what lies in the port where this thread is in the middle of something: the program is told later. */
+  protected drain(): void {
+    this.signals.puttingOff(() => this.inbox.drain());
+  }
+
+  /** The same where it is about to sleep: the program is told now. */
+  #hear(): void {
+    this.signals.tell();
+    this.inbox.drain();
+  }
+
+  #tryDrain(): void {
     try {
-      this.inbox.drain();
+      this.drain();
     } catch {
       // The end of the stack: what is asked for is not worth an error of its own.
     }
   }
 
   override factoryError(cell: number, ticket: number): unknown {
-    this.inbox.drain();
+    this.drain();
     return super.factoryError(cell, ticket);
   }
 
@@ -516,6 +535,10 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
   }
 
   protected override lookUp(): void {
+    this.signals.puttingOff(() => this.#lookUp());
+  }
+
+  #lookUp(): void {
     try {
       if (this.#attachment === 'attached' && !this.inbox.isConnected()) this.#ownerGone();
     } catch {
@@ -523,8 +546,10 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     }
   }
 
+  /** Asked by what sleeps: see `#hear`. */
   #assertOwnerAlive(): void {
-    this.lookUp();
+    this.signals.tell();
+    this.#lookUp();
     if (this.#attachment !== 'attached') throw this.refusals.detached();
   }
 

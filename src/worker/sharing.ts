@@ -49,7 +49,7 @@ export class SharingPool<T> extends WorkerPool<T> {
 
   #readFor(slot: number): void {
     try {
-      this.inbox.drain();
+      this.drain();
     } catch (error) {
       // The end of the stack. The caller does not have this slot yet to give it back.
       this.giveBack(slot);

@@ -65,7 +65,7 @@ export class Actor {
   }
 
   wait(cell: number, timeout = 0): number {
-    const sleeper = { assertOwnerAlive() {}, assertGoesOn() {}, instead: () => -1, beforeLeaving() {} };
+    const sleeper = { assertOwnerAlive() {}, assertGoesOn() {}, instead: () => -1, beforeLeaving() {}, cellNow: () => cell };
     const outcome = this.context.code.sleepInLine(this.lending, cell, timeout, sleeper);
     if (outcome.kind !== 'served') return NO_SLOT;
     served(this.context, cell);

@@ -38,5 +38,5 @@ export const planted: readonly Mutant[] = [
   mutant('the factory fails, and its place is not free', 'Replenisher.factoryFailed', 'this.$BLOCK.$SLOTS.$TO_EMPTY($SLOT);', ''),
   mutant('a try that is told no is not woken', 'HandOuts.refuse', 'this.$LENDING.matching.$WAKE($CELL_THREAD($WORD));', '{}'),
   mutant('a worker gives back under its own calls', 'WorkerPool.release', '$SLOT < 0 || this.$CALLS.$UNDER_WAY[$SLOT] !== 0', '$SLOT < 0'),
-  mutant('a sleeper that gives up stays in line', 'Acquiring.sleep', 'this.$WAITERS.$WITHDRAW($CELL);', ''),
+  mutant('a sleeper that gives up stays in line', 'Acquiring.sleep', 'this.$WAITERS.$WITHDRAW($PLACE.cell);', ''),
 ];

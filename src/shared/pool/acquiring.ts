@@ -22,7 +22,7 @@ import type { BellListener } from '../waiting/bell-listener.ts';
 import { sleepInLine } from '../waiting/blocking.ts';
 import { type Cancellation, canceller, throwIfCancelled } from '../waiting/cancellation.ts';
 import type { Leaver, Stander, Standing, Waiters } from '../waiting/waiters.ts';
-import { MARK_SYNC, MARK_TRIES, markBehalf, NONE, REASON_FACTORY } from '../words/line.ts';
+import { cellState, GRANTED, MARK_SYNC, MARK_TRIES, markBehalf, NONE, REASON_FACTORY } from '../words/line.ts';
 import { breakerOf, isEvicting, isRefusing, isSuspended, RECOVERING } from '../words/state.ts';
 import { OWNER } from '../words/threads.ts';
 import type { RefusalSource, Refusals } from './refusals.ts';
@@ -44,9 +44,10 @@ export interface BlockingThread {
 
 /** A place in line that is WAITING, and the limits of the wait there. */
 interface Place {
-  readonly cell: number;
+  /** Of one that sleeps it may change: see `#insteadOfOuter`. NONE: it has none any more. */
+  cell: number;
   /** As it was while the cell was certainly this waiter's. */
-  readonly ticket: number;
+  ticket: number;
   /** In ms; 0: no limit. */
   readonly timeout: number;
   readonly signal: AbortSignal | undefined;
@@ -60,6 +61,8 @@ export class Acquiring {
   readonly #bellListener: BellListener;
   readonly #refusals: Refusals;
   readonly #side: Side;
+  /** The places in which this thread sleeps: each but the first in code that was called while it slept in the one before. */
+  readonly #asleep: Place[] = [];
 
   constructor(lending: Lending, waiters: Waiters, bellListener: BellListener, refusals: Refusals, side: Side) {
     this.#lending = lending;
@@ -282,28 +285,60 @@ export class Acquiring {
   }
 
   #sleep(place: Place, thread: BlockingThread): number {
-    thread.beforeSleep();
     const part: Cancellation | undefined = canceller?.present();
     const since = now();
     let outcome: Ended | typeof TIMED_OUT;
     let knot: AcquireTimeoutError['knot'];
+    this.#asleep.push(place);
     try {
+      thread.beforeSleep();
       outcome = sleepInLine(this.#lending, place.cell, place.timeout, {
         assertOwnerAlive: () => thread.assertOwnerAlive(),
         assertGoesOn: () => throwIfCancelled(part),
-        instead: (cell) => (this.#waiters.size > 0 ? this.#waiters.exchange(cell) : NONE),
+        instead: () => this.#instead(place),
         beforeLeaving: () => {
           knot = this.#refusals.knot();
         },
+        cellNow: () => place.cell,
       });
     } catch (error) {
-      this.#waiters.withdraw(place.cell);
+      if (place.cell !== NONE) this.#waiters.withdraw(place.cell);
       throw error;
     } finally {
+      this.#asleep.pop();
       this.#lending.block.waitTimes.record(now() - since);
     }
     if (outcome.kind === 'served') this.#lending.block.counters.add(this.#lending.me, COUNTER_FROM_LINE);
     return this.#conclude(place, outcome, knot);
+  }
+
+  /** What lies ready for another waiter of this thread. */
+  #instead(place: Place): number {
+    const slot = this.#asleep.length > 1 ? this.#insteadOfOuter(place) : NONE;
+    return slot === NONE && this.#waiters.size > 0 ? this.#waiters.exchange(place.cell) : slot;
+  }
+
+  /**
+   * As `Waiters.exchange`, for what has been granted to one that sleeps further out in this thread. That one cannot go on before this one
+   * does, so it gets this one's place.
+   */
+  #insteadOfOuter(place: Place): number {
+    if (place.tries) return NONE;
+    const { line } = this.#lending.block;
+    for (const outer of this.#asleep) {
+      if (outer === place || outer.cell === NONE || cellState(line.load(outer.cell)) !== GRANTED) continue;
+      const outcome = this.#lending.collect(outer.cell);
+      if (outcome.kind !== 'served') continue;
+      if (outer.tries) {
+        outer.cell = NONE;
+        this.#waiters.withdraw(place.cell);
+      } else {
+        outer.cell = place.cell;
+        outer.ticket = place.ticket;
+      }
+      return outcome.slot;
+    }
+    return NONE;
   }
 
   // ── the end

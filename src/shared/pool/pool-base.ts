@@ -33,7 +33,7 @@ import { NONE, REASON_UNAVAILABLE } from '../words/line.ts';
 import { ACTIVE, breakerOf, INACTIVE, isClosed, isSuspended, RECOVERING } from '../words/state.ts';
 import { figuresOf } from '../words/stats.ts';
 import { Acquiring, type Side } from './acquiring.ts';
-import { LeaseSignal } from './lease-signal.ts';
+import { LeaseSignal, LeaseSignals } from './lease-signal.ts';
 import { Refusals, reasonToDestroy } from './refusals.ts';
 import { Revocations } from './revocations.ts';
 
@@ -54,8 +54,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   protected readonly acquiring: Acquiring;
   /** Leases of this thread that the owner has taken back. */
   protected readonly revocations = new Revocations();
-  /** By slot, of the last `lease()` there. */
-  readonly #signals = new Map<number, LeaseSignal>();
+  protected readonly signals = new LeaseSignals();
   /** Where this thread has borrowed what, if that is to be remembered. */
   protected readonly traces: Traces | undefined;
   /** What cenote/observe reads. */
@@ -282,7 +281,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
     const serial = lending.serials[slot];
     const resource = this.handOut(slot);
     const signal = new LeaseSignal(serial);
-    this.#signals.set(slot, signal);
+    this.signals.add(slot, signal);
     const over = (): boolean => !lending.isCurrent(slot, serial);
     /** It was revoked, and this is the first that its borrower says of it. */
     const revoked = (): boolean => this.revocations.giveBack(serial);
@@ -332,7 +331,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   protected overdue(slot: number, heldFor: number): void {
     const why = `a resource has been out for ${Math.floor(heldFor)} ms, which is longer than maxHold.cancelAfter: end what it does, and give it back`;
     const error = new PoolError(`pool ${show(this.name)}: ${why}`, this.name, { code: 'ERR_POOL_LEASE_OVERDUE' });
-    this.#abort(slot, this.lending.serials[slot], error);
+    this.signals.abort(slot, this.lending.serials[slot], error);
   }
 
   /** The owner has taken the slot of this lease back. `value`: what its borrower gives back, if that does not say its serial. */
@@ -340,17 +339,12 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
     const serial = this.lending.serials[slot];
     this.lending.lose(slot);
     this.revocations.add(serial, value, error);
-    this.#abort(slot, serial, error);
+    this.signals.abort(slot, serial, error);
   }
 
   /** This thread believes to have the slot, and finds that it does not: what the owner says of it may still be on its way. */
   protected lost(slot: number): void {
     this.revoked(slot, this.refusals.revoked(0, undefined));
-  }
-
-  #abort(slot: number, serial: number, reason: Error): void {
-    const signal = this.#signals.get(slot);
-    if (signal?.serial === serial) signal.abort(reason);
   }
 
   protected isDetached(): boolean {

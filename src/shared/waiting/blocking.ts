@@ -2,8 +2,8 @@
 import { availableParallelism } from 'node:os';
 import { now } from '../clock.ts';
 import type { Lending } from '../lending/lending.ts';
-import { type Ended, ended, served, TIMED_OUT } from '../lending/outcome.ts';
-import { NONE } from '../words/line.ts';
+import { type Ended, ended, refused, served, TIMED_OUT } from '../lending/outcome.ts';
+import { NONE, REASON_NOTHING } from '../words/line.ts';
 
 /**
  * A sleeper looks this often whether there is still an owner, in ms: a thread whose owner died is never rung. A look costs 50 us and
@@ -31,6 +31,11 @@ export interface Sleeper {
   instead(cell: number): number;
   /** Its time is over, and it is still in line. */
   beforeLeaving(): void;
+  /**
+   * Asked after each sleep: the cell that it has now. Code of this thread that has run meanwhile, and slept in line itself, may have taken
+   * what was granted in the one before. NONE: it has none any more, and gets nothing.
+   */
+  cellNow(): number;
 }
 
 /** What the waiter in `cell` comes to, be it that `instead` has served it. `timeout` in ms, 0: for ever. */
@@ -53,6 +58,8 @@ export function sleepInLine(lending: Lending, cell: number, timeout: number, sle
     sleeper.assertGoesOn();
     bells.sleep(lending.me, seen, Math.min(left, SLICE));
     if (bells.read(lending.me) === seen) sleeper.assertOwnerAlive();
+    cell = sleeper.cellNow();
+    if (cell === NONE) return refused(REASON_NOTHING);
   }
 }
 

@@ -1,0 +1,203 @@
+/** Code that runs while its thread sleeps in the pool, and sleeps there itself: the listener of a lease's signal, or a getter of an argument. */
+import { expect, test } from 'vitest';
+import { expectWhole, open } from '../support/pools.ts';
+import { type Service, service } from '../support/service.ts';
+import { thread } from '../support/thread.ts';
+import { gate, pendingUntil, settled, turns, until } from '../support/wait.ts';
+
+/** Runs until it is stopped. */
+const desks = () => {
+  const stopping = gate();
+  let end = (_: string): void => {};
+  let running = 0;
+  const desk = {
+    async run() {
+      running++;
+      const said = await new Promise<string>((resolve) => {
+        end = resolve;
+      });
+      running--;
+      return said;
+    },
+    stop() {
+      end('stopped');
+    },
+    /** Answers later than what it ends. */
+    async stopSlowly() {
+      end('stopped slowly');
+      await stopping.promise;
+      return 'stop';
+    },
+    number: () => 1,
+    echo: (value: unknown) => value,
+  };
+  return { desk, stopping, running: () => running, end: (said: string) => end(said) };
+};
+
+test('a call made by a listener that runs while its thread sleeps for another: both have their answers', async () => {
+  const { desk } = desks();
+  const pool = await open({ factory: () => desk, max: 1, maxHold: { cancelAfter: 50 } });
+  const t = await thread(pool);
+  const said = t.run(async ({ pool }) => {
+    const lease = await pool.lease();
+    const here = pool.synchronous(lease.resource);
+    lease.signal.addEventListener('abort', () => here.stop());
+    const said = here.run();
+    lease.release();
+    return said;
+  });
+  expect(await settled(said)).toBe('stopped');
+  await expectWhole(pool);
+});
+
+test('an answer to the outer call that comes while the inner one sleeps is kept', async () => {
+  const { desk, stopping, running } = desks();
+  const pool = await open({ factory: () => desk, max: 1, maxHold: { cancelAfter: 50 } });
+  const t = await thread(pool);
+  const said = t.run(async ({ pool }) => {
+    const lease = await pool.lease();
+    const here = pool.synchronous(lease.resource);
+    const order: string[] = [];
+    lease.signal.addEventListener('abort', () => order.push(here.stopSlowly() as never));
+    order.push(here.run() as never);
+    lease.release();
+    return order;
+  });
+  await until(() => pool.stats().cancelled === 1);
+  await until(() => running() === 0);
+  await turns();
+  stopping.open();
+  expect(await settled(said)).toEqual(['stop', 'stopped slowly']);
+  await expectWhole(pool);
+});
+
+test('a getter of an argument that makes a call of its own', async () => {
+  const { desk } = desks();
+  const pool = await open({ factory: () => desk, max: 1 });
+  const t = await thread(pool);
+  const said = t.run(async ({ pool }) => {
+    const here = pool.acquireSync();
+    const argument = {
+      get number() {
+        return here.number();
+      },
+    };
+    const said = [here.echo(argument), await pool.asynchronous(here).echo(argument)];
+    pool.release(here);
+    return said;
+  });
+  expect(await settled(said)).toEqual([{ number: 1 }, { number: 1 }]);
+  await expectWhole(pool);
+});
+
+test('what a listener gives back while a call on it is slept for goes to no other borrower before that has ended', async () => {
+  const { desk, running, end } = desks();
+  const pool = await open({ factory: () => desk, max: 1, maxHold: { cancelAfter: 50 } });
+  const t = await thread(pool);
+  const said = t.run(async ({ pool, tell }) => {
+    const lease = await pool.lease();
+    lease.signal.addEventListener('abort', () => {
+      lease.release();
+      tell('given back');
+    });
+    return pool.synchronous(lease.resource).run();
+  });
+  await until(() => t.told.length === 1 && running() === 1);
+  const next = pool.acquire();
+  await pendingUntil(turns(), next);
+  end('ended');
+  pool.release(await settled(next));
+  expect(await settled(said)).toBe('ended');
+  await expectWhole(pool);
+});
+
+test('an acquire of a listener that sleeps in line takes what the acquire around it was granted, which gets its place', async () => {
+  const pool = await open<Service>({ factory: service(), max: 2 });
+  const t = await thread(pool);
+  const held = await pool.acquire();
+  const said = t.run(async ({ pool, tell }) => {
+    const lease = await pool.lease({ maxHold: { cancelAfter: 50 } });
+    const order: unknown[] = [];
+    lease.signal.addEventListener('abort', () => {
+      tell('told');
+      const inner = pool.acquireSync();
+      order.push('inner', inner.add(1, 2));
+      pool.release(inner);
+    });
+    const outer = pool.acquireSync();
+    order.push('outer', outer.add(3, 4));
+    pool.release(outer);
+    lease.release();
+    return order;
+  });
+  // The listener stands in line behind the acquire in whose sleep it runs.
+  await until(() => t.told.length === 1 && pool.waitingCount() === 2);
+  pool.release(held);
+  expect(await settled(said)).toEqual(['inner', 3, 'outer', 7]);
+  await expectWhole(pool);
+});
+
+test('the same around a try, which then gets nothing', async () => {
+  const make = service();
+  const made = gate<Service>();
+  let calls = 0;
+  const pool = await open<Service>({ factory: () => (++calls === 1 ? make() : made.promise), max: 2, min: 1 });
+  const t = await thread(pool);
+  const said = t.run(async ({ pool, tell }) => {
+    const lease = await pool.lease({ maxHold: { cancelAfter: 50 } });
+    const order: unknown[] = [];
+    lease.signal.addEventListener('abort', () => {
+      tell('told');
+      const inner = pool.acquireSync();
+      order.push('inner', inner.add(1, 2));
+      pool.release(inner);
+    });
+    order.push(pool.tryAcquireSync());
+    lease.release();
+    return order;
+  });
+  await until(() => t.told.length === 1 && pool.waitingCount() === 2);
+  made.open(make());
+  expect(await settled(said)).toEqual(['inner', 3, null]);
+  await expectWhole(pool);
+});
+
+test('no listener runs in the midst of a borrow that finds an old lease taken back: it may borrow itself', async () => {
+  const made: Service[] = [];
+  const make = service();
+  const pool = await open<Service>({
+    factory: () => {
+      made.push(make());
+      return made.at(-1)!;
+    },
+    max: 1,
+    min: 1,
+  });
+  const t = await thread(pool);
+  const said = t.run(async ({ pool, flags, block }) => {
+    const order: unknown[] = [];
+    const told = new Promise<void>((resolve) => {
+      pool.lease().then((lease) => {
+        lease.signal.addEventListener('abort', () => {
+          const inner = pool.acquireSync({ timeout: 500 });
+          order.push('inner', inner.whoami());
+          pool.release(inner);
+          resolve();
+        });
+        flags[1] = 1;
+        block(0);
+        const outer = pool.acquireSync();
+        order.push('outer');
+        pool.release(outer);
+      });
+    });
+    await told;
+    return order;
+  });
+  await until(() => t.flags[1] === 1);
+  expect(pool.revoke(made[0])).toBe(true);
+  await until(() => pool.idleCount() === 1);
+  t.raise(0);
+  expect(await settled(said)).toEqual(['outer', 'inner', 2]);
+  await expectWhole(pool);
+});
