@@ -30,7 +30,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
   readonly #settings: Settings<T>;
   readonly #core: OwnerCore<T>;
   readonly #resources: Resources<T>;
-  /** By slot: the caller that waits here for a method called by `call`. */
+  /** By the serial of its lease: the caller that waits here for a method called by `call`. */
   readonly #callers = new Map<number, (error: unknown) => void>();
 
   constructor(settings: Settings<T>) {
@@ -231,9 +231,10 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
 
   /** The object stays with its borrower, which may still give it back: it is found by that object then. */
   #takenBack(slot: number, error: LeaseRevokedError): void {
+    const serial = this.lending.serials[slot];
     this.revoked(slot, error, this.#resources.get(slot));
-    this.#callers.get(slot)?.(error);
-    this.#callers.delete(slot);
+    this.#callers.get(serial)?.(error);
+    this.#callers.delete(serial);
   }
 
   protected override revocationKey(resource: T): unknown {
@@ -257,6 +258,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
       if (found === undefined)
         throw new RemoteCallError(`pool ${show(this.name)}: ${method}() is not a method of ${show(resource)}`, this.name);
       const slot = this.slotOf(resource);
+      const serial = this.lending.serials[slot];
       const { slots } = this.block;
       // It comes back by itself, so no waiter waits for this thread there.
       slots.actFor(slot, BEHALF_OWN);
@@ -266,7 +268,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
       };
       try {
         const result = Reflect.apply(found, resource, args) as Result<T, K>;
-        if (isThenable(result)) return this.#unlessRevoked(slot, result as PromiseLike<Result<T, K>>).finally(over);
+        if (isThenable(result)) return this.#unlessRevoked(serial, result as PromiseLike<Result<T, K>>).finally(over);
         over();
         return result;
       } catch (error) {
@@ -282,13 +284,12 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
   }
 
   /** What a call under way gives, or the error that its resource was taken back: the method may never end. */
-  #unlessRevoked<V>(slot: number, result: PromiseLike<V>): Promise<V> {
+  #unlessRevoked<V>(serial: number, result: PromiseLike<V>): Promise<V> {
     return new Promise((resolve, reject) => {
-      this.#callers.set(slot, reject);
-      const settled = (): void => {
-        if (this.#callers.get(slot) === reject) this.#callers.delete(slot);
-      };
-      Promise.resolve(result).finally(settled).then(resolve, reject);
+      this.#callers.set(serial, reject);
+      Promise.resolve(result)
+        .finally(() => this.#callers.delete(serial))
+        .then(resolve, reject);
     });
   }
 

@@ -97,6 +97,27 @@ describe('on the owner', () => {
     expect([pool.revoke(idle), pool.revoke(new Desk(9)), made[0].aborted]).toEqual([false, false, true]);
   });
 
+  test('ends no call of an earlier lease of its place, which the method has given back itself', async () => {
+    const ended = gate<string>();
+    const { pool } = await scene();
+    const desk = await pool.acquire();
+    Object.assign(desk, {
+      work() {
+        pool.release(desk);
+        return ended.promise;
+      },
+    });
+    pool.release(desk);
+    const call = pool.call('work' as never, [] as never);
+    await until(() => pool.idleCount() === 1);
+    const later = await pool.acquire();
+    expect(pool.revoke(later)).toBe(true);
+    await staysPending(call);
+    ended.open('done');
+    expect(await settled(call)).toBe('done');
+    pool.release(later);
+  });
+
   test('renew: the limits count anew, and a cancel stays', async () => {
     const time = ownTime();
     const { pool, overdue } = await scene({ maxHold: { cancelAfter: 80, revokeAfter: 400 } });
