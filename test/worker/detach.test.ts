@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { ABANDON } from '../../src/shared/wire/protocol.ts';
 import { open, record } from '../support/pools.ts';
 import { type Service, service } from '../support/service.ts';
 import { thread, threads } from '../support/thread.ts';
-import { settled, until } from '../support/wait.ts';
+import { settled, turns, until } from '../support/wait.ts';
 
 describe('detach', () => {
   test('gives back everything that the thread holds, as it is', async () => {
@@ -174,5 +175,76 @@ describe('detach', () => {
     await t.run(({ pool }) => pool.detach());
     await until(() => pool.idleCount() === 2);
     expect(asked.sort()).toEqual([1, 2]);
+  });
+});
+
+describe('a detach that waits for a call whose resource is taken back', () => {
+  const hanging = (options: object = {}) => {
+    const made: { hang(): Promise<never> }[] = [];
+    let hung = 0;
+    const factory = () => {
+      made.push({
+        hang: () => {
+          hung++;
+          return new Promise<never>(() => {});
+        },
+      });
+      return made.at(-1)!;
+    };
+    return { made, hung: () => hung, pool: open({ factory, max: 1, ...options }) };
+  };
+
+  test.each(['a one-shot call', 'a call on what it has borrowed'] as const)('%s', async (kind) => {
+    const { made, hung, pool: opening } = hanging();
+    const pool = await opening;
+    const t = await thread(pool);
+    const said = t.run(async ({ pool, tell }, kind) => {
+      const desk = kind === 'a one-shot call' ? undefined : await pool.acquire();
+      const call = (desk === undefined ? pool.call('hang', []) : desk.hang()).catch((error: Error) => error.name);
+      const left = pool.detach();
+      tell('leaving');
+      await left;
+      return call;
+    }, kind);
+    await until(() => hung() === 1 && t.told.length === 1);
+    await turns();
+    expect(pool.revoke(made[0]!)).toBe(true);
+    expect(await settled(said)).toBe('LeaseRevokedError');
+    await until(() => pool.stats().threads === 0 && pool.count() === 0);
+    await settled(pool.close());
+  });
+
+  test('a one-shot call that its caller has left behind, as a job that is cancelled does', async () => {
+    const { pool: opening } = hanging();
+    const pool = await opening;
+    const t = await thread(pool);
+    const left = t.run(async ({ pool }, abandon) => {
+      const { postMessage } = MessagePort.prototype;
+      let call: unknown;
+      const sent = new Promise<MessagePort>((resolve) => {
+        MessagePort.prototype.postMessage = function (this: MessagePort, requests: unknown[][]) {
+          call = requests[0]![1];
+          postMessage.call(this, requests);
+          resolve(this);
+        } as typeof postMessage;
+      });
+      pool.call('hang', []).catch(() => {});
+      const port = await sent;
+      MessagePort.prototype.postMessage = postMessage;
+      port.postMessage([[abandon, call]]);
+      await pool.detach();
+    }, ABANDON);
+    await settled(left);
+    await until(() => pool.count() === 0);
+  });
+
+  test.each(['drain', 'close', 'suspend'] as const)('so does %s of the owner', async (end) => {
+    const { hung, pool: opening } = hanging({ maxHold: { revokeAfter: 100 } });
+    const pool = await opening;
+    const t = await thread(pool);
+    const said = t.run(({ pool }) => pool.call('hang', []).catch((error: Error) => error.name));
+    await until(() => hung() === 1);
+    await settled<unknown>(end === 'suspend' ? pool.suspend({ until: 'returned' }) : pool[end]());
+    expect(await settled(said)).toBe('LeaseRevokedError');
   });
 });

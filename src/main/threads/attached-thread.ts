@@ -104,6 +104,18 @@ export class AttachedThread {
     underWay.open.clear();
   }
 
+  /**
+   * The slot has been taken from this lease, and its callers have been told. Its methods may never settle: they are waited for no longer,
+   * and have no answers.
+   */
+  taken(slot: number, lease: number): void {
+    const underWay = this.#underWay.get(slot);
+    if (underWay?.lease !== lease) return;
+    this.#underWay.delete(slot);
+    underWay.open.clear();
+    for (const then of underWay.whenSettled.splice(0)) then();
+  }
+
   /** Something more is under way in this lease, until what this gives is called. */
   enter(slot: number, lease: number): () => void {
     const entered = this.#enter(slot, lease);

@@ -307,11 +307,13 @@ export class AttachedThreads<T> {
 
   /** The slot is in hand by now. */
   tellRevoked(slot: number, lease: number, thread: number, heldFor: number, cause: unknown): void {
-    if (this.isForOneShotCall(slot)) return this.#oneShotCalls.revoked(slot, this.#steering.revokedError(heldFor, cause));
+    if (this.isForOneShotCall(slot)) return this.#oneShotCalls.revoked(slot, lease, this.#steering.revokedError(heldFor, cause));
     const buffers: Uint8Array[] = [];
     const wire = cause === undefined ? undefined : withOwnBytes(toWire(cause), buffers);
-    this.#members.get(thread)?.send([REVOKED, slot, lease, heldFor, wire, buffers]);
+    const member = this.#members.get(thread);
+    member?.send([REVOKED, slot, lease, heldFor, wire, buffers]);
     this.#lending.block.bells.ring(thread);
+    member?.taken(slot, lease);
   }
 
   /** Node's number of the thread that has this slot, by itself or by a one-shot call. */

@@ -282,7 +282,7 @@ export class OneShotCalls implements Host<OneShotCall> {
   }
 
   /** What runs there has been taken from it: its slot is in hand already, and its caller, if there still is one, is told so. */
-  revoked(slot: number, error: Error): void {
+  revoked(slot: number, lease: number, error: Error): void {
     const running = this.#running[slot];
     if (running === undefined) return;
     const { member, call, party } = running;
@@ -291,15 +291,17 @@ export class OneShotCalls implements Host<OneShotCall> {
     this.#end(member, call);
     party?.disband();
     if (isCalled) member.answer([FAILURE, call.id, toWire(error)], false, 'a call');
+    member.taken(slot, lease);
   }
 
   /** Its thread has died, and the method has not ended in time. */
   #orphan(member: AttachedThread, call: OneShotCall): void {
-    const { slot } = call;
+    const { slot, lease } = call;
     const party = this.#running[slot]?.party;
     if (!this.#end(member, call)) return;
     if (this.#lending.block.slots.seize(slot, this.#lending.forget(slot))) this.#turn.owned.orphaned(slot, false);
     party?.disband();
+    member.taken(slot, lease);
   }
 
   #of(member: AttachedThread): Map<number, OneShotCall> {
