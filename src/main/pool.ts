@@ -237,8 +237,8 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
     this.#callers.delete(serial);
   }
 
-  protected override revocationKey(resource: T): unknown {
-    return resource;
+  protected override returnRevoked(resource: T): boolean {
+    return this.revocations.giveBackValue(resource);
   }
 
   condemn(resource: T, error?: Error): boolean {

@@ -446,8 +446,8 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
     this.calls.outbox.send([RENEW, slot, this.lending.leases[slot]], true);
   }
 
-  protected override revocationKey(resource: Remote<T> | SyncRemote<T>): unknown {
-    return callerOf(resource)?.pool === this ? remoteSerial(resource) : undefined;
+  protected override returnRevoked(resource: Remote<T> | SyncRemote<T>): boolean {
+    return callerOf(resource)?.pool === this && this.revocations.giveBack(remoteSerial(resource));
   }
 
   /** What was sent before the slot changed hands lies in the port. */

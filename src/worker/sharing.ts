@@ -57,8 +57,8 @@ export class SharingPool<T> extends WorkerPool<T> {
     }
   }
 
-  protected override revocationKey(value: unknown): unknown {
-    return value;
+  protected override returnRevoked(value: unknown): boolean {
+    return this.revocations.giveBackValue(value);
   }
 
   protected override revoked(slot: number, error: LeaseRevokedError): void {

@@ -1,5 +1,6 @@
 /** Leases that last too long: warned of, cancelled, taken back, on every thread and in every way of borrowing. */
 import { threadId } from 'node:worker_threads';
+import type { Pool } from 'cenote';
 import { LeaseRevokedError, NotBorrowedError, RemoteCallError } from 'cenote';
 import { describe, expect, test } from 'vitest';
 import { open } from '../support/pools.ts';
@@ -95,6 +96,30 @@ describe('on the owner', () => {
     const idle = await pool.acquire();
     pool.release(idle);
     expect([pool.revoke(idle), pool.revoke(new Desk(9)), made[0].aborted]).toEqual([false, false, true]);
+  });
+
+  test.each([
+    ['use', (pool: Pool<Desk>, borrowed: () => void) => pool.use(borrowed)],
+    ['lease', (pool: Pool<Desk>, borrowed: () => void) => pool.lease().then(borrowed)],
+    ['call', (pool: Pool<Desk>) => pool.call('number', [])],
+  ])('%s says so if it is taken back before its caller comes to it', async (_, borrow) => {
+    const { pool, made } = await scene();
+    const desk = await pool.acquire();
+    pool.release(desk);
+    let had = 0;
+    const refused = borrow(pool, () => had++);
+    expect(pool.revoke(desk)).toBe(true);
+    expect(await rejection(refused)).toBeInstanceOf(LeaseRevokedError);
+    expect([had, made.length]).toEqual([0, 1]);
+  });
+
+  test('a number that is given back twice is a mistake, also where an earlier lease with that number was taken back', async () => {
+    const numbers = [5, 1];
+    const pool = await open<number>({ factory: () => numbers.shift()!, max: 1 });
+    expect(pool.revoke(await pool.acquire())).toBe(true);
+    const one = await settled(pool.acquire());
+    pool.release(one);
+    expect(await failureOf(() => pool.release(one))).toBeInstanceOf(NotBorrowedError);
   });
 
   test('ends no call of an earlier lease of its place, which the method has given back itself', async () => {
@@ -327,6 +352,52 @@ describe('on workers', () => {
     expect(pool.revoke(made[0])).toBe(true);
     worker.raise(0);
     expect(await settled(done)).toBe('LeaseRevokedError');
+  });
+
+  test.each(['use', 'lease'] as const)('%s says so if it is taken back before its caller comes to it', async (how) => {
+    const { pool, made } = await scene({ min: 1 });
+    const worker = await thread(pool);
+    const done = worker.run(({ pool, block, flags }, how) => {
+      const borrowed = how === 'use' ? pool.use(() => 'had') : pool.lease();
+      flags[1] = 1;
+      block(0);
+      // Takes all that lies in the port.
+      (pool as unknown as { suspendedBy(): void }).suspendedBy();
+      return borrowed.catch((error: Error) => error.name) as Promise<string>;
+    }, how);
+    await until(() => worker.flags[1] === 1);
+    expect(pool.revoke(made[0])).toBe(true);
+    worker.raise(0);
+    expect(await settled(done)).toBe('LeaseRevokedError');
+  });
+
+  test('a number that is given back twice is a mistake, also where an earlier lease with that number was taken back', async () => {
+    const numbers = [5, 1];
+    const made: { number: number }[] = [];
+    const factory = () => {
+      made.push({ number: numbers.shift()! });
+      return made.at(-1)!;
+    };
+    const pool = await open({ factory, share: ({ number }) => number, abort: () => {}, max: 1 });
+    const worker = await thread(pool);
+    const seen = worker.run(async ({ pool, flags, sleep }) => {
+      const lost = (await pool.acquire()) as unknown as number;
+      flags[1] = 1;
+      while (pool.stats().revoked === 0) await sleep(1);
+      // Takes all that lies in the port.
+      (pool as unknown as { suspendedBy(): void }).suspendedBy();
+      const one = (await pool.acquire()) as unknown as number;
+      pool.release(one as never);
+      try {
+        pool.release(one as never);
+        return [lost, one, 'twice'];
+      } catch (error) {
+        return [lost, one, (error as Error).name];
+      }
+    });
+    await until(() => worker.flags[1] === 1);
+    expect(pool.revoke(made[0])).toBe(true);
+    expect(await settled(seen)).toEqual([5, 1, 'NotBorrowedError']);
   });
 
   test('a slot that the same thread borrows again before it has heard is two leases', async () => {

@@ -122,8 +122,8 @@ export function borrowerOf(context: PoolContext, refusal = ''): TestBorrower {
     protected assertRevocable(): void {}
     protected limitHold(): void {}
     protected renew(): void {}
-    protected revocationKey(slot: number): number {
-      return slot;
+    protected returnRevoked(): boolean {
+      return false;
     }
     suspendedBy(): readonly string[] {
       return [];

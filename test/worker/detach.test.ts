@@ -1,3 +1,4 @@
+import type { MessagePort as Port } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import { ABANDON } from '../../src/shared/wire/protocol.ts';
 import { open, record } from '../support/pools.ts';
@@ -221,8 +222,8 @@ describe('a detach that waits for a call whose resource is taken back', () => {
     const left = t.run(async ({ pool }, abandon) => {
       const { postMessage } = MessagePort.prototype;
       let call: unknown;
-      const sent = new Promise<MessagePort>((resolve) => {
-        MessagePort.prototype.postMessage = function (this: MessagePort, requests: unknown[][]) {
+      const sent = new Promise<Port>((resolve) => {
+        MessagePort.prototype.postMessage = function (this: Port, requests: unknown[][]) {
           call = requests[0]![1];
           postMessage.call(this, requests);
           resolve(this);

@@ -121,8 +121,8 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   protected abstract limitHold(slot: number, hold: Hold): void;
   /** The limits of this lease count anew from now. */
   protected abstract renew(slot: number): void;
-  /** By what a revoked lease is remembered that this was handed out for. */
-  protected abstract revocationKey(resource: R): unknown;
+  /** This is given back, and is not borrowed. True: its lease was revoked, and this is the first that its borrower says of it. */
+  protected abstract returnRevoked(resource: R): boolean;
   abstract suspendedBy(): readonly string[];
   detachReason(): string | undefined {
     return undefined;
@@ -239,11 +239,17 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   }
 
   /**
-   * After an await: this thread may have left the pool meanwhile;
+   * After an await: this thread may have left the pool meanwhile, or the owner may have taken the resource back;
    * or other code on it gave the resource back a second time, just when it had become ours.
    */
   #stillOurs({ slot, serial }: Borrowed): number {
     if (this.lending.isCurrent(slot, serial)) return slot;
+    const revoked = this.revocations.get(serial);
+    if (revoked !== undefined) {
+      // Its borrower has never had it, and does not give it back.
+      this.revocations.giveBack(serial);
+      throw revoked;
+    }
     this.acquiring.assertOpen();
     throw this.refusals.givenBackTwice();
   }
@@ -321,7 +327,7 @@ export abstract class PoolBase<R> implements ResourcePool<R>, Side {
   }
 
   #notBorrowed(resource: R): void {
-    if (this.isDetached() || this.revocations.giveBack(this.revocationKey(resource))) return;
+    if (this.isDetached() || this.returnRevoked(resource)) return;
     throw this.refusals.notBorrowed(resource);
   }
 
