@@ -195,3 +195,31 @@ test('what claims to be Buffers and is not is left alone', () => {
   for (const claimed of [undefined, 7, {}, [undefined], [array], new Array(4_294_967_295)]) asBuffers(claimed);
   expect(Object.getPrototypeOf(array)).toBe(Array.prototype);
 });
+
+test('a value without an end is looked at for no longer than any clone could take, and is said to be deep', () => {
+  let made = 0;
+  const node = (): object => {
+    made++;
+    return {
+      bytes: small(),
+      get next() {
+        return node();
+      },
+      get other() {
+        return [node()];
+      },
+    };
+  };
+  expect(survey(node())).toBe(DEEP);
+  expect(made).toBeLessThan(1_000_000);
+});
+
+test('what a getter makes anew is found as far as it goes', () => {
+  const node = (left: number): object => ({
+    get next() {
+      return left === 0 ? small() : node(left - 1);
+    },
+  });
+  expect(survey(node(50))).toBe(VIEWS);
+  expect(survey(node(1500))).toBe(DEEP | VIEWS);
+});

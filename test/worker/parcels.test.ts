@@ -387,3 +387,69 @@ test('a thread that reads its port at the end of its stack loses no call: each i
   expect(seen).toEqual({ count: 40, codes: ['ERR_POOL_REMOTE_CALL', 'fine'], again: 7 });
   await until(() => pool.idleCount() === 1);
 });
+
+describe('a value without an end, as a getter makes the next of it whenever it is asked', () => {
+  /** With views, and with more ways than one to go. */
+  const endless = () => {
+    const node = (i: number): object => ({
+      i,
+      get next() {
+        return node(i + 1);
+      },
+      get other() {
+        return new Map([[node(i + 1), Buffer.from('bytes')]]);
+      },
+    });
+    return {
+      list: () => ({ first: Buffer.from('bytes'), node: node(0) }),
+      later: async () => node(0),
+      take: (_: unknown) => {},
+      one: () => 1,
+    };
+  };
+
+  test('ends the one call that it is the result of', async () => {
+    const pool = await open({ factory: endless, max: 1 });
+    const t = await thread(pool);
+    const said = t.run(async ({ pool }) => {
+      const remote = await pool.acquire();
+      const name = (error: Error): string => error.name;
+      const names = await Promise.all([remote.list().catch(name), remote.one(), remote.later().catch(name)]);
+      try {
+        pool.synchronous(remote).list();
+      } catch (error) {
+        names.push(name(error as Error));
+      }
+      pool.release(remote);
+      names.push(await pool.call('list', []).catch(name));
+      return names;
+    });
+    expect(await settled(said)).toEqual(['RemoteCallError', 1, 'RemoteCallError', 'RemoteCallError', 'RemoteCallError']);
+  });
+
+  test('ends the one call that it is an argument of', async () => {
+    const pool = await open({ factory: endless, max: 1 });
+    const t = await thread(pool);
+    const said = t.run(async ({ pool }) => {
+      const node = (i: number): object => ({
+        bytes: Buffer.from('bytes'),
+        get next() {
+          return node(i + 1);
+        },
+      });
+      const remote = await pool.acquire();
+      const name = (error: Error): string => error.name;
+      const calls: Promise<unknown>[] = [remote.take(node(0)), remote.one()];
+      const names = await Promise.all(calls.map((call) => call.catch(name)));
+      try {
+        pool.synchronous(remote).take(node(0));
+      } catch (error) {
+        names.push(name(error as Error));
+      }
+      pool.release(remote);
+      names.push(await pool.call('take', [node(0)]).catch(name));
+      return names;
+    });
+    expect(await settled(said)).toEqual(['RemoteCallError', 1, 'RemoteCallError', 'RemoteCallError']);
+  });
+});

@@ -15,6 +15,12 @@ import { types } from 'node:util';
 /** Levels of nesting that any thread can read: a default stack takes over 1000, and a thread with a smaller one may still expect this. */
 const LEVELS = 100;
 
+/**
+ * Levels that no clone can write: a level takes 300 bytes of stack or more, so that the default stack of a worker takes 14,000, and this
+ * one of 15 MB. Getters that make a new object each time nest without end.
+ */
+const MOST_LEVELS = 50_000;
+
 /** Nothing special: goes as it is. */
 export const PLAIN = 0;
 /** Has a Buffer in it, or a view of a part of its memory: see `repack`. */
@@ -81,15 +87,24 @@ function lookInto(value: object, level: number, met: Set<object> | undefined): n
   return lookAlong(childrenOf(value), level, met);
 }
 
-/** The same for values of any depth, without recursion. */
+/**
+ * The same for values of any depth, without recursion, and the way that the clone will go. Where that way is longer than MOST_LEVELS there
+ * is nothing to be said: the clone will fail.
+ */
 function hasViews(root: object): boolean {
   const met = new Set([root]);
-  for (const value of met) {
-    if (ArrayBuffer.isView(value)) {
-      if (isSpecial(value)) return true;
-    } else for (const child of childrenOf(value)) met.add(child);
+  const way = [within(root)];
+  let found = false;
+  while (way.length > 0) {
+    const { value: child, done } = way.at(-1)!.next();
+    if (done) way.pop();
+    else if (typeof child === 'object' && child !== null && !met.has(child)) {
+      met.add(child);
+      if (ArrayBuffer.isView(child)) found ||= isSpecial(child);
+      else if (way.push(within(child)) > MOST_LEVELS) return false;
+    }
   }
-  return false;
+  return found;
 }
 
 /** A view that a clone would not pass on as it should. */
@@ -128,7 +143,15 @@ function isSparse(value: readonly unknown[]): boolean {
   return value.length > 10_000 && !(0 in value && value.length - 1 in value);
 }
 
-/** The objects that a clone of this one clones, too. */
+/** What a clone of this one clones, too, one after the other: a getter is asked when it is its turn, as it may make something new. */
+function* within(value: object): Generator<unknown> {
+  if (types.isMap(value)) for (const entry of entriesOf(value)) yield* entry;
+  else if (types.isSet(value)) yield* itemsOf(value);
+  else if (types.isNativeError(value)) yield Object.getOwnPropertyDescriptor(value, 'cause')?.value;
+  else if (hasFields(value)) for (const key of Object.keys(value)) yield (value as Record<string, unknown>)[key];
+}
+
+/** The objects among these, at once. */
 function childrenOf(value: object): object[] {
   const children: object[] = [];
   const add = (child: unknown): void => {
