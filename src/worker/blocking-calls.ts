@@ -40,8 +40,10 @@ export class BlockingCalls {
    */
   call(slot: number, method: string, args: readonly unknown[], assertOwnerAlive: () => void, deadline = Number.POSITIVE_INFINITY): unknown {
     if (now() >= deadline) throw this.#overdue(`there is no time left for ${method}(), which has not been called`);
-    const part = canceller?.present();
-    throwReason(part?.untold());
+    const present = canceller?.present();
+    // Asked first. What is cancelled, and is not told now, has been told before: it cleans up, and this call is not to end.
+    const part = present?.cancelled() === undefined ? present : undefined;
+    throwReason(present?.untold());
     const call = this.#calls.beginSleep(slot);
     try {
       this.#calls.outbox.sendNow([CALL_SYNC, call.id, slot, call.lease, method, args], args, method);

@@ -166,6 +166,34 @@ test('what a job has borrowed and not given back is given back, and told as a le
   expect(pool.stats()).toMatchObject({ created: 1, destroyed: 0 });
 });
 
+test('a job that has heard of its cancel may clean up by calls that block, in what it still holds', async () => {
+  const { pool, runner, leaks, callsUnderWay } = await withPool({ max: 2 });
+  const abort = new AbortController();
+  const cleaned = run(
+    runner,
+    async (context: any) => {
+      const { db } = context.pools;
+      const kept = db.acquireSync();
+      const lost = db.acquireSync();
+      try {
+        lost.slow(1_000_000);
+        return 'not cancelled';
+      } catch {
+        const said = [kept.slow(20), kept.quick()];
+        db.release(kept);
+        return said;
+      }
+    },
+    [],
+    { signal: abort.signal },
+  );
+  await until(() => callsUnderWay() === 1);
+  abort.abort(new Error('changed my mind'));
+  expect(await cleaned).toEqual(['slow', 'quick']);
+  await until(() => pool.activeCount() === 0);
+  expect(leaks).toEqual([]);
+});
+
 test('what it has left waiting takes nothing after it has ended, and harms nobody', async () => {
   const { pool, runner, leaks } = await withPool();
   const lease = await pool.lease();
