@@ -230,6 +230,11 @@ export class Holdings {
     return this.#isUnlimited;
   }
 
+  /** Would there be room for one if another went? What goes while more is held than there is in all is not replaced. */
+  get canReplace(): boolean {
+    return !this.#words.isOver && this.used <= this.limit;
+  }
+
   /** How many of `count` there are permits for, when what is asked now has been answered. */
   async first(holding: Holding, count: number): Promise<number> {
     while (!holding.hasRoomFor(count) && this.isAsking) await new Promise<void>((go) => this.#waiting.push(go));
@@ -316,6 +321,10 @@ class Holding implements PoolPermits {
   get excess(): 'shed' | 'lost' | undefined {
     if (this.held - this.#leaving <= this.granted || this.#holdings.isKept) return undefined;
     return this.#holdings.isLost ? 'lost' : 'shed';
+  }
+
+  get canReplace(): boolean {
+    return this.held <= this.granted && this.#holdings.canReplace;
   }
 
   first(count: number): number | Promise<number> {

@@ -214,7 +214,8 @@ export class OwnerCore<T> implements TurnEffects, Steering, BudgetedPool {
     }
     const { min, max } = limits;
     const least = isClosed(state.load()) || isDraining(state.load()) ? 0 : min;
-    return Math.min(max, Math.max(least, out + Math.max(block.waiting(), this.creating)));
+    const withOneMore = this.recycling.wantsOneMore ? this.resources.count + this.creating + 1 : 0;
+    return Math.min(max, Math.max(least, out + Math.max(block.waiting(), this.creating), withOneMore));
   }
 
   changed(): void {

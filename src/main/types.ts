@@ -162,7 +162,10 @@ export interface PoolBudget {
 export interface BudgetedPool {
   /** The pool's name. */
   readonly name: string;
-  /** Resources that it needs now: borrowed, waited for or being made; at least `min`, at most `max`. */
+  /**
+   * Resources that it needs now: borrowed, waited for or being made; at least `min`, at most `max`. While `recycle` waits for a place: one
+   * more than there is.
+   */
   wanted(): number;
   /** Its permits may have changed: it makes what it lacks, and lets go of what is too many. */
   changed(): void;
@@ -180,6 +183,8 @@ export interface PoolPermits {
   readonly isAsking: boolean;
   /** Are there more than there may be, and why? */
   readonly excess: 'shed' | 'lost' | undefined;
+  /** Without room: if one goes, may another be made in its place? Left out: yes. */
+  readonly canReplace?: boolean | undefined;
   /** How many of `count` it may have to begin with: a promise, where the budget has to ask for them. Never rejects. */
   first(count: number): number | Promise<number>;
   /** A resource is about to be made. Only where there is room. */
@@ -241,18 +246,18 @@ export interface Pool<T> extends ResourcePool<T>, AsyncDisposable {
   suspend(options?: SuspendOptions): Promise<Suspension>;
   /**
    * Sets `min`, `max` or both, up to `ceiling`; otherwise RangeError, and nothing is changed. Up: the line is served at once. Down: idle
-   * resources go at once, borrowed ones as they come back. Resolves when there are no more than `max` and no fewer than `min`, or a refill
-   * to `min` has failed, which is an 'error' event. `timeout`: most time to wait, in milliseconds; then ResizeTimeoutError, and the new
-   * limits hold. Default 0: no limit. PoolClosedError once the pool is not open any more.
+   * resources go at once, borrowed ones as they come back. Resolves when there are no more than `max` and no fewer than `min`, a budget has
+   * no permit for another, or a refill to `min` has failed, which is an 'error' event. `timeout`: most time to wait, in milliseconds; then
+   * ResizeTimeoutError, and the new limits hold. Default 0: no limit. PoolClosedError once the pool is not open any more.
    */
   resize(limits: { min?: number | undefined; max?: number | undefined }, options?: { timeout?: number | undefined }): Promise<void>;
   /**
    * Replaces every resource that exists now: idle ones first, borrowed ones when they come back. Keeps `min` alive meanwhile, as far as
-   * `max` allows. Begins with one new resource: while the factory fails, the old ones go on serving. Idle ones above `min` are made again
-   * when they are wanted. Resolves with how many were replaced, when the last of them is gone. `revokeAfter`: takes back what is still out
-   * after this long. `timeout`: then RecycleTimeoutError, and the rest is replaced as it comes back; nothing is taken back any more. Both in
-   * milliseconds, default 0: no limit. TypeError for `revokeAfter` with `share` and no `abort`. PoolClosedError once the pool is not open
-   * any more.
+   * `max` and a budget allow. Begins with one new resource: while the factory fails, the old ones go on serving. Idle ones above `min` are
+   * made again when they are wanted. Resolves with how many were replaced, when the last of them is gone. `revokeAfter`: takes back what is
+   * still out after this long. `timeout`: then RecycleTimeoutError, and the rest is replaced as it comes back; nothing is taken back any
+   * more. Both in milliseconds, default 0: no limit. TypeError for `revokeAfter` with `share` and no `abort`. PoolClosedError once the pool
+   * is not open any more.
    */
   recycle(options?: { timeout?: number | undefined; revokeAfter?: number | undefined }): Promise<number>;
   /**

@@ -169,3 +169,32 @@ test.each(['recycle first', 'suspend first'])('%s: while the pool is to become e
   (await settled(suspended)).resume();
   pool.release(await settled(pool.acquire()));
 });
+
+test.each([0, 2])('where a budget gives no more than there are, one goes first: min %i', async (min) => {
+  let held = 0;
+  const budget = {
+    enter: () => ({
+      granted: 2,
+      get hasRoom() {
+        return held < 2;
+      },
+      isAsking: false,
+      excess: undefined,
+      first: (count: number) => count,
+      take: () => {
+        held++;
+        return { key: 'k', epoch: 1 };
+      },
+      leaving: () => {},
+      gone: () => {
+        held--;
+      },
+      end: () => {},
+    }),
+  };
+  const shop = workshop();
+  const pool = await open({ ...shop, min, max: 10, budget });
+  for (const thing of await Promise.all([pool.acquire(), pool.acquire()])) pool.release(thing);
+  expect(await settled(pool.recycle())).toBe(2);
+  expect(shop.gone.map(({ id }) => id).sort()).toEqual([1, 2]);
+});

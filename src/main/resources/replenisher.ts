@@ -76,9 +76,17 @@ export class Replenisher<T> {
     return this.#suspensions.isEmptying;
   }
 
-  /** Is what is missing being made? Not after a failure, while the breaker is not ACTIVE, or while nothing is to be there. */
+  /**
+   * Is what is missing being made? Not after a failure, while the breaker is not ACTIVE, while nothing is to be there, or without a permit.
+   */
   get isRefilling(): boolean {
-    return !this.isBackingOff && breakerOf(this.#block.state.load()) === ACTIVE && !this.isEmptying;
+    if (this.isBackingOff || breakerOf(this.#block.state.load()) !== ACTIVE || this.isEmptying) return false;
+    return this.#store.making > 0 || !this.#store.lacksPermit;
+  }
+
+  /** Is there a permit for another only if one that is there goes first? */
+  get hasToGiveUp(): boolean {
+    return this.#store.hasToGiveUp;
   }
 
   end(): void {

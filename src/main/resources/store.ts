@@ -69,6 +69,16 @@ export class ResourceStore<T> {
     return this.#making.isFull;
   }
 
+  /** Is there no permit for another, and is none about to come? */
+  get lacksPermit(): boolean {
+    return !this.#permits.hasRoom && !this.#permits.isAsking;
+  }
+
+  /** Is there a permit for another only if one of these goes first? */
+  get hasToGiveUp(): boolean {
+    return this.lacksPermit && this.#permits.canReplace !== false;
+  }
+
   /** Makes a resource for a slot that is CREATING. It is in hand when `arrived` is called. */
   create(slot: number, outcome: Pick<CreationOutcome<T>, 'failed'> & { arrived(slot: number): void }): void {
     if (!creations.isHeard) return this.#create(slot, outcome);

@@ -43,6 +43,8 @@ export class Recycling<T> {
   readonly #old = new Map<number, number>();
   /** The generation of each slot when the last call came: a later one is new. */
   #generations: number[] = [];
+  /** Does it want one more than there is, so that an old one can go? A budget is asked for that, too. */
+  wantsOneMore = false;
 
   constructor(
     settings: Settings<T>,
@@ -114,6 +116,7 @@ export class Recycling<T> {
   // ── in a turn
 
   looked(): void {
+    this.wantsOneMore = false;
     if (this.#old.size === 0) return;
     for (const call of [...this.#calls]) {
       for (const [slot, generation] of call.left) {
@@ -160,17 +163,22 @@ export class Recycling<T> {
       else if (generation > (this.#generations[slot] ?? 0)) isAnyNew = true;
     }
     const isProved = isAnyNew && !this.#replenisher.isFailing;
+    this.wantsOneMore = !isProved && creating === 0;
     if (!isProved) return this.#prove(idle, out, creating + ending);
     for (const slot of out) if (!this.#turn.owned.isRetired(slot)) this.#turn.owned.retire(slot, 'recycled');
     const { min, max } = this.#block.limits;
     const { maxCreating } = this.#settings;
     const atOnce = Math.min(Math.max(1, Math.floor(max / PARTS)), maxCreating || max);
     let room = max - alive - creating - ending;
-    const isMissing = (): boolean => alive - idle.length - out.length + creating < min;
-    while (room > 0 && creating < atOnce && isMissing() && this.#make()) {
+    const isMissing = (): boolean => room > 0 && creating < atOnce && alive - idle.length - out.length + creating < min;
+    this.wantsOneMore = isMissing();
+    while (this.wantsOneMore && this.#make()) {
       room--;
       creating++;
+      this.wantsOneMore = isMissing();
     }
+    // Without a permit for another there is no more room than in a pool that is full.
+    if (this.wantsOneMore && this.#replenisher.hasToGiveUp) room = 0;
     for (const slot of idle) {
       // One more than has to be; or there is no room for another before this one has gone.
       if (alive - 1 < min && (room > 0 || creating + ending >= atOnce)) return;
@@ -182,11 +190,11 @@ export class Recycling<T> {
     }
   }
 
-  /** Nothing is given up before the factory has made one: where there is no room for it, at most one. */
+  /** Nothing is given up before the factory has made one: where there is no room, or no permit, for it, at most one. */
   #prove(idle: readonly number[], out: readonly number[], underWay: number): void {
     const { slots, limits, snapshot } = this.#block;
     if (underWay > 0 || this.#replenisher.isBackingOff) return;
-    if (snapshot.count().count < limits.max) return void this.#make();
+    if (snapshot.count().count < limits.max && (this.#make() || !this.#replenisher.hasToGiveUp)) return;
     for (const slot of idle) if (slots.check(slot)) return this.#give(slot);
     // What was idle has been borrowed a moment ago.
     const all = [...out, ...idle];
@@ -207,6 +215,7 @@ export class Recycling<T> {
   }
 
   endAll(): void {
+    this.wantsOneMore = false;
     this.#old.clear();
     for (const { arrival } of [...this.#calls]) arrival.fail(notOpen(this.#settings.name, this.#turn));
   }
