@@ -3,6 +3,8 @@ import { type AddressInfo, createServer, connect as dial, type NetConnectOpts, t
 
 export interface Relay {
   readonly port: number;
+  /** Connections that have come so far. */
+  readonly come: number;
   /** Nothing goes through any more, in either direction, and nobody is told; new connections get no answer. */
   freeze(): void;
   /** New connections are served again. Frozen ones stay as they are. */
@@ -18,7 +20,9 @@ export async function relay(to: NetConnectOpts): Promise<Relay> {
   const sockets = new Set<Socket>();
   let isFrozen = false;
   let bytes: Buffer | undefined;
+  let come = 0;
   const server = createServer((near) => {
+    come++;
     sockets.add(near);
     near.on('error', () => {});
     near.on('close', () => sockets.delete(near));
@@ -41,6 +45,9 @@ export async function relay(to: NetConnectOpts): Promise<Relay> {
   };
   return {
     port: (server.address() as AddressInfo).port,
+    get come() {
+      return come;
+    },
     freeze: () => {
       isFrozen = true;
       for (const socket of sockets) socket.unpipe().pause();

@@ -98,6 +98,12 @@ export class Listeners {
   }
 }
 
+/**
+ * So many failures in a row on one connection, of whatever kind, and another is made: it asks for the settings and resolves the name anew,
+ * and may lead to another server. What says that this one is not what it was costs the connection at once.
+ */
+export const MOST_FAILURES = 3;
+
 /** A connection to an engine, made when it is needed, and again when it was lost. All of it is used by one thread. */
 export interface Engine {
   /** Rejects with RefusedError if there is no use in trying again, with what went wrong otherwise. */

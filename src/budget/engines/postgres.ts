@@ -1,7 +1,7 @@
 /** PostgreSQL as an engine: one connection for all budgets of a thread that use it. */
 import type { Client, ClientConfig, QueryResult } from 'pg';
 import { RefusedError } from '../errors.ts';
-import { type Answer, type Called, type Engine, Listeners, type Report, type Row } from './engine.ts';
+import { type Answer, type Called, type Engine, Listeners, MOST_FAILURES, type Report, type Row } from './engine.ts';
 import { channelOf, membersText, schema, stepText } from './postgres-step.ts';
 
 type Driver = typeof import('pg');
@@ -14,6 +14,8 @@ const AGAIN = ['40001', '40P01', '55P03'];
 const MADE = ['23505', '42P07', 'XX000'];
 /** A wrong password or user, no such database or schema, no permission: it will not get better by itself. */
 const REFUSED = /^(28|3D|3F|42501)/;
+/** Nothing can be written here (any more), or what this connection leads to is gone, which a pooler may say of the one behind it. */
+const CHANGED = /^(25006|08|57P)/;
 /** Most that a step waits for the steps of others, in ms. */
 const LOCK_TIMEOUT = 2000;
 
@@ -25,6 +27,8 @@ export class PostgresEngine implements Engine {
   /** The one that has connected, to be ended. */
   #connected: Client | undefined;
   #tells = false;
+  /** In a row, on this connection. */
+  #failures = 0;
   /** What was asked last. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -44,11 +48,12 @@ export class PostgresEngine implements Engine {
         const results = (await this.#query(client, stepText(this.#table, report, LOCK_TIMEOUT))) as unknown as {
           rows: { answer: Answer }[];
         }[];
+        if (client === this.#connected) this.#failures = 0;
         return results.at(-1)!.rows[0].answer;
       } catch (error) {
         const code = codeOf(error);
         if (code === '42P01') await this.#makeTable(client);
-        else if (!AGAIN.includes(code) || tries >= TRIES) throw this.#problem(error);
+        else if (!AGAIN.includes(code) || tries >= TRIES) throw this.#problem(error, client);
       }
       if (tries >= 2 * TRIES) throw new Error(`the table ${this.#table} is not there, and cannot be made`);
     }
@@ -56,8 +61,12 @@ export class PostgresEngine implements Engine {
 
   async members(key: string): Promise<Row[]> {
     const client = await this.#connection();
-    const { rows } = await this.#query(client, membersText(this.#table, key));
-    return (rows as Row[]).map((row) => ({ ...row, seenAgo: Number(row.seenAgo) }));
+    try {
+      const { rows } = await this.#query(client, membersText(this.#table, key));
+      return (rows as Row[]).map((row) => ({ ...row, seenAgo: Number(row.seenAgo) }));
+    } catch (error) {
+      throw this.#problem(error, client);
+    }
   }
 
   async #makeTable(client: Client): Promise<void> {
@@ -65,13 +74,15 @@ export class PostgresEngine implements Engine {
       await this.#query(client, schema(this.#table));
     } catch (error) {
       if (!MADE.includes(codeOf(error)))
-        throw this.#problem(error, `the table ${this.#table} is not there, and cannot be made (see budgetSchema)`);
+        throw this.#problem(error, client, `the table ${this.#table} is not there, and cannot be made (see budgetSchema)`);
     }
   }
 
-  #problem(error: unknown, what = 'the engine refuses'): unknown {
-    if (codeOf(error) === '') this.drop();
-    return REFUSED.test(codeOf(error)) || isBadSetting(error) ? new RefusedError(`${what}: ${(error as Error).message}`, error) : error;
+  /** What the member is told of an error on this connection. That is dropped where it is, or may be, of no use. */
+  #problem(error: unknown, client: Client, what?: string): unknown {
+    const code = codeOf(error);
+    if (client === this.#connected && (code === '' || CHANGED.test(code) || ++this.#failures >= MOST_FAILURES)) this.#lost(client);
+    return refusal(error, what) ?? error;
   }
 
   listen(key: string, called: Called): () => void {
@@ -120,7 +131,8 @@ export class PostgresEngine implements Engine {
       await this.#listenAll(client);
     } catch (error) {
       void client.end().catch(() => {});
-      throw this.#problem(error);
+      if (this.#connected === client) this.drop();
+      throw refusal(error) ?? error;
     }
     return client;
   }
@@ -139,7 +151,7 @@ export class PostgresEngine implements Engine {
     for (const key of this.#listeners.keys) await this.#query(client, `LISTEN ${channelOf(this.#table, key)}`);
   }
 
-  /** It went by itself. What was told meanwhile is not known: every member asks. */
+  /** It went by itself, or is of no use. What was told meanwhile is not known: every member asks. */
   #lost(client: Client): void {
     if (this.#connected !== client) return;
     this.drop();
@@ -151,6 +163,7 @@ export class PostgresEngine implements Engine {
     this.#connected = undefined;
     this.#client = undefined;
     this.#tells = false;
+    this.#failures = 0;
     this.#last = Promise.resolve();
     // Not `end`, which waits for what was asked.
     (client as unknown as { connection: { stream: { destroy(): void } } } | undefined)?.connection.stream.destroy();
@@ -175,6 +188,9 @@ async function loadDriver(): Promise<Driver> {
 
 /** What the driver itself says of settings that it cannot use: it has not even asked the server, or has no password to answer with. */
 const isBadSetting = (error: unknown): boolean => error instanceof TypeError || String((error as Error).message).startsWith('SASL');
+
+const refusal = (error: unknown, what = 'the engine refuses'): RefusedError | undefined =>
+  REFUSED.test(codeOf(error)) || isBadSetting(error) ? new RefusedError(`${what}: ${(error as Error).message}`, error) : undefined;
 
 const codeOf = (error: unknown): string => {
   const { code, severity } = error as { code?: unknown; severity?: unknown };

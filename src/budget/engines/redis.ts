@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { RefusedError } from '../errors.ts';
-import { type Answer, type Called, type Engine, Listeners, type Report, type Row } from './engine.ts';
+import { type Answer, type Called, type Engine, Listeners, MOST_FAILURES, type Report, type Row } from './engine.ts';
 import { hashOf, MEMBERS, STEP } from './redis-step.ts';
 
 type Settings = Readonly<Record<string, unknown>>;
@@ -23,6 +23,8 @@ interface Link {
   destroy(): void;
 }
 
+/** It is a replica now, and its clients have stayed. */
+const DEMOTED = /READONLY|MASTERDOWN/;
 const REFUSED = /WRONGPASS|NOAUTH|NOPERM|invalid.*password|invalid username/i;
 const SHA = new Map([STEP, MEMBERS].map((script) => [script, createHash('sha1').update(script).digest('hex')]));
 
@@ -31,6 +33,8 @@ export class RedisEngine implements Engine {
   readonly #listeners = new Listeners();
   #link: Promise<Link> | undefined;
   #connected: Link | undefined;
+  /** In a row, on this connection. */
+  #failures = 0;
 
   constructor(source: RedisSource) {
     this.#source = source;
@@ -49,19 +53,16 @@ export class RedisEngine implements Engine {
   }
 
   async #run(script: string, key: string, ...args: string[]): Promise<string> {
+    let link: Link | undefined;
     try {
-      const link = await this.#connection();
-      const rest = ['1', hashOf(key), ...args];
-      try {
-        return String(await link.command(['EVALSHA', SHA.get(script)!, ...rest]));
-      } catch (error) {
-        if (!/NOSCRIPT/.test(String((error as Error).message))) throw error;
-        return String(await link.command(['EVAL', script, ...rest]));
-      }
+      link = await this.#connection();
+      const said = await ask(link, script, ['1', hashOf(key), ...args]);
+      if (link === this.#connected) this.#failures = 0;
+      return said;
     } catch (error) {
-      throw REFUSED.test(String((error as Error).message))
-        ? new RefusedError(`the engine refuses: ${(error as Error).message}`, error)
-        : error;
+      const message = String((error as Error).message);
+      if (link !== undefined && link === this.#connected && (DEMOTED.test(message) || ++this.#failures >= MOST_FAILURES)) this.#lost(link);
+      throw REFUSED.test(message) ? new RefusedError(`the engine refuses: ${message}`, error) : error;
     }
   }
 
@@ -103,7 +104,7 @@ export class RedisEngine implements Engine {
     return link;
   }
 
-  /** It went by itself. What was told meanwhile is not known: every member asks. */
+  /** It went by itself, or is of no use. What was told meanwhile is not known: every member asks. */
   #lost(link: Link): void {
     if (this.#connected !== link) return;
     this.drop();
@@ -114,11 +115,21 @@ export class RedisEngine implements Engine {
     const link = this.#connected;
     this.#connected = undefined;
     this.#link = undefined;
+    this.#failures = 0;
     link?.destroy();
   }
 
   async end(): Promise<void> {
     this.drop();
+  }
+}
+
+async function ask(link: Link, script: string, rest: readonly string[]): Promise<string> {
+  try {
+    return String(await link.command(['EVALSHA', SHA.get(script)!, ...rest]));
+  } catch (error) {
+    if (!/NOSCRIPT/.test(String((error as Error).message))) throw error;
+    return String(await link.command(['EVAL', script, ...rest]));
   }
 }
 
