@@ -218,7 +218,10 @@ export class OwnBudget implements Budget {
   async close(): Promise<void> {
     if (this.#closing === undefined && this.#holdings.pools > 0) {
       const names = this.#holdings.names.map((name) => JSON.stringify(name)).join(', ');
-      throw this.#error('ERR_BUDGET_IN_USE', `it is in use by ${names}: close that first, and have what is borrowed come back`);
+      throw this.#error(
+        'ERR_BUDGET_IN_USE',
+        `it is in use by ${names}: close that first; what is borrowed has to come back, and what is being destroyed to go`,
+      );
     }
     await this.#end();
   }

@@ -68,8 +68,8 @@ export interface Budget extends PoolBudget, AsyncDisposable {
    */
   resize(limit: number): Promise<void>;
   /**
-   * Gives everything back and leaves. Rejects with `ERR_BUDGET_IN_USE` as long as a pool that uses it has a resource: close that first.
-   * May be called again.
+   * Gives everything back and leaves. Rejects with `ERR_BUDGET_IN_USE` as long as a pool that uses it has a resource, or a call of its
+   * factory or destructor that it has given up runs on: close that first. May be called again.
    */
   close(): Promise<void>;
   /** Adds a listener. */

@@ -215,7 +215,8 @@ export class OwnerCore<T> implements TurnEffects, Steering, BudgetedPool {
     const { min, max } = limits;
     const least = isClosed(state.load()) || isDraining(state.load()) ? 0 : min;
     const withOneMore = this.recycling.wantsOneMore ? this.resources.count + this.creating + 1 : 0;
-    return Math.min(max, Math.max(least, out + Math.max(block.waiting(), this.creating), withOneMore));
+    // What was given up has no slot, and still its permit.
+    return Math.min(max, Math.max(least, out + Math.max(block.waiting(), this.creating), withOneMore)) + this.store.givenUp;
   }
 
   changed(): void {

@@ -164,7 +164,7 @@ export interface BudgetedPool {
   readonly name: string;
   /**
    * Resources that it needs now: borrowed, waited for or being made; at least `min`, at most `max`. While `recycle` waits for a place: one
-   * more than there is.
+   * more than there is. Beside these, what has been given up and still has its permit: calls of the factory and of the destructor.
    */
   wanted(): number;
   /** Its permits may have changed: it makes what it lacks, and lets go of what is too many. */
@@ -193,7 +193,7 @@ export interface PoolPermits {
   leaving(): void;
   /** What was leaving has gone. */
   gone(): void;
-  /** The pool has ended. What is still out of its hands (a factory call that was given up) goes later. */
+  /** The pool has ended. What is still out of its hands (a call of the factory or the destructor that was given up) goes later. */
   end(): void;
 }
 

@@ -1,11 +1,16 @@
 /** One process: what a program sees of a budget, its pools and its events. On each engine that is here. */
 import { createPool } from 'cenote';
-import { BudgetError, budgetSchema, createBudget, postgresBudget, redisBudget } from 'cenote/budget';
+import { type Budget, BudgetError, budgetSchema, createBudget, postgresBudget, redisBudget } from 'cenote/budget';
 import type pg from 'pg';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { ask, postgres } from '../support/postgres.ts';
-import { failureOf, gate, outcome, pendingUntil, rejection, sleep, until } from '../support/wait.ts';
+import { failureOf, gate, outcome, pendingUntil, rejection, settled, sleep, until } from '../support/wait.ts';
 import { ENGINES, engineAt, isRepeat, listening, member, newKey, poolOn, urlOf } from './support.ts';
+
+/** Each has said what it has and wants, heard of the others, and said again what it keeps. */
+async function reported(...budgets: Budget[]): Promise<void> {
+  for (const budget of [...budgets, ...budgets, ...budgets]) await until(() => budget.members());
+}
 
 const code = (error: unknown): string => (error as BudgetError).code;
 
@@ -191,6 +196,67 @@ describe('pools', () => {
     end.open();
     await waiting;
   });
+
+  test.each(['destructor', 'abort'] as const)('a permit is kept while a call of the %s runs that was given up', async (hook) => {
+    const key = newKey();
+    const [a, b] = [await member(engine, { key, limit: 1 }), await member(engine, { key, limit: 1 })];
+    const end = gate();
+    const p = await poolOn(a.budget, { checkTimeout: 20, [hook]: () => end.promise });
+    const q = await poolOn(b.budget);
+    const failed = new Promise((resolve) => p.on('error', resolve));
+    const thing = await p.acquire();
+    if (hook === 'abort') p.revoke(thing);
+    else p.destroy(thing);
+    await failed;
+    await until(() => p.count() === 0);
+    const waiting = q.acquire();
+    await pendingUntil(reported(a.budget, b.budget), waiting);
+    expect([a.budget.used, a.budget.granted]).toEqual([1, 1]);
+    end.open();
+    await waiting;
+    expect(a.budget.used).toBe(0);
+  });
+
+  test('a pool that is closed does not wait for a call that was given up; its budget is in use until that has settled', async () => {
+    const key = newKey();
+    const [a, b] = [await member(engine, { key, limit: 1 }), await member(engine, { key, limit: 1 })];
+    const end = gate();
+    const p = await poolOn(a.budget, { min: 1, checkTimeout: 20, destructor: () => end.promise });
+    p.on('error', () => {});
+    await settled(p.close());
+    const waiting = (await poolOn(b.budget)).acquire();
+    expect(code(await rejection(a.budget.close()))).toBe('ERR_BUDGET_IN_USE');
+    await pendingUntil(reported(a.budget, b.budget), waiting);
+    end.open();
+    await until(() => a.budget.used === 0);
+    await a.budget.close();
+    await waiting;
+  });
+
+  test.each(['destructor', 'factory'] as const)(
+    'a call of the %s that never settles takes one permit, and the rest serve',
+    async (hook) => {
+      const { budget } = await member(engine, { key: newKey(), limit: 2 });
+      let calls = 0;
+      const never = new Promise<never>(() => {});
+      const pool = await poolOn(budget, {
+        checkTimeout: 20,
+        createTimeout: hook === 'factory' ? 20 : 0,
+        destructor: () => (hook === 'destructor' && ++calls === 1 ? never : undefined),
+        factory: () => (hook === 'factory' && ++calls === 1 ? never : { number: 0, permit: undefined }),
+      });
+      pool.on('error', () => {});
+      if (hook === 'factory') await rejection(pool.acquire());
+      else pool.destroy(await pool.acquire());
+      await until(() => pool.count() === 0);
+      const thing = await settled(pool.acquire());
+      expect([budget.used, pool.count()]).toEqual([2, 1]);
+      expect(await pool.tryAcquire()).toBeNull();
+      expect(await settled(pool.recycle({ timeout: 1 }).catch(() => 'late'))).toBe('late');
+      pool.release(thing);
+      await until(() => pool.stats().recycled === 1);
+    },
+  );
 
   test('a factory call that was given up keeps its permit until it has settled', async () => {
     const key = newKey();

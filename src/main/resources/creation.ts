@@ -33,6 +33,11 @@ export class PendingCreations<T> {
     return (maxCreating > 0 && this.#calls >= maxCreating) || !this.#permits.hasRoom;
   }
 
+  /** How many calls were given up and have not settled. */
+  get givenUp(): number {
+    return this.#calls - this.#underWay.size;
+  }
+
   /** How many are being made. */
   get size(): number {
     return this.#underWay.size;
@@ -55,9 +60,10 @@ export class PendingCreations<T> {
     };
     const fail = (thrown: unknown): void => {
       this.#calls--;
+      const isInTime = end();
       this.#permits.leaving();
       this.#permits.gone();
-      if (end()) outcome.failed(slot, thrown);
+      if (isInTime) outcome.failed(slot, thrown);
       else this.#late(undefined);
     };
     const arrive = (resource: T): void => {

@@ -31,6 +31,8 @@ export class ResourceStore<T> {
   readonly #making: PendingCreations<T>;
   /** Known to be broken, by slot. */
   readonly #condemned = new Set<number>();
+  /** Calls of the destructor that were given up and have not settled. */
+  #destructionsGivenUp = 0;
 
   constructor(
     settings: Settings<T>,
@@ -67,6 +69,11 @@ export class ResourceStore<T> {
   /** Are as many being made as may be at once? */
   get isMakingEnough(): boolean {
     return this.#making.isFull;
+  }
+
+  /** Calls that were given up and have not settled: each may still have a resource, beside those in the slots. */
+  get givenUp(): number {
+    return this.#making.givenUp + this.#destructionsGivenUp;
   }
 
   /** Is there no permit for another, and is none about to come? */
@@ -179,30 +186,44 @@ export class ResourceStore<T> {
     else destroy(() => {});
   }
 
-  /** Synchronous if the destructor is. Then the permit goes back. `isInUse`: its borrower may be using it. */
+  /**
+   * Synchronous if the destructor is. After checkTimeout its call is given up. The permit goes back when the call has settled, given up or
+   * not, as the resource may be there until then. `isInUse`: its borrower may be using it. Never fails: an error of the destructor is
+   * reported, and otherwise ignored.
+   */
   #destruct(resource: T, isInUse = false): void | Promise<void> {
-    this.#permits.leaving();
-    const done = this.#callDestructor(resource, isInUse);
-    if (done instanceof Promise) return done.then(() => this.#permits.gone());
-    this.#permits.gone();
-  }
-
-  /** Never fails: an error of the destructor is reported, and otherwise ignored. */
-  #callDestructor(resource: T, isInUse: boolean): void | Promise<void> {
     const { checkTimeout, abort } = this.#settings;
     const isAborted = isInUse && abort !== undefined;
     const destructor = isAborted ? abort : this.#settings.destructor;
-    if (destructor === undefined) return;
-    // What it returns means nothing, unlike what a check does.
-    const silenced = (doomed: T): void | PromiseLike<void> => {
-      const done: unknown = destructor(doomed);
-      return isThenable(done) ? done.then(() => undefined) : undefined;
+    let isUnderWay = false;
+    let isGivenUp = false;
+    const settled = (): void => {
+      isUnderWay = false;
+      if (isGivenUp) this.#destructionsGivenUp--;
+      this.#permits.gone();
+      if (isGivenUp) this.#turn.request();
     };
+    // What it returns means nothing, unlike what a check does.
+    const silenced = (doomed: T): void | Promise<void> => {
+      const done: unknown = destructor?.(doomed);
+      if (!isThenable(done)) return undefined;
+      isUnderWay = true;
+      const call = Promise.resolve(done).then(() => undefined);
+      call.then(settled, settled);
+      return call;
+    };
+    this.#permits.leaving();
     const verdict = runHook(isAborted ? 'abort' : 'destructor', silenced, resource, checkTimeout);
-    if (verdict instanceof Promise)
-      return this.#keepAlive.during(verdict).then((known) => {
-        if (known !== undefined) this.#events.emit('error', known.error);
-      });
-    if (verdict !== undefined) this.#events.emit('error', verdict.error);
+    if (!(verdict instanceof Promise)) {
+      if (verdict !== undefined) this.#events.emit('error', verdict.error);
+      return settled();
+    }
+    return this.#keepAlive.during(verdict).then((known) => {
+      if (isUnderWay) {
+        isGivenUp = true;
+        this.#destructionsGivenUp++;
+      }
+      if (known !== undefined) this.#events.emit('error', known.error);
+    });
   }
 }
