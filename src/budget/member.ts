@@ -139,11 +139,14 @@ export class Member {
     });
   }
 
-  /** Gives everything back, as well as may be, and is no member any more. */
+  /**
+   * Gives everything back, as well as may be, and is no member any more. One that was never answered has nothing to give back, and waits
+   * for nothing: if the engine has taken it in all the same, that ends by the ttl.
+   */
   async leave(): Promise<void> {
     if (this.#phase === 'left') return;
     this.#isLeaving = true;
-    if (this.#phase !== 'joining' || this.#isBusy) await this.request({ leave: true }).catch(() => {});
+    if (this.#phase !== 'joining') await this.request({ leave: true }).catch(() => {});
     this.stop();
   }
 

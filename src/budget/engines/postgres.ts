@@ -24,8 +24,10 @@ export class PostgresEngine implements Engine {
   readonly #settings: () => Promise<string | ClientConfig>;
   readonly #listeners = new Listeners();
   #client: Promise<Client> | undefined;
-  /** The one that has connected, to be ended. */
+  /** The one that has connected, or is about to, to be ended. */
   #connected: Client | undefined;
+  /** It has connected. */
+  #isReady = false;
   #tells = false;
   /** In a row, on this connection. */
   #failures = 0;
@@ -129,6 +131,7 @@ export class PostgresEngine implements Engine {
     try {
       await client.connect();
       await this.#listenAll(client);
+      if (this.#connected === client) this.#isReady = true;
     } catch (error) {
       void client.end().catch(() => {});
       if (this.#connected === client) this.drop();
@@ -162,6 +165,7 @@ export class PostgresEngine implements Engine {
     const client = this.#connected;
     this.#connected = undefined;
     this.#client = undefined;
+    this.#isReady = false;
     this.#tells = false;
     this.#failures = 0;
     this.#last = Promise.resolve();
@@ -170,6 +174,8 @@ export class PostgresEngine implements Engine {
   }
 
   async end(): Promise<void> {
+    // To a server that does not answer a goodbye would be under way for minutes.
+    if (!this.#isReady) return this.drop();
     const client = this.#connected;
     this.#connected = undefined;
     this.#client = undefined;
