@@ -80,6 +80,8 @@ export class Member {
   #answer: Answer | undefined;
   #sent = Number.NEGATIVE_INFINITY;
   #said = { hold: 0, want: 0 };
+  /** The number of the last report that was answered. */
+  #noted = 0;
   #pause = 1;
   #isCalled = false;
   #failures = 0;
@@ -261,6 +263,7 @@ export class Member {
     return {
       ...common,
       seq: this.#words.nextSeq(),
+      noted: this.#words.isLost ? 0 : this.#noted,
       join: this.#join,
       leave,
       hold,
@@ -318,6 +321,7 @@ export class Member {
     const wasIn = this.#phase === 'in';
     this.#phase = 'in';
     this.#join = 'none';
+    this.#noted = report.seq;
     const sheds = answer.share < answer.granted && (answer.share < words.share || !words.isPressed);
     words.limit = answer.limit;
     words.share = answer.share;

@@ -12,6 +12,11 @@ export interface Report {
   readonly id: string;
   /** Goes up with each report: what comes late, after a newer one, changes nothing. */
   readonly seq: number;
+  /**
+   * The last of its reports that was answered, while what was answered is good, else 0. A server whose row is older has forgotten
+   * something, by a failover perhaps, and not only of this member: it grants nothing more until the others have had the time to report.
+   */
+  readonly noted: number;
   readonly join: Joining;
   readonly leave: boolean;
   /** How many permits it keeps of what it had. Absolute: what is above it goes back. */

@@ -8,7 +8,8 @@ import { QUANTUM } from '../shares.ts';
 import type { Report } from './engine.ts';
 
 /**
- * Part of the ttl for which nothing new is granted when the first of the forgotten members has come back, so that the others can report.
+ * Part of the ttl for which nothing new is granted when the first of the members of which something was forgotten has spoken, so that the
+ * others can report.
  */
 export const HEAL = 0.4;
 /** A member is called again for the same reason after so long, in ms. */
@@ -76,7 +77,7 @@ WITH
 clock AS (SELECT ${NOW} AS now),
 says AS (SELECT * FROM json_to_record(${literal(JSON.stringify(report))}) AS _ (
   id text, seq bigint, "join" text, leave boolean, hold int, used int, want int, floor int, weight float8, ttl int, label text, said int, "limit" int,
-  epoch float8, resize int)),
+  epoch float8, resize int, noted bigint)),
 head AS (SELECT lim, heal, epoch FROM ${name} WHERE key = ${key} AND id = ''),
 alive AS (SELECT m.* FROM ${name} m, clock WHERE m.key = ${key} AND m.id <> '' AND m.seen > clock.now - m.ttl),
 mine AS (SELECT alive.* FROM alive, says WHERE alive.id = says.id),
@@ -89,7 +90,8 @@ verdict AS (
       WHEN says."join" = 'none' AND NOT EXISTS (SELECT FROM mine) THEN 'unknown'
       ELSE 'ok' END AS outcome,
     coalesce(says.resize, CASE WHEN EXISTS (SELECT FROM alive) THEN head.lim ELSE says."limit" END) AS lim,
-    CASE WHEN EXISTS (SELECT FROM alive) THEN head.heal
+    CASE WHEN EXISTS (SELECT FROM alive) THEN CASE WHEN clock.now >= head.heal AND says.noted >
+          coalesce((SELECT m.seq FROM ${name} m WHERE m.key = ${key} AND m.id = says.id), 0) THEN clock.now + floor(${HEAL} * says.ttl) ELSE head.heal END
       WHEN says."join" = 'again' THEN clock.now + floor(${HEAL} * says.ttl) ELSE 0 END AS heal,
     CASE WHEN mine.id IS NOT NULL AND (CASE WHEN mine.granted > 0 THEN 2 WHEN mine.want > 0 THEN 1 ELSE 0 END)
       = (CASE WHEN says.hold > 0 THEN 2 WHEN says.want > 0 THEN 1 ELSE 0 END) THEN mine.since ELSE clock.now END AS since

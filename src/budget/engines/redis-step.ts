@@ -13,7 +13,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local says = cjson.decode(ARGV[1])
 local resize = says.resize ~= cjson.null and says.resize or nil
 
-local head, mine, others, dead = nil, nil, {}, {}
+local head, mine, others, dead, known = nil, nil, {}, {}, 0
 local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
   local row = cjson.decode(fields[i + 1])
@@ -21,7 +21,9 @@ for i = 1, #fields, 2 do
   else
     row.id = fields[i]
     local isAlive = row.seen > now - row.ttl
-    if row.id == says.id then if isAlive then mine = row end
+    if row.id == says.id then
+      known = row.seq
+      if isAlive then mine = row end
     elseif isAlive then others[#others + 1] = row
     else dead[#dead + 1] = row.id end
   end
@@ -41,7 +43,9 @@ end
 
 local lim = resize or (isAnyAlive and head.lim) or says.limit
 local heal = head.heal
-if not isAnyAlive then heal = says.join == 'again' and now + math.floor(${HEAL} * says.ttl) or 0 end
+local isForgotten = (says.noted or 0) > known
+if not isAnyAlive then heal = says.join == 'again' and now + math.floor(${HEAL} * says.ttl) or 0
+elseif isForgotten and now >= heal then heal = now + math.floor(${HEAL} * says.ttl) end
 local function phase(granted, want) return granted > 0 and 2 or want > 0 and 1 or 0 end
 local since = mine and phase(mine.granted, mine.want) == phase(says.hold, says.want) and mine.since or now
 

@@ -114,7 +114,7 @@ class Run {
     const { random, world } = this;
     const { ttl } = this.#terms;
     const one = random.pick(this.processes);
-    switch (random.below(8)) {
+    switch (random.below(9)) {
       case 0:
         one.isCut = true;
         world.at(random.next() * 2 * ttl, undefined, () => {
@@ -146,6 +146,15 @@ class Run {
         if (!random.chance(0.3)) break;
         this.server.wipe();
         this.#excusedUntil = world.now + ttl + this.#terms.hold + SEEN;
+        break;
+      case 7: {
+        // A failover that loses what was written last.
+        const goBack = this.server.copy();
+        world.at(random.next() * 500, undefined, () => {
+          goBack();
+          this.#excusedUntil = world.now + ttl + this.#terms.hold + SEEN;
+        });
+      }
     }
     world.at(random.next() * 2500, undefined, () => this.#trouble());
   }

@@ -47,6 +47,16 @@ export class Server {
     this.#members.clear();
   }
 
+  /** As things are now; a failover may go back to it. */
+  copy(): () => void {
+    const head = this.#head;
+    const members = [...this.#members.values()].map((one) => ({ ...one }));
+    return () => {
+      this.#head = head;
+      this.#members = new Map(members.map((one) => [one.id, one]));
+    };
+  }
+
   rows(now: number): Row[] {
     return this.alive(now).map((one) => ({
       ...{ id: one.id, member: one.label, granted: one.granted, used: one.used },
@@ -69,7 +79,9 @@ export class Server {
     if (says.join === 'none' && mine === undefined) return no('unknown');
 
     const lim = says.resize ?? (alive.length > 0 ? head.lim : says.limit);
-    const heal = alive.length > 0 ? head.heal : says.join === 'again' ? now + Math.floor(HEAL * says.ttl) : 0;
+    const isForgotten = says.noted > (this.#members.get(says.id)?.seq ?? 0);
+    const begins = alive.length > 0 ? isForgotten && now >= head.heal : says.join === 'again';
+    const heal = begins ? now + Math.floor(HEAL * says.ttl) : alive.length > 0 ? head.heal : 0;
     const isSame = mine !== undefined && phase(mine.granted, mine.want) === phase(says.hold, says.want);
     const me = {
       id: says.id,
