@@ -17,7 +17,7 @@ import { ControlBlock } from '../shared/words/control-block.ts';
 import { NONE } from '../shared/words/line.ts';
 import { LEASED, slotState } from '../shared/words/slot.ts';
 import { OWNER } from '../shared/words/threads.ts';
-import { OwnerCore } from './core.ts';
+import { type OwnBorrower, OwnerCore } from './core.ts';
 import { checkStrategy, type Settings } from './options.ts';
 import { isThenable } from './resources/hooks.ts';
 import type { Resources } from './resources/resources.ts';
@@ -49,7 +49,7 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
     this.handle = Object.freeze({ name: settings.name, buffer: block.buffer, owner: threadId });
     this.#settings = settings;
     block.threads.occupy(OWNER, threadId);
-    this.#core = new OwnerCore(settings, {
+    this.#core = this.#coreOf(settings, {
       lending: this.lending,
       waiters: this.waiters,
       keepAlive: this.keepAlive,
@@ -68,6 +68,16 @@ export class OwnerPool<T> extends PoolBase<T> implements Pool<T> {
     this.#resources = this.#core.resources;
     addAttachListener(block.constants.poolId, (id, port) => this.#core.threads.attach(id, port));
     this.bellListener.listen();
+  }
+
+  /** A budget that is closed does not let the pool in: then there is none. */
+  #coreOf(settings: Settings<T>, own: OwnBorrower): OwnerCore<T> {
+    try {
+      return new OwnerCore(settings, own);
+    } catch (error) {
+      this.leaveWatched();
+      throw error;
+    }
   }
 
   /** Makes the first `min` resources. If one fails, ends the pool, and rejects with the factory's error. */

@@ -1,7 +1,10 @@
 import { createPool } from 'cenote';
 import { describe, expect, test } from 'vitest';
+import { createPool as createHere } from '../../src/main/index.ts';
+import type { Observed } from '../../src/shared/observing/observed.ts';
+import { knotBefore } from '../../src/shared/observing/pools-here.ts';
 import { open, record, workshop } from '../support/pools.ts';
-import { failureOf, gate, sleep, staysPending, until } from '../support/wait.ts';
+import { failureOf, gate, rejection, sleep, staysPending, until } from '../support/wait.ts';
 
 describe('createPool', () => {
   test('without min makes nothing', async () => {
@@ -194,4 +197,27 @@ test('a pool that could not be created leaves no timer behind that calls the fac
   const before = calls;
   await sleep(100);
   expect(calls).toBe(before);
+});
+
+test('createPool whose budget does not let it in leaves nothing to be watched', async () => {
+  const watched = (): number => {
+    let count = 0;
+    const counts = (pools: Iterable<Observed>): boolean => {
+      count = [...pools].length;
+      return false;
+    };
+    knotBefore({ isHeldByWaiters: counts } as unknown as Observed);
+    return count;
+  };
+  const before = watched();
+  const error = new Error('closed');
+  const enter = (): never => {
+    throw error;
+  };
+  expect(await rejection(createHere({ factory: () => ({}), budget: { enter } }))).toBe(error);
+  expect(watched()).toBe(before);
+  const pool = await createHere({ factory: () => ({}) });
+  expect(watched()).toBe(before + 1);
+  await pool.close();
+  expect(watched()).toBe(before);
 });
