@@ -5,9 +5,8 @@
 import type { Client, ClientConfig, QueryConfig, QueryResult } from 'pg';
 import { StreamChannel } from '../driver/channel.ts';
 import type { Driver } from '../driver/lane.ts';
-import { SETTING } from '../messages/mode.ts';
 import { isSetting, mayPrecedeSetting, profileWith } from '../messages/profile.ts';
-import { ask, inOrder, type Question, tell } from '../messages/question.ts';
+import { ask, asSetting, inOrder, type Question, tell } from '../messages/question.ts';
 import type { QueryCallback, Submission } from '../types.ts';
 import { ClientSettings } from './client-settings.ts';
 import { copyOver, isCopyStream } from './copying.ts';
@@ -173,8 +172,9 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
     }
 
     async #setUp(seat: Seat, question: Question): Promise<QueryResult<any>> {
-      const result = await seat.run({ ...question, mode: question.mode | SETTING });
-      this.#profile = profileWith(this.#profile, question.text!, question.parameters);
+      const said = asSetting(question);
+      const result = await seat.run(said);
+      this.#profile = profileWith(this.#profile, said.text!, said.parameters);
       return result;
     }
 

@@ -5,10 +5,9 @@ import type { QueryConfig, QueryResult, QueryResultRow } from 'pg';
 import { type AcquireOptions, AcquireTimeoutError, type AttachedPool, CallTimeoutError, PoolClosedError } from '../../worker/index.ts';
 import type { Address } from '../driver/lane.ts';
 import { receiveError } from '../messages/database-error.ts';
-import { SETTING } from '../messages/mode.ts';
 import { isSetting, profileWith } from '../messages/profile.ts';
 import type { Answer, SessionMethods } from '../messages/protocol.ts';
-import { ask, type Question, say } from '../messages/question.ts';
+import { ask, asSetting, type Question, say } from '../messages/question.ts';
 import type { PgLending, PgSync, PgSyncClient, PgPool as PoolType, TransactionOptions } from '../types.ts';
 import {
   assertCommitted,
@@ -389,8 +388,9 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
 
   async #setUp(hold: Hold, question: Question): Promise<QueryResult<any>> {
     if (question.text === undefined || question.name !== undefined || !isSetting(question.text)) return hold.run(question);
-    const result = await hold.run({ ...question, mode: question.mode | SETTING });
-    this.#profile = profileWith(this.#profile, question.text, question.parameters);
+    const said = asSetting(question);
+    const result = await hold.run(said);
+    this.#profile = profileWith(this.#profile, question.text, said.parameters);
     return result;
   }
 

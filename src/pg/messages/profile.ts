@@ -2,10 +2,14 @@
  * What a client sets in its session before it asks anything else: its profile. It is no dirt: a borrower with another profile has its own
  * applied first. A profile is a text, and travels in the name of a borrow; '' is that of a session as it was made.
  */
+import { types } from 'node:util';
 import type { QueryConfig } from 'pg';
 
 /** One statement of a profile, as it is written in the text. */
-type Entry = readonly [text: string, values?: readonly unknown[]];
+type Entry = readonly [text: string, values?: readonly Written[]];
+
+/** A value as it is written there: one that is sent as text is that text. The driver has its own way with bytes and with times. */
+type Written = string | null | { readonly bytes: string } | { readonly time: number | null } | readonly Written[];
 
 const MARK = '|';
 
@@ -17,9 +21,12 @@ export function profileOf(borrow: string): string {
   return at === -1 ? '' : borrow.slice(at + 1);
 }
 
-/** The profile with one statement more. What was in it before is said once, at its last place. */
+/**
+ * The profile with one statement more, whose values are as they are sent (`sendValues`): any of those can be written. What was in it
+ * before is said once, at its last place.
+ */
 export function profileWith(profile: string, text: string, values: readonly unknown[] | undefined): string {
-  const entry: Entry = values === undefined || values.length === 0 ? [text] : [text, values];
+  const entry: Entry = values === undefined || values.length === 0 ? [text] : [text, values.map(written)];
   const said = JSON.stringify(entry);
   return JSON.stringify([...entriesOf(profile).filter((each) => JSON.stringify(each) !== said), entry]);
 }
@@ -28,7 +35,27 @@ const entriesOf = (profile: string): Entry[] => (profile === '' ? [] : (JSON.par
 
 /** The statements of a profile. Throws for what is no profile. */
 export function statementsOf(profile: string): QueryConfig[] {
-  return entriesOf(profile).map(([text, values]) => ({ text: String(text), ...(values === undefined ? {} : { values: [...values] }) }));
+  return entriesOf(profile).map(([text, values]) => ({
+    text: String(text),
+    ...(values === undefined ? {} : { values: values.map(read) }),
+  }));
+}
+
+function written(value: unknown): Written {
+  if (value === null || value === undefined) return null;
+  if (Array.isArray(value)) return value.map(written);
+  if (types.isDate(value)) return { time: value.getTime() };
+  if (ArrayBuffer.isView(value)) return { bytes: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') };
+  return String(value);
+}
+
+/** The way back. */
+function read(value: Written): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if ('bytes' in value) return Buffer.from(value.bytes, 'base64');
+  // One that is no time at all is written as null.
+  if ('time' in value) return new Date(value.time ?? Number.NaN);
+  return value.map(read);
 }
 
 const SET = String.raw`set\s+(?!local\b|transaction\b|constraints\b)[^;]*`;

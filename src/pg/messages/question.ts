@@ -1,6 +1,6 @@
 /** What `query` is given, in all the ways of pg, in one shape. */
 import type { CustomTypesConfig, QueryConfig } from 'pg';
-import { EXTENDED, IN_ORDER, PARSES, RAW, ROWS_AS_ARRAYS, withReading } from './mode.ts';
+import { EXTENDED, IN_ORDER, PARSES, RAW, ROWS_AS_ARRAYS, SETTING, withReading } from './mode.ts';
 import type { Statement, StatementArguments } from './protocol.ts';
 import { sendValues } from './values.ts';
 
@@ -50,6 +50,13 @@ export const argumentsOf = ({ text, parameters, name, mode, timeout }: Question)
 ];
 /** The same, asked by a borrower that waits for notifications: see IN_ORDER. */
 export const inOrder = (question: Question): Question => ({ ...question, mode: question.mode | IN_ORDER });
+
+/** The same, as a part of its asker's profile: see SETTING. Its values are those that are sent, here and with the profile. */
+export const asSetting = (question: Question): Question => ({
+  ...question,
+  parameters: sendValues(question.parameters),
+  mode: question.mode | SETTING,
+});
 
 /** A text, and nothing else. */
 export const say = (text: string): Question => ({

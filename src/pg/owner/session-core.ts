@@ -231,7 +231,9 @@ export class SessionCore {
       return { ...this.state(), error: sendError(error), unsent: true };
     }
     try {
-      if (isFirst && profileOf(borrow!) !== this.cleaning.profile) await this.#change(profileOf(borrow!));
+      // If it was refused, what comes behind must not run without it.
+      const isToSet = isFirst || (borrow !== undefined && this.cleaning.profile === undefined);
+      if (isToSet && profileOf(borrow!) !== this.cleaning.profile) await this.#change(profileOf(borrow!));
     } catch (error) {
       return { ...this.state(), error: sendError(error) };
     }

@@ -285,9 +285,15 @@ export class Session implements SessionMethods {
     const reading = readingOf(mode, text);
     const isSetting = isOfProfile(mode) && !this.#core.transaction.isOpen;
     if (!isSetting) this.#core.touch(reading);
-    const results = await this.#core.runner.run(reading, ...statement);
-    if (isSetting) this.#core.cleaning.adopt(text, values);
-    return this.#core.ownTypes.in(mode, results);
+    try {
+      const results = await this.#core.runner.run(reading, ...statement);
+      if (isSetting) this.#core.cleaning.adopt(text, values);
+      return this.#core.ownTypes.in(mode, results);
+    } catch (error) {
+      // It may be in force, and its asker does not count it to its profile: its answer cannot be read, for example.
+      if (isSetting) this.#core.touch(reading);
+      throw error;
+    }
   }
 
   // ── the end
