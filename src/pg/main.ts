@@ -4,6 +4,7 @@ import { clearInterval, setInterval } from 'node:timers';
 import type { Client, ClientConfig } from 'pg';
 import { AcquireTimeoutError, createPool, LeaseRevokedError, type Pool, type PoolHandle } from '../main/index.ts';
 import { COMPANY, type CompanyOptions } from '../shared/options/company.ts';
+import { apart } from './borrower/apart.ts';
 import { PgClient } from './borrower/client.ts';
 import { type PgInfo, withInfo } from './borrower/handle.ts';
 import { belongsTo, Hold } from './borrower/hold.ts';
@@ -191,9 +192,9 @@ class OwnersPool extends PgPool implements PgOwnerPool {
     this.#pool = pool;
     this.handle = withInfo(pool.handle, info);
     this.#all = all;
-    pool.on('create', (session) => this.#outside(() => this.emit('connect', this.#clientOf(session))));
+    pool.on('create', (session) => this.#tell(() => this.emit('connect', this.#clientOf(session))));
     pool.on('destroy', (session) => {
-      this.#outside(() => this.emit('remove', this.#clientOf(session)));
+      this.#tell(() => this.emit('remove', this.#clientOf(session)));
       this.#clients.delete(session);
     });
     // A job has left it, perhaps in a transaction. The next borrower's statements come behind this.
@@ -201,9 +202,16 @@ class OwnersPool extends PgPool implements PgOwnerPool {
       if (job !== undefined && session !== undefined) session.forsaken();
     });
     pool.on('detach', (_threadId, _reclaimed, attachment) => this.#tidyUpAfter(attachment));
-    pool.on('error', (error) => {
-      if (!this.#outside(() => this.emit('error', error))) process.emitWarning(error);
-    });
+    pool.on('error', (error) =>
+      this.#tell(() => {
+        if (!this.emit('error', error)) process.emitWarning(error);
+      }),
+    );
+  }
+
+  /** Listeners hear it. */
+  #tell(emit: () => void): void {
+    apart(() => this.#outside(emit));
   }
 
   get pool(): Pool<unknown> {
@@ -229,7 +237,7 @@ class OwnersPool extends PgPool implements PgOwnerPool {
 
   /** The connection goes to no borrower any more. A borrower that waits for an answer learns of it by that answer. */
   lost(session: Session, error: Error): void {
-    if (this.#pool.condemn(session, error) && !session.isAtWork) this.#outside(() => this.emit('error', error, this.#clientOf(session)));
+    if (this.#pool.condemn(session, error) && !session.isAtWork) this.#tell(() => this.emit('error', error, this.#clientOf(session)));
   }
 
   /** The connection goes to no other borrower. The borrower that has it was told why by the answer to its statement. */

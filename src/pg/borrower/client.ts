@@ -7,6 +7,7 @@ import { OwnParsers } from '../driver/own-parsers.ts';
 import type { Heard } from '../messages/protocol.ts';
 import { ask, inOrder, type Question, tell } from '../messages/question.ts';
 import type { QueryCallback, Submission, PgClient as Type } from '../types.ts';
+import { apart } from './apart.ts';
 import { copyOver, isCopyStream } from './copying.ts';
 import type { Hold, HoldListener } from './hold.ts';
 import { traced } from './query-channel.ts';
@@ -210,12 +211,12 @@ export class PgClient extends EventEmitter implements Type {
   }
 
   #heard({ event, message }: Heard): void {
-    this.emit(event, message);
+    apart(() => this.emit(event, message));
   }
 
   #broken(error: Error): void {
-    if (this.listenerCount('error') > 0) this.emit('error', error);
-    this.emit('end');
+    if (this.listenerCount('error') > 0) apart(() => this.emit('error', error));
+    apart(() => this.emit('end'));
   }
 
   [inspect.custom](): string {

@@ -11,6 +11,7 @@ import type { Address } from '../driver/lane.ts';
 import { receiveError } from '../messages/database-error.ts';
 import { ask, type Question, tell } from '../messages/question.ts';
 import type { PgLending, QueryCallback, TransactionOptions, PgPool as Type } from '../types.ts';
+import { apart } from './apart.ts';
 import { checkTransaction } from './begin.ts';
 import { borrow, type Granted, runOnce } from './borrow.ts';
 import { hello } from './borrowing.ts';
@@ -202,7 +203,7 @@ export abstract class PgPool extends EventEmitter implements Type {
     const giveBackAndSay = (error: Error | undefined): void => {
       this.#clients.delete(client);
       giveBack(error);
-      this.emit('release', error, client);
+      apart(() => this.emit('release', error, client));
     };
     const client = new PgClient(hold, giveBackAndSay);
     this.#asked(client, hold);
@@ -280,14 +281,7 @@ export abstract class PgPool extends EventEmitter implements Type {
     this.#asked(client, hold);
     hold.whenGivenBack((error) => {
       client.retire();
-      try {
-        this.emit('release', error, client);
-      } catch (thrown) {
-        // The error is the listener's: the query that was executed has been executed.
-        queueMicrotask(() => {
-          throw thrown;
-        });
-      }
+      apart(() => this.emit('release', error, client));
     });
   }
 

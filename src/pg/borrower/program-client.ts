@@ -8,6 +8,7 @@ import type { Driver } from '../driver/lane.ts';
 import { isSetting, mayPrecedeSetting, profileWith } from '../messages/profile.ts';
 import { ask, asSetting, inOrder, type Question, tell } from '../messages/question.ts';
 import type { QueryCallback, Submission } from '../types.ts';
+import { apart } from './apart.ts';
 import { ClientSettings } from './client-settings.ts';
 import { copyOver, isCopyStream } from './copying.ts';
 import type { HoldListener } from './hold.ts';
@@ -37,7 +38,7 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
     #hasOwnTypes: boolean;
     readonly #settings: ClientSettings;
     readonly #listener: HoldListener = {
-      heard: ({ event, message }) => void this.emit(event, message),
+      heard: ({ event, message }) => apart(() => this.emit(event, message)),
       broken: (error, lost) => this.#broken(error, lost),
     };
     readonly #sitter: Sitter = {
@@ -85,7 +86,7 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
       }
       this._connected = true;
       this.readyForQuery = true;
-      this.emit('connect');
+      apart(() => this.emit('connect'));
       return this;
     }
 
@@ -113,8 +114,8 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
       if (this._ended) return;
       this._ended = true;
       this._connected = false;
-      this.connection.emit('end');
-      this.emit('end');
+      apart(() => this.connection.emit('end'));
+      apart(() => this.emit('end'));
     }
 
     /**
@@ -123,8 +124,8 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
      */
     #broken(error: Error, lost: boolean): void {
       if (!lost && this.listenerCount('notification') === 0) return;
-      if (this.listenerCount('error') > 0) this.emit('error', error);
-      this.emit('end');
+      if (this.listenerCount('error') > 0) apart(() => this.emit('error', error));
+      apart(() => this.emit('end'));
     }
 
     /** Pools ask for it, and lend a client that is lost no more. */

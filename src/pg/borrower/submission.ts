@@ -10,6 +10,7 @@ import { receiveError, type SentError } from '../messages/database-error.ts';
 import type { ClientMessage, ServerMessage } from '../messages/protocol.ts';
 import { withIntervals } from '../messages/results.ts';
 import type { Submission } from '../types.ts';
+import { apart } from './apart.ts';
 import type { Hold } from './hold.ts';
 import type { RowParsing } from './row-parsing.ts';
 import { wayOf } from './way.ts';
@@ -47,7 +48,7 @@ export function submitTo(hold: Hold, submission: Submission, over: () => void, t
   const problem = problemOf(() => query.submit(connection as never));
   if (problem !== undefined)
     process.nextTick(() => {
-      query.handleError(problem, connection);
+      apart(() => query.handleError(problem, connection));
       over();
     });
 }
@@ -166,7 +167,7 @@ class SubmissionConnection extends EventEmitter {
       );
       if (error === undefined) this.#opened();
       if (this.#rows !== undefined && said !== undefined) await this.#parse(this.#rows, said);
-      for (const message of said ?? []) this.#hear(message);
+      for (const message of said ?? []) apart(() => this.#hear(message));
       if (error !== undefined) this.#fail(receiveError(error));
     } catch (error) {
       this.#fail(error as Error);
@@ -216,7 +217,7 @@ class SubmissionConnection extends EventEmitter {
         return;
       case 'readyForQuery':
         this.#end();
-        if (!this.#hasFailed) query.handleReadyForQuery(this);
+        if (!this.#hasFailed) apart(() => query.handleReadyForQuery(this));
         this.#over();
         break;
     }
@@ -227,7 +228,7 @@ class SubmissionConnection extends EventEmitter {
   #fail(error: Error): void {
     if (this.#isOver) return;
     this.#end();
-    if (!this.#hasFailed) this.#query.handleError(error, this);
+    if (!this.#hasFailed) apart(() => this.#query.handleError(error, this));
     this.emit('readyForQuery');
     this.emit('end');
     this.#over();

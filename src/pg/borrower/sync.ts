@@ -9,6 +9,7 @@ import { isSetting, profileWith } from '../messages/profile.ts';
 import type { Answer, SessionMethods } from '../messages/protocol.ts';
 import { ask, asSetting, type Question, say } from '../messages/question.ts';
 import type { PgLending, PgSync, PgSyncClient, PgPool as PoolType, TransactionOptions } from '../types.ts';
+import { apart } from './apart.ts';
 import {
   assertCommitted,
   beginText,
@@ -378,7 +379,7 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
       () => {},
       { run: (question) => this.#setUp(hold, question), setTypeParser: (...parser) => this.#setTypeParser(...parser) },
     );
-    this.emit('connect', client);
+    apart(() => this.emit('connect', client));
     do {
       await hold.answered();
       // A listener that was answered may go on from there.
