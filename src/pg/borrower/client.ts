@@ -5,7 +5,7 @@ import type { CustomTypesConfig, QueryArrayConfig, QueryArrayResult, QueryConfig
 import { driverHere } from '../driver/driver-here.ts';
 import { OwnParsers } from '../driver/own-parsers.ts';
 import type { Heard } from '../messages/protocol.ts';
-import { ask, inOrder, type Question, tell } from '../messages/question.ts';
+import { ask, askedBy, type Question, tell } from '../messages/question.ts';
 import type { QueryCallback, Submission, PgClient as Type } from '../types.ts';
 import { apart } from './apart.ts';
 import { copyOver, isCopyStream } from './copying.ts';
@@ -13,6 +13,7 @@ import type { Hold, HoldListener } from './hold.ts';
 import { traced } from './query-channel.ts';
 import { PLACE } from './roster.ts';
 import { isSubmission, refuseSubmission, submitTo } from './submission.ts';
+import { warnOfUnheard } from './warnings.ts';
 
 /** How long a connection is borrowed before it asks for what the server says unasked, in ms: most are given back before. */
 const PATIENCE = 20;
@@ -92,8 +93,7 @@ export class PgClient extends EventEmitter implements Type {
   #query(text: string | QueryConfig, values: unknown): Promise<QueryResult<any>> {
     try {
       this.#assertUsable();
-      const asked = ask(text, values, this.#types);
-      const question = this.listenerCount('notification') === 0 ? asked : inOrder(asked);
+      const question = askedBy(this, ask(text, values, this.#types));
       if (this.#setup !== undefined) return this.#setup.run(question);
       return traced(this.#hold.sessions, question, 0, () => this.#hold.run(question));
     } catch (error) {
@@ -211,7 +211,8 @@ export class PgClient extends EventEmitter implements Type {
   }
 
   #heard({ event, message }: Heard): void {
-    apart(() => this.emit(event, message));
+    if (event === 'unheard') warnOfUnheard(this, message);
+    else apart(() => this.emit(event, message));
   }
 
   #broken(error: Error): void {

@@ -6,7 +6,7 @@ import type { Client, ClientConfig, QueryConfig, QueryResult } from 'pg';
 import { StreamChannel } from '../driver/channel.ts';
 import type { Driver } from '../driver/lane.ts';
 import { isSetting, mayPrecedeSetting, profileWith } from '../messages/profile.ts';
-import { ask, asSetting, inOrder, type Question, tell } from '../messages/question.ts';
+import { ask, askedBy, asSetting, type Question, tell } from '../messages/question.ts';
 import type { QueryCallback, Submission } from '../types.ts';
 import { apart } from './apart.ts';
 import { ClientSettings } from './client-settings.ts';
@@ -15,7 +15,7 @@ import type { HoldListener } from './hold.ts';
 import type { PgPool } from './pool.ts';
 import type { Seat, Sitter } from './seat.ts';
 import { isSubmission, refuseSubmission, submitTo } from './submission.ts';
-import { warnOnce } from './warnings.ts';
+import { warnOfUnheard, warnOnce } from './warnings.ts';
 
 type Callback = (error: Error | null) => void;
 type Release = (...args: unknown[]) => void;
@@ -38,7 +38,10 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
     #hasOwnTypes: boolean;
     readonly #settings: ClientSettings;
     readonly #listener: HoldListener = {
-      heard: ({ event, message }) => apart(() => this.emit(event, message)),
+      heard: ({ event, message }) => {
+        if (event === 'unheard') warnOfUnheard(this as unknown as Client, message);
+        else apart(() => this.emit(event, message));
+      },
       broken: (error, lost) => this.#broken(error, lost),
     };
     readonly #sitter: Sitter = {
@@ -165,7 +168,7 @@ export function clientClass(driver: Driver, enter: Enter): new (config?: string 
     async #query(text: string | QueryConfig, values: unknown): Promise<QueryResult<any>> {
       const seat = this.#open();
       const asked = ask(text, values, this.#hasOwnTypes ? this._types : undefined, this.#settings.queryTimeout);
-      const question = this.listenerCount('notification') === 0 ? asked : inOrder(asked);
+      const question = askedBy(this as unknown as Client, asked);
       const { text: said, name } = question;
       if (this.#isSettingUp && said !== undefined && name === undefined && isSetting(said)) return this.#setUp(seat, question);
       this.#isSettingUp &&= said !== undefined && mayPrecedeSetting(said);

@@ -45,11 +45,16 @@ export const isOfProfile = (mode: number): boolean => (mode & SETTING) !== 0;
  */
 export const IN_ORDER = 2048;
 
+/** The borrower listens for what the server says unasked: none of it is left out. */
+export const HEEDED = 4096;
+
+export const isHeeded = (mode: number): boolean => (mode & HEEDED) !== 0;
+
 /**
  * As far as the asker's thread knows, it has parsers of its own wherever the owner's program has some. The owner does not parse what it
  * sends.
  */
-export const PARSES = 4096;
+export const PARSES = 8192;
 
 /** The bytes are all that is said: the borrower says nothing more before it has its answer. */
 export const WHOLE = 512;

@@ -99,7 +99,8 @@ export interface PassedDescriptor {
 export type Outcome = { readonly result: unknown } | { readonly thrown: unknown };
 
 export interface Heard {
-  readonly event: 'notice' | 'notification';
+  /** 'unheard': so many more came where the borrower did not listen. */
+  readonly event: 'notice' | 'notification' | 'unheard';
   readonly message: Readonly<Record<string, unknown>>;
 }
 

@@ -1,6 +1,7 @@
 /** What `query` is given, in all the ways of pg, in one shape. */
+import type { EventEmitter } from 'node:events';
 import type { CustomTypesConfig, QueryConfig } from 'pg';
-import { EXTENDED, IN_ORDER, PARSES, RAW, ROWS_AS_ARRAYS, SETTING, withReading } from './mode.ts';
+import { EXTENDED, HEEDED, IN_ORDER, PARSES, RAW, ROWS_AS_ARRAYS, SETTING, withReading } from './mode.ts';
 import type { Statement, StatementArguments } from './protocol.ts';
 import { sendValues } from './values.ts';
 
@@ -48,8 +49,11 @@ export const argumentsOf = ({ text, parameters, name, mode, timeout }: Question)
   mode,
   timeout,
 ];
-/** The same, asked by a borrower that waits for notifications: see IN_ORDER. */
-export const inOrder = (question: Question): Question => ({ ...question, mode: question.mode | IN_ORDER });
+/** The same, asked by a client that may listen for what the server says unasked: see IN_ORDER and HEEDED. */
+export function askedBy(client: Pick<EventEmitter, 'listenerCount'>, question: Question): Question {
+  if (client.listenerCount('notification') > 0) return { ...question, mode: question.mode | HEEDED | IN_ORDER };
+  return client.listenerCount('notice') > 0 ? { ...question, mode: question.mode | HEEDED } : question;
+}
 
 /** The same, as a part of its asker's profile: see SETTING. Its values are those that are sent, here and with the profile. */
 export const asSetting = (question: Question): Question => ({

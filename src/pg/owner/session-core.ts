@@ -60,6 +60,7 @@ const SETTLED = 1;
 
 /** To a borrower that listens when its borrow is over: it says nothing of the session, which is another borrower's by now. */
 const OVER: Answer = { turn: 0, pid: 0, status: 'I', unclean: false, pinned: false, over: true };
+const NOTHING: readonly Heard[] = [];
 const UNDONE = 'what was open on this connection has been ended, and rolled back, by something else than its borrower';
 
 export class SessionCore {
@@ -294,9 +295,8 @@ export class SessionCore {
     return this.#settings.reset === 'always';
   }
 
-  state(): Answer {
+  state(heard = this.hearing.take()): Answer {
     const turn = ++this.#answers;
-    const heard = this.hearing.take();
     const { status } = this.transaction;
     const state: Answer = { turn, pid: this.backend.processID, status, unclean: this.isUnclean, pinned: this.isOpen };
     if (this.life.isOver) Object.assign(state, { broken: true });
@@ -306,6 +306,8 @@ export class SessionCore {
 
   /** The state of the session as that borrower is told it. */
   stateFor(borrow: string | undefined): Answer {
+    // What the server says unasked is for the borrower.
+    if (borrow === undefined && !this.life.isNew) return this.state(NOTHING);
     return this.life.isUndoneFor(borrow) ? { ...this.state(), undone: true } : this.state();
   }
 
@@ -328,6 +330,7 @@ export class SessionCore {
   /** Resolves when the server says something unasked, or the borrow is over. */
   listen(borrow: string): Promise<Answer> {
     if (!this.life.isWith(borrow)) return Promise.resolve(OVER);
+    this.hearing.heed();
     if (this.life.isOver || this.hearing.isAny) return Promise.resolve(this.stateFor(borrow));
     return this.hearing.listen(borrow);
   }

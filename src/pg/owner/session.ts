@@ -4,7 +4,7 @@ import type { Company } from '../../shared/options/company.ts';
 import { UNPARSED } from '../driver/runner.ts';
 import { assertNoCopyIn } from '../messages/copy.ts';
 import { receiveError, type SentError, sendOwnError } from '../messages/database-error.ts';
-import { isOfProfile, RAW, readingOf } from '../messages/mode.ts';
+import { isHeeded, isOfProfile, RAW, readingOf } from '../messages/mode.ts';
 import { withProfile } from '../messages/profile.ts';
 import type { Answer, ClientMessage, SessionMethods, StatementArguments } from '../messages/protocol.ts';
 import { type Reading, readStatement } from '../sql/dirt.ts';
@@ -285,6 +285,7 @@ export class Session implements SessionMethods {
     const reading = readingOf(mode, text);
     const isSetting = isOfProfile(mode) && !this.#core.transaction.isOpen;
     if (!isSetting) this.#core.touch(reading);
+    if (isHeeded(mode)) this.#core.hearing.heed();
     try {
       const results = await this.#core.runner.run(reading, ...statement);
       if (isSetting) this.#core.cleaning.adopt(text, values);
