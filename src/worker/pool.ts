@@ -540,7 +540,9 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
 
   #lookUp(): void {
     try {
-      if (this.#attachment === 'attached' && !this.inbox.isConnected()) this.#ownerGone();
+      if (this.#attachment !== 'attached' || this.inbox.isConnected()) return;
+      // What has just been taken from the port may have ended the attachment: then the port is closed on this side.
+      if (!this.isDetached()) this.#ownerGone();
     } catch {
       // At the end of the stack, say. This is asked in the middle of a borrow or a return, which must not suffer: it is asked again soon.
     }

@@ -201,3 +201,30 @@ test('no listener runs in the midst of a borrow that finds an old lease taken ba
   expect(await settled(said)).toEqual(['outer', 'inner', 2]);
   await expectWhole(pool);
 });
+
+test('a listener that detaches its thread, which sleeps in line, ends that wait, and not the pool', async () => {
+  const pool = await open<Service>({ factory: service(), max: 2 });
+  const t = await thread(pool);
+  const held = await pool.acquire();
+  const said = t.run(async ({ pool, tell, block }) => {
+    const lease = await pool.lease({ maxHold: { cancelAfter: 50 } });
+    lease.signal.addEventListener('abort', () => {
+      pool.detach();
+      tell('leaving');
+      // Until the owner has said that it knows.
+      block(0);
+    });
+    try {
+      pool.acquireSync();
+      return 'served';
+    } catch (error) {
+      return (error as Error).message;
+    }
+  });
+  await until(() => t.told.length === 1 && pool.stats().threads === 0);
+  t.raise(0);
+  expect(await settled(said)).toContain('this thread has detached from it');
+  expect([pool.isClosed(), pool.waitingCount()]).toEqual([false, 0]);
+  pool.release(held);
+  await expectWhole(pool);
+});

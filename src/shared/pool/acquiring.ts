@@ -302,7 +302,9 @@ export class Acquiring {
         cellNow: () => place.cell,
       });
     } catch (error) {
-      if (place.cell !== NONE) this.#waiters.withdraw(place.cell);
+      // Code that ran meanwhile may have left the pool, and the cell be another waiter's.
+      const isThere = place.cell !== NONE && this.#lending.block.line.ticket(place.cell) === place.ticket;
+      if (isThere) this.#waiters.withdraw(place.cell);
       throw error;
     } finally {
       this.#asleep.pop();
