@@ -4,6 +4,7 @@
  */
 import { types } from 'node:util';
 import type { QueryConfig } from 'pg';
+import { withStatement } from '../sql/made.ts';
 
 /** One statement of a profile, as it is written in the text. */
 type Entry = readonly [text: string, values?: readonly Written[]];
@@ -22,13 +23,13 @@ export function profileOf(borrow: string): string {
 }
 
 /**
- * The profile with one statement more, whose values are as they are sent (`sendValues`): any of those can be written. What was in it
- * before is said once, at its last place.
+ * The profile with one statement more, whose values are as they are sent (`sendValues`): any of those can be written. It says no more than
+ * it takes: see `withStatement`.
  */
 export function profileWith(profile: string, text: string, values: readonly unknown[] | undefined): string {
-  const entry: Entry = values === undefined || values.length === 0 ? [text] : [text, values.map(written)];
-  const said = JSON.stringify(entry);
-  return JSON.stringify([...entriesOf(profile).filter((each) => JSON.stringify(each) !== said), entry]);
+  const before = entriesOf(profile).map(([text, values]) => ({ text, values }));
+  const all = withStatement(before, { text, values: values === undefined || values.length === 0 ? undefined : values.map(written) });
+  return JSON.stringify(all.map(({ text, values }): Entry => (values === undefined ? [text] : [text, values])));
 }
 
 const entriesOf = (profile: string): Entry[] => (profile === '' ? [] : (JSON.parse(profile) as Entry[]));

@@ -1,13 +1,14 @@
 /** What the texts that ran in a session have left there, as far as they tell, and how it is undone. */
 import type { Client, QueryConfig } from 'pg';
 import { CLEAN, DIRTY, type Dirt, type Reading, readStatement } from '../sql/dirt.ts';
+import { withStatement } from '../sql/made.ts';
 
 export type Reset = 'auto' | 'always' | 'never';
 
 export class Leftovers {
   readonly #reset: Reset;
   /** The statements that made the session what a new one is. */
-  readonly #setup: QueryConfig[];
+  #setup: readonly QueryConfig[];
   #dirt: Dirt = CLEAN;
   #isUsed = false;
 
@@ -36,7 +37,7 @@ export class Leftovers {
 
   /** What this statement has left belongs to the session from now on. It does not change what a borrower has left. */
   adopt({ dirt }: Reading, text: string, values: readonly unknown[] | undefined): void {
-    if (dirt !== CLEAN) this.#setup.push({ text, ...(values === undefined ? {} : { values: [...values] }) });
+    if (dirt !== CLEAN) this.#setup = withStatement(this.#setup, { text, ...(values === undefined ? {} : { values: [...values] }) });
   }
 
   /**
