@@ -92,7 +92,7 @@ export class OwnBudget implements Budget {
       }
       case 'lost': {
         // First what is to be let go of.
-        this.#holdings.answered();
+        this.#holdings.lost();
         return this.#emit('lost', { granted: news.granted, error: this.#error('ERR_BUDGET_LOST', this.#why(news.why)) });
       }
       case 'regained': {

@@ -141,6 +141,15 @@ export class Holdings {
     if (this.#words.isLost && this.#isLost) this.#say('let-go');
   }
 
+  /**
+   * The thread has said that permits are lost. It waits for what is to be let go of, whatever the loss before this one has come to: the
+   * owner need not have looked between the two.
+   */
+  lost(): void {
+    this.#isLost = false;
+    this.answered();
+  }
+
   /** There is an answer: something may have been granted, or be too many. */
   answered(): void {
     this.#isAsking = this.#words.asked !== this.#words.answered;

@@ -38,3 +38,23 @@ test.each([1000, 1111, 1500, 2500, 10_000])('with a ttl of %i ms', async (ttl) =
   expect(lostAt - words.deadline).toBeLessThan(1);
   expect(expiredAt - words.deadline).toBeLessThan(1);
 });
+
+test('permits that are lost again before the owner has looked are let go of again: the member waits for that', async () => {
+  const world = new World();
+  const words = new Words();
+  const said: string[] = [];
+  const holdings = new Holdings({ key: 'k', isOpen: false, onLost: 'destroy' }, words, world.clock(new Place()), (order) =>
+    said.push(order),
+  );
+  const lose = (): void => {
+    words.deadline = world.now + 1000;
+    words.raise(2);
+    words.regain();
+    words.lose();
+  };
+  lose();
+  holdings.lost();
+  lose();
+  holdings.lost();
+  expect(said.filter((order) => order === 'let-go')).toHaveLength(2);
+});

@@ -58,6 +58,28 @@ test('one that was answered once gives back what it has', async () => {
   expect(reports.map(({ leave }) => leave)).toEqual([false, true]);
 });
 
+test('each report says which was answered last, as long as what was answered is good', async () => {
+  const world = new World();
+  const { engine, reports } = silent();
+  const words = new Words();
+  const answer = { outcome: 'ok', limit: 5, epoch: 1, granted: 0, share: 5, pressed: false, over: false, members: 1 };
+  engine.step = async (report): Promise<never> => {
+    reports.push(report);
+    if (reports.length === 2) throw new Error('no answer');
+    return answer as never;
+  };
+  const one = new Member(SETTINGS, words, engine, world.clock(new Place()), () => {});
+  one.start();
+  await turns();
+  for (const _ of [2, 3, 4]) await outcome(one.request()).finally(() => world.run(world.now + 200, () => words.beat()));
+  words.lose();
+  await outcome(one.request());
+  // The second has failed, and was tried again.
+  expect(reports.slice(0, 4).map(({ noted }) => noted)).toEqual([0, 1, 1, 3]);
+  expect(reports.at(-1)!.noted).toBe(0);
+  one.stop();
+});
+
 test.each(['postgres', 'redis'] as const)('%s: an engine that is still connecting ends at once', async (name) => {
   const net = await relay({ port: 1 });
   onTestFinished(() => net.close());

@@ -1,7 +1,7 @@
 /** A process of the simulation: the shipped member and the shipped holdings, with a pool whose resources are numbers and a network that may fail. */
 import type { Answer, Engine, Report } from '../../../src/budget/engines/engine.ts';
 import { Holdings } from '../../../src/budget/holdings.ts';
-import { Member } from '../../../src/budget/member.ts';
+import { Member, type News } from '../../../src/budget/member.ts';
 import { Words } from '../../../src/budget/words.ts';
 import type { BudgetedPool, PoolPermits } from '../../../src/main/index.ts';
 import type { Random } from './random.ts';
@@ -81,7 +81,8 @@ export class Process implements BudgetedPool, Engine {
     );
     this.#permits = this.#holdings.enter(this);
     const settings = { key: 'k', id: this.id, label: this.name, limit, floor: 1, weight: 1, ttl, ownerTimeout };
-    const heard = (): void => void world.at(0.1, this.owner, () => this.#holdings.answered());
+    const heard = ({ type }: News): void =>
+      void world.at(0.1, this.owner, () => (type === 'lost' ? this.#holdings.lost() : this.#holdings.answered()));
     this.#member = new Member(settings, this.words, this, world.clock(this.thread), heard, random.next);
     this.#member.start();
     this.#holdings.start();
