@@ -30,6 +30,11 @@ class Member {
     this.#settled.push(then);
   }
 
+  /** The slot was taken from this lease: nothing waits for its calls any more. */
+  taken(): void {
+    for (const then of this.#settled.splice(0)) then(true);
+  }
+
   /** True: the call has ended, and all that wait for that hear it. False: nobody has patience any more, and the last that waits hears that. */
   settle(settled: boolean): void {
     const waiting = settled ? this.#settled : this.#settled.slice(-1);
