@@ -33,7 +33,7 @@ export const GIVEN_UP =
 
 export interface HoldListener {
   heard(heard: Heard): void;
-  /** `lost`: something was open there, and has gone with it. */
+  /** `lost`: what was open there has gone with it, and its borrower goes on. */
   broken(error: Error, lost: boolean): void;
 }
 
@@ -349,7 +349,7 @@ export class Hold implements Returning {
   #lose(error: Error, wasOpen: boolean): void {
     if (!this.#life.lose(error, wasOpen)) return;
     clearInterval(this.#alive);
-    for (const listener of this.#listeners) listener.broken(error, wasOpen);
+    for (const listener of this.#listeners) listener.broken(error, this.lost !== undefined);
   }
 
   /** Something is open that the borrower comes back for, as far as it was told. */
