@@ -88,6 +88,8 @@ class SubmissionConnection extends EventEmitter {
   #progress: 'new' | 'opening' | 'open' = 'new';
   #hasFailed = false;
   #isOver = false;
+  /** A parser of this thread has thrown. */
+  #isUnreadable = false;
   /** Settles when it has been told of all that came before. */
   #told: Promise<void> = Promise.resolve();
 
@@ -166,7 +168,7 @@ class SubmissionConnection extends EventEmitter {
         session.submit(borrow, this.#name, messages, this.#isParsed),
       );
       if (error === undefined) this.#opened();
-      if (this.#rows !== undefined && said !== undefined) await this.#parse(this.#rows, said);
+      if (this.#rows !== undefined && said !== undefined && !this.#isUnreadable) await this.#parse(this.#rows, said);
       for (const message of said ?? []) apart(() => this.#hear(message));
       if (error !== undefined) this.#fail(receiveError(error));
     } catch (error) {
@@ -176,9 +178,15 @@ class SubmissionConnection extends EventEmitter {
 
   /** One batch after the other, though the owner's program may have to parse something of one. */
   #parse(rows: RowParsing, said: readonly ServerMessage[]): Promise<void> {
-    const parsed = this.#told.then(() => rows.parse(said, (columns) => this.#hold.parse(columns)));
-    this.#told = parsed.catch(() => {});
-    return this.#hold.during(parsed);
+    this.#told = this.#told
+      .then(() => rows.parse(said, (columns) => this.#hold.parse(columns)))
+      .catch((error) => {
+        // A parser of the program's has thrown: the object asks for the end, and is told of nothing else.
+        this.#isUnreadable = true;
+        this.#hasFailed = true;
+        apart(() => this.#query.handleError(error, this));
+      });
+    return this.#hold.during(this.#told);
   }
 
   #opened(): void {
@@ -190,6 +198,7 @@ class SubmissionConnection extends EventEmitter {
   // ── what it hears
 
   #hear([event, body]: ServerMessage): void {
+    if (this.#isUnreadable && event !== 'readyForQuery') return;
     const query = this.#query;
     switch (event) {
       case 'rowDescription':
