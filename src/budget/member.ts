@@ -154,6 +154,7 @@ export class Member {
 
   stop(): void {
     this.#phase = 'left';
+    for (const { failed } of this.#requests.splice(0)) failed(hasLeft());
     this.#cancel();
     this.#unlisten();
   }
@@ -250,6 +251,7 @@ export class Member {
   #settle(request: Request | undefined, answer: Answer): void {
     if (request === undefined) return;
     if (answer.outcome === 'ok' || request.says.leave === true) request.done(answer);
+    else if (this.#phase === 'left') request.failed(hasLeft());
     else this.#requests.unshift(request);
   }
 
@@ -359,3 +361,5 @@ export class Member {
     this.#hear({ type: 'unreachable', error });
   }
 }
+
+const hasLeft = (): Error => new Error('this process has left the budget');

@@ -106,6 +106,7 @@ export class WorkerPool<T> extends PoolBase<Remote<T>> implements AttachedPool<T
       beforeSleep: () => {
         this.calls.outbox.flush();
         this.signals.tell();
+        if (this.#attachment !== 'attached') throw this.refusals.detached();
       },
       assertOwnerAlive: () => this.#assertOwnerAlive(),
     };

@@ -43,6 +43,17 @@ test('one that was never answered leaves at once, in the middle of a step and be
   }
 });
 
+test('what was asked of one that leaves before it was answered rejects', async () => {
+  const world = new World();
+  const { engine } = silent();
+  const one = new Member(SETTINGS, new Words(), engine, world.clock(new Place()), () => {});
+  one.start();
+  await world.run(world.now + 100, () => {});
+  const asked = one.request({ resize: 3 });
+  await one.leave();
+  expect(await rejection(settled(asked))).toMatchObject({ message: 'this process has left the budget' });
+});
+
 test('one that was answered once gives back what it has', async () => {
   const world = new World();
   const { engine, reports } = silent();

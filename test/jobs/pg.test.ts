@@ -516,8 +516,8 @@ test.each(['querySync', 'acquireSync', 'check'] as const)(
           if (by === 'querySync') db.querySync('select pg_sleep(603)');
           else if (by === 'acquireSync') db.querySync('select 1');
           else for (;;) context.check();
-        } catch {
-          return (await client.query('rollback')).command;
+        } catch (error) {
+          return [(await client.query('rollback')).command, (error as Error).message];
         } finally {
           client.release();
           other?.release();
@@ -528,7 +528,7 @@ test.each(['querySync', 'acquireSync', 'check'] as const)(
     );
     await until(() => Atomics.load(flag, 0) === 1);
     abort.abort(new Error('changed my mind'));
-    expect(await cancelled).toBe('ROLLBACK');
+    expect(await cancelled).toEqual(['ROLLBACK', 'changed my mind']);
     await until(isIdle);
     await until(() => db.pool.activeCount() === 0);
     expect(runner.stats()).toMatchObject({ killedThreads: 0 });

@@ -199,6 +199,7 @@ test('its time is over while what the thread has asked before goes on', async ()
   const worker = await join(pool);
   const [code, n] = await settled(
     worker.pg(async (remote) => {
+      await remote.query('select 1');
       const before = remote.query('select pg_sleep(1), 1 as n');
       let code: unknown;
       try {

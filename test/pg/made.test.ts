@@ -45,6 +45,11 @@ describe('what is kept', () => {
       ['set a = 1; set b = 2', 'set a = 3', 'set a = 1; set b = 2; set c = 3'],
       ['set local a = 1', 'set a = 1'],
       [`select set_config('a', '1', true)`, `set a = '1'`],
+      // Each sets a part of it.
+      [`set datestyle = 'DMY'`, `set datestyle = 'ISO'`],
+      // The last is read as the first says.
+      ['set standard_conforming_strings = off', String.raw`set a = 'x\\y'`, 'set standard_conforming_strings = on'],
+      ['set search_path = a', `select set_config('x.y', current_schema, false)`, 'set search_path = b'],
     ])
       expect(kept(...texts)).toEqual(texts);
   });

@@ -240,13 +240,31 @@ describe.each(['auto', 'relayed', 'remote'] as const)('rows of cursors and strea
       await own.connect();
       const thread = [...(await ways(client)), ...(await ways(own))];
       const brought = await drained(client.query(new QueryStream(text, [], { types })) as never);
-      if ((db as any).lending.way === 'remote') return { thread, brought, clients: [] };
+      const throws = {
+        getTypeParser: () => () => {
+          throw new Error('cannot read that');
+        },
+      };
+      const told = [
+        await drained(client.query(new QueryStream(text, [], { types: throws })) as never).catch((error) => error.message),
+        await client
+          .query(new Cursor(text, [], { types: throws }))
+          .read(5)
+          .catch((error: Error) => error.message),
+        (await client.query('select 1 as n')).rows.length,
+      ];
+      // What a parser gives is handed on as it is.
+      driver.types.setTypeParser(3802, (raw: string) => Object.freeze(JSON.parse(raw)));
+      const frozen = await drained(client.query(new QueryStream(`select '{"a":{"b":1}}'::jsonb as j`)) as never);
+      if ((db as any).lending.way === 'remote') return { thread, brought, told, frozen, clients: [] };
       for (const each of [client, own]) (each as any).setTypeParser(23, (raw: string) => `client ${raw}`);
       const clients = [...(await ways(client)), ...(await ways(own))];
       client.release();
       await own.end();
-      return { thread, brought, clients };
+      return { thread, brought, told, frozen, clients };
     });
+    expect(seen.told).toEqual(['cannot read that', 'cannot read that', 1]);
+    expect(seen.frozen).toEqual([{ j: { a: { b: 1 } } }]);
     const x = Buffer.from([0, 255]);
     const rows = (b: string, i: (g: number) => unknown) =>
       [1, 2, 3].map((g) => ({ b: `${b} ${g}`, i: g === 2 ? null : i(g), t: String(g), x: new Uint8Array(x), f: g }));
@@ -258,7 +276,17 @@ describe.each(['auto', 'relayed', 'remote'] as const)('rows of cursors and strea
 });
 
 describe.each(['auto', 'relayed'] as const)('what only the owner’s program can parse: %s', (lend) => {
-  const owned = () => open({ lend, max: 1, acquireTimeout: 0, onConnect: (client) => client.setTypeParser(20, (text) => `owner ${text}`) });
+  const owned = (more = {}) =>
+    open({
+      lend,
+      max: 1,
+      acquireTimeout: 0,
+      onConnect: (client) => {
+        client.setTypeParser(20, (text) => `owner ${text}`);
+        client.setTypeParser(21, (text) => `owner ${text}`);
+      },
+      ...more,
+    });
 
   test.each([
     ['unnamed', undefined],
@@ -266,6 +294,13 @@ describe.each(['auto', 'relayed'] as const)('what only the owner’s program can
   ])('comes with the answer, and waits for no other connection: %s', async (_, name) => {
     const pool = await owned();
     const thread = await join(pool);
+    // An answer of whose types this thread has parsed all says nothing of the next.
+    const first = await thread.pg(async (db, scope) => {
+      const driver = (await scope.load('pg')) as typeof pg & { default: typeof pg };
+      (driver.default ?? driver).types.setTypeParser(21, (raw: string) => `here ${raw}`);
+      return (await db.query('select 7::int2 as s')).rows;
+    });
+    expect(first).toEqual([{ s: 'here 7' }]);
     const text = 'select 8::int8 as b from (select pg_advisory_xact_lock(7)) as locked';
     for (let times = 0; times < 3; times++) {
       await ask('select pg_advisory_lock(7)');
@@ -291,6 +326,50 @@ describe.each(['auto', 'relayed'] as const)('what only the owner’s program can
       await ask('select pg_advisory_unlock(7)');
       expect(await settled(asked)).toEqual([{ b: 'owner 8' }]);
     }
+  });
+
+  test('whatever becomes of the connection meanwhile', async () => {
+    const thread = await join(await owned());
+    const seen = await settled(
+      thread.pg(async (db, scope) => {
+        const module = (await scope.load('pg')) as typeof pg & { default: typeof pg };
+        const { Query } = module.default ?? module;
+        const text = 'select 8::int8 as b';
+        const long = `${text} /* ${'x'.repeat(70_000)} */`;
+        const all = [await db.query(long), await db.query({ text: `${text}, $1::text as long`, values: ['x'.repeat(70_000)] })];
+        // It is finished by the thread that blocks, which hears of it later.
+        const before = db.query(text);
+        all.push(db.querySync(text), await before);
+        for (const question of [text, { name: 'released', text }, long]) {
+          const client = await db.connect();
+          const asked = client.query(question as string);
+          client.release();
+          all.push(await asked);
+        }
+        const client = await db.connect();
+        const query = new Promise<(typeof all)[0]>((resolve, reject) => {
+          client.query(
+            new (Query as any)(text, (error: Error | undefined, result: (typeof all)[0]) => (error ? reject(error) : resolve(result))),
+          );
+        });
+        client.release();
+        all.push(await query);
+        return all.map(({ rows }) => rows[0].b);
+      }),
+    );
+    expect(seen).toEqual(Array(8).fill('owner 8'));
+  });
+
+  test('also where each session is reset', async () => {
+    const thread = await join(await owned({ reset: 'always' }));
+    const seen = await settled(
+      thread.pg(async (db) => {
+        const all = [];
+        for (let times = 0; times < 3; times++) all.push((await db.query('select 8::int8 as b')).rows[0].b);
+        return all;
+      }),
+    );
+    expect(seen).toEqual(Array(3).fill('owner 8'));
   });
 
   test('of queries that wait together', async () => {

@@ -228,3 +228,36 @@ test('a listener that detaches its thread, which sleeps in line, ends that wait,
   pool.release(held);
   await expectWhole(pool);
 });
+
+test('a listener that detaches its thread just before it sleeps in line ends that wait, and nothing is served to it', async () => {
+  const pool = await open<Service>({ factory: service(), max: 2 });
+  const t = await thread(pool);
+  const said = t.run(async ({ pool, flags, block }) => {
+    const lease = await pool.lease({ maxHold: { cancelAfter: 50 } });
+    const others = [await pool.acquire()];
+    lease.signal.addEventListener('abort', () => void pool.detach());
+    flags[1] = 1;
+    block(0);
+    // It looks up in a return, and finds that its lease is overdue. In one go with what follows, so its listener is not told before.
+    const wait = (): string => {
+      for (let round = 0; round < 1000; round++) {
+        pool.release(others.pop()!);
+        others.push(pool.asynchronous(pool.acquireSync()));
+      }
+      try {
+        pool.acquireSync();
+        return 'served';
+      } catch (error) {
+        return (error as Error).message;
+      }
+    };
+    return wait();
+  });
+  await until(() => t.flags[1] === 1);
+  // The owner has said by then that the lease is overdue. If it has not, this is the test before.
+  const begun = performance.now();
+  await until(() => performance.now() - begun > 400);
+  t.raise(0);
+  expect(await settled(said)).toContain('this thread has detached from it');
+  await expectWhole(pool);
+});

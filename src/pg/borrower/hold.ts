@@ -4,12 +4,14 @@ import { clearInterval, clearTimeout, setInterval, setTimeout } from 'node:timer
 import type { QueryResult } from 'pg';
 import type { Cancellation } from '../../shared/index.ts';
 import { receiveError } from '../messages/database-error.ts';
+import type { TextColumn } from '../messages/own-columns.ts';
 import { withProfile } from '../messages/profile.ts';
 import type { Answer, Heard, TransactionStatus } from '../messages/protocol.ts';
 import type { Question } from '../messages/question.ts';
 import { resultOf, thrownIn } from './answers.ts';
 import { LeaseState } from './lease-state.ts';
 import type { Along, OwnSession } from './own-session.ts';
+import { parsedByOwner } from './owners-parsers.ts';
 import { TransactionRolledBackError } from './rolled-back.ts';
 import { PLACE } from './roster.ts';
 import type { BorrowedSession, RemoteSession, Returning, Sessions } from './sessions.ts';
@@ -218,7 +220,7 @@ export class Hold implements Returning {
     this.#isListening = true;
     try {
       while (!this.isOver && this.#life.broken === undefined) {
-        const answer = await this.#callee.listen(this.id);
+        const answer = await this.#listen();
         // After the end of the borrow the connection's state is no business of this one.
         if (this.isOver) return;
         this.note(answer);
@@ -231,6 +233,12 @@ export class Hold implements Returning {
       this.#isListening = false;
       clearInterval(this.#alive);
     }
+  }
+
+  /** It belongs to no job: the cancel of one would take the connection from what cleans up there. */
+  #listen(): Promise<Answer> {
+    const listen = (): Promise<Answer> => this.#callee.listen(this.id);
+    return this.#sessions.outsideParts?.(listen) ?? listen();
   }
 
   /** The server says something unasked, and this thread hears it by itself. */
@@ -285,8 +293,8 @@ export class Hold implements Returning {
   };
 
   /** Has the owner's program parse them. */
-  parse(columns: Parameters<RemoteSession['parse']>[0]): Promise<unknown[][]> {
-    return this.#session.parse(columns);
+  parse(columns: TextColumn[]): Promise<unknown[][]> {
+    return parsedByOwner(this.#sessions, this.#session, columns);
   }
 
   /** What is a part of an answer: until it has settled, the connection is not given back. */

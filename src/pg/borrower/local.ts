@@ -19,9 +19,10 @@ import { readStatement } from '../sql/dirt.ts';
 import { resultOf } from './answers.ts';
 import { OwnConnections } from './own-connections.ts';
 import { OwnSession } from './own-session.ts';
+import { parsedByOwner } from './owners-parsers.ts';
 import { Roster } from './roster.ts';
 import { RowParsing } from './row-parsing.ts';
-import type { RemoteSession, Returning, Sessions, SingleArguments } from './sessions.ts';
+import type { BorrowedSession, RemoteSession, Returning, Sessions, SingleArguments } from './sessions.ts';
 import { type Hear, Singles } from './singles.ts';
 import { TextColumns } from './text-columns.ts';
 import { type Blocking, type Call, type CallOnce, OwnersWay, type Way } from './way.ts';
@@ -50,8 +51,6 @@ export class LocalWay implements Way {
   readonly returning = new Roster<Returning>();
   /** Parsers that 'connect' listeners of this thread have set. */
   #types: OwnParsers | undefined;
-  /** In the last answer with types for which the owner's program has parsers, this thread had parsers for all of them. */
-  #parsesAll = false;
 
   constructor(driver: Driver, sessions: Sessions, lending: Lending) {
     this.#driver = driver;
@@ -75,7 +74,7 @@ export class LocalWay implements Way {
     if (this.#isOwners(question)) {
       const here = this.#parsedHere(question);
       const call = this.#owners.run(here);
-      return async (session, borrow) => this.#parsed(await call(session, borrow), question, here, (columns) => session.parse(columns));
+      return async (session, borrow) => this.#parsed(await call(session, borrow), question, here, this.#parseOn(session));
     }
     const { lane, said } = this.#ask(question);
     return (session, borrow) => {
@@ -83,7 +82,7 @@ export class LocalWay implements Way {
       if (said === undefined) return this.#refused(lane, session.hello(borrow));
       const bytes = session instanceof OwnSession ? said : packed([said]);
       const call = session.speak(borrow, '', bytes, modeOf(question), question.timeout);
-      return this.#answered(lane, call, question, (columns) => session.parse(columns));
+      return this.#answered(lane, call, question, this.#parseOn(session));
     };
   }
 
@@ -91,12 +90,17 @@ export class LocalWay implements Way {
     const parse: Parse = (columns) => this.#sessions.call('parse', [columns]);
     if (this.#isOwners(question)) {
       const here = this.#parsedHere(question);
-      const call = this.#owners.once({ ...here, mode: here.mode | this.#parses(question) }, profile);
+      const call = this.#owners.once(here, profile);
       return async (granted) => this.#parsed(await call(granted), question, here, parse);
     }
     const { lane, said } = this.#ask(question);
     if (said === undefined) return () => this.#refused(lane, Promise.resolve({} as Answer));
-    const args = (bytes: Packed): SingleArguments => [profile, bytes, modeOf(question) | this.#parses(question), question.timeout];
+    const args = (bytes: Packed): SingleArguments => [
+      profile,
+      bytes,
+      modeOf(question) | (question.types === undefined ? 0 : PARSES),
+      question.timeout,
+    ];
     const singles = this.#singles;
     const hear: Hear = (answer, parse) => this.#hear(lane, answer, question, parse);
     return (granted) => {
@@ -108,7 +112,7 @@ export class LocalWay implements Way {
   fetch(cursor: string, rows: number, question: Question): Call {
     const here = this.#parsedHere(question);
     const call = this.#owners.fetch(cursor, rows, here);
-    return async (session, borrow) => this.#parsed(await call(session, borrow), question, here, (columns) => session.parse(columns));
+    return async (session, borrow) => this.#parsed(await call(session, borrow), question, here, this.#parseOn(session));
   }
 
   rows(): RowParsing {
@@ -134,7 +138,7 @@ export class LocalWay implements Way {
   block(question: Question): Blocking {
     const here = this.#parsedHere(question);
     return {
-      statement: argumentsOf({ ...here, mode: here.mode | this.#parses(question) }),
+      statement: argumentsOf(here),
       result: (answer, parse) => {
         if (answer.results === undefined) return resultOf(answer, here);
         const { result, columns } = this.#read(answer, question, here);
@@ -157,7 +161,7 @@ export class LocalWay implements Way {
     if (results === undefined) return answer;
     const result = async () => {
       const { result, columns } = this.#read(answer, asked, here);
-      return parsedByOwner(result, columns, answer, parse);
+      return filled(result, columns, answer, parse);
     };
     return { ...state, outcome: await outcomeOf(result()) };
   }
@@ -171,18 +175,7 @@ export class LocalWay implements Way {
         left.has(oid) ? (text: unknown) => text : parsers.getTypeParser(oid, format as 'text'),
     };
     const result = receiveResults(results!, mode, left.size === 0 ? parsers : leaving);
-    this.#learn(asked, own, left);
     return { result, columns: new TextColumns(result, own, left) };
-  }
-
-  /** The owner's program has parsers for these types, and this thread has left some of them to it. */
-  #learn({ types }: Question, own: readonly number[], left: ReadonlySet<number>): void {
-    if (own.length > 0 && types === undefined) this.#parsesAll = left.size === 0;
-  }
-
-  /** As a bit of the mode. */
-  #parses({ types }: Question): number {
-    return types !== undefined || this.#parsesAll ? PARSES : 0;
   }
 
   get #drivers(): CustomTypesConfig {
@@ -241,19 +234,23 @@ export class LocalWay implements Way {
     if (error !== undefined) lane.fail(receiveError(error));
     const heard = lane.overheard();
     const { outcome } = lane;
-    if (own.length > 0) this.#learn(question, own, lane.left);
     if (outcome === undefined || lane.left.size > 0) return this.#hearLater(lane, answer, heard, parse);
     this.giveBack(lane);
     return told(answer, outcome, heard);
   }
 
+  #parseOn(session: BorrowedSession): Parse {
+    return (columns) => parsedByOwner(this.#sessions, session, columns);
+  }
+
   /** The driver has not read all of it yet, or has left something for the owner's program to parse. */
   async #hearLater(lane: Lane, answer: Answer, heard: readonly Heard[], parse: Parse): Promise<Answer> {
-    let outcome = await lane.settled();
+    // The owner's program is asked at once, while the connection is borrowed.
+    let outcome = lane.outcome ?? (await lane.settled());
     const { left } = lane;
     if (left.size > 0 && 'result' in outcome) {
       const { result } = outcome;
-      outcome = await outcomeOf(parsedByOwner(result, new TextColumns(result, answer.own!, left), answer, parse));
+      outcome = await outcomeOf(filled(result, new TextColumns(result, answer.own!, left), answer, parse));
     }
     this.giveBack(lane);
     return told(answer, outcome, heard);
@@ -272,7 +269,8 @@ function told(answer: Answer, outcome: Outcome, heard: readonly Heard[]): Answer
 /** Has the owner's program parse them. */
 type Parse = (columns: TextColumn[]) => Promise<unknown[][]>;
 
-async function parsedByOwner(result: unknown, columns: TextColumns, { parsed }: Answer, parse: Parse): Promise<unknown> {
+/** With the columns that this thread has left. */
+async function filled(result: unknown, columns: TextColumns, { parsed }: Answer, parse: Parse): Promise<unknown> {
   if (columns.texts.length === 0) return result;
   if (parsed === undefined) columns.fill(await parse(columns.texts));
   else columns.fillFrom(parsed);

@@ -19,11 +19,11 @@ interface Column {
 
 export class RowParsing {
   readonly #types: CustomTypesConfig;
-  readonly #drivers: CustomTypesConfig;
+  readonly #drivers: CustomTypesConfig | undefined;
   #columns: Column[] = [];
 
-  /** `types`: the parsers of this thread; `drivers`: those of its driver. */
-  constructor(types: CustomTypesConfig, drivers: CustomTypesConfig) {
+  /** `types`: the parsers; `drivers`: those of this thread's driver, if its program's parsers are to come before those of the owner's. */
+  constructor(types: CustomTypesConfig, drivers?: CustomTypesConfig) {
     this.#types = types;
     this.#drivers = drivers;
   }
@@ -42,7 +42,7 @@ export class RowParsing {
 
   #columnsOf({ fields, own = [] }: { fields: readonly FieldDef[]; own?: readonly number[] }): Column[] {
     return fields.map(({ dataTypeID: oid, format }) => {
-      const isLeft = format === 'text' && own.includes(oid) && !isOwnParser(oid, this.#types, this.#drivers);
+      const isLeft = this.#drivers !== undefined && format === 'text' && own.includes(oid) && !isOwnParser(oid, this.#types, this.#drivers);
       return { oid, parse: isLeft ? undefined : (this.#types.getTypeParser(oid, format as 'text') as (raw: unknown) => unknown) };
     });
   }

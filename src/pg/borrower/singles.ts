@@ -83,9 +83,8 @@ export class Singles {
     single.turn = turn;
     hold.speakAlong({ args: single.args, company: turn.round(), told: (answer) => single.answered(answer, hold) }).then(
       (answer) => {
-        const heard = single.heardOn(hold, answer);
+        single.answered(answer, hold);
         this.#serveAnother(single, hold, turn);
-        single.resolve(heard);
       },
       (error) => {
         this.#serveAnother(single, hold, turn);
@@ -173,11 +172,15 @@ class Single implements Sharer {
   }
 
   answered(answer: Answer | Promise<Answer>, hold: Hold): void {
-    this.resolve(answer instanceof Promise ? hold.during(answer.then((each) => this.heardOn(hold, each))) : this.heardOn(hold, answer));
+    try {
+      this.resolve(answer instanceof Promise ? hold.during(answer.then((each) => this.#heardOn(hold, each))) : this.#heardOn(hold, answer));
+    } catch (error) {
+      this.reject(error);
+    }
   }
 
   /** If the owner's program may have to parse something of it, it is heard while the connection is borrowed. */
-  heardOn(hold: Hold, answer: Answer): Answer | Promise<Answer> {
+  #heardOn(hold: Hold, answer: Answer): Answer | Promise<Answer> {
     if (answer.own === undefined || answer.error !== undefined) return answer;
     const heard = this.#hear(answer, (columns) => hold.parse(columns));
     return heard instanceof Promise ? hold.during(heard) : heard;

@@ -12,7 +12,7 @@ import { withIntervals } from '../messages/results.ts';
 import type { Submission } from '../types.ts';
 import { apart } from './apart.ts';
 import type { Hold } from './hold.ts';
-import type { RowParsing } from './row-parsing.ts';
+import { RowParsing } from './row-parsing.ts';
 import { wayOf } from './way.ts';
 
 /** The methods that the driver calls on what was submitted. */
@@ -41,10 +41,10 @@ export function isSubmission(query: unknown): query is Submission {
  */
 export function submitTo(hold: Hold, submission: Submission, over: () => void, types?: CustomTypesConfig): void {
   const query = submission as Handlers;
-  const isParsed = query._result !== undefined && query._result._types === undefined && types === undefined;
-  if (query._result !== undefined) query._result._types ??= types ?? PARSED;
-  const rows = isParsed ? wayOf(hold.sessions).rows?.() : undefined;
-  const connection = new SubmissionConnection(hold, query, isParsed && rows === undefined, rows, over);
+  const brings = query._result === undefined || query._result._types !== undefined;
+  const rows = brings ? undefined : types !== undefined ? new RowParsing(types) : wayOf(hold.sessions).rows?.();
+  if (!brings) query._result!._types = PARSED;
+  const connection = new SubmissionConnection(hold, query, !brings && rows === undefined, rows, over);
   const problem = problemOf(() => query.submit(connection as never));
   if (problem !== undefined)
     process.nextTick(() => {
@@ -169,23 +169,34 @@ class SubmissionConnection extends EventEmitter {
       );
       if (error === undefined) this.#opened();
       if (this.#rows !== undefined && said !== undefined && !this.#isUnreadable) await this.#parse(this.#rows, said);
-      for (const message of said ?? []) apart(() => this.#hear(message));
+      for (const message of said ?? []) this.#tell(message);
       if (error !== undefined) this.#fail(receiveError(error));
     } catch (error) {
       this.#fail(error as Error);
     }
   }
 
+  #tell(message: ServerMessage): void {
+    // Parsers that the object has brought run when it is told of a row. What one throws is the object's error, and a listener's is not.
+    const isRow = message[0] === 'dataRow' && !((this.#query as Partial<EventEmitter>).listenerCount?.('row') ?? 0);
+    if (!isRow) return apart(() => this.#hear(message));
+    try {
+      this.#hear(message);
+    } catch (error) {
+      this.#unreadable(error as Error);
+    }
+  }
+
+  /** A parser of the program's has thrown: the object asks for the end, and is told of nothing else. */
+  #unreadable(error: Error): void {
+    this.#isUnreadable = true;
+    this.#hasFailed = true;
+    apart(() => this.#query.handleError(error, this));
+  }
+
   /** One batch after the other, though the owner's program may have to parse something of one. */
   #parse(rows: RowParsing, said: readonly ServerMessage[]): Promise<void> {
-    this.#told = this.#told
-      .then(() => rows.parse(said, (columns) => this.#hold.parse(columns)))
-      .catch((error) => {
-        // A parser of the program's has thrown: the object asks for the end, and is told of nothing else.
-        this.#isUnreadable = true;
-        this.#hasFailed = true;
-        apart(() => this.#query.handleError(error, this));
-      });
+    this.#told = this.#told.then(() => rows.parse(said, (columns) => this.#hold.parse(columns))).catch((error) => this.#unreadable(error));
     return this.#hold.during(this.#told);
   }
 
@@ -207,7 +218,7 @@ class SubmissionConnection extends EventEmitter {
         break;
       case 'dataRow': {
         const { fields } = body as { fields: unknown[] };
-        const row = fields.map(asBuffers);
+        const row = this.#rows === undefined ? fields.map(asBuffers) : fields;
         query.handleDataRow({ fields: this.#isParsed ? withIntervals(this.#fields, row) : row });
         break;
       }

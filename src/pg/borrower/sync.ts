@@ -100,26 +100,32 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
       let overdue: Error | undefined;
       try {
         granted();
-        const limited = this.#attached.synchronous(session, this.#limits());
-        const answer = limited.once(this.profile, ...blocking.statement);
-        if (!answer.unsent || isEnough(this.sessions, attempts)) return blocking.result(answer, (columns) => limited.parse(columns));
+        const answer = this.#limited(session).once(this.profile, ...blocking.statement);
+        if (!answer.unsent || isEnough(this.sessions, attempts))
+          return blocking.result(answer, (columns) => this.#limited(session).parse(columns));
       } catch (error) {
         if (error instanceof CallTimeoutError) overdue = error;
         throw error;
       } finally {
-        if (overdue === undefined) this.#attached.release(session);
-        else this.#giveUp(session, overdue);
+        // A job that is cancelled while it blocks has lost it.
+        if (this.sessions.isBorrowed?.(session as never) !== false) this.#end(session, overdue);
       }
     }
   }
 
-  /** The connection is destroyed. What the server still does for it ends at once. */
-  #giveUp(session: SyncSession, error: Error): void {
+  /** For one call, within the time that is left. */
+  #limited(session: SyncSession): SyncSession {
+    return this.#attached.synchronous(session, this.#limits());
+  }
+
+  /** `overdue`: the connection is destroyed, and what the server still does for it ends at once. */
+  #end(session: SyncSession, overdue: Error | undefined): void {
+    if (overdue === undefined) return this.#attached.release(session);
     this.#attached
       .asynchronous(session)
       .giveUp()
       .catch(() => {});
-    this.#attached.destroy(session, error);
+    this.#attached.destroy(session, overdue);
   }
 
   /**

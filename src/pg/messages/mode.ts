@@ -50,10 +50,7 @@ export const HEEDED = 4096;
 
 export const isHeeded = (mode: number): boolean => (mode & HEEDED) !== 0;
 
-/**
- * As far as the asker's thread knows, it has parsers of its own wherever the owner's program has some. The owner does not parse what it
- * sends.
- */
+/** The query has brought parsers for all: the owner's program need not parse what it has parsers for. */
 export const PARSES = 8192;
 
 /** The bytes are all that is said: the borrower says nothing more before it has its answer. */

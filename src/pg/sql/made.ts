@@ -16,11 +16,19 @@ const END = String.raw`\s*;?\s*$`;
 const SET = new RegExp(String.raw`^\s*set\s+(?:session\s+)?(?<name>${NAME})\s*(?:=|\sto\s)[^;]*${END}`, 'i');
 const RESET = new RegExp(String.raw`^\s*reset\s+(?<name>${NAME})${END}`, 'i');
 const CONFIG = new RegExp(
-  String.raw`^\s*select\s+(?:pg_catalog\.)?set_config\s*\(\s*(?:'(?<name>[\w.]+)'|\$(?<number>\d+))\s*,[^();]*,\s*false\s*\)(?:\s+(?:as\s+)?\w+)?${END}`,
+  String.raw`^\s*select\s+(?:pg_catalog\.)?set_config\s*\(\s*(?:'(?<name>[\w.]+)'|\$(?<number>\d+))\s*,\s*(?:'[^'\\]*'|\$\d+)\s*,\s*false\s*\)(?:\s+(?:as\s+)?\w+)?${END}`,
   'i',
 );
-/** What comes later may be allowed, or understood, by the value that they have had before. */
-const SWAYING: ReadonlySet<string> = new Set(['role', 'session_authorization', 'default_text_search_config', 'all']);
+/** What comes later may be allowed, or understood, by the value that they have had before; or it sets a part of them only. */
+const SWAYING: ReadonlySet<string> = new Set([
+  'role',
+  'session_authorization',
+  'default_text_search_config',
+  'datestyle',
+  'standard_conforming_strings',
+  'backslash_quote',
+  'all',
+]);
 /** It takes something back, perhaps, that an earlier statement has made. */
 const UNDOES = /\b(?:deallocate|discard|unlisten|reset|close|drop)\b/i;
 

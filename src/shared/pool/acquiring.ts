@@ -329,15 +329,15 @@ export class Acquiring {
     const { line } = this.#lending.block;
     for (const outer of this.#asleep) {
       if (outer === place || outer.cell === NONE || cellState(line.load(outer.cell)) !== GRANTED) continue;
+      const tag = line.tag(place.cell);
+      // In the order in which `Waiters.exchange` does it, and for its reasons.
+      if (outer.tries) this.#waiters.withdraw(place.cell);
+      else if (!line.exchange(place.cell, outer.cell, this.#lending.me)) return NONE;
       const outcome = this.#lending.collect(outer.cell);
       if (outcome.kind !== 'served') continue;
-      if (outer.tries) {
-        outer.cell = NONE;
-        this.#waiters.withdraw(place.cell);
-      } else {
-        outer.cell = place.cell;
-        outer.ticket = place.ticket;
-      }
+      if (outer.tries) this.#lending.setTag(outcome.slot, tag);
+      outer.cell = outer.tries ? NONE : place.cell;
+      outer.ticket = place.ticket;
       return outcome.slot;
     }
     return NONE;

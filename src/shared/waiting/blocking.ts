@@ -42,6 +42,8 @@ export interface Sleeper {
 export function sleepInLine(lending: Lending, cell: number, timeout: number, sleeper: Sleeper): Ended | typeof TIMED_OUT {
   const { bells, line, limits } = lending.block;
   const deadline = timeout === 0 ? Number.POSITIVE_INFINITY : now() + timeout;
+  // It may have lost its place before it came to sleep.
+  if (cell === NONE) return refused(REASON_NOTHING);
   if (line.waiting() === 1) spin(lending, cell, spinFor(limits.max, CORES));
   for (;;) {
     // Read before looking: a ring after this keeps the sleep from beginning.
