@@ -240,7 +240,8 @@ export class LocalWay implements Way {
   }
 
   #parseOn(session: BorrowedSession): Parse {
-    return (columns) => parsedByOwner(this.#sessions, session, columns);
+    const remote = session instanceof OwnSession ? session.remote : (session as RemoteSession);
+    return (columns) => parsedByOwner(this.#sessions, remote, columns);
   }
 
   /** The driver has not read all of it yet, or has left something for the owner's program to parse. */

@@ -102,6 +102,11 @@ export class OwnSession implements BorrowedSession, Speaker {
     this.#told = told;
   }
 
+  /** The session as it is on the owner. */
+  get remote(): RemoteSession {
+    return this.#remote;
+  }
+
   // ── how it is given back
 
   /** This thread speaks, or waits until it may. */
