@@ -251,7 +251,8 @@ export class Threads {
     if (thread.uncaught !== undefined && thread.hasLoaded && thread.jobs.length === 0) this.#owner.report(asError(thread.uncaught.error));
     if (thread.unmade === undefined) this.#owner.threadMoved(thread, 'end', thread.reason ?? 'died');
     for (const job of thread.jobs) job.bereft();
-    this.#owner.pump();
+    // Behind `#loaded`: if it has not come to load the file, that is known then, and no other is begun too soon.
+    void thread.loaded.then(() => this.#owner.pump());
   }
 
   #loaded(thread: RunnerThread, failure: Loaded): void {

@@ -213,7 +213,12 @@ describe('a thread that cannot be made', () => {
   test('that dies before it is ready is one that does not load', async () => {
     const workers = watchWorkers();
     const runner = open({ maxThreads: 2, minThreads: 0, execArgv: ['--import', 'data:text/javascript,process.exit(3)'] });
-    for (let n = 0; n < 2; n++) expect(await rejection(run(runner, threadOf))).toMatchObject({ code: 'ERR_JOB_LOST', exitCode: 3 });
+    for (const made of [1, 2]) {
+      expect(await rejection(run(runner, threadOf))).toMatchObject({ code: 'ERR_JOB_LOST', exitCode: 3 });
+      // The job that is told waits for no other, so none is begun.
+      await until(() => workers.alive === 0);
+      expect(workers.made).toBe(made);
+    }
     await settled(runner.close());
     expect(workers).toMatchObject({ made: 2, alive: 0 });
   });
