@@ -1,8 +1,9 @@
 /** Code that runs while its thread sleeps in the pool, and sleeps there itself: the listener of a lease's signal, or a getter of an argument. */
+import { inspect } from 'cenote/observe';
 import { expect, test } from 'vitest';
 import { expectWhole, open } from '../support/pools.ts';
 import { type Service, service } from '../support/service.ts';
-import { thread } from '../support/thread.ts';
+import { type Scope, thread } from '../support/thread.ts';
 import { gate, pendingUntil, settled, turns, until } from '../support/wait.ts';
 
 /** Runs until it is stopped. */
@@ -111,28 +112,42 @@ test('what a listener gives back while a call on it is slept for goes to no othe
   await expectWhole(pool);
 });
 
+/** An acquire, or a try, and one of a listener that is told while that sleeps. Says when each has begun, and waits while it has the second. */
+const inBoth = async ({ pool, tell, block }: Scope<Service>, tries: boolean): Promise<unknown[]> => {
+  const begins = (): void => tell(performance.timeOrigin + performance.now());
+  const lease = await pool.lease({ maxHold: { cancelAfter: 50 } });
+  const order: unknown[] = [];
+  lease.signal.addEventListener('abort', () => {
+    begins();
+    const inner = pool.acquireSync();
+    order.push('inner', inner.add(1, 2));
+    tell('has it');
+    block(0);
+    pool.release(inner);
+  });
+  begins();
+  const outer = tries ? pool.tryAcquireSync() : pool.acquireSync();
+  order.push('outer', outer?.add(3, 4));
+  if (outer !== null) pool.release(outer);
+  lease.release();
+  return order;
+};
+
 test('an acquire of a listener that sleeps in line takes what the acquire around it was granted, which gets its place', async () => {
   const pool = await open<Service>({ factory: service(), max: 2 });
   const t = await thread(pool);
   const held = await pool.acquire();
-  const said = t.run(async ({ pool, tell }) => {
-    const lease = await pool.lease({ maxHold: { cancelAfter: 50 } });
-    const order: unknown[] = [];
-    lease.signal.addEventListener('abort', () => {
-      tell('told');
-      const inner = pool.acquireSync();
-      order.push('inner', inner.add(1, 2));
-      pool.release(inner);
-    });
-    const outer = pool.acquireSync();
-    order.push('outer', outer.add(3, 4));
-    pool.release(outer);
-    lease.release();
-    return order;
-  });
+  const said = t.run(inBoth, false);
   // The listener stands in line behind the acquire in whose sleep it runs.
-  await until(() => t.told.length === 1 && pool.waitingCount() === 2);
+  await until(() => t.told.length === 2 && pool.waitingCount() === 2);
   pool.release(held);
+  await until(() => t.told.length === 3);
+  // What is said of the place is of the one that stands there now.
+  const [{ waitedFor }] = inspect(pool).line;
+  const began = performance.timeOrigin + performance.now() - waitedFor;
+  const [outer, inner] = t.told as number[];
+  expect(Math.abs(began - outer)).toBeLessThan(Math.abs(began - inner));
+  t.raise(0);
   expect(await settled(said)).toEqual(['inner', 3, 'outer', 7]);
   await expectWhole(pool);
 });
@@ -143,22 +158,12 @@ test('the same around a try, which then gets nothing', async () => {
   let calls = 0;
   const pool = await open<Service>({ factory: () => (++calls === 1 ? make() : made.promise), max: 2, min: 1 });
   const t = await thread(pool);
-  const said = t.run(async ({ pool, tell }) => {
-    const lease = await pool.lease({ maxHold: { cancelAfter: 50 } });
-    const order: unknown[] = [];
-    lease.signal.addEventListener('abort', () => {
-      tell('told');
-      const inner = pool.acquireSync();
-      order.push('inner', inner.add(1, 2));
-      pool.release(inner);
-    });
-    order.push(pool.tryAcquireSync());
-    lease.release();
-    return order;
-  });
-  await until(() => t.told.length === 1 && pool.waitingCount() === 2);
+  const said = t.run(inBoth, true);
+  await until(() => t.told.length === 2 && pool.waitingCount() === 2);
   made.open(make());
-  expect(await settled(said)).toEqual(['inner', 3, null]);
+  await until(() => t.told.length === 3);
+  t.raise(0);
+  expect(await settled(said)).toEqual(['inner', 3, 'outer', undefined]);
   await expectWhole(pool);
 });
 

@@ -11,7 +11,6 @@ import { assertNoCopyIn } from '../messages/copy.ts';
 import { receiveError } from '../messages/database-error.ts';
 import { type Packed, packed, unpacked } from '../messages/frames.ts';
 import { EXTENDED, IN_ORDER, isOfProfile, PARSES, RAW, WHOLE, withReading } from '../messages/mode.ts';
-import type { TextColumn } from '../messages/own-columns.ts';
 import type { Answer, Heard, Outcome } from '../messages/protocol.ts';
 import { argumentsOf, type Question } from '../messages/question.ts';
 import { receiveResults } from '../messages/results.ts';
@@ -19,7 +18,7 @@ import { readStatement } from '../sql/dirt.ts';
 import { resultOf } from './answers.ts';
 import { OwnConnections } from './own-connections.ts';
 import { OwnSession } from './own-session.ts';
-import { parsedByOwner } from './owners-parsers.ts';
+import { type ParseByOwner, parsedByOwner } from './owners-parsers.ts';
 import { Roster } from './roster.ts';
 import { RowParsing } from './row-parsing.ts';
 import type { BorrowedSession, RemoteSession, Returning, Sessions, SingleArguments } from './sessions.ts';
@@ -87,7 +86,7 @@ export class LocalWay implements Way {
   }
 
   once(question: Question, profile: string): CallOnce {
-    const parse: Parse = (columns) => this.#sessions.call('parse', [columns]);
+    const parse: ParseByOwner = (columns) => this.#sessions.call('parse', [columns]);
     if (this.#isOwners(question)) {
       const here = this.#parsedHere(question);
       const call = this.#owners.once(here, profile);
@@ -95,12 +94,7 @@ export class LocalWay implements Way {
     }
     const { lane, said } = this.#ask(question);
     if (said === undefined) return () => this.#refused(lane, Promise.resolve({} as Answer));
-    const args = (bytes: Packed): SingleArguments => [
-      profile,
-      bytes,
-      modeOf(question) | (question.types === undefined ? 0 : PARSES),
-      question.timeout,
-    ];
+    const args = (bytes: Packed): SingleArguments => [profile, bytes, modeOf(question), question.timeout];
     const singles = this.#singles;
     const hear: Hear = (answer, parse) => this.#hear(lane, answer, question, parse);
     return (granted) => {
@@ -156,7 +150,7 @@ export class LocalWay implements Way {
   }
 
   /** An answer whose rows have come as the server's text, parsed. */
-  async #parsed(answer: Answer, asked: Question, here: Question, parse: Parse): Promise<Answer> {
+  async #parsed(answer: Answer, asked: Question, here: Question, parse: ParseByOwner): Promise<Answer> {
     const { results, own, parsed, ...state } = answer;
     if (results === undefined) return answer;
     const result = async () => {
@@ -208,7 +202,7 @@ export class LocalWay implements Way {
   }
 
   /** What comes of the call. It is one promise, as it is made for each statement. */
-  #answered(lane: Lane, call: Promise<Answer>, question: Question, parse: Parse): Promise<Answer> {
+  #answered(lane: Lane, call: Promise<Answer>, question: Question, parse: ParseByOwner): Promise<Answer> {
     return call.then(
       (answer) => this.#hear(lane, answer, question, parse),
       (error) => {
@@ -219,7 +213,7 @@ export class LocalWay implements Way {
   }
 
   /** The driver reads the answer. */
-  #hear(lane: Lane, answer: Answer, question: Question, parse: Parse): Answer | Promise<Answer> {
+  #hear(lane: Lane, answer: Answer, question: Question, parse: ParseByOwner): Answer | Promise<Answer> {
     const { bytes, own = NONE, error, outcome: known } = answer;
     // It was heard before the connection was given back.
     if (known !== undefined) return answer;
@@ -239,13 +233,13 @@ export class LocalWay implements Way {
     return told(answer, outcome, heard);
   }
 
-  #parseOn(session: BorrowedSession): Parse {
+  #parseOn(session: BorrowedSession): ParseByOwner {
     const remote = session instanceof OwnSession ? session.remote : (session as RemoteSession);
     return (columns) => parsedByOwner(this.#sessions, remote, columns);
   }
 
   /** The driver has not read all of it yet, or has left something for the owner's program to parse. */
-  async #hearLater(lane: Lane, answer: Answer, heard: readonly Heard[], parse: Parse): Promise<Answer> {
+  async #hearLater(lane: Lane, answer: Answer, heard: readonly Heard[], parse: ParseByOwner): Promise<Answer> {
     // The owner's program is asked at once, while the connection is borrowed.
     let outcome = lane.outcome ?? (await lane.settled());
     const { left } = lane;
@@ -267,18 +261,15 @@ function told(answer: Answer, outcome: Outcome, heard: readonly Heard[]): Answer
   return { turn, pid, status, unclean, pinned, error, broken, undone, granted, outcome, heard: all.length > 0 ? all : undefined };
 }
 
-/** Has the owner's program parse them. */
-type Parse = (columns: TextColumn[]) => Promise<unknown[][]>;
-
 /** With the columns that this thread has left. */
-async function filled(result: unknown, columns: TextColumns, { parsed }: Answer, parse: Parse): Promise<unknown> {
+async function filled(result: unknown, columns: TextColumns, { parsed }: Answer, parse: ParseByOwner): Promise<unknown> {
   if (columns.texts.length === 0) return result;
   if (parsed === undefined) columns.fill(await parse(columns.texts));
   else columns.fillFrom(parsed);
   return result;
 }
 
-const modeOf = ({ text }: Question): number => withReading(WHOLE, text);
+const modeOf = ({ text, mode }: Question): number => withReading(WHOLE | (mode & PARSES), text);
 
 const outcomeOf = (outcome: Promise<unknown>): Promise<{ result: unknown } | { thrown: unknown }> =>
   outcome.then(

@@ -2,6 +2,9 @@
 import type { TextColumn } from '../messages/own-columns.ts';
 import type { RemoteSession, Sessions } from './sessions.ts';
 
+/** Has the owner's program parse columns. */
+export type ParseByOwner = (columns: TextColumn[]) => Promise<unknown[][]>;
+
 /**
  * The call is made at once. If that session has been given back already, any other will do; it has to be borrowed, which may take long.
  * One that is still borrowed is the only one to ask: this thread may have no other, and keeps it until it is answered.

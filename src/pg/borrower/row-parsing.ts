@@ -5,11 +5,8 @@
 import type { CustomTypesConfig, FieldDef } from 'pg';
 import { isOwnParser } from '../driver/left-as-text.ts';
 import { asBuffers } from '../messages/bytes.ts';
-import type { TextColumn } from '../messages/own-columns.ts';
 import type { ServerMessage } from '../messages/protocol.ts';
-
-/** Has the owner's program parse columns. */
-type Parse = (columns: TextColumn[]) => Promise<unknown[][]>;
+import type { ParseByOwner } from './owners-parsers.ts';
 
 interface Column {
   readonly oid: number;
@@ -29,18 +26,18 @@ export class RowParsing {
   }
 
   /** Puts the values into the rows among these messages. Throws what a parser throws. */
-  async parse(said: readonly ServerMessage[], byOwner: Parse): Promise<void> {
+  async parse(said: readonly ServerMessage[], byOwner: ParseByOwner): Promise<void> {
     const left = new Map<number, unknown[][]>();
     for (const [event, body] of said) {
       if (event === 'rowDescription') {
         await this.#parseLeft(left, byOwner);
-        this.#columns = this.#columnsOf(body as { fields: FieldDef[]; own?: number[] });
+        this.#columns = this.#columnsOf(body as { fields: FieldDef[]; own: number[] });
       } else if (event === 'dataRow') this.#parseRow((body as { fields: unknown[] }).fields, left);
     }
     await this.#parseLeft(left, byOwner);
   }
 
-  #columnsOf({ fields, own = [] }: { fields: readonly FieldDef[]; own?: readonly number[] }): Column[] {
+  #columnsOf({ fields, own }: { fields: readonly FieldDef[]; own: readonly number[] }): Column[] {
     return fields.map(({ dataTypeID: oid, format }) => {
       const isLeft = this.#drivers !== undefined && format === 'text' && own.includes(oid) && !isOwnParser(oid, this.#types, this.#drivers);
       return { oid, parse: isLeft ? undefined : (this.#types.getTypeParser(oid, format as 'text') as (raw: unknown) => unknown) };
@@ -60,7 +57,7 @@ export class RowParsing {
   }
 
   /** By column, the rows whose values there are the owner's to parse. */
-  async #parseLeft(left: Map<number, unknown[][]>, byOwner: Parse): Promise<void> {
+  async #parseLeft(left: Map<number, unknown[][]>, byOwner: ParseByOwner): Promise<void> {
     if (left.size === 0) return;
     const all = [...left];
     left.clear();

@@ -8,11 +8,11 @@ import type { Cancellation } from '../../shared/index.ts';
 import type { Companion, Company } from '../../shared/options/company.ts';
 import { AcquireTimeoutError } from '../../worker/index.ts';
 import { repacked } from '../messages/frames.ts';
-import type { TextColumn } from '../messages/own-columns.ts';
 import type { Answer } from '../messages/protocol.ts';
 import { Hold } from './hold.ts';
 import { Limits } from './limits.ts';
 import type { OwnConnections } from './own-connections.ts';
+import type { ParseByOwner } from './owners-parsers.ts';
 import type { SaysGranted } from './query-channel.ts';
 import type { RemoteSession, Sessions, SharedPlace, Sharer, SingleArguments, WaitingSharer } from './sessions.ts';
 import { wayOf } from './way.ts';
@@ -24,7 +24,7 @@ const SHARE = 2;
  * The asker's driver reads the answer. `parse` has the owner's program parse something of it, for which the connection must still be
  * borrowed. An answer with nothing for the owner's program is heard by the asker itself, when the connection has been given back.
  */
-export type Hear = (answer: Answer, parse: (columns: TextColumn[]) => Promise<unknown[][]>) => Answer | Promise<Answer>;
+export type Hear = (answer: Answer, parse: ParseByOwner) => Answer | Promise<Answer>;
 
 export class Singles {
   readonly #sessions: Sessions;

@@ -90,8 +90,8 @@ class SubmissionConnection extends EventEmitter {
   #isOver = false;
   /** A parser of this thread has thrown. */
   #isUnreadable = false;
-  /** Settles when it has been told of all that came before. */
-  #told: Promise<void> = Promise.resolve();
+  /** Settles when the rows so far are parsed. */
+  #parsed: Promise<void> = Promise.resolve();
 
   constructor(hold: Hold, query: Handlers, isParsed: boolean, rows: RowParsing | undefined, over: () => void) {
     super();
@@ -168,7 +168,7 @@ class SubmissionConnection extends EventEmitter {
         session.submit(borrow, this.#name, messages, this.#isParsed),
       );
       if (error === undefined) this.#opened();
-      if (this.#rows !== undefined && said !== undefined && !this.#isUnreadable) await this.#parse(this.#rows, said);
+      if (this.#rows !== undefined && said !== undefined) await this.#parse(this.#rows, said);
       for (const message of said ?? []) this.#tell(message);
       if (error !== undefined) this.#fail(receiveError(error));
     } catch (error) {
@@ -196,8 +196,11 @@ class SubmissionConnection extends EventEmitter {
 
   /** One batch after the other, though the owner's program may have to parse something of one. */
   #parse(rows: RowParsing, said: readonly ServerMessage[]): Promise<void> {
-    this.#told = this.#told.then(() => rows.parse(said, (columns) => this.#hold.parse(columns))).catch((error) => this.#unreadable(error));
-    return this.#hold.during(this.#told);
+    const parse = async (): Promise<void> => {
+      if (!this.#isUnreadable) await rows.parse(said, (columns) => this.#hold.parse(columns));
+    };
+    this.#parsed = this.#parsed.then(parse).catch((error) => this.#unreadable(error));
+    return this.#hold.during(this.#parsed);
   }
 
   #opened(): void {

@@ -181,8 +181,8 @@ export class WorkersPool extends PgPool implements PoolType, PgSync {
   }
 
   /**
-   * A connection for what blocks. What this thread has under way may be what it would wait for, so it is finished first; but an idle one is
-   * taken meanwhile, as what is under way may take long, or wait for a lock of this thread.
+   * A connection for what blocks: an idle one. If there is none, what this thread has under way may be what it would wait for, so that is
+   * finished before it stands in line. That may take long, or wait for a lock of this thread: so it looks again in between.
    */
   #borrow(maxHold?: AcquireOptions['maxHold']): SyncSession {
     for (;;) {

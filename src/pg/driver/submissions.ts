@@ -7,8 +7,6 @@ import { asBuffers, withOwnBytes } from '../messages/bytes.ts';
 import { NO_COPY } from '../messages/copy.ts';
 import { sendError } from '../messages/database-error.ts';
 import type { ClientMessage, ServerMessage } from '../messages/protocol.ts';
-import { driverHere } from './driver-here.ts';
-import { isOwnParser } from './left-as-text.ts';
 import { isReadTimeout } from './read-timeout.ts';
 
 type Connection = NodeJS.EventEmitter & Record<ClientMessage[0], (body?: unknown) => void> & { sendCopyFail(reason: string): void };
@@ -18,15 +16,22 @@ const AFTER_SYNC = ['readyForQuery'];
 const AFTER_EXECUTE = ['portalSuspended', 'commandComplete', 'emptyQuery', 'error', 'readyForQuery'];
 const AFTER_DESCRIBE = ['rowDescription', 'noData', 'error', 'readyForQuery'];
 
+/** Types for which the owner's program has parsers of its own. */
+interface OwnTypes {
+  has(oid: number): boolean;
+}
+
 export class Submissions {
   readonly #client: Client;
+  readonly #ownTypes: OwnTypes;
   readonly #broke: (error: Error) => void;
   /** The last relay, over or not. What it heard when no batch waited is told to the next batch that asks. */
   #relay: Relay | undefined;
   #last = '';
 
-  constructor(client: Client, broke: (error: Error) => void) {
+  constructor(client: Client, ownTypes: OwnTypes, broke: (error: Error) => void) {
     this.#client = client;
+    this.#ownTypes = ownTypes;
     this.#broke = broke;
   }
 
@@ -47,7 +52,7 @@ export class Submissions {
   /** `parsed`: the connection's type parsers are applied. */
   open(name: string, messages: readonly ClientMessage[], parsed: boolean): Promise<ServerMessage[]> {
     this.#last = name;
-    const relay = new Relay(this.#client, parsed, this.#broke);
+    const relay = new Relay(this.#client, this.#ownTypes, parsed, this.#broke);
     this.#relay = relay;
     const said = relay.send(messages);
     this.#client.query(relay as never);
@@ -88,6 +93,7 @@ class Relay {
   /** Set by the driver: its timer for `query_timeout` waits for it. */
   callback: ((error: Error | null) => void) | undefined;
   readonly #client: Client;
+  readonly #ownTypes: OwnTypes;
   readonly #isParsed: boolean;
   readonly #broke: (error: Error) => void;
   #end!: () => void;
@@ -100,8 +106,9 @@ class Relay {
   #isOver = false;
   #isSent = false;
 
-  constructor(client: Client, isParsed: boolean, broke: (error: Error) => void) {
+  constructor(client: Client, ownTypes: OwnTypes, isParsed: boolean, broke: (error: Error) => void) {
     this.#client = client;
+    this.#ownTypes = ownTypes;
     this.#broke = broke;
     this.#isParsed = isParsed;
     this.ended = new Promise((resolve) => {
@@ -190,15 +197,8 @@ class Relay {
       this.#parsers = fields.map(
         ({ dataTypeID, format }) => this.#client.getTypeParser(dataTypeID, format as 'text') as (raw: unknown) => unknown,
       );
-    const own = this.#isParsed ? [] : fields.filter((field) => this.#isOwn(field)).map(({ dataTypeID }) => dataTypeID);
-    this.#say('rowDescription', { fields: fields.map((field) => ({ ...field })), ...(own.length > 0 ? { own } : {}) });
-  }
-
-  /** The owner's program has a parser for it. */
-  #isOwn({ dataTypeID, format }: FieldDef): boolean {
-    const driver = driverHere();
-    if (driver === undefined || format !== 'text') return false;
-    return isOwnParser(dataTypeID, this.#client as never, driver.types as never);
+    const types = this.#isParsed ? [] : fields.map(({ dataTypeID }) => dataTypeID);
+    this.#say('rowDescription', { fields: fields.map((field) => ({ ...field })), own: types.filter((oid) => this.#ownTypes.has(oid)) });
   }
 
   handleDataRow({ fields }: { fields: readonly unknown[] }): void {

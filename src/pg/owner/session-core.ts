@@ -110,8 +110,8 @@ export class SessionCore {
     this.leftovers = leftovers;
     const portals = new Portals(client);
     this.portals = portals;
-    this.submissions = new Submissions(client, (error) => this.break(error));
     this.ownTypes = new OwnTypes(backend);
+    this.submissions = new Submissions(client, this.ownTypes, (error) => this.break(error));
     const fitness = new Fitness(backend, transaction, settings.checkTimeout);
     this.#fitness = fitness;
     this.cleaning = new Cleaning({ backend, transaction, leftovers, portals, runner, fitness }, settings.checkTimeout);
