@@ -26,6 +26,10 @@ async function withPg(max = 2, lend?: 'auto' | 'relayed' | 'remote', options?: P
   return { db, runner, leaks, states, isIdle };
 }
 
+/** The server is at a statement with this in it. */
+const isActive = (states: () => Promise<{ state: string; query: string }[]>, text: string) =>
+  until(async () => (await states()).some(({ query, state }) => query.includes(text) && state === 'active'));
+
 describe('a job that ends', () => {
   test('in a transaction of its own: the connection is told as a leak, rolled back at once, and of use to others', async () => {
     const { db, runner, leaks, isIdle } = await withPg();
@@ -387,9 +391,6 @@ describe.each(['auto', 'relayed', 'remote'] as const)(
       await ask('select 1 as n');
       return { ...it, ask };
     };
-    const isActive = (states: () => Promise<{ state: string; query: string }[]>, text: string) =>
-      until(async () => (await states()).some(({ query, state }) => query.includes(text) && state === 'active'));
-
     test('hands its client from a job that is cancelled to one that is not', async () => {
       const { ask, states, runner } = await setup();
       const abort = new AbortController();
@@ -499,7 +500,7 @@ describe.each(['auto', 'relayed', 'remote'] as const)(
 test.each(['querySync', 'acquireSync', 'check'] as const)(
   'a job that hears of its cancel by %s may clean up in what it holds, in the same tick',
   async (how) => {
-    const { runner, db, isIdle } = await withPg(2);
+    const { runner, db, states, isIdle } = await withPg(2);
     const flag = newFlag();
     const abort = new AbortController();
     const cancelled = run(
@@ -527,6 +528,8 @@ test.each(['querySync', 'acquireSync', 'check'] as const)(
       { signal: abort.signal },
     );
     await until(() => Atomics.load(flag, 0) === 1);
+    // Before that it would be told of the cancel as it asks for a connection.
+    if (how === 'querySync') await isActive(states, '603');
     abort.abort(new Error('changed my mind'));
     expect(await cancelled).toEqual(['ROLLBACK', 'changed my mind']);
     await until(isIdle);
